@@ -1,0 +1,32 @@
+"""The convolutional network: one sigmoid a label, trained with binary cross-entropy."""
+
+import keras
+
+
+def build_network(height: int, width: int, labels: int, seed: int) -> keras.Model:
+    """An untrained, compiled network from RGB images, N×height×width×3 in 0…255, to probabilities, N×labels.
+
+    Scaling is its first layer, so that the saved network alone reproduces every answer. Keras reads
+    `metrics=["accuracy"]` as categorical accuracy for an output like this one; the metrics here are defined for
+    many labels.
+    """
+    initializer = keras.initializers.GlorotUniform
+    inputs = keras.Input((height, width, 3), name="image")
+    x = keras.layers.Rescaling(1 / 255, name="scale")(inputs)
+    x = keras.layers.Conv2D(32, 3, activation="relu", kernel_initializer=initializer(seed), name="conv_1")(x)
+    x = keras.layers.Conv2D(64, 3, activation="relu", kernel_initializer=initializer(seed + 1), name="conv_2")(x)
+    x = keras.layers.MaxPooling2D(3, name="pool")(x)
+    x = keras.layers.Flatten(name="flatten")(x)
+    outputs = keras.layers.Dense(
+        labels, activation="sigmoid", kernel_initializer=initializer(seed + 2), name="probabilities"
+    )(x)
+    network = keras.Model(inputs, outputs, name="bulklabel_cnn")
+    network.compile(
+        optimizer=keras.optimizers.Adam(),
+        loss="binary_crossentropy",
+        metrics=[
+            keras.metrics.BinaryAccuracy(name="label_accuracy"),
+            keras.metrics.F1Score(average="micro", threshold=0.5, name="f1_micro"),
+        ],
+    )
+    return network

@@ -1,0 +1,78 @@
+"""The tables of the part files: predictions with truth beside them, and rejected records."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from model.labels import decode_predicted
+from model.thresholds import predict_labels
+
+WIDE, LIST = LAYOUTS = ("wide", "list")
+PROBABILITY = "prob_"
+PROBABILITIES = "probabilities"
+
+STRINGS = pa.list_(pa.string())
+
+RECORD_FIELDS = [
+    pa.field("id", pa.string()),
+    pa.field("source", pa.string()),
+    pa.field("position", pa.int64()),
+]
+
+REJECTED = pa.schema(
+    [*RECORD_FIELDS, pa.field("stage", pa.string()), pa.field("reason", pa.string()), pa.field("detail", pa.string())]
+)
+
+
+def predictions_table(
+    records: pa.Table,
+    probabilities: npt.NDArray[np.float32],
+    thresholds: Sequence[float],
+    labels: Sequence[str],
+    layout: str,
+) -> pa.Table:
+    """The table of one part.
+
+    Args:
+        records: N rows with `id`, `source`, `position` and `labels` (truth; null where unknown).
+        probabilities: N×L.
+        thresholds: L numbers, 0…1.
+        labels: the L labels, in order.
+        layout: `wide` for a column a label, `list` for one column of fixed-size lists.
+    """
+    columns = {name: records.column(name) for name in ("id", "source", "position", "labels")}
+    columns["predicted"] = decode_predicted(predict_labels(probabilities, thresholds), labels)
+    if layout == LIST:
+        flat = pa.array(np.ascontiguousarray(probabilities).reshape(-1), pa.float32())
+        columns[PROBABILITIES] = pa.FixedSizeListArray.from_arrays(flat, len(labels))
+    else:
+        for index, label in enumerate(labels):
+            columns[PROBABILITY + label] = pa.array(np.ascontiguousarray(probabilities[:, index]), pa.float32())
+    return pa.table(columns)
+
+
+def probabilities_of(table: pa.Table, labels: Sequence[str]) -> npt.NDArray[np.float32]:
+    """The N×L block of probabilities of a table that `predictions_table` made, of either layout."""
+    if PROBABILITIES in table.column_names:
+        flat = table.column(PROBABILITIES).combine_chunks().flatten()
+        return np.asarray(flat.to_numpy(zero_copy_only=False), np.float32).reshape(len(table), len(labels))
+    block = np.empty((len(table), len(labels)), np.float32)
+    for index, label in enumerate(labels):
+        block[:, index] = table.column(PROBABILITY + label).to_numpy()
+    return block
+
+
+def with_metadata(table: pa.Table, metadata: Mapping[str, str]) -> pa.Table:
+    """The table with `bulklabel.<key>` entries in its schema, which Parquet keeps in the file's footer."""
+    return table.replace_schema_metadata({f"bulklabel.{key}": value for key, value in metadata.items()})
+
+
+def metadata_of(schema: pa.Schema) -> dict[str, str]:
+    """What `with_metadata` put into a schema."""
+    return {
+        key.decode().removeprefix("bulklabel."): value.decode()
+        for key, value in (schema.metadata or {}).items()
+        if key.startswith(b"bulklabel.")
+    }

@@ -1,0 +1,82 @@
+"""Thresholds: from which probability on a label counts as predicted."""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import precision_recall_curve
+
+from model.errors import UserError
+from model.labels import PRESENT, UNKNOWN, Truth
+
+DEFAULT_THRESHOLD = 0.5
+TUNED = "tuned"
+
+
+def predict_labels(probabilities: npt.NDArray[np.float32], thresholds: Sequence[float]) -> npt.NDArray[np.bool_]:
+    """Where a label's probability is at or above its threshold, N×L.
+
+    Both sides are compared as float32, the precision of the network and of the part files: a threshold of 0.7
+    includes a stored probability that prints as 0.7.
+    """
+    return probabilities >= np.asarray(thresholds, np.float32)
+
+
+def parse_threshold(text: str) -> float:
+    """A number from 0 to 1.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise ValueError(f"{text} is not between 0 and 1")
+    return value
+
+
+def read_thresholds(content: bytes, labels: Sequence[str], origin: str) -> tuple[float, ...]:
+    """The thresholds of a thresholds file, a JSON object from label to number, in the order of `labels`.
+
+    Raises:
+        UserError: if it is no such object, a label is missing or unknown, or a number is not from 0 to 1.
+    """
+    try:
+        given = {str(label): parse_threshold(str(value)) for label, value in json.loads(content).items()}
+    except (ValueError, AttributeError) as error:
+        raise UserError(
+            f'{origin} is not a thresholds file ({error}); expected a JSON object like {{"cat": 0.4, "dog": 0.55}}.'
+        ) from error
+    missing = [label for label in labels if label not in given]
+    unknown = sorted(set(given) - set(labels))
+    if missing or unknown:
+        what = f"no threshold for {missing[0]!r}" if missing else f"the label {unknown[0]!r}, unknown to the model"
+        raise UserError(f"{origin} has {what}; give a number for each of the model's {len(labels)} labels.")
+    return tuple(given[label] for label in labels)
+
+
+def tune_thresholds(truth: Truth, probabilities: npt.NDArray[np.float32]) -> tuple[float, ...]:
+    """For each label the threshold of maximum F1 on the records whose truth is known.
+
+    It lies half-way between the lowest score that it includes and the highest that it excludes; of several equal
+    F1 the highest threshold is taken. A label that is never present there gets 0.5.
+
+    Args:
+        truth: N×L.
+        probabilities: N×L, 0…1.
+    """
+    return tuple(_best_threshold(truth[:, i], probabilities[:, i]) for i in range(truth.shape[1]))
+
+
+def _best_threshold(truth: Truth, scores: npt.NDArray[np.float32]) -> float:
+    known = truth != UNKNOWN
+    present, scores = truth[known] == PRESENT, scores[known]
+    if not present.any():
+        return DEFAULT_THRESHOLD
+    precision, recall, cuts = precision_recall_curve(present, scores)
+    total = precision + recall
+    f1 = np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)[:-1]
+    best = len(f1) - 1 - int(np.argmax(f1[::-1]))
+    excluded = scores[scores < cuts[best]]
+    below = float(excluded.max()) if excluded.size else 0.0
+    return float(np.float32((below + float(cuts[best])) / 2))

@@ -1,0 +1,100 @@
+"""Trains the network on streamed samples, tunes its thresholds, and packs both into a model."""
+
+import io
+import itertools
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from model.directory import NETWORK_FILE
+from model.images import Pixels, Preprocessing
+from model.network import build_network
+from model.thresholds import tune_thresholds
+
+PATIENCE = 3
+
+Samples = tuple[Pixels, npt.NDArray[np.float32]]
+Epochs = Callable[[int], Iterator[Samples]]
+"""From the number of an epoch to its batches: images N×H×W×3 uint8 and truth N×L of 1 and 0."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The bytes of `model.keras`, the tuned thresholds (None without validation samples), and Keras' last words."""
+
+    network: bytes
+    thresholds: tuple[float, ...] | None
+    evaluation: dict[str, float]
+
+
+def train_network(
+    training: Epochs,
+    validation: Epochs | None,
+    preprocessing: Preprocessing,
+    labels: int,
+    epochs: int,
+    seed: int,
+    verbose: int,
+) -> Trained:
+    """Fit the network, stopping early, and keep the weights of the lowest validation loss.
+
+    Args:
+        training: the samples to learn from.
+        validation: those to judge by, or None.
+        preprocessing: the size of the images.
+        labels: L.
+        epochs: at most so many passes over the training samples.
+        seed: equal seeds on equal samples give equal networks, byte for byte, on one kind of machine.
+        verbose: Keras' 0 (silent), 1 (a progress bar) or 2 (a line an epoch).
+    """
+    keras.utils.set_random_seed(seed)
+    network = build_network(preprocessing.height, preprocessing.width, labels, seed)
+    shapes = (preprocessing.height, preprocessing.width, labels)
+    watched = None if validation is None else _dataset(validation, *shapes)
+    stopping = keras.callbacks.EarlyStopping(
+        monitor="loss" if watched is None else "val_loss", patience=PATIENCE, restore_best_weights=True
+    )
+    network.fit(
+        _dataset(training, *shapes), validation_data=watched, epochs=epochs, callbacks=[stopping], verbose=verbose
+    )
+    if watched is None or validation is None:
+        return Trained(_network_bytes(network), None, {})
+    evaluation = network.evaluate(watched, return_dict=True, verbose=0)
+    truth = np.concatenate([targets for _, targets in validation(0)]).astype(np.int8)
+    thresholds = tune_thresholds(truth, network.predict(watched, verbose=0))
+    return Trained(_network_bytes(network), thresholds, {name: float(value) for name, value in evaluation.items()})
+
+
+def _dataset(batches: Epochs, height: int, width: int, labels: int) -> tf.data.Dataset:
+    epoch = itertools.count()
+    signature = (
+        tf.TensorSpec((None, height, width, 3), tf.uint8),
+        tf.TensorSpec((None, labels), tf.float32),
+    )
+    dataset = tf.data.Dataset.from_generator(lambda: batches(next(epoch)), output_signature=signature)
+    return dataset.map(lambda images, truth: (tf.cast(images, tf.float32), truth)).prefetch(2)
+
+
+def _network_bytes(network: keras.Model) -> bytes:
+    """The Keras archive without the time of saving, so that equal networks are equal bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, NETWORK_FILE)
+        network.save(path)
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(path) as saved, zipfile.ZipFile(buffer, "w") as timeless:
+            for name in saved.namelist():
+                content = saved.read(name)
+                if name == "metadata.json":
+                    metadata: dict[str, Any] = json.loads(content)
+                    content = json.dumps(metadata | {"date_saved": ""}).encode()
+                timeless.writestr(zipfile.ZipInfo(name), content)
+        return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""The commands: one short module each, with its options, its graph and its `main`."""

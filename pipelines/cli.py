@@ -1,0 +1,45 @@
+"""The `bulklabel` command: finds the module of a command and hands it the rest of the line."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "demo": "make a corpus of handwritten digits, train on it, score it, and show what came out",
+    "train": "train the network on labelled images and write a model directory",
+    "score": "score images with a model directory: predictions, metrics, report",
+    "evaluate": "compute the metrics of a finished run again, with other thresholds or other truth",
+}
+
+
+def usage() -> str:
+    """The text of `bulklabel --help`."""
+    lines = [f"  {name:<10}{what}" for name, what in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: bulklabel COMMAND [FLAGS]",
+            "",
+            "Bulk scoring of images with a multilabel CNN, and the metrics of what it said.",
+            "",
+            *lines,
+            "",
+            "`bulklabel COMMAND --help` lists a command's flags; Apache Beam's own can be added to each.",
+        ]
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is the command's, or 2 if there is no such command."""
+    command, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    if command in ("-h", "--help"):
+        print(usage())
+        return 0
+    if command not in COMMANDS:
+        print(f"bulklabel: error: no command {command!r}; give one of {', '.join(COMMANDS)}.", file=sys.stderr)
+        return 2
+    exit_code: int = importlib.import_module(f"pipelines.{command}").main(rest)
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""`bulklabel demo`: the whole job on a corpus of handwritten digits that it makes itself."""
+
+import sys
+from collections.abc import Sequence
+
+from pipelines.options import CommandParser, beam_options
+from pipelines.running import run_command
+
+FILES, GROUPS, GROUP_RECORDS = 3, 4, 1000
+"""Per side: so many Parquet files of so many row groups of so many records; the held-out side has one file less."""
+
+BROKEN_EVERY = 700
+EPOCHS = 12
+
+
+def parser() -> CommandParser:
+    """The flags of `demo`."""
+    flags = CommandParser("demo", "Make a corpus of handwritten digits, train on it, and score what was held out.")
+    flags.add_argument("--output", default="demo", metavar="DIR", help="where all of it goes (default: demo)")
+    return flags
+
+
+def make_corpus(folder: str, held_out: bool) -> None:
+    """Write one side of the corpus, with an image broken on purpose every few hundred records."""
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from model.collages import BROKEN, collages
+    from transforms import files
+
+    count = FILES - held_out
+    side = "heldout" if held_out else "train"
+    records = enumerate(collages(count * GROUPS * GROUP_RECORDS, 0, held_out))
+    for number in range(count):
+        rows = [
+            {
+                "id": f"{side}-{index:06d}",
+                "image": BROKEN[index // BROKEN_EVERY % len(BROKEN)] if index % BROKEN_EVERY == 99 else image,
+                "labels": labels,
+            }
+            for index, (image, labels) in (next(records) for _ in range(GROUPS * GROUP_RECORDS))
+        ]
+        buffer = io.BytesIO()
+        schema = pa.schema({"id": pa.string(), "image": pa.binary(), "labels": pa.list_(pa.string())})
+        pq.write_table(pa.Table.from_pylist(rows, schema), buffer, row_group_size=GROUP_RECORDS)
+        files.write(files.join(folder, side, f"collages-{number:05d}-of-{count:05d}.parquet"), buffer.getvalue())
+
+
+def demo(argv: Sequence[str]) -> None:
+    """Make the corpus, train, score, and say where everything is.
+
+    Raises:
+        UserError: if the command line or the output cannot be used.
+    """
+    flags = parser()
+    options, rest = flags.parse_known_args(argv)
+    beam_options(rest, flags)
+
+    from pipelines.score import score
+    from pipelines.train import train
+    from transforms import files
+
+    place = files.absolute(options.output)
+    corpus, model, scores = (files.join(place, name) for name in ("corpus", "model", "scores"))
+    print(f"1. corpus: collages of handwritten digits → {corpus}", flush=True)
+    for held_out in (False, True):
+        make_corpus(corpus, held_out)
+    print(f"\n2. train → {model}", flush=True)
+    train([f"--input={corpus}/train", f"--output={model}", f"--epochs={EPOCHS}", *rest])
+    print(f"\n3. score what was held out → {scores}\n", flush=True)
+    score([f"--input={corpus}/heldout", f"--model={model}", f"--output={scores}", "--overwrite", *rest])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `demo`; the exit code."""
+    return run_command(demo, sys.argv[1:] if argv is None else argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

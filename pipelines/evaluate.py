@@ -1,0 +1,105 @@
+"""`bulklabel evaluate`: the metrics of a finished run again, without scoring anything."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from model.errors import UserError
+from pipelines.options import CommandParser, beam_options
+from pipelines.running import run_command
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+
+    from transforms.plan import Plan
+    from transforms.publishing import Publication
+    from transforms.rereading import TruthTable
+
+
+def parser() -> CommandParser:
+    """The flags of `evaluate`."""
+    flags = CommandParser("evaluate", "Compute the metrics of a finished run again, from its part files.")
+    flags.add_argument("--input", required=True, metavar="DIR", help="the --output of a finished `score`")
+    flags.add_argument("--output", required=True, metavar="DIR", help="where metrics.json and report.html go")
+    flags.add_argument(
+        "--threshold",
+        metavar="T",
+        help="a number for all labels, `tuned`, or a thresholds file (default: the run's)",
+    )
+    flags.add_argument(
+        "--truth",
+        action="append",
+        metavar="PATH",
+        help="Parquet with ids and labels to judge by, instead of the truth in the run; repeatable",
+    )
+    flags.add_argument("--id_column", default="id", metavar="NAME", help="in --truth (default: %(default)s)")
+    flags.add_argument("--labels_column", default="labels", metavar="NAME", help="in --truth (default: %(default)s)")
+    return flags
+
+
+def build(
+    root: "beam.Pipeline", plan: "Plan", run: str, truth: "TruthTable | None", publication: "Publication"
+) -> None:
+    """The whole graph."""
+    import apache_beam as beam
+
+    from transforms.evaluating import Evaluate
+    from transforms.publishing import PublishEvaluation
+    from transforms.rereading import ReadParts
+
+    results = (
+        root
+        | "Shards" >> beam.Create(plan.shards, reshuffle=False)
+        | "Reshuffle" >> beam.Reshuffle()
+        | "ReadParts" >> beam.ParDo(ReadParts(run, plan.stamp))
+    )
+    if truth is not None:
+        results = results | "JoinTruth" >> beam.Map(truth.join)
+    statistic = results | "Evaluate" >> Evaluate(plan.recipe.labels, publication.recipe.thresholds)
+    _ = statistic | "Publish" >> PublishEvaluation(publication)
+
+
+def evaluate(argv: Sequence[str]) -> None:
+    """Read the parts of a run, and publish metrics and report elsewhere.
+
+    Raises:
+        UserError: if the command line, the run, the truth or the output cannot be used.
+    """
+    flags = parser()
+    options, rest = flags.parse_known_args(argv)
+    pipeline_options = beam_options(rest, flags)
+
+    import apache_beam as beam
+
+    from pipelines.summary import print_summary
+    from transforms import files
+    from transforms.planning import choose_thresholds
+    from transforms.publishing import Publication, provenance_of
+    from transforms.rereading import load_run, load_truth
+
+    run, output = files.absolute(options.input), files.absolute(options.output)
+    if run == output:
+        raise UserError(f"--output {options.output} is the run itself, whose metrics are kept; give another place.")
+    plan = load_run(options.input)
+    recipe = plan.recipe
+    if options.threshold is not None:
+        thresholds = choose_thresholds(options.threshold, recipe.tuned_thresholds, recipe.labels)
+        recipe = replace(recipe, thresholds=thresholds)
+    provenance = provenance_of(plan, "the run's") | {"run": options.input}
+    truth = None
+    if options.truth:
+        truth = load_truth(options.truth, options.id_column, options.labels_column, recipe.labels)
+        provenance |= {"truth": ", ".join(options.truth), "truth_records": len(truth.rows)}
+    with beam.Pipeline(options=pipeline_options) as root:
+        build(root, plan, run, truth, Publication(output, recipe, provenance, max_rejected_fraction=1.0))
+    print_summary(output)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `evaluate`; the exit code."""
+    return run_command(evaluate, sys.argv[1:] if argv is None else argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

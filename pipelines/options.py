@@ -1,0 +1,110 @@
+"""What all commands' flags have in common: how they are parsed, checked, and split from Beam's own."""
+
+import argparse
+import difflib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from model.errors import UserError
+
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from transforms.records import Columns
+
+IN_PROCESS_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner", "PrismRunner")
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser of `--snake_case` flags without prefix abbreviations, whose errors are one line."""
+
+    def __init__(self, command: str, description: str) -> None:
+        super().__init__(
+            prog=f"bulklabel {command}",
+            description=description,
+            epilog="Apache Beam's own flags, such as --runner or --direct_num_workers, can be added.",
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError(f"{message}; see `{self.prog} --help`.")
+
+
+def add_input_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that say where records are and what their fields are called."""
+    parser.add_argument(
+        "--input", action="append", required=True, metavar="PATH", help="file, folder or glob with images; repeatable"
+    )
+    parser.add_argument(
+        "--input_format", default="auto", choices=("auto", "parquet"), help="what the files are (default: by name)"
+    )
+    parser.add_argument("--id_column", default="id", metavar="NAME", help="column of ids (default: %(default)s)")
+    parser.add_argument(
+        "--image_column", default="image", metavar="NAME", help="column of encoded images (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--labels_column", default="labels", metavar="NAME", help="column of lists of labels (default: %(default)s)"
+    )
+
+
+def columns_of(options: argparse.Namespace) -> "Columns":
+    """The names that `add_input_flags` asked for."""
+    from transforms.records import Columns
+
+    return Columns(options.id_column, options.image_column, options.labels_column)
+
+
+def fraction(text: str) -> float:
+    """A flag's value from 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def positive(text: str) -> int:
+    """A flag's value of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
+def beam_options(flags: Sequence[str], parser: argparse.ArgumentParser) -> "PipelineOptions":
+    """Beam's options from the flags that are not the command's own; file systems can be used after this.
+
+    Raises:
+        UserError: if a flag is neither the command's nor Beam's. Only for local runners: a remote one may know more.
+    """
+    from apache_beam.io.filesystems import FileSystems
+    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+    options = PipelineOptions(list(flags))
+    standard = options.view_as(StandardOptions)
+    if standard.runner in (None, "FnApiRunner"):
+        standard.runner = IN_PROCESS_RUNNER
+    if standard.runner.rsplit(".", 1)[-1] in LOCAL_RUNNERS:
+        _check_beam_flags(flags, parser)
+    FileSystems.set_options(options)
+    return options
+
+
+def _check_beam_flags(flags: Sequence[str], parser: argparse.ArgumentParser) -> None:
+    from apache_beam.options import pipeline_options
+
+    beam_parser: Any = pipeline_options._BeamArgumentParser(allow_abbrev=False)
+    for options in dict.fromkeys(pipeline_options.PipelineOptions.__subclasses__()):
+        options._add_argparse_args(beam_parser)
+    _, unknown = beam_parser.parse_known_args(flags)
+    if unknown:
+        own = [name for action in parser._actions for name in action.option_strings]
+        known = own + [name for action in beam_parser._actions for name in action.option_strings]
+        close = difflib.get_close_matches(unknown[0].split("=")[0], known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"see `{parser.prog} --help`."
+        raise UserError(f"{unknown[0]}: no such flag; {hint}")

@@ -1,0 +1,83 @@
+"""Runs a command so that people and schedulers see one line and an exit code, never a traceback that is not our bug."""
+
+import contextlib
+import logging
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+
+from model.errors import UserError
+
+DONE, FAILED, BAD_COMMAND, TOO_MANY_REJECTED = 0, 1, 2, 4
+
+
+def run_command(command: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
+    """Run a command on its flags; the exit code.
+
+    0 done or nothing to do, 1 failed, 2 bad command line or configuration, 4 too many records rejected.
+    """
+    _quiet_libraries()
+    try:
+        command(argv)
+    except KeyboardInterrupt:
+        return _report("interrupted; run the same command again to continue.", FAILED)
+    except Exception as error:
+        line = _line_of(error, UserError.__name__)
+        if line:
+            return _report(line, BAD_COMMAND)
+        line = _line_of(error, "TooManyRejectedError")
+        if line:
+            return _report(line, TOO_MANY_REJECTED)
+        if isinstance(error, OSError):
+            return _report(f"{error}; when that is mended, run the same command again to continue.", FAILED)
+        raise
+    return DONE
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow without what its C++ side prints before anybody can ask it not to; errors are raised."""
+    with _stderr_closed():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+
+
+@contextlib.contextmanager
+def _stderr_closed() -> Iterator[None]:
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _line_of(error: Exception, name: str) -> str | None:
+    """The message of an error of this class; workers' errors reach the driver as text inside others, if at all."""
+    if type(error).__name__ == name:
+        text = str(error)
+    else:
+        found = re.search(rf"\b{name}: (.*)", str(error))
+        if not found:
+            return None
+        text = found.group(1)
+    return re.sub(r" \[while running .*", "", text.splitlines()[0])
+
+
+def _report(line: str, exit_code: int) -> int:
+    print(f"bulklabel: error: {line}", file=sys.stderr)
+    return exit_code
+
+
+def _quiet_libraries() -> None:
+    """Keep TensorFlow's and Beam's greetings off the terminal; whoever wants them sets the variable or the level."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for module in ("PIL", "keras"):
+        warnings.filterwarnings("ignore", category=UserWarning, module=module)
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    logging.getLogger().addFilter(lambda record: "apitools not found" not in record.getMessage())

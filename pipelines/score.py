@@ -1,0 +1,113 @@
+"""`bulklabel score`: read, decode, predict, write, evaluate, publish, as one Beam graph."""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pipelines.options import CommandParser, add_input_flags, beam_options, columns_of, fraction
+from pipelines.running import import_tensorflow, run_command
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+
+    from transforms.plan import Plan
+    from transforms.publishing import Publication
+    from transforms.scoring import LoadedScorer
+
+
+def parser() -> CommandParser:
+    """The flags of `score`."""
+    flags = CommandParser("score", "Score images with a model directory: predictions, metrics, report.")
+    add_input_flags(flags)
+    flags.add_argument("--model", required=True, metavar="DIR", help="model directory")
+    flags.add_argument("--output", required=True, metavar="DIR", help="where the run goes")
+    flags.add_argument(
+        "--layout",
+        default="wide",
+        choices=("wide", "list"),
+        help="a column a label, or one list column (default: wide)",
+    )
+    flags.add_argument(
+        "--threshold",
+        metavar="T",
+        help="a number for all labels, `tuned`, or a thresholds file (default: tuned if the model has them, else 0.5)",
+    )
+    flags.add_argument(
+        "--max_rejected_fraction",
+        type=fraction,
+        default=0.05,
+        metavar="F",
+        help="above it the run fails, after publishing all but _SUCCESS (default: %(default)s)",
+    )
+    flags.add_argument("--overwrite", action="store_true", help="replace what another plan left in --output")
+    return flags
+
+
+def build(root: "beam.Pipeline", plan: "Plan", scorer: "LoadedScorer", publication: "Publication") -> None:
+    """The whole graph."""
+    import apache_beam as beam
+
+    from transforms.evaluating import Evaluate
+    from transforms.parts import PREDICTIONS, REJECTED
+    from transforms.publishing import Publish
+    from transforms.scoring import ScoreShards
+    from transforms.writing import WriteParts
+
+    recipe, output = plan.recipe, publication.output
+    results = (
+        root
+        | "Shards" >> beam.Create(plan.shards, reshuffle=False)
+        | "Reshuffle" >> beam.Reshuffle()
+        | "ScoreShards" >> beam.ParDo(ScoreShards(output, recipe, plan.stamp, scorer))
+    )
+    predictions = results | "WritePredictions" >> WriteParts(output, PREDICTIONS)
+    rejected = results | "WriteRejected" >> WriteParts(output, REJECTED)
+    statistic = results | "Evaluate" >> Evaluate(recipe.labels, recipe.thresholds)
+    _ = statistic | "Publish" >> Publish(publication, predictions, rejected)
+
+
+def score(argv: Sequence[str]) -> None:
+    """Plan, settle the plan with what the output holds, and run what is left.
+
+    Raises:
+        UserError: if the command line, the inputs, the model or the output cannot be used.
+    """
+    flags = parser()
+    options, rest = flags.parse_known_args(argv)
+    pipeline_options = beam_options(rest, flags)
+
+    import apache_beam as beam
+
+    from pipelines.progress import show_progress
+    from pipelines.summary import print_summary
+    from transforms import files
+    from transforms.models import load_model
+    from transforms.planning import State, make_plan, settle, start
+    from transforms.publishing import Publication, provenance_of
+    from transforms.scoring import LoadedScorer
+
+    output = files.absolute(options.output)
+    model = load_model(options.model)
+    plan = make_plan(options.input, options.input_format, columns_of(options), model, options.threshold, options.layout)
+    state = settle(plan, output, options.overwrite)
+    if state is State.FINISHED:
+        print(f"{options.output}: nothing to do, this plan is finished.")
+        return
+    scorer = LoadedScorer(files.absolute(options.model), model.digest)
+    import_tensorflow()
+    scorer.get()  # what is wrong with the network is said before anything is written
+    if state is State.STARTS:
+        start(plan, output)
+    publication = Publication(output, plan.recipe, provenance_of(plan, options.model), options.max_rejected_fraction)
+    with show_progress(output, plan), beam.Pipeline(options=pipeline_options) as root:
+        build(root, plan, scorer, publication)
+    print_summary(output)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `score`; the exit code."""
+    return run_command(score, sys.argv[1:] if argv is None else argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""`bulklabel train`: labelled images in, a model directory out."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from model.errors import UserError
+from pipelines.options import CommandParser, add_input_flags, beam_options, columns_of, fraction, positive
+from pipelines.running import import_tensorflow, run_command
+
+if TYPE_CHECKING:
+    from transforms.samples import SampleSource, Survey
+
+
+def parser() -> CommandParser:
+    """The flags of `train`."""
+    flags = CommandParser("train", "Train the network on labelled images and write a model directory.")
+    add_input_flags(flags)
+    flags.add_argument("--output", required=True, metavar="DIR", help="model directory to write")
+    flags.add_argument("--label_file", metavar="FILE", help="labels, one a line, in order (default: found in the data)")
+    flags.add_argument("--image_size", type=image_size, default=(32, 32), metavar="N|HxW", help="pixels (default: 32)")
+    flags.add_argument("--epochs", type=positive, default=10, metavar="N", help="at most (default: %(default)s)")
+    flags.add_argument("--batch_size", type=positive, default=64, metavar="N", help="(default: %(default)s)")
+    flags.add_argument(
+        "--validation_fraction",
+        type=fraction,
+        default=0.1,
+        metavar="F",
+        help="share of the records, by a hash of their id, kept to judge by (default: %(default)s)",
+    )
+    flags.add_argument("--seed", type=int, default=0, metavar="N", help="equal seeds, equal models (default: 0)")
+    return flags
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """Height and width from `32` or `48x64`."""
+    sides = [positive(side) for side in text.lower().split("x")]
+    if len(sides) > 2:
+        raise argparse.ArgumentTypeError(f"{text} is not a number or two, like 32 or 48x64")
+    return sides[0], sides[-1]
+
+
+def train(argv: Sequence[str]) -> None:
+    """Survey the data, fit, tune the thresholds, and write the model directory.
+
+    Raises:
+        UserError: if the command line, the inputs or the output cannot be used.
+    """
+    flags = parser()
+    options, rest = flags.parse_known_args(argv)
+    beam_options(rest, flags)
+
+    from transforms.planning import find_shards
+    from transforms.samples import SampleSource
+
+    label_file = None if options.label_file is None else _read_label_file(options.label_file)
+    columns = columns_of(options)
+    chosen, _, shards = find_shards(options.input, options.input_format, columns)
+    source = SampleSource(chosen, shards, columns, label_file, options.validation_fraction)
+    survey = source.survey()
+    labels = label_file or _sorted_labels(list(survey.labels))
+    _check(options, survey, labels)
+    print(
+        f"{survey.training:,} records to learn from, {survey.validation:,} to judge by, "
+        f"{survey.without_truth:,} without truth; {len(labels)} labels"
+    )
+    unknown = sorted(set(survey.labels) - set(labels))
+    if unknown:
+        print(f"not in {options.label_file}, so not learnt: {', '.join(unknown)}", file=sys.stderr)
+    _fit_and_save(options, source, labels)
+
+
+def _check(options: argparse.Namespace, survey: "Survey", labels: Sequence[str]) -> None:
+    if not survey.training + survey.validation or not labels:
+        raise UserError(
+            f"{', '.join(options.input)}: no record has labels in the column {options.labels_column!r}; "
+            "name the right one by --labels_column."
+        )
+    if not survey.training or (options.validation_fraction and not survey.validation):
+        raise UserError(
+            f"--validation_fraction {options.validation_fraction} leaves {survey.training} records to learn from and "
+            f"{survey.validation} to judge by; change it, or give more records."
+        )
+
+
+def _fit_and_save(options: argparse.Namespace, source: "SampleSource", labels: tuple[str, ...]) -> None:
+    from importlib.metadata import version
+
+    import_tensorflow()
+    from model.directory import Model
+    from model.images import Preprocessing
+    from model.training import train_network
+    from transforms.models import save_model
+    from transforms.planning import deciding_versions
+    from transforms.samples import Split
+
+    preprocessing = Preprocessing(*options.image_size)
+    training = Split(source, labels, preprocessing, validation=False, seed=options.seed)
+    validation = Split(source, labels, preprocessing, validation=True, seed=options.seed)
+    trained = train_network(
+        lambda epoch: training.samples(epoch, options.batch_size),
+        (lambda epoch: validation.samples(epoch, options.batch_size)) if options.validation_fraction else None,
+        preprocessing,
+        len(labels),
+        options.epochs,
+        options.seed,
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+    provenance = {
+        "bulklabel": version("bulklabel"),
+        "versions": deciding_versions(),
+        "inputs": options.input,
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "validation_fraction": options.validation_fraction,
+        "seed": options.seed,
+        "validation": trained.evaluation,
+    }
+    save_model(Model(labels, preprocessing, trained.network, trained.thresholds, provenance), options.output)
+    rejected = len(training.rejected | validation.rejected)
+    if rejected:
+        print(f"{rejected:,} records could not be decoded, so not learnt", file=sys.stderr)
+    print(", ".join(f"validation {name} {value:.4f}" for name, value in trained.evaluation.items()) or "not validated")
+    print(f"model directory: {options.output}")
+
+
+def _read_label_file(path: str) -> tuple[str, ...]:
+    from model.labels import check_labels
+    from transforms import files
+
+    try:
+        text = files.read(files.absolute(path)).decode()
+    except FileNotFoundError:
+        raise UserError(f"--label_file {path}: no such file; give one with a label a line.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"--label_file {path} is not text in UTF-8; give one with a label a line.") from None
+    return check_labels([line.strip() for line in text.splitlines() if line.strip()], path)
+
+
+def _sorted_labels(names: Sequence[str]) -> tuple[str, ...]:
+    """In alphabetical order, but numbers by their value."""
+    return tuple(sorted(names, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `train`; the exit code."""
+    return run_command(train, sys.argv[1:] if argv is None else argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

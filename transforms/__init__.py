@@ -1,0 +1,1 @@
+"""The Beam layer: thin transforms over `model` that plan, read, score, write, evaluate and publish."""

@@ -1,0 +1,141 @@
+"""Files on any of Beam's file systems: listed, read, and written whole or not at all."""
+
+import os
+import posixpath
+import re
+import uuid
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from model.errors import UserError
+
+GLOB = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class File:
+    """A file's path and its size in bytes."""
+
+    path: str
+    size: int
+
+
+def absolute(path: str) -> str:
+    """The path as every process sees it: local ones are made absolute, a trailing slash is dropped."""
+    if "://" in path:
+        return path.rstrip("/")
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def join(folder: str, *names: str) -> str:
+    """A path below a folder."""
+    return posixpath.join(folder, *names)
+
+
+def list_files(path: str, extensions: tuple[str, ...]) -> list[File]:
+    """The files that a user means by a path, sorted.
+
+    A file stands for itself, a glob for whatever it matches, a folder for all files at any depth with one of the
+    extensions, those apart whose name, or whose folder's name, starts with `.` or `_`.
+
+    Raises:
+        UserError: if there is no such file, or the file system cannot be used.
+    """
+    place = absolute(path)
+    found = _match(place)
+    if not found and not GLOB.search(place):
+        found = [file for file in list_folder(place) if _is_data(file.path.removeprefix(place), extensions)]
+    if not found:
+        raise UserError(
+            f"{path}: no file matches; give a file, a glob, or a folder with files ending in {' or '.join(extensions)}."
+        )
+    return sorted(found, key=lambda file: file.path)
+
+
+def list_folder(folder: str) -> list[File]:
+    """All files below a folder, at any depth; none if it does not exist."""
+    escaped = GLOB.sub(lambda mark: f"[{mark.group()}]", folder)
+    return _match(f"{escaped}/**")
+
+
+def read(path: str) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    if not exists(path):
+        raise FileNotFoundError(path)
+    with open_file(path) as file:
+        return file.read()
+
+
+def open_file(path: str) -> BinaryIO:
+    """A file opened for reading, as it is: a name like `x.gz` unpacks nothing."""
+    file: BinaryIO = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    return file
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file or a folder of this name."""
+    return bool(FileSystems.exists(path))
+
+
+def write(path: str, content: bytes) -> None:
+    """Make a file whole or not at all, replacing what was there.
+
+    Where there are folders a temporary file is renamed; an object store makes an object visible when it is whole.
+
+    Raises:
+        UserError: if nothing can be written there.
+    """
+    try:
+        if FileSystems.get_filesystem(path).has_dirs():
+            folder, name = posixpath.split(path)
+            temporary = join(folder, f".{name}.{uuid.uuid4().hex}.tmp")
+            _put(temporary, content)
+            FileSystems.rename([temporary], [path])
+        else:
+            _put(path, content)
+    except (OSError, BeamIOError) as error:
+        raise UserError(
+            f"{path} cannot be written ({_reason(error)}); give an output that you may write to."
+        ) from error
+
+
+def delete(paths: list[str]) -> None:
+    """Delete files; those that are not there are gone already."""
+    for path in paths:
+        if exists(path):
+            FileSystems.delete([GLOB.sub(lambda mark: f"[{mark.group()}]", path)])
+
+
+def _put(path: str, content: bytes) -> None:
+    with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        file.write(content)
+
+
+def _match(pattern: str) -> list[File]:
+    try:
+        results = FileSystems.match([pattern])
+    except (BeamIOError, ValueError) as error:
+        raise UserError(f"{pattern} cannot be listed ({_reason(error)}); check the path and its scheme.") from error
+    return [File(item.path, item.size_in_bytes) for item in results[0].metadata_list if not _is_folder(item.path)]
+
+
+def _is_folder(path: str) -> bool:
+    return "://" not in path and os.path.isdir(path)
+
+
+def _is_data(path: str, extensions: tuple[str, ...]) -> bool:
+    hidden = any(part.startswith((".", "_")) for part in path.split("/"))
+    return path.endswith(extensions) and not hidden
+
+
+def _reason(error: Exception) -> str:
+    details = getattr(error, "exception_details", None)
+    inner = next(iter(details.values())) if details else error
+    return getattr(inner, "strerror", None) or str(inner)

@@ -1,0 +1,67 @@
+"""Part files: their names, their bytes, and reading back those that are already there."""
+
+import hashlib
+import io
+from dataclasses import dataclass
+from functools import cached_property
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from model.predictions import metadata_of, with_metadata
+from transforms import files
+from transforms.records import Shard
+
+PREDICTIONS, REJECTED = KINDS = ("predictions", "rejected")
+
+
+@dataclass(frozen=True)
+class PartStamp:
+    """What a part's footer says it belongs to: digests of plan and model, and the plan's number of shards."""
+
+    plan_digest: str
+    model_digest: str
+    shards: int
+
+    def name(self, kind: str, shard: Shard) -> str:
+        """The path of a shard's part, below the output: it follows from the plan alone."""
+        return f"{kind}/part-{shard.index:05d}-of-{self.shards:05d}.parquet"
+
+    def metadata(self, shard: Shard) -> dict[str, str]:
+        """The entries of the footer."""
+        return {"plan": self.plan_digest, "model": self.model_digest, "shard": str(shard.index)}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part file: its name below the output, its rows, and its exact bytes."""
+
+    name: str
+    table: pa.Table
+    content: bytes
+
+    @cached_property
+    def entry(self) -> dict[str, str | int]:
+        """What the manifest says of it: name, rows, bytes and SHA-256."""
+        digest = hashlib.sha256(self.content).hexdigest()
+        return {"name": self.name, "rows": len(self.table), "bytes": len(self.content), "sha256": digest}
+
+
+def make_part(kind: str, shard: Shard, table: pa.Table, stamp: PartStamp) -> Part:
+    """Encode a shard's table; equal tables give equal bytes."""
+    stamped = with_metadata(table, metadata_of(table.schema) | stamp.metadata(shard))
+    buffer = io.BytesIO()
+    pq.write_table(stamped, buffer, compression="zstd")
+    return Part(stamp.name(kind, shard), stamped, buffer.getvalue())
+
+
+def read_part(output: str, kind: str, shard: Shard, stamp: PartStamp) -> Part | None:
+    """A shard's part as an earlier run of the same plan left it, or None if it must be made."""
+    name = stamp.name(kind, shard)
+    try:
+        content = files.read(files.join(output, name))
+        table = pq.read_table(io.BytesIO(content))
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return None
+    belongs = stamp.metadata(shard).items() <= metadata_of(table.schema).items()
+    return Part(name, table, content) if belongs else None

@@ -1,0 +1,90 @@
+"""A finished run read again: its parts, and truth from elsewhere put in place of what they hold."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import apache_beam as beam
+import pyarrow as pa
+
+from model.errors import UserError
+from transforms import files
+from transforms.parts import PREDICTIONS, REJECTED, Part, PartStamp, read_part
+from transforms.plan import Plan, read_plan
+from transforms.planning import PLAN_FILE
+from transforms.publishing import MANIFEST_FILE
+from transforms.readers.parquet import ParquetReader, read_truth
+from transforms.records import Shard
+from transforms.scoring import ShardResult
+
+
+def load_run(output: str) -> Plan:
+    """The plan of a run that was published.
+
+    Raises:
+        UserError: if there is none, or it has not finished.
+    """
+    place = files.absolute(output)
+    try:
+        files.read(files.join(place, MANIFEST_FILE))
+        return read_plan(files.read(files.join(place, PLAN_FILE)))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{output} is not a finished run: {error} is missing; give an --output of `bulklabel score`."
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{output}/{PLAN_FILE} cannot be read ({error}); score again with --overwrite.") from error
+
+
+class ReadParts(beam.DoFn):  # type: ignore[misc]
+    """From a shard to what it became."""
+
+    def __init__(self, output: str, stamp: PartStamp) -> None:
+        self._output = output
+        self._stamp = stamp
+
+    def process(self, shard: Shard) -> Iterator[ShardResult]:
+        """One shard, one result.
+
+        Raises:
+            UserError: if one of its parts is missing or damaged.
+        """
+        yield ShardResult(shard, self._read(PREDICTIONS, shard), self._read(REJECTED, shard), committed=True)
+
+    def _read(self, kind: str, shard: Shard) -> Part:
+        part = read_part(self._output, kind, shard, self._stamp)
+        if part is None:
+            name = files.join(self._output, self._stamp.name(kind, shard))
+            raise UserError(f"{name} is missing or damaged; run the same `bulklabel score` again to mend it.")
+        return part
+
+
+@dataclass(frozen=True)
+class TruthTable:
+    """Truth by id, held whole in memory: about 200 bytes a record. `labels` is `list<string>`."""
+
+    rows: dict[str, int]
+    labels: pa.Array
+
+    def join(self, result: ShardResult) -> ShardResult:
+        """The result with this truth; null for the ids that are not in it."""
+        part = result.predictions
+        rows = pa.array([self.rows.get(record_id) for record_id in part.table.column("id").to_pylist()], pa.int64())
+        index = part.table.column_names.index("labels")
+        table = part.table.set_column(index, part.table.schema.field(index), self.labels.take(rows))
+        return replace(result, predictions=replace(part, table=table))
+
+
+def load_truth(paths: Sequence[str], id_column: str, labels_column: str, labels: tuple[str, ...]) -> TruthTable:
+    """Truth from Parquet files; numbers in it are indices into `labels`.
+
+    Raises:
+        UserError: if there is no such file or column, or an id occurs twice.
+    """
+    found = [file for path in paths for file in files.list_files(path, ParquetReader.extensions)]
+    table = pa.concat_tables([read_truth(file.path, id_column, labels_column, labels) for file in found])
+    ids = table.column("id").to_pylist()
+    rows = {record_id: row for row, record_id in enumerate(ids)}
+    if len(rows) < len(ids):
+        twice = next(record_id for row, record_id in enumerate(ids) if rows[record_id] != row)
+        raise UserError(f"{', '.join(paths)}: the id {twice!r} occurs twice; give one row a record.")
+    return TruthTable(rows, table.column("labels").combine_chunks())

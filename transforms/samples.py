@@ -1,0 +1,140 @@
+"""Training samples: the records that `score` would read, decoded by the same function, streamed in mixed order."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from model.images import Pixels, Preprocessing, batch_size_for
+from model.labels import PRESENT, encode_truth
+from transforms.readers import READERS
+from transforms.records import Columns, Shard, Unreadable
+from transforms.scoring import DecodedBatch, ahead, decode_batch
+
+DECODING_THREADS = 2
+BATCHES_AHEAD = 4
+MIXED_BYTES = 256 * 2**20
+"""Samples are mixed within blocks of at most this many bytes of pixels, and shards among each other."""
+
+Samples = tuple[Pixels, npt.NDArray[np.float32]]
+"""N×H×W×3 uint8 images, and N×L truth: 1 where a label is present, 0 where it is absent."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is in the data: records by label, records with truth on either side of the split, and the others."""
+
+    labels: Mapping[str, int] = field(repr=False)
+    training: int
+    validation: int
+    without_truth: int
+
+
+@dataclass(frozen=True)
+class SampleSource:
+    """Where samples come from, and which share of them (0…1) is kept for validation.
+
+    `label_file` holds the labels if the user gave them, and says what numbers mean.
+    """
+
+    input_format: str
+    shards: Sequence[Shard]
+    columns: Columns
+    label_file: tuple[str, ...] | None
+    validation_fraction: float
+
+    def survey(self) -> Survey:
+        """One pass over the records, without decoding an image."""
+        labels: Counter[str] = Counter()
+        records = training = validation = 0
+        for table in self.tables(self.shards, batch_size=1024):
+            if isinstance(table, Unreadable):
+                continue
+            truth = table.column("labels")
+            records += len(truth)
+            training += self.chosen(table, validation=False).true_count
+            validation += self.chosen(table, validation=True).true_count
+            for row in truth.drop_null().to_pylist():
+                labels.update({name for name in row if name is not None})
+        return Survey(labels, training, validation, records - training - validation)
+
+    def tables(self, shards: Sequence[Shard], batch_size: int) -> Iterator[pa.Table | Unreadable]:
+        """The records of some shards."""
+        reader = READERS[self.input_format]
+        for shard in shards:
+            yield from reader.read(shard, self.columns, self.label_file, batch_size)
+
+    def chosen(self, table: pa.Table, validation: bool) -> pa.Array:
+        """Which records of a table have truth and lie on this side of the split."""
+        inside = [is_validation(name, self.validation_fraction) for name in table.column("id").to_pylist()]
+        known = table.column("labels").is_valid().to_numpy()
+        return pa.array((np.array(inside, bool) == validation) & known)
+
+
+@dataclass(frozen=True)
+class Split:
+    """One side of the data: the training samples, or those kept for validation.
+
+    A record is for validation if a hash of its id falls below the source's fraction: the same records whatever
+    their order, and whatever is added to them. `rejected` collects source and position of what cannot be decoded.
+    """
+
+    source: SampleSource
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    validation: bool
+    seed: int
+    rejected: set[tuple[str, int]] = field(default_factory=set, repr=False)
+
+    def samples(self, epoch: int, batch_size: int) -> Iterator[Samples]:
+        """One pass, in batches; the training side in an order that follows from the seed and the epoch."""
+        random = np.random.default_rng([self.seed, epoch])
+        shards = list(self.source.shards)
+        if not self.validation:
+            shards = [shards[i] for i in random.permutation(len(shards))]
+        for images, truth in self._blocks(shards, batch_size):
+            if not self.validation:
+                order = random.permutation(len(images))
+                images, truth = images[order], truth[order]
+            for first in range(0, len(images), batch_size):
+                yield images[first : first + batch_size], truth[first : first + batch_size]
+
+    def _blocks(self, shards: Sequence[Shard], batch_size: int) -> Iterator[Samples]:
+        """Decoded samples in whole batches as large as `MIXED_BYTES` allows, the last one apart."""
+        pixels_bytes = self.preprocessing.height * self.preprocessing.width * 3
+        most = max(1, MIXED_BYTES // (pixels_bytes * batch_size)) * batch_size
+        waiting: list[Samples] = []
+        for decoded in self._decoded(shards):
+            truth, _ = encode_truth(decoded.records.column("labels"), self.labels)
+            waiting.append((decoded.pixels[decoded.good], (truth[decoded.good] == PRESENT).astype(np.float32)))
+            if sum(len(images) for images, _ in waiting) >= most:
+                images, targets = _joined(waiting)
+                yield images[:most], targets[:most]
+                waiting = [(images[most:], targets[most:])]
+        if waiting:
+            yield _joined(waiting)
+
+    def _decoded(self, shards: Sequence[Shard]) -> Iterator[DecodedBatch]:
+        with ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode") as pool:
+            tables = self.source.tables(shards, batch_size_for(self.preprocessing))
+            mine = (self._on_this_side(table) for table in tables)
+            for decoded in ahead(pool, lambda table: decode_batch(table, self.preprocessing), mine, BATCHES_AHEAD):
+                self.rejected.update((row["source"], row["position"]) for row in decoded.rejected)
+                yield decoded
+
+    def _on_this_side(self, table: pa.Table | Unreadable) -> pa.Table | Unreadable:
+        return table if isinstance(table, Unreadable) else table.filter(self.source.chosen(table, self.validation))
+
+
+def is_validation(record_id: str, fraction: float) -> bool:
+    """Whether a record is kept for validation; `fraction` of all are, 0…1."""
+    return int.from_bytes(hashlib.blake2b(record_id.encode(), digest_size=8).digest()) < fraction * 2**64
+
+
+def _joined(parts: Sequence[Samples]) -> Samples:
+    return np.concatenate([images for images, _ in parts]), np.concatenate([truth for _, truth in parts])

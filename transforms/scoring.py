@@ -1,0 +1,206 @@
+"""ScoreShards: a shard in, its predictions and its rejected records out, as whole tables."""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from apache_beam.metrics import Metrics
+from apache_beam.utils.shared import Shared
+
+from model.errors import RecordError, UserError
+from model.images import Pixels, Preprocessing, decode
+from model.predictions import REJECTED, predictions_table
+from transforms.models import load_model
+from transforms.parts import PREDICTIONS, Part, PartStamp, make_part, read_part
+from transforms.parts import REJECTED as REJECTED_PART
+from transforms.plan import Recipe
+from transforms.readers import READERS
+from transforms.records import RECORDS, Shard, Unreadable
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Predictor(Protocol):
+    """What runs the network: `model.scorer.Scorer`, named here so that only workers import TensorFlow."""
+
+    def predict(self, pixels: Pixels) -> npt.NDArray[np.float32]:
+        """Probabilities N×L of at most one batch of images."""
+
+
+@dataclass(frozen=True)
+class ShardResult:
+    """What one shard became. `committed` says that both parts were already there, from an earlier run."""
+
+    shard: Shard
+    predictions: Part
+    rejected: Part
+    committed: bool
+
+
+@dataclass(frozen=True)
+class DecodedBatch:
+    """One batch between decoding and the network.
+
+    `records` are the N rows without their images, `pixels` N×H×W×3, `good` where they can be scored (N), and
+    `rejected` rows of `model.predictions.REJECTED`. Bad rows stay in place as black images, so that the others'
+    answers do not depend on them.
+    """
+
+    records: pa.Table
+    pixels: Pixels
+    good: npt.NDArray[np.bool_]
+    rejected: list[dict[str, Any]]
+
+
+class LoadedScorer:
+    """A handle to the one scorer of a process, whoever asks for it first; travels to workers without the network."""
+
+    def __init__(self, directory: str, digest: str) -> None:
+        self.directory = directory
+        self.digest = digest
+        self._shared = Shared()
+
+    def get(self) -> Any:
+        """The scorer.
+
+        Raises:
+            UserError: if the model directory is no longer the one that the plan names, or cannot be loaded.
+        """
+        return self._shared.acquire(self._load, tag=self.digest)
+
+    def _load(self) -> Any:
+        from model.scorer import Scorer  # imports TensorFlow, which takes seconds
+
+        model = load_model(self.directory)
+        if model.digest != self.digest:
+            raise UserError(f"{self.directory} changed since the run was planned; run the command again.")
+        return Scorer(model, self.directory)
+
+
+class ScoreShards(beam.DoFn):  # type: ignore[misc]
+    """`predict(decode(read(shard)))`; a shard whose parts are already there is read back instead."""
+
+    def __init__(self, output: str, recipe: Recipe, stamp: PartStamp, scorer: LoadedScorer) -> None:
+        self._output = output
+        self._recipe = recipe
+        self._stamp = stamp
+        self._scorer = scorer
+
+    def setup(self) -> None:
+        """Start the threads that decode, one a core."""
+        self._threads = os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="decode")
+
+    def teardown(self) -> None:
+        """End them."""
+        self._pool.shutdown()
+
+    def process(self, shard: Shard) -> Iterator[ShardResult]:
+        """One shard, one result."""
+        result = self._committed(shard) or self._score(shard)
+        Metrics.counter("bulklabel", "records").inc(shard.records)
+        for reason in result.rejected.table.column("reason").to_pylist():
+            Metrics.counter("bulklabel", f"rejected_{reason}").inc()
+        yield result
+
+    def _committed(self, shard: Shard) -> ShardResult | None:
+        predictions = read_part(self._output, PREDICTIONS, shard, self._stamp)
+        rejected = predictions and read_part(self._output, REJECTED_PART, shard, self._stamp)
+        return ShardResult(shard, predictions, rejected, committed=True) if predictions and rejected else None
+
+    def _score(self, shard: Shard) -> ShardResult:
+        recipe = self._recipe
+        reader = READERS[recipe.input_format]
+        read = reader.read(shard, recipe.columns, recipe.labels, recipe.batch_size)
+        decoded = ahead(self._pool, lambda batch: decode_batch(batch, recipe.preprocessing), read, 2 * self._threads)
+        predicted = list(predict(decoded, self._scorer.get(), recipe))
+        predictions = pa.concat_tables(table for table, _ in predicted).combine_chunks()
+        rejected = pa.Table.from_pylist([row for _, rows in predicted for row in rows], REJECTED)
+        return ShardResult(
+            shard,
+            make_part(PREDICTIONS, shard, predictions, self._stamp),
+            make_part(REJECTED_PART, shard, rejected, self._stamp),
+            committed=False,
+        )
+
+
+def ahead(pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], most: int) -> Iterator[R]:
+    """`map(work, items)`, in order, done in the pool's threads at most `most` items ahead of whoever takes them."""
+    pending: deque[Future[R]] = deque()
+    for item in items:
+        pending.append(pool.submit(work, item))
+        if len(pending) == most:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def decode_batch(batch: pa.Table | Unreadable, preprocessing: Preprocessing) -> DecodedBatch:
+    """Decode the images of a batch; those that cannot be are rejected, each with its reason."""
+    shape = (preprocessing.height, preprocessing.width, 3)
+    if isinstance(batch, Unreadable):
+        rows = [
+            _rejected_row(None, batch.source, position, "read", batch.reason, batch.detail)
+            for position in batch.positions
+        ]
+        return DecodedBatch(RECORDS.empty_table(), np.empty((0, *shape), np.uint8), np.empty(0, bool), rows)
+    pixels = np.zeros((len(batch), *shape), np.uint8)
+    good = np.ones(len(batch), bool)
+    rejected = []
+    for row, image in enumerate(batch.column("image")):
+        try:
+            pixels[row] = decode(image.as_py(), preprocessing)
+        except RecordError as error:
+            good[row] = False
+            rejected.append(_reject(batch, row, error))
+    return DecodedBatch(batch.drop_columns(["image"]), pixels, good, rejected)
+
+
+def predict(
+    batches: Iterable[DecodedBatch], scorer: Predictor, recipe: Recipe
+) -> Iterator[tuple[pa.Table, list[dict[str, Any]]]]:
+    """For each batch its predictions table and its rejected rows."""
+    milliseconds = Metrics.distribution("bulklabel", "batch_milliseconds")
+    for batch in batches:
+        good = batch.good
+        started = time.monotonic()
+        if good.any():
+            probabilities = scorer.predict(batch.pixels)
+        else:
+            probabilities = np.zeros((len(good), len(recipe.labels)), np.float32)
+        milliseconds.update(round(1000 * (time.monotonic() - started)))
+        finite = np.isfinite(probabilities).all(axis=1)
+        error = RecordError("predict", "not_finite", "the network's answer is not a number")
+        rejected = batch.rejected + [_reject(batch.records, int(row), error) for row in np.flatnonzero(good & ~finite)]
+        kept = good & finite
+        table = predictions_table(
+            batch.records.filter(pa.array(kept)), probabilities[kept], recipe.thresholds, recipe.labels, recipe.layout
+        )
+        yield table, sorted(rejected, key=lambda row: row["position"])
+
+
+def _reject(records: pa.Table, row: int, error: RecordError) -> dict[str, Any]:
+    record_id, source, position = (records.column(name)[row].as_py() for name in ("id", "source", "position"))
+    return _rejected_row(record_id, source, position, error.stage, error.reason, error.detail)
+
+
+def _rejected_row(
+    record_id: str | None, source: str, position: int, stage: str, reason: str, detail: str
+) -> dict[str, Any]:
+    return {
+        "id": record_id or f"{source}#{position}",
+        "source": source,
+        "position": position,
+        "stage": stage,
+        "reason": reason,
+        "detail": detail,
+    }
