@@ -1,5 +1,6 @@
 """The tables of the part files: predictions with truth beside them, and rejected records."""
 
+import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -33,7 +34,7 @@ def predictions_table(
     labels: Sequence[str],
     layout: str,
 ) -> pa.Table:
-    """The table of one part.
+    """The table of one part; its metadata names the labels in order.
 
     Args:
         records: N rows with `id`, `source`, `position` and `labels` (truth; null where unknown).
@@ -50,7 +51,7 @@ def predictions_table(
     else:
         for index, label in enumerate(labels):
             columns[PROBABILITY + label] = pa.array(np.ascontiguousarray(probabilities[:, index]), pa.float32())
-    return pa.table(columns)
+    return with_metadata(pa.table(columns), {"labels": json.dumps(labels, ensure_ascii=False)})
 
 
 def probabilities_of(table: pa.Table, labels: Sequence[str]) -> npt.NDArray[np.float32]:

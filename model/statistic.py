@@ -135,13 +135,16 @@ def _sum_by_size(numerators: Counts, denominators: Counts, largest: int) -> Coun
 def _losses(
     present: npt.NDArray[np.bool_], known: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.float32]
 ) -> tuple[int, int]:
-    """Sums over the known labels of -log(probability of the truth), clipped as scikit-learn does and as Keras does."""
-    right = probabilities.astype(np.float64)
-    right = np.where(present, right, 1 - right)[known]
-    return (
-        _fixed_point_sum(-np.log(np.clip(right, FLOAT_EPSILON, 1 - FLOAT_EPSILON))),
-        _fixed_point_sum(-np.log(np.clip(right, KERAS_EPSILON, 1 - KERAS_EPSILON))),
-    )
+    """Sums of -log(probability of the truth) over the known labels, as scikit-learn and as Keras clip it.
+
+    scikit-learn (`log_loss`, on float64) keeps away from 0 and 1 by float64's epsilon, Keras
+    (`binary_crossentropy`, on float32) by 1e-7.
+    """
+    exact = probabilities.astype(np.float64)
+    clipped = np.clip(probabilities, np.float32(KERAS_EPSILON), np.float32(1 - KERAS_EPSILON))
+    log_loss = np.clip(np.where(present, exact, 1 - exact)[known], FLOAT_EPSILON, 1 - FLOAT_EPSILON)
+    binary_crossentropy = np.where(present, clipped, 1 - clipped)[known].astype(np.float64)
+    return _fixed_point_sum(-np.log(log_loss)), _fixed_point_sum(-np.log(binary_crossentropy))
 
 
 def _fixed_point_sum(values: npt.NDArray[np.float64]) -> int:

@@ -79,4 +79,5 @@ def _best_threshold(truth: Truth, scores: npt.NDArray[np.float32]) -> float:
     best = len(f1) - 1 - int(np.argmax(f1[::-1]))
     excluded = scores[scores < cuts[best]]
     below = float(excluded.max()) if excluded.size else 0.0
-    return float(np.float32((below + float(cuts[best])) / 2))
+    middle = float(np.float32((below + float(cuts[best])) / 2))
+    return middle if middle > below else float(cuts[best])  # neighbours in float32 have nothing between them

@@ -2,13 +2,12 @@
 
 import io
 import itertools
-import json
 import os
+import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -56,6 +55,7 @@ def train_network(
         seed: equal seeds on equal samples give equal networks, byte for byte, on one kind of machine.
         verbose: Keras' 0 (silent), 1 (a progress bar) or 2 (a line an epoch).
     """
+    keras.utils.clear_session()  # or Keras counts on in the names of what it saves
     keras.utils.set_random_seed(seed)
     network = build_network(preprocessing.height, preprocessing.width, labels, seed)
     shapes = (preprocessing.height, preprocessing.width, labels)
@@ -67,11 +67,11 @@ def train_network(
         _dataset(training, *shapes), validation_data=watched, epochs=epochs, callbacks=[stopping], verbose=verbose
     )
     if watched is None or validation is None:
-        return Trained(_network_bytes(network), None, {})
+        return Trained(network_bytes(network), None, {})
     evaluation = network.evaluate(watched, return_dict=True, verbose=0)
     truth = np.concatenate([targets for _, targets in validation(0)]).astype(np.int8)
     thresholds = tune_thresholds(truth, network.predict(watched, verbose=0))
-    return Trained(_network_bytes(network), thresholds, {name: float(value) for name, value in evaluation.items()})
+    return Trained(network_bytes(network), thresholds, {name: float(value) for name, value in evaluation.items()})
 
 
 def _dataset(batches: Epochs, height: int, width: int, labels: int) -> tf.data.Dataset:
@@ -84,8 +84,8 @@ def _dataset(batches: Epochs, height: int, width: int, labels: int) -> tf.data.D
     return dataset.map(lambda images, truth: (tf.cast(images, tf.float32), truth)).prefetch(2)
 
 
-def _network_bytes(network: keras.Model) -> bytes:
-    """The Keras archive without the time of saving, so that equal networks are equal bytes."""
+def network_bytes(network: keras.Model) -> bytes:
+    """The Keras archive without times and addresses in memory, so that equal networks are equal bytes."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, NETWORK_FILE)
         network.save(path)
@@ -93,8 +93,16 @@ def _network_bytes(network: keras.Model) -> bytes:
         with zipfile.ZipFile(path) as saved, zipfile.ZipFile(buffer, "w") as timeless:
             for name in saved.namelist():
                 content = saved.read(name)
-                if name == "metadata.json":
-                    metadata: dict[str, Any] = json.loads(content)
-                    content = json.dumps(metadata | {"date_saved": ""}).encode()
-                timeless.writestr(zipfile.ZipInfo(name), content)
+                timeless.writestr(zipfile.ZipInfo(name), _timeless(content) if name.endswith(".json") else content)
         return buffer.getvalue()
+
+
+def _timeless(text: bytes) -> bytes:
+    """Keras' JSON with the date of saving blank, and shared objects numbered in order instead of by address."""
+    numbers: dict[bytes, int] = {}
+    text = re.sub(rb'("date_saved": )"[^"]*"', rb'\1""', text)
+    return re.sub(
+        rb'("shared_object_id": )(\d+)',
+        lambda found: found.group(1) + str(numbers.setdefault(found.group(2), len(numbers))).encode(),
+        text,
+    )

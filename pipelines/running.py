@@ -8,9 +8,10 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 
-from model.errors import UserError
-
 DONE, FAILED, BAD_COMMAND, TOO_MANY_REJECTED = 0, 1, 2, 4
+
+EXIT_CODES = {"UserError": BAD_COMMAND, "TooManyRejectedError": TOO_MANY_REJECTED}
+"""By class name, since workers' errors reach the driver as text."""
 
 
 def run_command(command: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
@@ -24,16 +25,19 @@ def run_command(command: Callable[[Sequence[str]], None], argv: Sequence[str]) -
     except KeyboardInterrupt:
         return _report("interrupted; run the same command again to continue.", FAILED)
     except Exception as error:
-        line = _line_of(error, UserError.__name__)
-        if line:
-            return _report(line, BAD_COMMAND)
-        line = _line_of(error, "TooManyRejectedError")
-        if line:
-            return _report(line, TOO_MANY_REJECTED)
+        for name, exit_code in EXIT_CODES.items():
+            line = _line_of(error, name)
+            if line:
+                return _report(line, exit_code)
         if isinstance(error, OSError):
             return _report(f"{error}; when that is mended, run the same command again to continue.", FAILED)
         raise
     return DONE
+
+
+def _is_expected(record: logging.LogRecord) -> bool:
+    """Whether Beam logs, with its traceback, an error that is about to be said in one line."""
+    return bool(record.exc_info and record.exc_info[0] and record.exc_info[0].__name__ in EXIT_CODES)
 
 
 def import_tensorflow() -> None:
@@ -81,3 +85,4 @@ def _quiet_libraries() -> None:
         warnings.filterwarnings("ignore", category=UserWarning, module=module)
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     logging.getLogger().addFilter(lambda record: "apitools not found" not in record.getMessage())
+    logging.getLogger("apache_beam.runners.common").addFilter(lambda record: not _is_expected(record))

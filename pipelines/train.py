@@ -33,11 +33,15 @@ def parser() -> CommandParser:
     return flags
 
 
+SMALLEST_SIDE = 7
+"""Two convolutions of 3×3 and a pooling of 3 leave nothing of less."""
+
+
 def image_size(text: str) -> tuple[int, int]:
     """Height and width from `32` or `48x64`."""
     sides = [positive(side) for side in text.lower().split("x")]
-    if len(sides) > 2:
-        raise argparse.ArgumentTypeError(f"{text} is not a number or two, like 32 or 48x64")
+    if len(sides) > 2 or min(sides) < SMALLEST_SIDE:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of at least {SMALLEST_SIDE} or two, like 32 or 48x64")
     return sides[0], sides[-1]
 
 

@@ -45,9 +45,8 @@ def list_files(path: str, extensions: tuple[str, ...]) -> list[File]:
         UserError: if there is no such file, or the file system cannot be used.
     """
     place = absolute(path)
-    found = _match(place)
-    if not found and not GLOB.search(place):
-        found = [file for file in list_folder(place) if _is_data(file.path.removeprefix(place), extensions)]
+    inside = [file for file in list_folder(place) if _is_data(file.path.removeprefix(place), extensions)]
+    found = inside or _match(_escaped(place)) or _match(place)
     if not found:
         raise UserError(
             f"{path}: no file matches; give a file, a glob, or a folder with files ending in {' or '.join(extensions)}."
@@ -57,8 +56,7 @@ def list_files(path: str, extensions: tuple[str, ...]) -> list[File]:
 
 def list_folder(folder: str) -> list[File]:
     """All files below a folder, at any depth; none if it does not exist."""
-    escaped = GLOB.sub(lambda mark: f"[{mark.group()}]", folder)
-    return _match(f"{escaped}/**")
+    return _match(f"{_escaped(folder)}/**")
 
 
 def read(path: str) -> bytes:
@@ -110,7 +108,12 @@ def delete(paths: list[str]) -> None:
     """Delete files; those that are not there are gone already."""
     for path in paths:
         if exists(path):
-            FileSystems.delete([GLOB.sub(lambda mark: f"[{mark.group()}]", path)])
+            FileSystems.delete([_escaped(path)])
+
+
+def _escaped(path: str) -> str:
+    """The glob that matches this path alone."""
+    return GLOB.sub(lambda mark: f"[{mark.group()}]", path)
 
 
 def _put(path: str, content: bytes) -> None:

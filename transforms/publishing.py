@@ -112,8 +112,8 @@ def _publish(
     files.write(files.join(publication.output, MANIFEST_FILE), to_json(manifest))
     if not accepted:
         raise TooManyRejectedError(
-            f"{counts['rejected']:,} of {counts['records']:,} records were rejected ({fraction:.1%}, at most "
-            f"{publication.max_rejected_fraction:.1%} allowed); see {publication.output}/{REPORT_FILE}, "
+            f"{counts['rejected']:,} of {counts['records']:,} records were rejected ({fraction:.2%}, at most "
+            f"{publication.max_rejected_fraction:.2%} allowed); see {publication.output}/{REPORT_FILE}, "
             "or raise --max_rejected_fraction."
         )
     files.write(files.join(publication.output, SUCCESS_FILE), b"")

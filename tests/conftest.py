@@ -1,0 +1,155 @@
+"""A small corpus and a small model, made once; and the commands, run in this process or in one of their own."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import settings
+
+from model.collages import BROKEN, DIGITS, collages
+from model.directory import Model
+from model.images import Preprocessing
+
+settings.register_profile("bulklabel", deadline=None, derandomize=True)
+settings.load_profile("bulklabel")
+
+ROOT = Path(__file__).parent.parent
+
+FILES, RECORDS, GROUP = 2, 2400, 600
+"""Two files of 2,400 records in four row groups each: eight shards."""
+
+Score = Callable[..., int]
+
+
+def write_parquet(path: Path, rows: Sequence[dict[str, Any]], **options: Any) -> Path:
+    """A Parquet file with the columns of the formats page."""
+    schema = pa.schema({"id": pa.string(), "image": pa.binary(), "labels": pa.list_(pa.string())})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(list(rows), schema), path, **options)
+    return path
+
+
+def collage_rows(count: int, seed: int = 1) -> list[dict[str, Any]]:
+    """Records of good collages."""
+    return [
+        {"id": f"r{index:05d}", "image": image, "labels": labels}
+        for index, (image, labels) in enumerate(collages(count, seed, held_out=False))
+    ]
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Collages with every kind of oddity: broken images, no truth, no labels, a label that no model knows."""
+    folder = tmp_path_factory.mktemp("corpus")
+    rows = collage_rows(FILES * RECORDS)
+    for index, image in enumerate((None, *BROKEN)):
+        rows[100 + 1000 * index]["image"] = image
+    for index in range(0, len(rows), 50):
+        rows[index]["labels"] = None
+    for index in range(7, len(rows), 500):
+        rows[index]["labels"] = [*(rows[index]["labels"] or []), "zebra"]
+    for number in range(FILES):
+        part = rows[number * RECORDS : (number + 1) * RECORDS]
+        write_parquet(folder / f"file-{number}.parquet", part, row_group_size=GROUP)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_directory(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
+    """A model of the ten digits, trained for one epoch."""
+    from pipelines.train import main
+
+    folder = tmp_path_factory.mktemp("models") / "model"
+    assert (
+        main([f"--input={corpus}", f"--output={folder}", f"--label_file={label_file(folder.parent)}", "--epochs=1"])
+        == 0
+    )
+    return folder
+
+
+def label_file(folder: Path) -> Path:
+    """The ten digits, one a line."""
+    path = folder / "labels.txt"
+    path.write_text("\n".join(DIGITS) + "\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, corpus: Path, model_directory: Path) -> Path:
+    """An uninterrupted local run over the corpus: the oracle for the others."""
+    output = tmp_path_factory.mktemp("runs") / "finished"
+    assert score(corpus, model_directory, output) == 0
+    return output
+
+
+def score(corpus: Path, model_directory: Path, output: Path, *flags: str) -> int:
+    """`bulklabel score`, in this process."""
+    from pipelines.score import main
+
+    return main([f"--input={corpus}", f"--model={model_directory}", f"--output={output}", *flags])
+
+
+def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """`bulklabel` in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        **options,
+    )
+
+
+def answers(output: Path) -> dict[str, bytes]:
+    """Every file of a run that must not depend on how it was run, by name."""
+    names = [*output.glob("predictions/*"), *output.glob("rejected/*"), output / "metrics.json", output / "plan.json"]
+    return {str(path.relative_to(output)): path.read_bytes() for path in names}
+
+
+def metrics_of(output: Path) -> dict[str, Any]:
+    """The content of `metrics.json`."""
+    content: dict[str, Any] = json.loads((output / "metrics.json").read_bytes())
+    return content
+
+
+def predictions_of(output: Path) -> pa.Table:
+    """All parts, in the order of their names."""
+    return pa.concat_tables([pq.read_table(path) for path in sorted(output.glob("predictions/*.parquet"))])
+
+
+def rejected_of(output: Path) -> list[dict[str, Any]]:
+    """All rejected records, in the order of the parts' names."""
+    rows: list[dict[str, Any]] = []
+    for path in sorted(output.glob("rejected/*.parquet")):
+        rows += pq.read_table(path).to_pylist()
+    return rows
+
+
+def untrained_model(labels: tuple[str, ...], side: int = 32) -> Model:
+    """A model whose answers are arbitrary, made in a second."""
+    from model.network import build_network
+    from model.training import network_bytes
+
+    return Model(labels, Preprocessing(side, side), network_bytes(build_network(side, side, len(labels), seed=0)))
+
+
+def png(pixels: np.ndarray, mode: str | None = None, **options: Any) -> bytes:
+    """An image file."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    image = Image.fromarray(pixels)
+    (image.convert(mode) if mode else image).save(buffer, options.pop("format", "PNG"), **options)
+    return buffer.getvalue()

@@ -1,0 +1,136 @@
+"""Decoding: every kind of image that people have, and that no damage passes for an image."""
+
+import io
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from model.collages import BROKEN, collages
+from model.errors import RecordError
+from model.images import MAX_PIXELS, Preprocessing, batch_size_for, decode
+from tests.conftest import png
+
+SIZE = Preprocessing(32, 32)
+GRADIENT = np.arange(32 * 32 * 3, dtype=np.uint32).reshape(32, 32, 3) % 256
+
+
+def pixels() -> np.ndarray:
+    return GRADIENT.astype(np.uint8)
+
+
+def reason(data: bytes | None) -> tuple[str, str]:
+    with pytest.raises(RecordError) as caught:
+        decode(data, SIZE)
+    assert caught.value.detail
+    return caught.value.stage, caught.value.reason
+
+
+def test_a_plain_png_is_decoded_as_pillow_does() -> None:
+    for image, _ in collages(20, 3, held_out=False):
+        with Image.open(io.BytesIO(image)) as opened:
+            assert np.array_equal(decode(image, SIZE), np.asarray(opened))
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "1"])
+def test_gray_and_palette(mode: str) -> None:
+    expected = np.asarray(Image.fromarray(pixels()).convert(mode).convert("RGB"))
+    assert np.array_equal(decode(png(pixels(), mode), SIZE), expected)
+
+
+@pytest.mark.parametrize("format_name", ["JPEG", "WEBP", "BMP", "TIFF", "GIF"])
+def test_other_formats(format_name: str) -> None:
+    smooth = np.repeat(np.arange(0, 256, 8, dtype=np.uint8)[:, None], 32, axis=1)[:, :, None].repeat(3, axis=2)
+    decoded = decode(png(smooth, format=format_name), SIZE)
+    assert np.abs(decoded.astype(int) - smooth).max() <= 8
+
+
+def test_cmyk_jpeg() -> None:
+    red = np.zeros((32, 32, 3), np.uint8) + np.array([250, 10, 10], np.uint8)
+    assert np.abs(decode(png(red, "CMYK", format="JPEG"), SIZE).astype(int) - red).max() <= 12
+
+
+def test_alpha_is_flattened_on_white() -> None:
+    transparent = np.zeros((32, 32, 4), np.uint8)
+    transparent[:, 16:] = (10, 20, 30, 255)
+    decoded = decode(png(transparent), SIZE)
+    assert (decoded[:, :16] == 255).all()
+    assert (decoded[:, 16:] == (10, 20, 30)).all()
+
+
+def test_a_transparent_color_of_an_rgb_png_is_flattened_on_white() -> None:
+    black = np.zeros((32, 32, 3), np.uint8)
+    assert (decode(png(black, transparency=(0, 0, 0)), SIZE) == 255).all()
+
+
+def test_16_bits_are_scaled_to_8() -> None:
+    deep = (np.arange(1024, dtype=np.uint16) * 64).reshape(32, 32)
+    assert np.array_equal(decode(png(deep), SIZE)[:, :, 0], (deep >> 8).astype(np.uint8))
+
+
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG"])
+def test_exif_orientation_is_applied(format_name: str) -> None:
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[:16] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    decoded = decode(png(image, format=format_name, exif=exif), SIZE)
+    assert decoded[:14].max() < 20
+    assert decoded[18:].min() > 235
+
+
+def test_the_first_of_several_frames_is_taken() -> None:
+    buffer = io.BytesIO()
+    first, second = (Image.fromarray(np.full((32, 32, 3), value, np.uint8)) for value in (40, 200))
+    first.save(buffer, "GIF", save_all=True, append_images=[second])
+    assert (decode(buffer.getvalue(), SIZE) == 40).all()
+
+
+def test_other_sizes_are_resized() -> None:
+    large = np.zeros((64, 96, 3), np.uint8)
+    large[:, 48:] = 255
+    decoded = decode(png(large), Preprocessing(16, 24))
+    assert decoded.shape == (16, 24, 3)
+    assert decoded[:, :11].max() == 0
+    assert decoded[:, 13:].min() == 255
+
+
+def test_what_is_no_image_is_rejected_with_its_reason() -> None:
+    assert reason(None) == ("read", "missing_image")
+    assert reason(b"") == ("read", "empty_image")
+    assert reason(b"not an image") == ("decode", "not_an_image")
+    assert reason(BROKEN[-1]) == ("decode", "damaged_image")
+    assert reason(png(pixels(), format="JPEG")[:200]) == ("decode", "damaged_image")
+
+
+def test_a_decompression_bomb_is_rejected_from_its_header() -> None:
+    huge = Image.new("1", (MAX_PIXELS // 1000 + 1, 1000))
+    buffer = io.BytesIO()
+    huge.save(buffer, "PNG")
+    assert len(buffer.getvalue()) < 100_000
+    assert reason(buffer.getvalue()) == ("decode", "too_large")
+
+
+@given(st.integers(0, 2**32))
+def test_a_damaged_png_is_rejected_or_decoded_to_the_same_pixels(seed: int) -> None:
+    mutator = random.Random(seed)  # noqa: S311
+    image = next(iter(collages(1, seed % 7, held_out=False)))[0]
+    damaged = bytearray(image)
+    for _ in range(mutator.randint(1, 3)):
+        damaged[mutator.randrange(len(damaged))] ^= 1 << mutator.randrange(8)
+    if mutator.random() < 0.3:
+        del damaged[mutator.randrange(len(damaged)) :]
+    try:
+        decoded = decode(bytes(damaged), SIZE)
+    except RecordError:
+        return
+    assert np.array_equal(decoded, decode(image, SIZE))
+
+
+def test_a_batch_is_a_power_of_two_that_fits() -> None:
+    assert batch_size_for(Preprocessing(32, 32)) == 256
+    assert batch_size_for(Preprocessing(224, 224)) == 64
+    assert batch_size_for(Preprocessing(4000, 4000)) == 1

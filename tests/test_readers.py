@@ -1,0 +1,187 @@
+"""The Parquet reader: what people's files hold, and what is wrong with some of them."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from model.errors import UserError
+from tests.conftest import collage_rows, write_parquet
+from transforms import files
+from transforms.files import File
+from transforms.planning import find_shards
+from transforms.readers.parquet import PACKED_RECORDS, ParquetReader
+from transforms.records import RECORDS, Columns, Unreadable
+
+READER = ParquetReader()
+LABELS = ("cat", "dog")
+DEFAULT = Columns()
+
+
+def file_of(path: Path) -> File:
+    return File(str(path), path.stat().st_size)
+
+
+def write_table(path: Path, columns: dict[str, Any]) -> Path:
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def read_all(path: Path, columns: Columns = DEFAULT) -> list[Any]:
+    return [
+        batch
+        for shard in READER.shards(file_of(path), columns)
+        for batch in READER.read(shard, columns, LABELS, batch_size=100)
+    ]
+
+
+def records(path: Path, columns: Columns = DEFAULT) -> list[dict[str, Any]]:
+    return [row for table in read_all(path, columns) for row in table.to_pylist()]
+
+
+def test_every_record_is_read_once_with_its_place(tmp_path: Path) -> None:
+    rows = collage_rows(2500)
+    path = write_parquet(tmp_path / "a.parquet", rows, row_group_size=1100)
+    shards = READER.shards(file_of(path), Columns())
+    assert [(shard.position, shard.records) for shard in shards] == [(0, 1100), (1100, 1100), (2200, 300)]
+    tables = read_all(path)
+    assert max(len(table) for table in tables) == 100
+    assert all(table.schema == RECORDS for table in tables)
+    found = [row for table in tables for row in table.to_pylist()]
+    assert found == [row | {"source": str(path), "position": position} for position, row in enumerate(rows)]
+
+
+def test_small_row_groups_are_packed_into_one_shard(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "a.parquet", collage_rows(1500), row_group_size=100)
+    assert [shard.records for shard in READER.shards(file_of(path), Columns())] == [1000, 500]
+    assert PACKED_RECORDS == 1024
+    assert [row["position"] for row in records(path)] == list(range(1500))
+
+
+def test_an_id_is_made_where_there_is_none(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "a.parquet", {"image": [b"x", b"y"]})
+    assert [row["id"] for row in records(path)] == [f"{path}#0", f"{path}#1"]
+    path = write_table(tmp_path / "b.parquet", {"image": [b"x", b"y"], "id": [7, None]})
+    assert [row["id"] for row in records(path)] == ["7", f"{path}#1"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (pa.array([["cat"], [], None]), [["cat"], [], None]),
+        (pa.array([[1, 0], [], None]), [["dog", "cat"], [], None]),
+        (pa.array([[5], [-1], [None]]), [["5"], ["-1"], [None]]),
+        (pa.nulls(3), [None, None, None]),
+        (pa.array([["cat"], [], None], pa.large_list(pa.large_string())), [["cat"], [], None]),
+    ],
+)
+def test_truth_as_names_or_numbers(tmp_path: Path, labels: pa.Array, expected: list[Any]) -> None:
+    path = write_table(tmp_path / "a.parquet", {"image": [b"x"] * 3, "labels": labels})
+    assert [row["labels"] for row in records(path)] == expected
+
+
+def test_columns_may_have_other_names(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "a.parquet", {"key": ["k"], "jpg": [b"x"], "tags": [["cat"]]})
+    (row,) = records(path, Columns(id="key", image="jpg", labels="tags"))
+    assert (row["id"], row["image"], row["labels"]) == ("k", b"x", ["cat"])
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        (pa.Table.from_arrays([pa.array([b"x"]), pa.array([b"y"])], ["image", "image"]), "duplicate_column"),
+        (pa.table({"image": [3]}), "wrong_type"),
+        (pa.table({"image": ["text"]}), "wrong_type"),
+        (pa.table({"image": [b"x"], "labels": ["cat"]}), "wrong_type"),
+        (pa.table({"image": [b"x"], "id": [["nested"]]}), "wrong_type"),
+    ],
+)
+def test_records_of_a_file_with_a_wrong_schema_are_unreadable(tmp_path: Path, table: pa.Table, reason: str) -> None:
+    pq.write_table(table, tmp_path / "a.parquet")
+    (unreadable,) = read_all(tmp_path / "a.parquet")
+    assert isinstance(unreadable, Unreadable)
+    assert (unreadable.positions, unreadable.reason) == (range(1), reason)
+
+
+def test_a_damaged_row_group_costs_only_its_own_records(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "a.parquet", collage_rows(3300), row_group_size=1100, compression="zstd")
+    column = pq.ParquetFile(path).metadata.row_group(1).column(1)
+    content = bytearray(path.read_bytes())
+    start = column.dictionary_page_offset or column.data_page_offset
+    content[start : start + 200] = bytes(200)
+    path.write_bytes(bytes(content))
+    found = read_all(path)
+    read = [
+        position
+        for table in found
+        if not isinstance(table, Unreadable)
+        for position in table.column("position").to_pylist()
+    ]
+    (damaged,) = [batch for batch in found if isinstance(batch, Unreadable)]
+    assert damaged.reason == "damaged_file"
+    assert sorted([*read, *damaged.positions]) == list(range(3300))
+    assert set(range(1100)) | set(range(2200, 3300)) <= set(read)
+
+
+def test_a_store_that_fails_is_no_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_parquet(tmp_path / "a.parquet", collage_rows(10))
+    (shard,) = READER.shards(file_of(path), Columns())
+    opened = files.open_file
+
+    class Failing:
+        def __init__(self, name: str) -> None:
+            self.file = opened(name)
+            self.reads = 0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.file, name)
+
+        def __enter__(self) -> "Failing":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.file.close()
+
+        def read(self, size: int = -1) -> bytes:
+            self.reads += 1
+            if self.reads > 1:
+                raise OSError(5, "Input/output error")
+            return self.file.read(size)
+
+    monkeypatch.setattr(files, "open_file", Failing)
+    with pytest.raises(OSError, match="Input/output error"):
+        list(READER.read(shard, Columns(), LABELS, 10))
+
+
+def test_a_folder_is_its_parquet_files_in_order(tmp_path: Path) -> None:
+    for name in ("b.parquet", "deep/a.parquet", "_tmp/c.parquet", ".d.parquet", "notes.txt"):
+        write_parquet(tmp_path / name, collage_rows(3))
+    (tmp_path / "we[i]rd").mkdir()
+    write_parquet(tmp_path / "we[i]rd" / "e.parquet", collage_rows(3))
+    chosen, listed, shards = find_shards([str(tmp_path)], "auto", Columns())
+    assert chosen == "parquet"
+    names = [str(Path(file.path).relative_to(tmp_path)) for file in listed]
+    assert names == ["b.parquet", "deep/a.parquet", "we[i]rd/e.parquet"]
+    assert [shard.index for shard in shards] == [0, 1, 2]
+    assert len(find_shards([str(tmp_path), f"{tmp_path}/b.parquet"], "auto", Columns())[1]) == 3
+    assert len(find_shards([str(tmp_path / "we[i]rd")], "auto", Columns())[1]) == 1
+    assert len(find_shards([f"{tmp_path}/*.parquet"], "auto", Columns())[1]) == 2
+
+
+def test_bad_inputs_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "text.parquet").write_text("text")
+    write_table(tmp_path / "other.parquet", {"picture": [b"x"]})
+    write_parquet(tmp_path / "empty.parquet", [])
+    for path, words in {
+        "nothing": "no file matches",
+        "text.parquet": "is not a Parquet file",
+        "other.parquet": "no column 'image', only picture",
+        "empty.parquet": "no records",
+        "*.txt": "no file matches",
+    }.items():
+        with pytest.raises(UserError, match=words) as caught:
+            find_shards([str(tmp_path / path)], "auto", Columns())
+        assert path in str(caught.value)
+        assert "\n" not in str(caught.value)

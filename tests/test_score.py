@@ -1,0 +1,397 @@
+"""`score` end to end: its answers against scikit-learn, its honesty, and that nothing but the plan decides them."""
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import apache_beam as beam
+import keras
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from apache_beam.metrics.metric import MetricsFilter
+from sklearn import metrics as oracle
+
+from tests.conftest import (
+    FILES,
+    GROUP,
+    RECORDS,
+    answers,
+    collage_rows,
+    command,
+    metrics_of,
+    predictions_of,
+    rejected_of,
+    score,
+    write_parquet,
+)
+
+SHARDS = FILES * RECORDS // GROUP
+
+
+def truth_and_answers(output: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Truth, predicted labels and probabilities of the records with truth, from the run's own Parquet."""
+    names = [row["label"] for row in metrics_of(output)["per_label"]]
+    table = predictions_of(output)
+    table = table.filter(table.column("labels").is_valid())
+    truth, predicted = (
+        np.array([[name in row for name in names] for row in table.column(column).to_pylist()], int)
+        for column in ("labels", "predicted")
+    )
+    return truth, predicted, np.stack([table.column(f"prob_{name}").to_numpy() for name in names], axis=1)
+
+
+def test_metrics_equal_scikit_learn_on_the_runs_own_parquet(finished: Path) -> None:
+    truth, predicted, probabilities = truth_and_answers(finished)
+    found = metrics_of(finished)
+    overall = found["overall"]
+    expected = {
+        "subset_accuracy": oracle.accuracy_score(truth, predicted),
+        "label_accuracy": np.mean(truth == predicted),
+        "hamming_loss": oracle.hamming_loss(truth, predicted),
+        "support": truth.sum(),
+        "log_loss": oracle.log_loss(truth.ravel(), probabilities.astype(float).ravel()),
+    }
+    functions = [oracle.precision_score, oracle.recall_score, oracle.f1_score, oracle.jaccard_score]
+    for name, function in zip(("precision", "recall", "f1", "jaccard"), functions, strict=True):
+        for average in ("micro", "macro", "weighted", "samples"):
+            expected[f"{name}_{average}"] = function(truth, predicted, average=average, zero_division=0)
+        for row, value in zip(
+            found["per_label"], function(truth, predicted, average=None, zero_division=0), strict=True
+        ):
+            assert row[name] == pytest.approx(value, abs=1e-9)
+    for name, value in expected.items():
+        assert overall[name] == pytest.approx(float(value), abs=1e-9), name
+    loss = keras.losses.BinaryCrossentropy()(truth.astype("float32"), probabilities)
+    assert overall["binary_crossentropy"] == pytest.approx(float(loss), rel=1e-5)
+    assert set(overall) == {*expected, "binary_crossentropy"}
+    confusion = oracle.multilabel_confusion_matrix(truth, predicted)
+    found_confusion = [[[row["tn"], row["fp"]], [row["fn"], row["tp"]]] for row in found["per_label"]]
+    assert np.array_equal(confusion, found_confusion)
+
+
+def test_every_record_is_accounted_for(finished: Path) -> None:
+    found = metrics_of(finished)
+    counts = found["counts"]
+    assert counts == {"records": 4800, "scored": 4796, "rejected": 4, "with_truth": counts["with_truth"]}
+    table = predictions_of(finished)
+    assert counts["scored"] == len(table)
+    assert counts["with_truth"] == len(table) - table.column("labels").null_count
+    rejected = rejected_of(finished)
+    reasons = Counter((row["stage"], row["reason"]) for row in rejected)
+    assert reasons == {(row["stage"], row["reason"]): row["records"] for row in found["rejected"]}
+    assert set(reasons) == {
+        ("read", "missing_image"),
+        ("read", "empty_image"),
+        ("decode", "not_an_image"),
+        ("decode", "damaged_image"),
+    }
+    assert all(row["detail"] for row in rejected)
+    places = [
+        (row["source"], row["position"]) for row in [*table.select(["source", "position"]).to_pylist(), *rejected]
+    ]
+    assert len(places) == len(set(places)) == FILES * RECORDS
+    strange = sum("zebra" in (labels or []) for labels in table.column("labels").to_pylist())
+    assert found["unknown_labels"] == {"zebra": strange}
+
+
+def test_the_manifest_reconciles_with_the_parts(finished: Path) -> None:
+    manifest = json.loads((finished / "manifest.json").read_bytes())
+    for kind in ("predictions", "rejected"):
+        names = [f"{kind}/part-{i:05d}-of-{SHARDS:05d}.parquet" for i in range(SHARDS)]
+        assert [entry["name"] for entry in manifest[kind]] == names
+        for entry in manifest[kind]:
+            parquet = pq.ParquetFile(finished / entry["name"])
+            assert parquet.metadata.num_rows == entry["rows"]
+            assert (finished / entry["name"]).stat().st_size == entry["bytes"]
+            assert parquet.schema_arrow.metadata[b"bulklabel.plan"].decode() == manifest["plan"]
+            assert parquet.schema_arrow.metadata[b"bulklabel.model"].decode() == manifest["model_digest"]
+    totals = [sum(entry["rows"] for entry in manifest[kind]) for kind in ("predictions", "rejected")]
+    assert totals == [manifest["counts"]["scored"], manifest["counts"]["rejected"]]
+    assert json.loads((finished / "plan.json").read_bytes())["digest"] == manifest["plan"]
+    assert not [path for path in finished.rglob("*") if path.name.endswith(".tmp")]
+
+
+def test_predictions_have_the_columns_of_the_design(finished: Path) -> None:
+    schema = predictions_of(finished).schema
+    assert schema.names == ["id", "source", "position", "labels", "predicted", *(f"prob_{i}" for i in range(10))]
+    assert {str(schema.field(f"prob_{i}").type) for i in range(10)} == {"float"}
+    assert [str(schema.field(name).type) for name in schema.names[:3]] == ["string", "string", "int64"]
+
+
+def test_the_answers_are_the_networks(finished: Path, model_directory: Path, corpus: Path) -> None:
+    import io
+
+    from PIL import Image
+
+    images: dict[tuple[str, int], bytes] = {}
+    for path in sorted(corpus.glob("*.parquet")):
+        images |= {(str(path), i): image for i, image in enumerate(pq.read_table(path).column("image").to_pylist())}
+    table = predictions_of(finished)
+    some = table.take(list(range(0, len(table), 97)))
+    pixels = np.stack(
+        [
+            np.asarray(Image.open(io.BytesIO(images[place])))
+            for place in zip(some.column("source").to_pylist(), some.column("position").to_pylist(), strict=True)
+        ]
+    )
+    network = keras.saving.load_model(model_directory / "model.keras")
+    expected = network.predict(pixels.astype(np.float32), verbose=0)
+    found = np.stack([some.column(f"prob_{i}").to_numpy() for i in range(10)], axis=1)
+    assert np.allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--direct_running_mode=in_memory",),
+        ("--direct_running_mode=multi_threading", "--direct_num_workers=2"),
+        ("--runner=FnApiRunner", "--direct_running_mode=multi_threading", "--direct_num_workers=1"),
+    ],
+)
+def test_no_mode_of_the_runner_changes_a_byte(
+    corpus: Path, model_directory: Path, finished: Path, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    assert score(corpus, model_directory, tmp_path / "run", *flags) == 0
+    assert answers(tmp_path / "run") == answers(finished)
+
+
+@pytest.mark.parametrize(
+    "flags", [("--direct_running_mode=multi_processing", "--direct_num_workers=2"), ("--runner=DirectRunner",)]
+)
+def test_no_process_of_its_own_changes_a_byte(
+    corpus: Path, model_directory: Path, finished: Path, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    arguments = (f"--input={corpus}", f"--model={model_directory}", f"--output={tmp_path / 'run'}", *flags)
+    done = command("score", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert answers(tmp_path / "run") == answers(finished)
+
+
+def test_running_again_has_nothing_to_do(
+    corpus: Path, model_directory: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+    assert score(corpus, model_directory, finished) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
+
+
+@pytest.mark.parametrize("damage", ["delete predictions", "delete rejected", "truncate", "another plan's"])
+def test_a_run_that_lacks_a_part_makes_only_that_part_again(
+    corpus: Path, model_directory: Path, finished: Path, tmp_path: Path, damage: str
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    (run / "_SUCCESS").unlink()
+    name = "part-00003-of-00008.parquet"
+    part = run / "predictions" / name
+    if damage == "truncate":
+        part.write_bytes(part.read_bytes()[:-100])
+    elif damage == "another plan's":
+        table = pq.read_table(part)
+        pq.write_table(table.replace_schema_metadata(table.schema.metadata | {b"bulklabel.plan": b"other"}), part)
+    else:
+        part = run / damage.split()[1] / name
+        part.unlink()
+    others = {path: path.stat().st_mtime_ns for path in run.glob("*/*.parquet") if path.name != name}
+    assert score(corpus, model_directory, run) == 0
+    assert answers(run) == answers(finished)
+    assert (run / "_SUCCESS").exists()
+    assert {path: path.stat().st_mtime_ns for path in others} == others
+
+
+def test_another_plan_is_refused_in_words(
+    corpus: Path, model_directory: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    more = tmp_path / "more.parquet"
+    write_parquet(more, collage_rows(10))
+    for flags, words in {
+        ("--threshold=0.4",): "thresholds changed",
+        ("--layout=list",): "layout changed from wide to list",
+        (f"--input={more}",): "1 input file added",
+    }.items():
+        assert score(corpus, model_directory, run, *flags) == 2
+        error = capsys.readouterr().err
+        assert words in error
+        assert "--overwrite" in error
+    assert answers(run) == answers(finished)
+
+
+def test_overwrite_leaves_nothing_of_the_other_plan(
+    corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    more = tmp_path / "more.parquet"
+    write_parquet(more, collage_rows(10))
+    assert score(more, model_directory, run, "--overwrite") == 0
+    assert [path.name for path in run.glob("predictions/*")] == ["part-00000-of-00001.parquet"]
+    assert score(corpus, model_directory, run, "--overwrite") == 0
+    assert answers(run) == answers(finished)
+
+
+def test_parts_without_a_plan_are_refused(
+    corpus: Path, model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run" / "predictions").mkdir(parents=True)
+    (tmp_path / "run" / "predictions" / "mine.parquet").touch()
+    assert score(corpus, model_directory, tmp_path / "run") == 2
+    assert "holds parts but no plan.json" in capsys.readouterr().err
+
+
+def test_too_many_rejected_publishes_all_but_success(
+    corpus: Path, model_directory: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert score(corpus, model_directory, run, "--max_rejected_fraction=0") == 4
+    captured = capsys.readouterr()
+    assert "4 of 4,800 records were rejected" in captured.err
+    assert "Traceback" not in captured.err
+    assert answers(run) == answers(finished)
+    assert not (run / "_SUCCESS").exists()
+    assert not json.loads((run / "manifest.json").read_bytes())["accepted"]
+    assert score(corpus, model_directory, run) == 0
+    assert (run / "_SUCCESS").exists()
+
+
+def test_a_run_without_truth_succeeds_and_says_so(
+    model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_parquet(tmp_path / "a.parquet", [row | {"labels": None} for row in collage_rows(20)])
+    assert score(path, model_directory, tmp_path / "run") == 0
+    assert "no record has truth" in capsys.readouterr().out
+    assert metrics_of(tmp_path / "run")["overall"]["f1_micro"] is None
+    assert "No record has truth" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_a_shard_of_bad_records_only(model_directory: Path, tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "a.parquet", [row | {"image": b"bad"} for row in collage_rows(20)])
+    assert score(path, model_directory, tmp_path / "run", "--max_rejected_fraction=1") == 0
+    assert metrics_of(tmp_path / "run")["counts"] == {"records": 20, "scored": 0, "rejected": 20, "with_truth": 0}
+
+
+def test_a_file_with_a_wrong_schema_is_rejected_record_by_record(model_directory: Path, tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    pq.write_table(pa.Table.from_arrays([pa.array([b"x"] * 3)] * 2, ["image", "image"]), tmp_path / "b.parquet")
+    write_parquet(tmp_path / "a.parquet", collage_rows(20))
+    assert score(tmp_path, model_directory, tmp_path / "run", "--max_rejected_fraction=1") == 0
+    rows = rejected_of(tmp_path / "run")
+    assert [(row["id"], row["stage"], row["reason"]) for row in rows] == [
+        (f"{tmp_path}/b.parquet#{position}", "read", "duplicate_column") for position in range(3)
+    ]
+    assert metrics_of(tmp_path / "run")["counts"]["scored"] == 20
+
+
+def test_the_list_layout_holds_the_same_numbers(
+    corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
+) -> None:
+    assert score(corpus, model_directory, tmp_path / "run", "--layout=list") == 0
+    lists, wide = predictions_of(tmp_path / "run"), predictions_of(finished)
+    block = np.stack([wide.column(f"prob_{i}").to_numpy() for i in range(10)], axis=1)
+    assert np.array_equal(np.array(lists.column("probabilities").to_pylist(), np.float32), block)
+    assert lists.schema.metadata[b"bulklabel.labels"].decode() == json.dumps([str(i) for i in range(10)])
+    assert metrics_of(tmp_path / "run") == metrics_of(finished)
+
+
+def test_thresholds_decide_what_is_predicted(corpus: Path, model_directory: Path, tmp_path: Path) -> None:
+    (tmp_path / "t.json").write_text(json.dumps({str(i): 0.05 * i for i in range(10)}))
+    assert score(corpus, model_directory, tmp_path / "run", f"--threshold={tmp_path / 't.json'}") == 0
+    table = predictions_of(tmp_path / "run")
+    probabilities = np.stack([table.column(f"prob_{i}").to_numpy() for i in range(10)], axis=1)
+    expected = probabilities >= np.array([0.05 * i for i in range(10)], np.float32)
+    assert table.column("predicted").to_pylist() == [[str(i) for i in np.flatnonzero(row)] for row in expected]
+    assert [row["threshold"] for row in metrics_of(tmp_path / "run")["per_label"]] == pytest.approx(
+        [0.05 * i for i in range(10)]
+    )
+
+
+def test_the_graph_counts_what_it_does(corpus: Path, model_directory: Path, tmp_path: Path) -> None:
+    from pipelines.score import build
+    from transforms.models import load_model
+    from transforms.planning import make_plan
+    from transforms.publishing import Publication
+    from transforms.records import Columns
+    from transforms.scoring import LoadedScorer
+
+    model = load_model(str(model_directory))
+    plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide")
+    root = beam.Pipeline(runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner", argv=[])
+    scorer = LoadedScorer(str(model_directory), model.digest)
+    build(root, plan, scorer, Publication(str(tmp_path / "run"), plan.recipe, {}, 0.05))
+    result = root.run()
+    found = result.metrics().query(MetricsFilter().with_namespace("bulklabel"))
+    counters = {item.key.metric.name: item.committed for item in found["counters"]}
+    assert counters == {
+        "records": 4800,
+        "rejected_missing_image": 1,
+        "rejected_empty_image": 1,
+        "rejected_not_an_image": 1,
+        "rejected_damaged_image": 1,
+    }
+    (batches,) = [item.committed for item in found["distributions"]]
+    assert batches.count == SHARDS * -(-GROUP // 256)
+
+
+def test_a_model_that_changes_while_the_run_goes_on_stops_it(model_directory: Path) -> None:
+    from model.errors import UserError
+    from transforms.scoring import LoadedScorer
+
+    with pytest.raises(UserError, match="changed since the run was planned"):
+        LoadedScorer(str(model_directory), "0" * 64).get()
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        ("model.keras", "model.keras is missing"),
+        ("model.json", "model.json is missing"),
+        ("labels", "lists 9 labels"),
+    ],
+)
+def test_a_bad_model_directory_is_one_line(
+    corpus: Path, model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: str, words: str
+) -> None:
+    copied = tmp_path / "model"
+    shutil.copytree(model_directory, copied)
+    if broken == "labels":
+        content = json.loads((copied / "model.json").read_bytes())
+        content["labels"] = content["labels"][:9]
+        (copied / "model.json").write_text(json.dumps(content))
+    else:
+        (copied / broken).unlink()
+    assert score(corpus, copied, tmp_path / "run") == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unwritable_output_is_one_line(
+    corpus: Path, model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert score(corpus, model_directory, tmp_path / "file" / "run") == 2
+    error = capsys.readouterr().err
+    assert "cannot be written" in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("flags", [("--treshold=0.4",), ("--direct_num_worker=2",), ("--max_rejected_fraction=2",)])
+def test_a_bad_flag_is_one_line(
+    corpus: Path, model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...]
+) -> None:
+    assert score(corpus, model_directory, tmp_path / "run", *flags) == 2
+    error = capsys.readouterr().err
+    assert flags[0].split("=")[0] in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_airflows_labels_flag_passes_through(model_directory: Path, tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "a.parquet", collage_rows(5))
+    assert score(path, model_directory, tmp_path / "run", "--labels=airflow-version=v2-10-0") == 0

@@ -1,0 +1,153 @@
+"""`train`: the same records as `score`, a split by hash, and equal models from equal seeds."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from model.images import Preprocessing
+from pipelines.train import main
+from tests.conftest import collage_rows, label_file, write_parquet
+from transforms.planning import find_shards
+from transforms.records import Columns
+from transforms.samples import SampleSource, Split, is_validation
+
+NAMES = tuple(str(i) for i in range(10))
+
+
+def train(path: Path, output: Path, *flags: str) -> int:
+    return main([f"--input={path}", f"--output={output}", "--epochs=1", *flags])
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    rows = collage_rows(600)
+    rows[5]["image"] = b"broken"
+    rows[6]["labels"] = None
+    return write_parquet(tmp_path / "small.parquet", rows, row_group_size=200)
+
+
+def split(path: Path, validation: bool, fraction: float = 0.25, seed: int = 0) -> Split:
+    _, _, shards = find_shards([str(path)], "auto", Columns())
+    return Split(
+        SampleSource("parquet", shards, Columns(), None, fraction), NAMES, Preprocessing(32, 32), validation, seed
+    )
+
+
+def images_of(side: Split, epoch: int = 0) -> np.ndarray:
+    return np.concatenate([images for images, _ in side.samples(epoch, 32)]).reshape(-1, 32 * 32 * 3)
+
+
+def test_equal_seeds_give_equal_models(small: Path, tmp_path: Path) -> None:
+    for name, seed in {"a": 1, "b": 1, "c": 2}.items():
+        assert train(small, tmp_path / name, f"--seed={seed}") == 0
+    a, b, c = (((tmp_path / name / "model.keras").read_bytes(), tmp_path / name / "model.json") for name in "abc")
+    assert a[0] == b[0] != c[0]
+    assert a[1].read_bytes() == b[1].read_bytes()
+
+
+def test_the_split_is_a_partition_by_id(small: Path) -> None:
+    everything = images_of(split(small, validation=False, fraction=0))
+    learnt, judged = images_of(split(small, validation=False)), images_of(split(small, validation=True))
+    assert len(everything) == 598  # less the broken image and the record without truth
+    rows = sorted([row.tobytes() for row in learnt] + [row.tobytes() for row in judged])
+    assert rows == sorted(row.tobytes() for row in everything)
+    assert 100 < len(judged) < 200
+    assert [is_validation(f"r{i}", 0.25) for i in range(20)] == [is_validation(f"r{i}", 0.25) for i in range(20)]
+    assert np.mean([is_validation(f"r{i}", 0.25) for i in range(4000)]) == pytest.approx(0.25, abs=0.03)
+
+
+def test_epochs_are_mixed_by_the_seed_and_validation_is_not(small: Path) -> None:
+    side = split(small, validation=False)
+    assert not np.array_equal(images_of(side, 0), images_of(side, 1))
+    assert np.array_equal(images_of(side, 0), images_of(split(small, validation=False), 0))
+    assert np.array_equal(images_of(split(small, validation=True), 0), images_of(split(small, validation=True), 1))
+
+
+def test_blocks_are_cut_without_losing_a_sample(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transforms import samples
+
+    whole = sorted(row.tobytes() for row in images_of(split(small, validation=False)))
+    monkeypatch.setattr(samples, "MIXED_BYTES", 100 * 32 * 32 * 3)
+    assert sorted(row.tobytes() for row in images_of(split(small, validation=False))) == whole
+
+
+def test_images_and_truth_stay_together(small: Path) -> None:
+    from model.images import decode
+
+    rows = pq.read_table(small).to_pylist()
+    truth_of = {
+        decode(row["image"], Preprocessing(32, 32)).tobytes(): row["labels"]
+        for row in rows
+        if row["labels"] is not None and row["image"] != b"broken"
+    }
+    for images, truth in split(small, validation=False).samples(0, 32):
+        for image, row in zip(images, truth, strict=True):
+            assert [NAMES[i] for i in np.flatnonzero(row)] == truth_of[image.tobytes()]
+
+
+def test_the_model_directory_says_what_it_is(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(small, tmp_path / "m", "--image_size=24x32", "--seed=7") == 0
+    captured = capsys.readouterr()
+    assert "1 without truth; 10 labels" in captured.out
+    assert "1 records could not be decoded" in captured.err
+    content = json.loads((tmp_path / "m" / "model.json").read_bytes())
+    assert content["labels"] == list(NAMES)
+    assert content["image_size"] == [24, 32]
+    assert content["provenance"]["seed"] == 7
+    assert set(content["thresholds"]) == set(NAMES)
+    assert all(0 <= value <= 1 for value in content["thresholds"].values())
+    assert {"f1_micro", "label_accuracy", "loss"} <= set(content["provenance"]["validation"])
+
+
+def test_without_validation_there_are_no_tuned_thresholds(small: Path, tmp_path: Path) -> None:
+    assert train(small, tmp_path / "m", "--validation_fraction=0") == 0
+    assert json.loads((tmp_path / "m" / "model.json").read_bytes())["thresholds"] is None
+
+
+def test_labels_by_number_need_their_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "numbers.parquet"
+    rows = collage_rows(300)
+    numbers = [[int(label) for label in row["labels"]] for row in rows]
+    images = pa.array([row["image"] for row in rows], pa.binary())
+    pq.write_table(pa.table({"image": images, "labels": numbers}), path)
+    assert train(path, tmp_path / "m") == 2
+    assert "--label_file" in capsys.readouterr().err
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join("abcdefghij"))
+    assert train(path, tmp_path / "m", f"--label_file={names}") == 0
+    assert json.loads((tmp_path / "m" / "model.json").read_bytes())["labels"] == list("abcdefghij")
+
+
+def test_bad_input_is_one_line_and_writes_nothing(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing = write_parquet(tmp_path / "none.parquet", [row | {"labels": None} for row in collage_rows(5)])
+    (tmp_path / "twice.txt").write_text("a\na\n")
+    for flags, words in {
+        (f"--input={nothing}", "--labels_column=tags"): "no record has labels in the column 'tags'",
+        (f"--label_file={tmp_path}/twice.txt",): "'a' twice",
+        (f"--label_file={tmp_path}/missing.txt",): "no such file",
+        ("--validation_fraction=1",): "leaves 0 records to learn from",
+        ("--validation_fraction=0.00001",): "0 to judge by",
+        ("--epochs=0",): "0 is not 1 or more",
+        ("--image_size=1x2x3",): "--image_size",
+        ("--image_size=6",): "at least 7",
+    }.items():
+        assert train(small, tmp_path / "m", *flags) == 2, flags
+        error = capsys.readouterr().err
+        assert words in error
+        assert error.count("\n") == 1
+        assert not (tmp_path / "m").exists()
+
+
+def test_a_label_outside_the_label_file_is_named(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = label_file(tmp_path)
+    path.write_text("1\n2\n")
+    assert train(small, tmp_path / "m", f"--label_file={path}") == 0
+    assert "so not learnt: 0, 3, 4, 5, 6, 7, 8, 9" in capsys.readouterr().err
