@@ -72,10 +72,10 @@ def _decode_png(data: bytes) -> Pixels:
     plain = header.bit_depth == 8 and header.color_type in (png.GRAY, png.RGB)
     if not plain or header.chunks & {b"tRNS", b"eXIf", b"acTL"}:
         return _decode_any(data)
-    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if bgr is None:
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if pixels is None:
         raise RecordError("decode", "damaged_image", "the PNG file's pixels cannot be decompressed")
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+    return pixels  # type: ignore[return-value]
 
 
 def _decode_any(data: bytes) -> Pixels:

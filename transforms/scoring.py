@@ -1,6 +1,8 @@
 """ScoreShards: a shard in, its predictions and its rejected records out, as whole tables."""
 
+import contextlib
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +29,13 @@ from transforms.records import RECORDS, Shard, Unreadable
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+SMALL_IMAGE_BYTES = 8 * 2**10
+ONE_AT_A_TIME = threading.Lock()
+"""Held while a batch of small images is decoded: two threads that hand the interpreter's lock to and fro at every
+image are slower than one (32×32 PNGs on two cores: 57 µs an image instead of 40). Large ones are decoded in parallel.
+"""
 
 
 class Predictor(Protocol):
@@ -61,6 +70,15 @@ class DecodedBatch:
     rejected: list[dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class ScoredBatch:
+    """One batch after the network: its predictions table, its rejected rows, and the network's milliseconds."""
+
+    predictions: pa.Table
+    rejected: list[dict[str, Any]]
+    milliseconds: int
+
+
 class LoadedScorer:
     """A handle to the one scorer of a process, whoever asks for it first; travels to workers without the network."""
 
@@ -87,7 +105,7 @@ class LoadedScorer:
 
 
 class ScoreShards(beam.DoFn):  # type: ignore[misc]
-    """`predict(decode(read(shard)))`; a shard whose parts are already there is read back instead."""
+    """`predict(decode(read(shard)))`, a batch a thread; a shard whose parts are already there is read back instead."""
 
     def __init__(self, output: str, recipe: Recipe, stamp: PartStamp, scorer: LoadedScorer) -> None:
         self._output = output
@@ -96,9 +114,9 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         self._scorer = scorer
 
     def setup(self) -> None:
-        """Start the threads that decode, one a core."""
+        """Start the threads that score, one a core."""
         self._threads = os.cpu_count() or 1
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="decode")
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="score")
 
     def teardown(self) -> None:
         """End them."""
@@ -118,13 +136,13 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         return ShardResult(shard, predictions, rejected, committed=True) if predictions and rejected else None
 
     def _score(self, shard: Shard) -> ShardResult:
-        recipe = self._recipe
-        reader = READERS[recipe.input_format]
-        read = reader.read(shard, recipe.columns, recipe.labels, recipe.batch_size)
-        decoded = ahead(self._pool, lambda batch: decode_batch(batch, recipe.preprocessing), read, 2 * self._threads)
-        predicted = list(predict(decoded, self._scorer.get(), recipe))
-        predictions = pa.concat_tables(table for table, _ in predicted).combine_chunks()
-        rejected = pa.Table.from_pylist([row for _, rows in predicted for row in rows], REJECTED)
+        recipe, scorer = self._recipe, self._scorer.get()
+        read = READERS[recipe.input_format].read(shard, recipe.columns, recipe.labels, recipe.batch_size)
+        batches = list(ahead(self._pool, lambda batch: score_batch(batch, scorer, recipe), read, 2 * self._threads))
+        for batch in batches:
+            Metrics.distribution("bulklabel", "batch_milliseconds").update(batch.milliseconds)
+        predictions = pa.concat_tables(batch.predictions for batch in batches).combine_chunks()
+        rejected = pa.Table.from_pylist([row for batch in batches for row in batch.rejected], REJECTED)
         return ShardResult(
             shard,
             make_part(PREDICTIONS, shard, predictions, self._stamp),
@@ -156,36 +174,40 @@ def decode_batch(batch: pa.Table | Unreadable, preprocessing: Preprocessing) -> 
     pixels = np.zeros((len(batch), *shape), np.uint8)
     good = np.ones(len(batch), bool)
     rejected = []
-    for row, image in enumerate(batch.column("image")):
-        try:
-            pixels[row] = decode(image.as_py(), preprocessing)
-        except RecordError as error:
-            good[row] = False
-            rejected.append(_reject(batch, row, error))
+    images = batch.column("image")
+    with ONE_AT_A_TIME if images.nbytes < len(batch) * SMALL_IMAGE_BYTES else contextlib.nullcontext():
+        for row, image in enumerate(images.to_pylist()):
+            try:
+                pixels[row] = decode(image, preprocessing)
+            except RecordError as error:
+                good[row] = False
+                rejected.append(_reject(batch, row, error))
     return DecodedBatch(batch.drop_columns(["image"]), pixels, good, rejected)
 
 
-def predict(
-    batches: Iterable[DecodedBatch], scorer: Predictor, recipe: Recipe
-) -> Iterator[tuple[pa.Table, list[dict[str, Any]]]]:
-    """For each batch its predictions table and its rejected rows."""
-    milliseconds = Metrics.distribution("bulklabel", "batch_milliseconds")
-    for batch in batches:
-        good = batch.good
-        started = time.monotonic()
-        if good.any():
-            probabilities = scorer.predict(batch.pixels)
-        else:
-            probabilities = np.zeros((len(good), len(recipe.labels)), np.float32)
-        milliseconds.update(round(1000 * (time.monotonic() - started)))
-        finite = np.isfinite(probabilities).all(axis=1)
-        error = RecordError("predict", "not_finite", "the network's answer is not a number")
-        rejected = batch.rejected + [_reject(batch.records, int(row), error) for row in np.flatnonzero(good & ~finite)]
-        kept = good & finite
-        table = predictions_table(
-            batch.records.filter(pa.array(kept)), probabilities[kept], recipe.thresholds, recipe.labels, recipe.layout
-        )
-        yield table, sorted(rejected, key=lambda row: row["position"])
+def predict_batch(batch: DecodedBatch, scorer: Predictor, recipe: Recipe) -> ScoredBatch:
+    """Run the network on a decoded batch; records whose answer is not a number are rejected."""
+    started = time.monotonic()
+    if batch.good.any():
+        probabilities = scorer.predict(batch.pixels)
+    else:
+        probabilities = np.zeros((len(batch.good), len(recipe.labels)), np.float32)
+    milliseconds = round(1000 * (time.monotonic() - started))
+    finite = np.isfinite(probabilities).all(axis=1)
+    error = RecordError("predict", "not_finite", "the network's answer is not a number")
+    rejected = batch.rejected + [
+        _reject(batch.records, int(row), error) for row in np.flatnonzero(batch.good & ~finite)
+    ]
+    kept = batch.good & finite
+    table = predictions_table(
+        batch.records.filter(pa.array(kept)), probabilities[kept], recipe.thresholds, recipe.labels, recipe.layout
+    )
+    return ScoredBatch(table, sorted(rejected, key=lambda row: row["position"]), milliseconds)
+
+
+def score_batch(batch: pa.Table | Unreadable, scorer: Predictor, recipe: Recipe) -> ScoredBatch:
+    """Decode a batch and run the network on it, in one thread: while it computes, another one decodes."""
+    return predict_batch(decode_batch(batch, recipe.preprocessing), scorer, recipe)
 
 
 def _reject(records: pa.Table, row: int, error: RecordError) -> dict[str, Any]:
