@@ -10,7 +10,7 @@ FILES, GROUPS, GROUP_RECORDS = 3, 4, 1000
 """Per side: so many Parquet files of so many row groups of so many records; the held-out side has one file less."""
 
 BROKEN_EVERY = 700
-EPOCHS = 12
+EPOCHS = 10
 
 
 def parser() -> CommandParser:

@@ -157,3 +157,20 @@ def test_each_dependency_earns_its_line() -> None:
 def project() -> dict[str, Any]:
     content: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return content
+
+
+def test_the_commands_of_the_readme_run(
+    corpus: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / "README.md").read_text()
+    lines = re.findall(r"^\.venv/bin/bulklabel (.+)$", text, re.MULTILINE)
+    assert [line.split()[0] for line in lines] == ["train", "score", "score", "evaluate", "evaluate"]
+    for line in lines:
+        here = re.sub(r"demo/corpus/\w+", str(corpus), line).replace("my/", f"{tmp_path}/")
+        assert main(here.split()) == 0, line
+    runs = [(tmp_path / name / "metrics.json").read_bytes() for name in ("scores", "scores2", "later")]
+    assert len(set(runs)) == 1
+    (snippet,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    capsys.readouterr()
+    exec(snippet.replace("demo/scores", str(finished)), {})  # noqa: S102
+    assert "prob_7" in capsys.readouterr().out
