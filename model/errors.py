@@ -1,8 +1,12 @@
-"""The two ways in which input can be bad: a command that cannot run, and a record that cannot be scored."""
+"""What can go wrong without being our bug: with a command, with a file system, with a record."""
 
 
 class UserError(Exception):
     """A command cannot run as it was given: one line that names the thing, what was expected and the fix."""
+
+
+class StoreError(Exception):
+    """A file system failed in mid-run: one line; the same command continues when that is mended."""
 
 
 class RecordError(Exception):

@@ -62,11 +62,10 @@ def demo(argv: Sequence[str]) -> None:
     from pipelines.train import train
     from transforms import files
 
-    place = files.absolute(options.output)
-    corpus, model, scores = (files.join(place, name) for name in ("corpus", "model", "scores"))
+    corpus, model, scores = (files.join(options.output, name) for name in ("corpus", "model", "scores"))
     print(f"1. corpus: collages of handwritten digits → {corpus}", flush=True)
     for held_out in (False, True):
-        make_corpus(corpus, held_out)
+        make_corpus(files.absolute(corpus), held_out)
     print(f"\n2. train → {model}", flush=True)
     train([f"--input={corpus}/train", f"--output={model}", f"--epochs={EPOCHS}", *rest])
     print(f"\n3. score what was held out → {scores}\n", flush=True)

@@ -91,9 +91,10 @@ def evaluate(argv: Sequence[str]) -> None:
     if options.truth:
         truth = load_truth(options.truth, options.id_column, options.labels_column, recipe.labels)
         provenance |= {"truth": ", ".join(options.truth), "truth_records": len(truth.rows)}
+    files.check_writable(output)
     with beam.Pipeline(options=pipeline_options) as root:
         build(root, plan, run, truth, Publication(output, recipe, provenance, max_rejected_fraction=1.0))
-    print_summary(output)
+    print_summary(options.output)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from transforms.plan import Plan
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -21,7 +23,7 @@ def show_progress(output: str, plan: "Plan") -> Iterator[None]:
     from tqdm import tqdm
 
     finished = threading.Event()
-    with tqdm(total=len(plan.shards), unit="part", desc="scoring") as bar:
+    with tqdm(total=len(plan.shards), initial=_committed(output), unit="part", desc="scoring") as bar:
         watcher = threading.Thread(target=_watch, args=(bar, output, finished), daemon=True)
         watcher.start()
         try:
@@ -31,13 +33,16 @@ def show_progress(output: str, plan: "Plan") -> Iterator[None]:
             watcher.join()
 
 
-def _watch(bar: "tqdm[None]", output: str, finished: threading.Event) -> None:  # type: ignore[name-defined]  # noqa: F821
-    from transforms import files
-    from transforms.parts import PREDICTIONS
-
+def _watch(bar: "tqdm[None]", output: str, finished: threading.Event) -> None:
     over = False
     while not over:
         over = finished.wait(SECONDS_BETWEEN_LOOKS)
-        parts = files.list_folder(files.join(output, PREDICTIONS))
-        bar.n = sum(file.path.endswith(".parquet") for file in parts)
+        bar.n = _committed(output)
         bar.refresh()
+
+
+def _committed(output: str) -> int:
+    from transforms import files
+    from transforms.parts import PREDICTIONS
+
+    return sum(file.path.endswith(".parquet") for file in files.list_folder(files.join(output, PREDICTIONS)))

@@ -101,7 +101,7 @@ def score(argv: Sequence[str]) -> None:
     publication = Publication(output, plan.recipe, provenance_of(plan, options.model), options.max_rejected_fraction)
     with show_progress(output, plan), beam.Pipeline(options=pipeline_options) as root:
         build(root, plan, scorer, publication)
-    print_summary(output)
+    print_summary(options.output)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

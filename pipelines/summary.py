@@ -7,10 +7,10 @@ ROW = "  {:<12}{:>9}{:>11}{:>11}{:>9}{:>9}"
 
 
 def print_summary(output: str) -> None:
-    """Print the metrics in an output's `metrics.json`, and the output's place."""
+    """Print the metrics in an output's `metrics.json`, and the place of its report, as the user named it."""
     from transforms import files
 
-    print(summary(json.loads(files.read(files.join(output, "metrics.json")))))
+    print(summary(json.loads(files.read(files.join(files.absolute(output), "metrics.json")))))
     print(f"\n  {output}/report.html")
 
 
@@ -43,4 +43,4 @@ def summary(metrics: dict[str, Any]) -> str:
         f"  {name.replace('_', ' '):<21}{number(overall[name])}"
         for name in ("subset_accuracy", "label_accuracy", "hamming_loss", "binary_crossentropy")
     ]
-    return "\n".join(lines)
+    return "\n".join(line.rstrip() for line in lines)

@@ -95,10 +95,12 @@ def _fit_and_save(options: argparse.Namespace, source: "SampleSource", labels: t
     from model.directory import Model
     from model.images import Preprocessing
     from model.training import train_network
+    from transforms import files
     from transforms.models import save_model
     from transforms.planning import deciding_versions
     from transforms.samples import Split
 
+    files.check_writable(files.absolute(options.output))
     preprocessing = Preprocessing(*options.image_size)
     training = Split(source, labels, preprocessing, validation=False, seed=options.seed)
     validation = Split(source, labels, preprocessing, validation=True, seed=options.seed)

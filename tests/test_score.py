@@ -26,6 +26,7 @@ from tests.conftest import (
     score,
     write_parquet,
 )
+from transforms import files
 
 SHARDS = FILES * RECORDS // GROUP
 
@@ -379,6 +380,32 @@ def test_an_unwritable_output_is_one_line(
     error = capsys.readouterr().err
     assert "cannot be written" in error
     assert error.count("\n") == 1
+
+
+def test_a_store_that_fails_in_mid_run_is_one_line_and_continues(
+    corpus: Path,
+    model_directory: Path,
+    finished: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put = files._put
+
+    def full_disk(path: str, content: bytes) -> None:
+        if "part-00005" in path:
+            raise OSError(28, "No space left on device")
+        put(path, content)
+
+    monkeypatch.setattr(files, "_put", full_disk)
+    assert score(corpus, model_directory, tmp_path / "run") == 1
+    error = capsys.readouterr().err
+    assert "part-00005-of-00008.parquet cannot be written (No space left on device)" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run" / "_SUCCESS").exists()
+    monkeypatch.undo()
+    assert score(corpus, model_directory, tmp_path / "run") == 0
+    assert answers(tmp_path / "run") == answers(finished)
 
 
 @pytest.mark.parametrize("flags", [("--treshold=0.4",), ("--direct_num_worker=2",), ("--max_rejected_fraction=2",)])

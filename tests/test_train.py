@@ -144,6 +144,13 @@ def test_bad_input_is_one_line_and_writes_nothing(
         assert not (tmp_path / "m").exists()
 
 
+def test_an_unwritable_output_is_said_before_training(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(small, small / "m") == 2
+    captured = capsys.readouterr()
+    assert "cannot be written" in captured.err
+    assert "Epoch" not in captured.out
+
+
 def test_a_label_outside_the_label_file_is_named(
     small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

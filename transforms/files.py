@@ -10,7 +10,7 @@ from typing import BinaryIO
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from model.errors import UserError
+from model.errors import StoreError, UserError
 
 GLOB = re.compile(r"[*?\[]")
 
@@ -88,7 +88,7 @@ def write(path: str, content: bytes) -> None:
     Where there are folders a temporary file is renamed; an object store makes an object visible when it is whole.
 
     Raises:
-        UserError: if nothing can be written there.
+        StoreError: if the file system fails.
     """
     try:
         if FileSystems.get_filesystem(path).has_dirs():
@@ -99,9 +99,24 @@ def write(path: str, content: bytes) -> None:
         else:
             _put(path, content)
     except (OSError, BeamIOError) as error:
-        raise UserError(
-            f"{path} cannot be written ({_reason(error)}); give an output that you may write to."
+        raise StoreError(
+            f"{path} cannot be written ({_reason(error)}); when that is mended, run the same command again."
         ) from error
+
+
+def check_writable(folder: str) -> None:
+    """Write a file into a folder and delete it again, before any work is done for that folder.
+
+    Raises:
+        UserError: if that fails.
+    """
+    probe = join(folder, ".bulklabel-can-write")
+    try:
+        write(probe, b"")
+        delete([probe])
+    except (StoreError, BeamIOError) as error:
+        reason = _reason(error.__cause__ or error)
+        raise UserError(f"{folder} cannot be written ({reason}); give an output that you may write to.") from error
 
 
 def delete(paths: list[str]) -> None:
@@ -138,7 +153,7 @@ def _is_data(path: str, extensions: tuple[str, ...]) -> bool:
     return path.endswith(extensions) and not hidden
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     details = getattr(error, "exception_details", None)
     inner = next(iter(details.values())) if details else error
     return getattr(inner, "strerror", None) or str(inner)

@@ -30,7 +30,7 @@ def save_model(model: Model, directory: str) -> None:
     for a model.
 
     Raises:
-        UserError: if it cannot be written.
+        StoreError: if it cannot be written.
     """
     place = files.absolute(directory)
     files.delete([files.join(place, DESCRIPTION_FILE)])

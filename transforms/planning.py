@@ -143,6 +143,7 @@ def start(plan: Plan, output: str) -> None:
     Raises:
         UserError: if the output cannot be written.
     """
+    files.check_writable(output)
     files.delete([files.join(output, name) for name in (*PUBLISHED_FILES, PLAN_FILE)])
     for kind in KINDS:
         files.delete([file.path for file in files.list_folder(files.join(output, kind))])
