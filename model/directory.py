@@ -1,6 +1,5 @@
 """The model directory: `model.keras`, and `model.json` that says what the network's inputs and outputs mean."""
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -48,10 +47,6 @@ class Model:
             "provenance": dict(self.provenance),
         }
         return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
-
-    def with_thresholds(self, thresholds: tuple[float, ...] | None) -> "Model":
-        """The same network with other tuned thresholds."""
-        return dataclasses.replace(self, thresholds=thresholds)
 
 
 def read_model(description: bytes, network: bytes, place: str) -> Model:

@@ -10,11 +10,9 @@ import pyarrow as pa
 from model.labels import decode_predicted
 from model.thresholds import predict_labels
 
-WIDE, LIST = LAYOUTS = ("wide", "list")
+LIST = "list"
 PROBABILITY = "prob_"
 PROBABILITIES = "probabilities"
-
-STRINGS = pa.list_(pa.string())
 
 RECORD_FIELDS = [
     pa.field("id", pa.string()),

@@ -23,7 +23,7 @@ KERAS_EPSILON = 1e-7
 FLOAT_EPSILON = float(np.finfo(np.float64).eps)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Statistic:
     """Counts of N records, with L labels. Merging by `+` is exactly associative and commutative.
 

@@ -12,6 +12,7 @@ from pipelines.running import run_command
 if TYPE_CHECKING:
     import apache_beam as beam
 
+    from transforms.once import OncePerProcess
     from transforms.plan import Plan
     from transforms.publishing import Publication
     from transforms.rereading import TruthTable
@@ -39,14 +40,18 @@ def parser() -> CommandParser:
 
 
 def build(
-    root: "beam.Pipeline", plan: "Plan", run: str, truth: "TruthTable | None", publication: "Publication"
+    root: "beam.Pipeline",
+    plan: "Plan",
+    run: str,
+    truth: "OncePerProcess[TruthTable] | None",
+    publication: "Publication",
 ) -> None:
     """The whole graph."""
     import apache_beam as beam
 
     from transforms.evaluating import Evaluate
     from transforms.publishing import PublishEvaluation
-    from transforms.rereading import ReadParts
+    from transforms.rereading import JoinTruth, ReadParts
 
     results = (
         root
@@ -55,7 +60,7 @@ def build(
         | "ReadParts" >> beam.ParDo(ReadParts(run, plan.stamp))
     )
     if truth is not None:
-        results = results | "JoinTruth" >> beam.Map(truth.join)
+        results = results | "JoinTruth" >> beam.ParDo(JoinTruth(truth))
     statistic = results | "Evaluate" >> Evaluate(plan.recipe.labels, publication.recipe.thresholds)
     _ = statistic | "Publish" >> PublishEvaluation(publication)
 
@@ -74,6 +79,7 @@ def evaluate(argv: Sequence[str]) -> None:
 
     from pipelines.summary import print_summary
     from transforms import files
+    from transforms.once import OncePerProcess
     from transforms.planning import choose_thresholds
     from transforms.publishing import Publication, provenance_of
     from transforms.rereading import load_run, load_truth
@@ -89,8 +95,8 @@ def evaluate(argv: Sequence[str]) -> None:
     provenance = provenance_of(plan, "the run's") | {"run": options.input}
     truth = None
     if options.truth:
-        truth = load_truth(options.truth, options.id_column, options.labels_column, recipe.labels)
-        provenance |= {"truth": ", ".join(options.truth), "truth_records": len(truth.rows)}
+        truth = OncePerProcess(load_truth, options.truth, options.id_column, options.labels_column, recipe.labels)
+        provenance |= {"truth": ", ".join(options.truth), "truth_records": len(truth.get().rows)}
     files.check_writable(output)
     with beam.Pipeline(options=pipeline_options) as root:
         build(root, plan, run, truth, Publication(output, recipe, provenance, max_rejected_fraction=1.0))

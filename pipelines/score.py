@@ -10,9 +10,10 @@ from pipelines.running import import_tensorflow, run_command
 if TYPE_CHECKING:
     import apache_beam as beam
 
+    from model.scorer import Scorer
+    from transforms.once import OncePerProcess
     from transforms.plan import Plan
     from transforms.publishing import Publication
-    from transforms.scoring import LoadedScorer
 
 
 def parser() -> CommandParser:
@@ -43,7 +44,7 @@ def parser() -> CommandParser:
     return flags
 
 
-def build(root: "beam.Pipeline", plan: "Plan", scorer: "LoadedScorer", publication: "Publication") -> None:
+def build(root: "beam.Pipeline", plan: "Plan", scorer: "OncePerProcess[Scorer]", publication: "Publication") -> None:
     """The whole graph."""
     import apache_beam as beam
 
@@ -82,9 +83,10 @@ def score(argv: Sequence[str]) -> None:
     from pipelines.summary import print_summary
     from transforms import files
     from transforms.models import load_model
+    from transforms.once import OncePerProcess
     from transforms.planning import State, make_plan, settle, start
     from transforms.publishing import Publication, provenance_of
-    from transforms.scoring import LoadedScorer
+    from transforms.scoring import load_scorer
 
     output = files.absolute(options.output)
     model = load_model(options.model)
@@ -93,11 +95,11 @@ def score(argv: Sequence[str]) -> None:
     if state is State.FINISHED:
         print(f"{options.output}: nothing to do, this plan is finished.")
         return
-    scorer = LoadedScorer(files.absolute(options.model), model.digest)
+    scorer = OncePerProcess(load_scorer, files.absolute(options.model), model.digest)
     import_tensorflow()
     scorer.get()  # what is wrong with the network is said before anything is written
-    if state is State.STARTS:
-        start(plan, output)
+    if state is not State.CONTINUES:
+        start(plan, output, state)
     publication = Publication(output, plan.recipe, provenance_of(plan, options.model), options.max_rejected_fraction)
     with show_progress(output, plan), beam.Pipeline(options=pipeline_options) as root:
         build(root, plan, scorer, publication)

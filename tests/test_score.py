@@ -314,15 +314,16 @@ def test_thresholds_decide_what_is_predicted(corpus: Path, model_directory: Path
 def test_the_graph_counts_what_it_does(corpus: Path, model_directory: Path, tmp_path: Path) -> None:
     from pipelines.score import build
     from transforms.models import load_model
+    from transforms.once import OncePerProcess
     from transforms.planning import make_plan
     from transforms.publishing import Publication
     from transforms.records import Columns
-    from transforms.scoring import LoadedScorer
+    from transforms.scoring import load_scorer
 
     model = load_model(str(model_directory))
     plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide")
     root = beam.Pipeline(runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner", argv=[])
-    scorer = LoadedScorer(str(model_directory), model.digest)
+    scorer = OncePerProcess(load_scorer, str(model_directory), model.digest)
     build(root, plan, scorer, Publication(str(tmp_path / "run"), plan.recipe, {}, 0.05))
     result = root.run()
     found = result.metrics().query(MetricsFilter().with_namespace("bulklabel"))
@@ -340,10 +341,10 @@ def test_the_graph_counts_what_it_does(corpus: Path, model_directory: Path, tmp_
 
 def test_a_model_that_changes_while_the_run_goes_on_stops_it(model_directory: Path) -> None:
     from model.errors import UserError
-    from transforms.scoring import LoadedScorer
+    from transforms.scoring import load_scorer
 
     with pytest.raises(UserError, match="changed since the run was planned"):
-        LoadedScorer(str(model_directory), "0" * 64).get()
+        load_scorer(str(model_directory), "0" * 64)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def read(path: str) -> bytes:
     Raises:
         FileNotFoundError: if there is none.
     """
-    if not exists(path):
+    if not exists(path) or _is_folder(path):
         raise FileNotFoundError(path)
     with open_file(path) as file:
         return file.read()

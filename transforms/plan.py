@@ -53,11 +53,6 @@ class Plan:
         """What the footers of this plan's parts say."""
         return PartStamp(self.digest, self.recipe.model_digest, len(self.shards))
 
-    @property
-    def records(self) -> int:
-        """How many records the shards have together."""
-        return sum(shard.records for shard in self.shards)
-
     def to_json(self) -> bytes:
         """The text of `plan.json`."""
         return json.dumps({"digest": self.digest} | self._content(), ensure_ascii=False, indent=1).encode() + b"\n"

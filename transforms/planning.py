@@ -19,7 +19,7 @@ from transforms.records import Columns, Shard
 
 PLAN_FILE = "plan.json"
 SUCCESS_FILE = "_SUCCESS"
-PUBLISHED_FILES = (SUCCESS_FILE, "manifest.json", "metrics.json", "report.html")
+MANIFEST_FILE, METRICS_FILE, REPORT_FILE = "manifest.json", "metrics.json", "report.html"
 
 DECIDING_PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "pillow")
 
@@ -32,6 +32,7 @@ class State(Enum):
     FINISHED = "finished"
     CONTINUES = "continues"
     STARTS = "starts"
+    REPLACES = "replaces"
 
 
 def deciding_versions() -> dict[str, str]:
@@ -122,11 +123,13 @@ def settle(plan: Plan, output: str, overwrite: bool) -> State:
     try:
         saved = files.read(files.join(output, PLAN_FILE))
     except FileNotFoundError:
-        if not overwrite and any(files.list_folder(files.join(output, kind)) for kind in KINDS):
+        if not any(files.list_folder(files.join(output, kind)) for kind in KINDS):
+            return State.STARTS
+        if not overwrite:
             raise UserError(
                 f"{output} holds parts but no {PLAN_FILE}; give another --output, or --overwrite to replace them."
             ) from None
-        return State.STARTS
+        return State.REPLACES
     differences = plan.differences(saved)
     if not differences:
         return State.FINISHED if files.exists(files.join(output, SUCCESS_FILE)) else State.CONTINUES
@@ -134,17 +137,21 @@ def settle(plan: Plan, output: str, overwrite: bool) -> State:
         raise UserError(
             f"{output} holds another plan ({differences}); give another --output, or --overwrite to replace it."
         )
-    return State.STARTS
+    return State.REPLACES
 
 
-def start(plan: Plan, output: str) -> None:
-    """Clear what another plan left and write the plan down; `_SUCCESS` goes first, and the plan comes last.
+def start(plan: Plan, output: str, state: State) -> None:
+    """Write the plan down, after clearing what another one left if the state says so: its `_SUCCESS` goes first.
+
+    A run that starts in an empty place deletes nothing: another of the same plan may have started just before it.
 
     Raises:
         UserError: if the output cannot be written.
     """
     files.check_writable(output)
-    files.delete([files.join(output, name) for name in (*PUBLISHED_FILES, PLAN_FILE)])
-    for kind in KINDS:
-        files.delete([file.path for file in files.list_folder(files.join(output, kind))])
+    if state is State.REPLACES:
+        names = (SUCCESS_FILE, MANIFEST_FILE, METRICS_FILE, REPORT_FILE, PLAN_FILE)
+        files.delete([files.join(output, name) for name in names])
+        for kind in KINDS:
+            files.delete([file.path for file in files.list_folder(files.join(output, kind))])
     files.write(files.join(output, PLAN_FILE), plan.to_json())

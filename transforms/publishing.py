@@ -13,9 +13,7 @@ from model.report import render_report
 from model.statistic import Statistic
 from transforms import files
 from transforms.plan import Plan, Recipe
-from transforms.planning import SUCCESS_FILE
-
-MANIFEST_FILE, METRICS_FILE, REPORT_FILE = "manifest.json", "metrics.json", "report.html"
+from transforms.planning import MANIFEST_FILE, METRICS_FILE, REPORT_FILE, SUCCESS_FILE
 
 Entry = dict[str, str | int]
 

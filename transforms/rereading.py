@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from model.errors import UserError
 from transforms import files
+from transforms.once import OncePerProcess
 from transforms.parts import PREDICTIONS, REJECTED, Part, PartStamp, read_part
 from transforms.plan import Plan, read_plan
-from transforms.planning import PLAN_FILE
-from transforms.publishing import MANIFEST_FILE
+from transforms.planning import MANIFEST_FILE, PLAN_FILE
 from transforms.readers.parquet import ParquetReader, read_truth
 from transforms.records import Shard
 from transforms.scoring import ShardResult
@@ -65,13 +65,20 @@ class TruthTable:
     rows: dict[str, int]
     labels: pa.Array
 
-    def join(self, result: ShardResult) -> ShardResult:
-        """The result with this truth; null for the ids that are not in it."""
-        part = result.predictions
-        rows = pa.array([self.rows.get(record_id) for record_id in part.table.column("id").to_pylist()], pa.int64())
+
+class JoinTruth(beam.DoFn):  # type: ignore[misc]
+    """Puts truth from elsewhere in place of a result's own; null for the ids that are not in it."""
+
+    def __init__(self, truth: OncePerProcess[TruthTable]) -> None:
+        self._truth = truth
+
+    def process(self, result: ShardResult) -> Iterator[ShardResult]:
+        """One result, one result."""
+        truth, part = self._truth.get(), result.predictions
+        rows = pa.array([truth.rows.get(record_id) for record_id in part.table.column("id").to_pylist()], pa.int64())
         index = part.table.column_names.index("labels")
-        table = part.table.set_column(index, part.table.schema.field(index), self.labels.take(rows))
-        return replace(result, predictions=replace(part, table=table))
+        table = part.table.set_column(index, part.table.schema.field(index), truth.labels.take(rows))
+        yield replace(result, predictions=replace(part, table=table))
 
 
 def load_truth(paths: Sequence[str], id_column: str, labels_column: str, labels: tuple[str, ...]) -> TruthTable:

@@ -8,24 +8,27 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from apache_beam.metrics import Metrics
-from apache_beam.utils.shared import Shared
 
 from model.errors import RecordError, UserError
 from model.images import Pixels, Preprocessing, decode
 from model.predictions import REJECTED, predictions_table
 from transforms.models import load_model
+from transforms.once import OncePerProcess
 from transforms.parts import PREDICTIONS, Part, PartStamp, make_part, read_part
 from transforms.parts import REJECTED as REJECTED_PART
 from transforms.plan import Recipe
 from transforms.readers import READERS
 from transforms.records import RECORDS, Shard, Unreadable
+
+if TYPE_CHECKING:
+    from model.scorer import Scorer
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -36,13 +39,6 @@ ONE_AT_A_TIME = threading.Lock()
 """Held while a batch of small images is decoded: two threads that hand the interpreter's lock to and fro at every
 image are slower than one (32×32 PNGs on two cores: 57 µs an image instead of 40). Large ones are decoded in parallel.
 """
-
-
-class Predictor(Protocol):
-    """What runs the network: `model.scorer.Scorer`, named here so that only workers import TensorFlow."""
-
-    def predict(self, pixels: Pixels) -> npt.NDArray[np.float32]:
-        """Probabilities N×L of at most one batch of images."""
 
 
 @dataclass(frozen=True)
@@ -79,35 +75,24 @@ class ScoredBatch:
     milliseconds: int
 
 
-class LoadedScorer:
-    """A handle to the one scorer of a process, whoever asks for it first; travels to workers without the network."""
+def load_scorer(directory: str, digest: str) -> "Scorer":
+    """The scorer of the model that a plan names.
 
-    def __init__(self, directory: str, digest: str) -> None:
-        self.directory = directory
-        self.digest = digest
-        self._shared = Shared()
+    Raises:
+        UserError: if the model directory is no longer that model, or its network cannot be loaded.
+    """
+    from model.scorer import Scorer  # imports TensorFlow, which takes seconds
 
-    def get(self) -> Any:
-        """The scorer.
-
-        Raises:
-            UserError: if the model directory is no longer the one that the plan names, or cannot be loaded.
-        """
-        return self._shared.acquire(self._load, tag=self.digest)
-
-    def _load(self) -> Any:
-        from model.scorer import Scorer  # imports TensorFlow, which takes seconds
-
-        model = load_model(self.directory)
-        if model.digest != self.digest:
-            raise UserError(f"{self.directory} changed since the run was planned; run the command again.")
-        return Scorer(model, self.directory)
+    model = load_model(directory)
+    if model.digest != digest:
+        raise UserError(f"{directory} changed since the run was planned; run the command again.")
+    return Scorer(model, directory)
 
 
 class ScoreShards(beam.DoFn):  # type: ignore[misc]
     """`predict(decode(read(shard)))`, a batch a thread; a shard whose parts are already there is read back instead."""
 
-    def __init__(self, output: str, recipe: Recipe, stamp: PartStamp, scorer: LoadedScorer) -> None:
+    def __init__(self, output: str, recipe: Recipe, stamp: PartStamp, scorer: OncePerProcess["Scorer"]) -> None:
         self._output = output
         self._recipe = recipe
         self._stamp = stamp
@@ -185,7 +170,7 @@ def decode_batch(batch: pa.Table | Unreadable, preprocessing: Preprocessing) -> 
     return DecodedBatch(batch.drop_columns(["image"]), pixels, good, rejected)
 
 
-def predict_batch(batch: DecodedBatch, scorer: Predictor, recipe: Recipe) -> ScoredBatch:
+def predict_batch(batch: DecodedBatch, scorer: "Scorer", recipe: Recipe) -> ScoredBatch:
     """Run the network on a decoded batch; records whose answer is not a number are rejected."""
     started = time.monotonic()
     if batch.good.any():
@@ -205,7 +190,7 @@ def predict_batch(batch: DecodedBatch, scorer: Predictor, recipe: Recipe) -> Sco
     return ScoredBatch(table, sorted(rejected, key=lambda row: row["position"]), milliseconds)
 
 
-def score_batch(batch: pa.Table | Unreadable, scorer: Predictor, recipe: Recipe) -> ScoredBatch:
+def score_batch(batch: pa.Table | Unreadable, scorer: "Scorer", recipe: Recipe) -> ScoredBatch:
     """Decode a batch and run the network on it, in one thread: while it computes, another one decodes."""
     return predict_batch(decode_batch(batch, recipe.preprocessing), scorer, recipe)
 
