@@ -56,7 +56,6 @@ def train_network(
         verbose: Keras' 0 (silent), 1 (a progress bar) or 2 (a line an epoch).
     """
     keras.utils.clear_session()  # or Keras counts on in the names of what it saves
-    keras.utils.set_random_seed(seed)
     network = build_network(preprocessing.height, preprocessing.width, labels, seed)
     shapes = (preprocessing.height, preprocessing.width, labels)
     watched = None if validation is None else _dataset(validation, *shapes)
