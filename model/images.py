@@ -15,6 +15,9 @@ from model.errors import RecordError
 Pixels = npt.NDArray[np.uint8]
 """RGB, H×W×3 or N×H×W×3, 0…255."""
 
+Samples = tuple[Pixels, npt.NDArray[np.float32]]
+"""Images to learn from, N×H×W×3, and their truth, N×L: 1 where a label is present, 0 where it is absent."""
+
 MAX_PIXELS = 89_478_485
 """An image that declares more is rejected before anything is allocated for it; Pillow warns from here on too."""
 

@@ -11,17 +11,15 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from model.directory import NETWORK_FILE
-from model.images import Pixels, Preprocessing
+from model.images import Preprocessing, Samples
 from model.network import build_network
 from model.thresholds import tune_thresholds
 
 PATIENCE = 3
 
-Samples = tuple[Pixels, npt.NDArray[np.float32]]
 Epochs = Callable[[int], Iterator[Samples]]
 """From the number of an epoch to its batches: images N×H×W×3 uint8 and truth N×L of 1 and 0."""
 

@@ -9,9 +9,10 @@ ROW = "  {:<12}{:>9}{:>11}{:>11}{:>9}{:>9}"
 def print_summary(output: str) -> None:
     """Print the metrics in an output's `metrics.json`, and the place of its report, as the user named it."""
     from transforms import files
+    from transforms.planning import METRICS_FILE, REPORT_FILE
 
-    print(summary(json.loads(files.read(files.join(files.absolute(output), "metrics.json")))))
-    print(f"\n  {output}/report.html")
+    print(summary(json.loads(files.read(files.join(files.absolute(output), METRICS_FILE)))))
+    print(f"\n  {output}/{REPORT_FILE}")
 
 
 def summary(metrics: dict[str, Any]) -> str:

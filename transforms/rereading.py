@@ -24,13 +24,13 @@ def load_run(output: str) -> Plan:
         UserError: if there is none, or it has not finished.
     """
     place = files.absolute(output)
+    for name in (MANIFEST_FILE, PLAN_FILE):
+        if not files.exists(files.join(place, name)):
+            raise UserError(
+                f"{output} is not a finished run: {name} is missing; give an --output of `bulklabel score`."
+            )
     try:
-        files.read(files.join(place, MANIFEST_FILE))
         return read_plan(files.read(files.join(place, PLAN_FILE)))
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{output} is not a finished run: {error} is missing; give an --output of `bulklabel score`."
-        ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{output}/{PLAN_FILE} cannot be read ({error}); score again with --overwrite.") from error
 

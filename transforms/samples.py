@@ -7,10 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from model.images import Pixels, Preprocessing, batch_size_for
+from model.images import Preprocessing, Samples, batch_size_for
 from model.labels import PRESENT, encode_truth
 from transforms.readers import READERS
 from transforms.records import Columns, Shard, Unreadable
@@ -20,9 +19,6 @@ DECODING_THREADS = 2
 BATCHES_AHEAD = 4
 MIXED_BYTES = 256 * 2**20
 """Samples are mixed within blocks of at most this many bytes of pixels, and shards among each other."""
-
-Samples = tuple[Pixels, npt.NDArray[np.float32]]
-"""N×H×W×3 uint8 images, and N×L truth: 1 where a label is present, 0 where it is absent."""
 
 
 @dataclass(frozen=True)
