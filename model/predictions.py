@@ -14,15 +14,23 @@ LIST = "list"
 PROBABILITY = "prob_"
 PROBABILITIES = "probabilities"
 
-RECORD_FIELDS = [
-    pa.field("id", pa.string()),
-    pa.field("source", pa.string()),
-    pa.field("position", pa.int64()),
-]
+RECORD_FIELDS = pa.schema(
+    [
+        pa.field("id", pa.string()),
+        pa.field("source", pa.string()),
+        pa.field("position", pa.int64()),
+    ]
+)
 
 REJECTED = pa.schema(
     [*RECORD_FIELDS, pa.field("stage", pa.string()), pa.field("reason", pa.string()), pa.field("detail", pa.string())]
 )
+
+
+def column_names(labels: Sequence[str], layout: str) -> list[str]:
+    """The columns of a predictions table, besides those that are carried along."""
+    block = [PROBABILITIES] if layout == LIST else [PROBABILITY + label for label in labels]
+    return [*RECORD_FIELDS.names, "labels", "predicted", *block]
 
 
 def predictions_table(
@@ -35,13 +43,14 @@ def predictions_table(
     """The table of one part; its metadata names the labels in order.
 
     Args:
-        records: N rows with `id`, `source`, `position` and `labels` (truth; null where unknown).
+        records: N rows with `id`, `source`, `position` and `labels` (truth; null where unknown), and whatever else
+            is carried along: it comes last.
         probabilities: N×L.
         thresholds: L numbers, 0…1.
         labels: the L labels, in order.
         layout: `wide` for a column a label, `list` for one column of fixed-size lists.
     """
-    columns = {name: records.column(name) for name in ("id", "source", "position", "labels")}
+    columns = {name: records.column(name) for name in (*RECORD_FIELDS.names, "labels")}
     columns["predicted"] = decode_predicted(predict_labels(probabilities, thresholds), labels)
     if layout == LIST:
         flat = pa.array(np.ascontiguousarray(probabilities).reshape(-1), pa.float32())
@@ -49,6 +58,7 @@ def predictions_table(
     else:
         for index, label in enumerate(labels):
             columns[PROBABILITY + label] = pa.array(np.ascontiguousarray(probabilities[:, index]), pa.float32())
+    columns |= {name: records.column(name) for name in records.column_names if name not in columns}
     return with_metadata(pa.table(columns), {"labels": json.dumps(labels, ensure_ascii=False)})
 
 

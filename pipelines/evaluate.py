@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from transforms.once import OncePerProcess
     from transforms.plan import Plan
     from transforms.publishing import Publication
-    from transforms.rereading import TruthTable
+    from transforms.truth import TruthTable
 
 
 def parser() -> CommandParser:
@@ -82,7 +82,8 @@ def evaluate(argv: Sequence[str]) -> None:
     from transforms.once import OncePerProcess
     from transforms.planning import choose_thresholds
     from transforms.publishing import Publication, provenance_of
-    from transforms.rereading import load_run, load_truth
+    from transforms.rereading import load_run
+    from transforms.truth import load_truth
 
     run, output = files.absolute(options.input), files.absolute(options.output)
     if run == output:

@@ -16,6 +16,9 @@ IN_PROCESS_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner", "PrismRunner")
 
 
+FORMATS = ("parquet", "tfrecord", "webdataset", "images")
+
+
 class CommandParser(argparse.ArgumentParser):
     """A parser of `--snake_case` flags without prefix abbreviations, whose errors are one line."""
 
@@ -42,22 +45,19 @@ def add_input_flags(parser: argparse.ArgumentParser) -> None:
         "--input", action="append", required=True, metavar="PATH", help="file, folder or glob with images; repeatable"
     )
     parser.add_argument(
-        "--input_format", default="auto", choices=("auto", "parquet"), help="what the files are (default: by name)"
+        "--input_format", default="auto", choices=("auto", *FORMATS), help="what the files are (default: auto)"
     )
-    parser.add_argument("--id_column", default="id", metavar="NAME", help="column of ids (default: %(default)s)")
-    parser.add_argument(
-        "--image_column", default="image", metavar="NAME", help="column of encoded images (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--labels_column", default="labels", metavar="NAME", help="column of lists of labels (default: %(default)s)"
-    )
+    for name, what in (("id", "ids"), ("image", "encoded images"), ("labels", "lists of labels")):
+        parser.add_argument(
+            f"--{name}_column", metavar="NAME", help=f"column, feature or field of {what} (default: the format's own)"
+        )
 
 
 def columns_of(options: argparse.Namespace) -> "Columns":
     """The names that `add_input_flags` asked for."""
     from transforms.records import Columns
 
-    return Columns(options.id_column, options.image_column, options.labels_column)
+    return Columns(options.id_column, options.image_column, options.labels_column, tuple(getattr(options, "carry", ())))
 
 
 def fraction(text: str) -> float:

@@ -20,6 +20,13 @@ def parser() -> CommandParser:
     """The flags of `score`."""
     flags = CommandParser("score", "Score images with a model directory: predictions, metrics, report.")
     add_input_flags(flags)
+    flags.add_argument(
+        "--carry",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="column, feature or field to take along into the predictions, as text; repeatable",
+    )
     flags.add_argument("--model", required=True, metavar="DIR", help="model directory")
     flags.add_argument("--output", required=True, metavar="DIR", help="where the run goes")
     flags.add_argument(

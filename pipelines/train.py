@@ -60,8 +60,8 @@ def train(argv: Sequence[str]) -> None:
 
     label_file = None if options.label_file is None else _read_label_file(options.label_file)
     columns = columns_of(options)
-    chosen, _, shards = find_shards(options.input, options.input_format, columns)
-    source = SampleSource(chosen, shards, columns, label_file, options.validation_fraction)
+    chosen, found = find_shards(options.input, options.input_format, columns)
+    source = SampleSource(chosen, found.shards, columns, label_file, options.validation_fraction)
     survey = source.survey()
     labels = label_file or _sorted_labels(list(survey.labels))
     _check(options, survey, labels)
@@ -77,9 +77,9 @@ def train(argv: Sequence[str]) -> None:
 
 def _check(options: argparse.Namespace, survey: "Survey", labels: Sequence[str]) -> None:
     if not survey.training + survey.validation or not labels:
+        where = f"under {options.labels_column!r}" if options.labels_column else "where its format has them"
         raise UserError(
-            f"{', '.join(options.input)}: no record has labels in the column {options.labels_column!r}; "
-            "name the right one by --labels_column."
+            f"{', '.join(options.input)}: no record has labels {where}; name the right place by --labels_column."
         )
     if not survey.training or (options.validation_fraction and not survey.validation):
         raise UserError(

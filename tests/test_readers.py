@@ -10,18 +10,19 @@ import pytest
 from model.errors import UserError
 from tests.conftest import collage_rows, write_parquet
 from transforms import files
-from transforms.files import File
 from transforms.planning import find_shards
-from transforms.readers.parquet import PACKED_RECORDS, ParquetReader
-from transforms.records import RECORDS, Columns, Unreadable
+from transforms.readers import read_shard
+from transforms.readers.parquet import ParquetReader
+from transforms.records import RECORDS, SHARD_RECORDS, Columns, Shard, Unreadable
 
 READER = ParquetReader()
 LABELS = ("cat", "dog")
 DEFAULT = Columns()
 
 
-def file_of(path: Path) -> File:
-    return File(str(path), path.stat().st_size)
+def shards_of(path: Path, columns: Columns = DEFAULT) -> tuple[Shard, ...]:
+    listing = files.list_files(str(path), READER.names)
+    return READER.shards([listing], columns).shards
 
 
 def write_table(path: Path, columns: dict[str, Any]) -> Path:
@@ -32,8 +33,8 @@ def write_table(path: Path, columns: dict[str, Any]) -> Path:
 def read_all(path: Path, columns: Columns = DEFAULT) -> list[Any]:
     return [
         batch
-        for shard in READER.shards(file_of(path), columns)
-        for batch in READER.read(shard, columns, LABELS, batch_size=100)
+        for shard in shards_of(path, columns)
+        for batch in read_shard(shard, "parquet", columns, LABELS, batch_size=100)
     ]
 
 
@@ -44,7 +45,7 @@ def records(path: Path, columns: Columns = DEFAULT) -> list[dict[str, Any]]:
 def test_every_record_is_read_once_with_its_place(tmp_path: Path) -> None:
     rows = collage_rows(2500)
     path = write_parquet(tmp_path / "a.parquet", rows, row_group_size=1100)
-    shards = READER.shards(file_of(path), Columns())
+    shards = shards_of(path)
     assert [(shard.position, shard.records) for shard in shards] == [(0, 1100), (1100, 1100), (2200, 300)]
     tables = read_all(path)
     assert max(len(table) for table in tables) == 100
@@ -55,8 +56,8 @@ def test_every_record_is_read_once_with_its_place(tmp_path: Path) -> None:
 
 def test_small_row_groups_are_packed_into_one_shard(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "a.parquet", collage_rows(1500), row_group_size=100)
-    assert [shard.records for shard in READER.shards(file_of(path), Columns())] == [1000, 500]
-    assert PACKED_RECORDS == 1024
+    assert [shard.records for shard in shards_of(path)] == [1000, 500]
+    assert SHARD_RECORDS == 1024
     assert [row["position"] for row in records(path)] == list(range(1500))
 
 
@@ -102,7 +103,7 @@ def test_records_of_a_file_with_a_wrong_schema_are_unreadable(tmp_path: Path, ta
     pq.write_table(table, tmp_path / "a.parquet")
     (unreadable,) = read_all(tmp_path / "a.parquet")
     assert isinstance(unreadable, Unreadable)
-    assert (unreadable.positions, unreadable.reason) == (range(1), reason)
+    assert (unreadable.positions, unreadable.problem.reason) == (range(1), reason)
 
 
 def test_a_damaged_row_group_costs_only_its_own_records(tmp_path: Path) -> None:
@@ -120,14 +121,14 @@ def test_a_damaged_row_group_costs_only_its_own_records(tmp_path: Path) -> None:
         for position in table.column("position").to_pylist()
     ]
     (damaged,) = [batch for batch in found if isinstance(batch, Unreadable)]
-    assert damaged.reason == "damaged_file"
+    assert damaged.problem.reason == "damaged_file"
     assert sorted([*read, *damaged.positions]) == list(range(3300))
     assert set(range(1100)) | set(range(2200, 3300)) <= set(read)
 
 
 def test_a_store_that_fails_is_no_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_parquet(tmp_path / "a.parquet", collage_rows(10))
-    (shard,) = READER.shards(file_of(path), Columns())
+    (shard,) = shards_of(path)
     opened = files.open_file
 
     class Failing:
@@ -160,14 +161,14 @@ def test_a_folder_is_its_parquet_files_in_order(tmp_path: Path) -> None:
         write_parquet(tmp_path / name, collage_rows(3))
     (tmp_path / "we[i]rd").mkdir()
     write_parquet(tmp_path / "we[i]rd" / "e.parquet", collage_rows(3))
-    chosen, listed, shards = find_shards([str(tmp_path)], "auto", Columns())
+    chosen, found = find_shards([str(tmp_path)], "auto", Columns())
     assert chosen == "parquet"
-    names = [str(Path(file.path).relative_to(tmp_path)) for file in listed]
+    names = [str(Path(file.path).relative_to(tmp_path)) for file in found.files]
     assert names == ["b.parquet", "deep/a.parquet", "we[i]rd/e.parquet"]
-    assert [shard.index for shard in shards] == [0, 1, 2]
-    assert len(find_shards([str(tmp_path), f"{tmp_path}/b.parquet"], "auto", Columns())[1]) == 3
-    assert len(find_shards([str(tmp_path / "we[i]rd")], "auto", Columns())[1]) == 1
-    assert len(find_shards([f"{tmp_path}/*.parquet"], "auto", Columns())[1]) == 2
+    assert [shard.index for shard in found.shards] == [0, 1, 2]
+    assert len(find_shards([str(tmp_path), f"{tmp_path}/b.parquet"], "auto", Columns())[1].files) == 3
+    assert len(find_shards([str(tmp_path / "we[i]rd")], "auto", Columns())[1].files) == 1
+    assert len(find_shards([f"{tmp_path}/*.parquet"], "auto", Columns())[1].files) == 2
 
 
 def test_bad_inputs_are_one_line(tmp_path: Path) -> None:
@@ -176,7 +177,7 @@ def test_bad_inputs_are_one_line(tmp_path: Path) -> None:
     write_parquet(tmp_path / "empty.parquet", [])
     for path, words in {
         "nothing": "no file matches",
-        "text.parquet": "is not a Parquet file",
+        "text.parquet": "not a Parquet file",
         "other.parquet": "no column 'image', only picture",
         "empty.parquet": "no records",
         "*.txt": "no file matches",

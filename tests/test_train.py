@@ -31,9 +31,9 @@ def small(tmp_path: Path) -> Path:
 
 
 def split(path: Path, validation: bool, fraction: float = 0.25, seed: int = 0) -> Split:
-    _, _, shards = find_shards([str(path)], "auto", Columns())
+    _, found = find_shards([str(path)], "auto", Columns())
     return Split(
-        SampleSource("parquet", shards, Columns(), None, fraction), NAMES, Preprocessing(32, 32), validation, seed
+        SampleSource("parquet", found.shards, Columns(), None, fraction), NAMES, Preprocessing(32, 32), validation, seed
     )
 
 
@@ -128,7 +128,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
     nothing = write_parquet(tmp_path / "none.parquet", [row | {"labels": None} for row in collage_rows(5)])
     (tmp_path / "twice.txt").write_text("a\na\n")
     for flags, words in {
-        (f"--input={nothing}", "--labels_column=tags"): "no record has labels in the column 'tags'",
+        (f"--input={nothing}", "--labels_column=tags"): "no record has labels under 'tags'",
         (f"--label_file={tmp_path}/twice.txt",): "'a' twice",
         (f"--label_file={tmp_path}/missing.txt",): "no such file",
         ("--validation_fraction=1",): "leaves 0 records to learn from",

@@ -4,6 +4,7 @@ import os
 import posixpath
 import re
 import uuid
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -23,6 +24,15 @@ class File:
     size: int
 
 
+@dataclass(frozen=True)
+class Listing:
+    """What one path of a user's stands for: files, sorted, below the folder `root`; perhaps all that it has."""
+
+    root: str
+    files: tuple[File, ...]
+    complete: bool
+
+
 def absolute(path: str) -> str:
     """The path as every process sees it: local ones are made absolute, a trailing slash is dropped."""
     if "://" in path:
@@ -35,23 +45,22 @@ def join(folder: str, *names: str) -> str:
     return posixpath.join(folder, *names)
 
 
-def list_files(path: str, extensions: tuple[str, ...]) -> list[File]:
+def list_files(path: str, names: re.Pattern[str]) -> Listing:
     """The files that a user means by a path, sorted.
 
-    A file stands for itself, a glob for whatever it matches, a folder for all files at any depth with one of the
-    extensions, those apart whose name, or whose folder's name, starts with `.` or `_`.
+    A file stands for itself, a glob for whatever it matches, a folder for all files at any depth in whose path
+    below it `names` is found, those apart whose name, or whose folder's name, starts with `.` or `_`.
 
     Raises:
         UserError: if there is no such file, or the file system cannot be used.
     """
     place = absolute(path)
-    inside = [file for file in list_folder(place) if _is_data(file.path.removeprefix(place), extensions)]
+    inside = [file for file in list_folder(place) if _is_data(file.path.removeprefix(place), names)]
     found = inside or _match(_escaped(place)) or _match(place)
     if not found:
-        raise UserError(
-            f"{path}: no file matches; give a file, a glob, or a folder with files ending in {' or '.join(extensions)}."
-        )
-    return sorted(found, key=lambda file: file.path)
+        raise UserError(f"{path}: no file matches; give a file, a glob, or a folder with files of a known extension.")
+    root = place if inside else _folder_of(place)
+    return Listing(root, tuple(sorted(found, key=lambda file: file.path)), complete=bool(inside))
 
 
 def list_folder(folder: str) -> list[File]:
@@ -75,6 +84,16 @@ def open_file(path: str) -> BinaryIO:
     """A file opened for reading, as it is: a name like `x.gz` unpacks nothing."""
     file: BinaryIO = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
     return file
+
+
+def read_many(paths: Sequence[str]) -> Iterator[bytes | OSError]:
+    """The bytes of many files, in order; for one that cannot be read, why not."""
+    for path in paths:
+        try:
+            with open_file(path) as file:
+                yield file.read()
+        except OSError as error:
+            yield error
 
 
 def exists(path: str) -> bool:
@@ -148,9 +167,14 @@ def _is_folder(path: str) -> bool:
     return "://" not in path and os.path.isdir(path)
 
 
-def _is_data(path: str, extensions: tuple[str, ...]) -> bool:
+def _is_data(path: str, names: re.Pattern[str]) -> bool:
     hidden = any(part.startswith((".", "_")) for part in path.split("/"))
-    return path.endswith(extensions) and not hidden
+    return bool(names.search(path)) and not hidden
+
+
+def _folder_of(path: str) -> str:
+    """The folder that a file lies in, or the last one that a glob names without a wildcard."""
+    return posixpath.dirname(GLOB.split(path, maxsplit=1)[0])
 
 
 def _reason(error: BaseException) -> str:

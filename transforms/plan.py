@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,9 @@ from typing import Any
 from model.images import Preprocessing
 from transforms.files import File
 from transforms.parts import PartStamp
-from transforms.records import Columns, Shard
+from transforms.records import Columns, Problem, Shard
+
+SHARD_FIELDS = tuple(field.name for field in dataclasses.fields(Shard) if field.name != "index")
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,13 @@ class Plan:
 
     def to_json(self) -> bytes:
         """The text of `plan.json`."""
-        return json.dumps({"digest": self.digest} | self._content(), ensure_ascii=False, indent=1).encode() + b"\n"
+        text = json.dumps({"digest": self.digest} | self._content(), ensure_ascii=False, indent=1)
+        return text.encode("utf-8", "surrogatepass") + b"\n"  # names of files may hold bytes that are no characters
 
     def differences(self, saved: bytes) -> str:
         """In words, in what a saved `plan.json` is another plan than this one; empty if it is the same."""
         try:
-            other = json.loads(saved)
+            other = json.loads(saved.decode("utf-8", "surrogatepass"))
             if other["digest"] == self.digest:
                 return ""
             words = _input_differences(other["inputs"], self._content()["inputs"])
@@ -71,13 +74,23 @@ class Plan:
         return ", ".join(words) or "the shards differ"
 
     def _content(self) -> dict[str, Any]:
-        rows = [[shard.source, shard.start, shard.stop, shard.position, shard.records] for shard in self.shards]
         return {
             "inputs": [[file.path, file.size] for file in self.inputs],
             "recipe": json.loads(json.dumps(dataclasses.asdict(self.recipe))),
-            "shard_fields": ["source", "start", "stop", "position", "records"],
-            "shards": rows,
+            "shard_fields": list(SHARD_FIELDS),
+            "shards": [_row(shard) for shard in self.shards],
         }
+
+
+def _row(shard: Shard) -> list[Any]:
+    row = {name: getattr(shard, name) for name in SHARD_FIELDS}
+    return [*(row | {"problem": shard.problem and dataclasses.asdict(shard.problem)}).values()]
+
+
+def _shard(index: int, row: Sequence[Any]) -> Shard:
+    saved = dict(zip(SHARD_FIELDS, row, strict=True))
+    problem = saved["problem"] and Problem(**saved["problem"])
+    return Shard(index, **saved | {"names": tuple(saved["names"]), "problem": problem})
 
 
 def _canonical(content: Mapping[str, Any]) -> bytes:
@@ -105,15 +118,15 @@ def _change(key: str, old: Any, new: Any) -> str:
 
 def read_plan(content: bytes) -> Plan:
     """The plan that a `plan.json` holds."""
-    saved = json.loads(content)
+    saved = json.loads(content.decode("utf-8", "surrogatepass"))
     recipe = saved["recipe"]
     return Plan(
         inputs=tuple(File(*row) for row in saved["inputs"]),
-        shards=tuple(Shard(index, *row) for index, row in enumerate(saved["shards"])),
+        shards=tuple(_shard(index, row) for index, row in enumerate(saved["shards"])),
         recipe=Recipe(
             **recipe
             | {
-                "columns": Columns(**recipe["columns"]),
+                "columns": Columns(**recipe["columns"] | {"carry": tuple(recipe["columns"]["carry"])}),
                 "labels": tuple(recipe["labels"]),
                 "preprocessing": Preprocessing(**recipe["preprocessing"]),
                 "thresholds": tuple(recipe["thresholds"]),

@@ -1,29 +1,31 @@
 """Makes the plan of a run, and settles it with what the output already holds."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from enum import Enum
 from importlib.metadata import version
 
+import bracex
+
 from model.directory import Model
 from model.errors import UserError
 from model.images import batch_size_for
+from model.predictions import column_names
 from model.thresholds import DEFAULT_THRESHOLD, TUNED, parse_threshold, read_thresholds
 from transforms import files
-from transforms.files import File
 from transforms.parts import KINDS
 from transforms.plan import Plan, Recipe
-from transforms.readers import AUTO, READERS, choose_format
-from transforms.records import Columns, Shard
+from transforms.readers import ANY_FORMAT, AUTO, READERS, choose_format
+from transforms.records import Columns, Inputs
 
 PLAN_FILE = "plan.json"
 SUCCESS_FILE = "_SUCCESS"
 MANIFEST_FILE, METRICS_FILE, REPORT_FILE = "manifest.json", "metrics.json", "report.html"
 
-DECIDING_PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "pillow")
+DECIDING_PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "pillow", "simplejpeg")
 
-LISTING_THREADS = 16
+MOST_EXPANDED = 1_000_000
+"""Paths that braces may stand for."""
 
 
 class State(Enum):
@@ -40,23 +42,30 @@ def deciding_versions() -> dict[str, str]:
     return {name: version(name) for name in DECIDING_PACKAGES}
 
 
-def find_shards(inputs: Sequence[str], input_format: str, columns: Columns) -> tuple[str, list[File], list[Shard]]:
-    """The format, the files and the shards that `--input` and `--input_format` mean.
+def find_shards(inputs: Sequence[str], input_format: str, columns: Columns) -> tuple[str, Inputs]:
+    """The format, the files and the shards that `--input` and `--input_format` mean; braces are expanded.
 
     Raises:
-        UserError: if no file matches, one is not of the format, or none holds a record.
+        UserError: if no file matches, none can be read, or none holds a record.
     """
-    every = [READERS[input_format]] if input_format != AUTO else list(READERS.values())
-    extensions = tuple(extension for reader in every for extension in reader.extensions)
-    found = {file.path: file for path in inputs for file in files.list_files(path, extensions)}
-    listed = [found[path] for path in sorted(found)]
-    chosen = choose_format(listed) if input_format == AUTO else input_format
-    with ThreadPoolExecutor(LISTING_THREADS) as pool:
-        groups = pool.map(lambda file: READERS[chosen].shards(file, columns), listed)
-        shards = [shard for group in groups for shard in group if shard.records]
+    names = {AUTO: ANY_FORMAT} | {name: reader.names for name, reader in READERS.items()}
+    listings = [files.list_files(path, names[input_format]) for given in inputs for path in _expanded(given)]
+    chosen = choose_format(listings) if input_format == AUTO else input_format
+    found = READERS[chosen].shards(listings, columns)
+    shards = [shard for shard in found.shards if shard.records != 0]
     if not shards:
         raise UserError(f"{', '.join(inputs)}: the input holds no records; give files with at least one.")
-    return chosen, listed, [replace(shard, index=index) for index, shard in enumerate(shards)]
+    if all(shard.problem for shard in shards):
+        problem = shards[0].problem
+        raise UserError(f"{shards[0].source}: {problem and problem.detail}.")
+    return chosen, Inputs(found.files, tuple(replace(shard, index=index) for index, shard in enumerate(shards)))
+
+
+def _expanded(path: str) -> list[str]:
+    """`shard-{000..127}.tar` as 128 paths, unless there is a file of this very name."""
+    if "{" not in path or files.exists(files.absolute(path)):
+        return [path]
+    return list(bracex.expand(path, keep_escapes=True, limit=MOST_EXPANDED))
 
 
 def choose_thresholds(
@@ -98,7 +107,10 @@ def make_plan(
     Raises:
         UserError: if the inputs or the threshold cannot be used.
     """
-    chosen, listed, shards = find_shards(inputs, input_format, columns)
+    for name in columns.carry:
+        if name in column_names(model.labels, layout) or columns.carry.count(name) > 1:
+            raise UserError(f"--carry {name}: the predictions have a column of this name; rename it in the input.")
+    chosen, found = find_shards(inputs, input_format, columns)
     recipe = Recipe(
         input_format=chosen,
         columns=columns,
@@ -111,7 +123,7 @@ def make_plan(
         batch_size=batch_size_for(model.preprocessing),
         versions=deciding_versions(),
     )
-    return Plan(tuple(listed), tuple(shards), recipe)
+    return Plan(found.files, found.shards, recipe)
 
 
 def settle(plan: Plan, output: str, overwrite: bool) -> State:

@@ -1,12 +1,13 @@
 """What every reader yields: batches of records as Arrow tables of one schema, and the slot where formats plug in."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import pyarrow as pa
 
-from transforms.files import File
+from transforms.files import File, Listing
 
 RECORDS = pa.schema(
     [
@@ -19,60 +20,105 @@ RECORDS = pa.schema(
 )
 """`source` is the file and `position` the record's place in it, from 0; `labels` is null where truth is unknown."""
 
+SHARD_RECORDS = 1024
+"""Small things are packed into one shard up to so many records, and large files are cut after so many."""
+
+SHARD_BYTES = 2**28
+"""… or up to so many bytes of images."""
+
+TABLE_BYTES = 2**25
+"""A table has no more bytes of images than this, single records apart: photographs come in smaller batches."""
+
 
 @dataclass(frozen=True)
 class Columns:
-    """The names that a user's files have for a record's fields."""
+    """The names that a user's files have for a record's fields, None for the format's own, and fields to carry along.
 
-    id: str = "id"
-    image: str = "image"
-    labels: str = "labels"
+    What is carried becomes text: strings as they are, anything else as JSON.
+    """
+
+    id: str | None = None
+    image: str | None = None
+    labels: str | None = None
+    carry: tuple[str, ...] = ()
+
+    @property
+    def schema(self) -> pa.Schema:
+        """`RECORDS`, and a string column for everything carried along."""
+        return pa.schema([*RECORDS, *(pa.field(name, pa.string()) for name in self.carry)])
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why something cannot be read: a word for counting, and a sentence for a person."""
+
+    reason: str
+    detail: str
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A contiguous run of records of one file.
+    """A contiguous run of records of one file; of an image folder, of its files.
 
-    `start` and `stop` count the format's own units (row groups in Parquet); `position` is the first record's.
+    `start` and `stop` count the format's own units: row groups in Parquet, bytes in TFRecord and tar, the plan's
+    input files in image folders; `stop` is None for the end of the file. `position` is the first record's, and
+    `records` their number where it is known before they are read. `names` are the files below the folder `source`
+    that an image folder's shard consists of, `metadata` the file that says more of them. A shard with a problem is
+    `records` records that cannot be read.
     """
 
     index: int
     source: str
     start: int
-    stop: int
+    stop: int | None
     position: int
-    records: int
+    records: int | None
+    names: tuple[str, ...] = ()
+    metadata: str | None = None
+    problem: Problem | None = None
+
+    @classmethod
+    def unreadable(cls, source: str, problem: Problem, records: int = 1) -> "Shard":
+        """A file of which nothing can be read; it counts as one record if nobody knows how many it has."""
+        return cls(0, source, 0, 0, 0, records, problem=problem)
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """Records that a reader cannot give: `positions` of `source`, and why."""
+    """Records that a reader cannot give: `positions` of `source`, why, and the id if there is one with an id."""
 
     source: str
     positions: range
-    reason: str
-    detail: str
+    problem: Problem
+    id: str | None = None
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a reader found: the files that decide the answers, and the shards in order, `index` not yet counted."""
+
+    files: tuple[File, ...]
+    shards: tuple[Shard, ...]
 
 
 class Reader(Protocol):
-    """One input format."""
+    """One input format. `names` is found in the names of its files, `recognises` tells it by a file's first bytes."""
 
-    extensions: tuple[str, ...]
+    names: re.Pattern[str]
 
-    def shards(self, file: File, columns: Columns) -> list[Shard]:
-        """The shards of one file, in order, their `index` counted from 0.
+    def recognises(self, head: bytes) -> bool:
+        """Whether a file that starts with these 512 bytes (or is them, if shorter) is of this format."""
 
-        Raises:
-            UserError: if the file is not of this format or has no images.
-        """
+    def shards(self, listings: Sequence[Listing], columns: Columns) -> Inputs:
+        """What is in the files; those that cannot be used become shards with a problem, which says the fix too."""
 
     def read(
         self, shard: Shard, columns: Columns, label_names: tuple[str, ...] | None, batch_size: int
     ) -> Iterator[pa.Table | Unreadable]:
-        """The shard's records in order, as tables of `RECORDS` of at most `batch_size` rows.
+        """The shard's records, as tables of `columns.schema` of at most `batch_size` rows.
 
         `label_names` are what label numbers in the data stand for, None where that is not known. Every record of
-        the shard is yielded once, be it in a table or as unreadable.
+        the shard is yielded once, be it in a table, in order, or as unreadable.
 
         Raises:
             UserError: if the data has label numbers and nobody knows what they stand for.

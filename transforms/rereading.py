@@ -1,7 +1,7 @@
 """A finished run read again: its parts, and truth from elsewhere put in place of what they hold."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 import apache_beam as beam
 import pyarrow as pa
@@ -12,9 +12,9 @@ from transforms.once import OncePerProcess
 from transforms.parts import PREDICTIONS, REJECTED, Part, PartStamp, read_part
 from transforms.plan import Plan, read_plan
 from transforms.planning import MANIFEST_FILE, PLAN_FILE
-from transforms.readers.parquet import ParquetReader, read_truth
 from transforms.records import Shard
 from transforms.scoring import ShardResult
+from transforms.truth import TruthTable
 
 
 def load_run(output: str) -> Plan:
@@ -58,14 +58,6 @@ class ReadParts(beam.DoFn):  # type: ignore[misc]
         return part
 
 
-@dataclass(frozen=True)
-class TruthTable:
-    """Truth by id, held whole in memory: about 200 bytes a record. `labels` is `list<string>`."""
-
-    rows: dict[str, int]
-    labels: pa.Array
-
-
 class JoinTruth(beam.DoFn):  # type: ignore[misc]
     """Puts truth from elsewhere in place of a result's own; null for the ids that are not in it."""
 
@@ -79,19 +71,3 @@ class JoinTruth(beam.DoFn):  # type: ignore[misc]
         index = part.table.column_names.index("labels")
         table = part.table.set_column(index, part.table.schema.field(index), truth.labels.take(rows))
         yield replace(result, predictions=replace(part, table=table))
-
-
-def load_truth(paths: Sequence[str], id_column: str, labels_column: str, labels: tuple[str, ...]) -> TruthTable:
-    """Truth from Parquet files; numbers in it are indices into `labels`.
-
-    Raises:
-        UserError: if there is no such file or column, or an id occurs twice.
-    """
-    found = [file for path in paths for file in files.list_files(path, ParquetReader.extensions)]
-    table = pa.concat_tables([read_truth(file.path, id_column, labels_column, labels) for file in found])
-    ids = table.column("id").to_pylist()
-    rows = {record_id: row for row, record_id in enumerate(ids)}
-    if len(rows) < len(ids):
-        twice = next(record_id for row, record_id in enumerate(ids) if rows[record_id] != row)
-        raise UserError(f"{', '.join(paths)}: the id {twice!r} occurs twice; give one row a record.")
-    return TruthTable(rows, table.column("labels").combine_chunks())

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from model.images import Preprocessing, Samples, batch_size_for
 from model.labels import PRESENT, encode_truth
-from transforms.readers import READERS
+from transforms.readers import read_shard
 from transforms.records import Columns, Shard, Unreadable
 from transforms.scoring import DecodedBatch, ahead, decode_batch
 
@@ -61,9 +61,8 @@ class SampleSource:
 
     def tables(self, shards: Sequence[Shard], batch_size: int) -> Iterator[pa.Table | Unreadable]:
         """The records of some shards."""
-        reader = READERS[self.input_format]
         for shard in shards:
-            yield from reader.read(shard, self.columns, self.label_file, batch_size)
+            yield from read_shard(shard, self.input_format, self.columns, self.label_file, batch_size)
 
     def chosen(self, table: pa.Table, validation: bool) -> pa.Array:
         """Which records of a table have truth and lie on this side of the split."""
@@ -118,13 +117,17 @@ class Split:
     def _decoded(self, shards: Sequence[Shard]) -> Iterator[DecodedBatch]:
         with ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode") as pool:
             tables = self.source.tables(shards, batch_size_for(self.preprocessing))
-            mine = (self._on_this_side(table) for table in tables)
+            mine = (table.filter(self.source.chosen(table, self.validation)) for table in self._readable(tables))
             for decoded in ahead(pool, lambda table: decode_batch(table, self.preprocessing), mine, BATCHES_AHEAD):
                 self.rejected.update((row["source"], row["position"]) for row in decoded.rejected)
                 yield decoded
 
-    def _on_this_side(self, table: pa.Table | Unreadable) -> pa.Table | Unreadable:
-        return table if isinstance(table, Unreadable) else table.filter(self.source.chosen(table, self.validation))
+    def _readable(self, tables: Iterator[pa.Table | Unreadable]) -> Iterator[pa.Table]:
+        for table in tables:
+            if isinstance(table, Unreadable):
+                self.rejected.update((table.source, position) for position in table.positions)
+            else:
+                yield table
 
 
 def is_validation(record_id: str, fraction: float) -> bool:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import apache_beam as beam
@@ -24,8 +25,9 @@ from transforms.once import OncePerProcess
 from transforms.parts import PREDICTIONS, Part, PartStamp, make_part, read_part
 from transforms.parts import REJECTED as REJECTED_PART
 from transforms.plan import Recipe
-from transforms.readers import READERS
-from transforms.records import RECORDS, Shard, Unreadable
+from transforms.readers import read_shard
+from transforms.records import Shard, Unreadable
+from transforms.rows import clean
 
 if TYPE_CHECKING:
     from model.scorer import Scorer
@@ -110,7 +112,7 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
     def process(self, shard: Shard) -> Iterator[ShardResult]:
         """One shard, one result."""
         result = self._committed(shard) or self._score(shard)
-        Metrics.counter("bulklabel", "records").inc(shard.records)
+        Metrics.counter("bulklabel", "records").inc(len(result.predictions.table) + len(result.rejected.table))
         for reason in result.rejected.table.column("reason").to_pylist():
             Metrics.counter("bulklabel", f"rejected_{reason}").inc()
         yield result
@@ -122,16 +124,16 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
 
     def _score(self, shard: Shard) -> ShardResult:
         recipe, scorer = self._recipe, self._scorer.get()
-        read = READERS[recipe.input_format].read(shard, recipe.columns, recipe.labels, recipe.batch_size)
+        read = read_shard(shard, recipe.input_format, recipe.columns, recipe.labels, recipe.batch_size)
         batches = list(ahead(self._pool, lambda batch: score_batch(batch, scorer, recipe), read, 2 * self._threads))
         for batch in batches:
             Metrics.distribution("bulklabel", "batch_milliseconds").update(batch.milliseconds)
-        predictions = pa.concat_tables(batch.predictions for batch in batches).combine_chunks()
-        rejected = pa.Table.from_pylist([row for batch in batches for row in batch.rejected], REJECTED)
+        tables = [batch.predictions for batch in batches] or [no_predictions(recipe)]
+        rejected = sorted((row for batch in batches for row in batch.rejected), key=itemgetter("source", "position"))
         return ShardResult(
             shard,
-            make_part(PREDICTIONS, shard, predictions, self._stamp),
-            make_part(REJECTED_PART, shard, rejected, self._stamp),
+            make_part(PREDICTIONS, shard, pa.concat_tables(tables).combine_chunks(), self._stamp),
+            make_part(REJECTED_PART, shard, pa.Table.from_pylist(rejected, REJECTED), self._stamp),
             committed=False,
         )
 
@@ -147,16 +149,16 @@ def ahead(pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], 
         yield pending.popleft().result()
 
 
-def decode_batch(batch: pa.Table | Unreadable, preprocessing: Preprocessing) -> DecodedBatch:
+def no_predictions(recipe: Recipe) -> pa.Table:
+    """The predictions of a shard without records."""
+    nothing = np.empty((0, len(recipe.labels)), np.float32)
+    records = recipe.columns.schema.empty_table().drop_columns(["image"])
+    return predictions_table(records, nothing, recipe.thresholds, recipe.labels, recipe.layout)
+
+
+def decode_batch(batch: pa.Table, preprocessing: Preprocessing) -> DecodedBatch:
     """Decode the images of a batch; those that cannot be are rejected, each with its reason."""
-    shape = (preprocessing.height, preprocessing.width, 3)
-    if isinstance(batch, Unreadable):
-        rows = [
-            _rejected_row(None, batch.source, position, "read", batch.reason, batch.detail)
-            for position in batch.positions
-        ]
-        return DecodedBatch(RECORDS.empty_table(), np.empty((0, *shape), np.uint8), np.empty(0, bool), rows)
-    pixels = np.zeros((len(batch), *shape), np.uint8)
+    pixels = np.zeros((len(batch), preprocessing.height, preprocessing.width, 3), np.uint8)
     good = np.ones(len(batch), bool)
     rejected = []
     images = batch.column("image")
@@ -192,7 +194,18 @@ def predict_batch(batch: DecodedBatch, scorer: "Scorer", recipe: Recipe) -> Scor
 
 def score_batch(batch: pa.Table | Unreadable, scorer: "Scorer", recipe: Recipe) -> ScoredBatch:
     """Decode a batch and run the network on it, in one thread: while it computes, another one decodes."""
+    if isinstance(batch, Unreadable):
+        return ScoredBatch(no_predictions(recipe), rejected_rows(batch), 0)
     return predict_batch(decode_batch(batch, recipe.preprocessing), scorer, recipe)
+
+
+def rejected_rows(batch: Unreadable) -> list[dict[str, Any]]:
+    """Rows of `model.predictions.REJECTED` for records that could not be read."""
+    problem, source = batch.problem, clean(batch.source)
+    return [
+        _rejected_row(batch.id, source, position, "read", problem.reason, problem.detail)
+        for position in batch.positions
+    ]
 
 
 def _reject(records: pa.Table, row: int, error: RecordError) -> dict[str, Any]:
@@ -204,10 +217,10 @@ def _rejected_row(
     record_id: str | None, source: str, position: int, stage: str, reason: str, detail: str
 ) -> dict[str, Any]:
     return {
-        "id": record_id or f"{source}#{position}",
+        "id": f"{source}#{position}" if record_id is None else clean(record_id),
         "source": source,
         "position": position,
         "stage": stage,
         "reason": reason,
-        "detail": detail,
+        "detail": clean(detail),
     }

@@ -1,24 +1,52 @@
 """The input formats: a module each, and a line each here."""
 
+import re
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
 from model.errors import UserError
-from transforms.files import File
+from transforms import files
+from transforms.files import File, Listing
+from transforms.readers.images import ImagesReader
+from transforms.readers.metadata import is_metadata
 from transforms.readers.parquet import ParquetReader
-from transforms.records import Reader
+from transforms.readers.tfrecord import TFRecordReader
+from transforms.readers.webdataset import WebDatasetReader
+from transforms.records import Columns, Reader, Shard, Unreadable
 
 READERS: dict[str, Reader] = {
     "parquet": ParquetReader(),
+    "tfrecord": TFRecordReader(),
+    "webdataset": WebDatasetReader(),
+    "images": ImagesReader(),
 }
 
 AUTO = "auto"
+ANY_FORMAT = re.compile("|".join(reader.names.pattern for reader in READERS.values()), re.IGNORECASE)
+
+HEAD_BYTES = 512
 
 
-def choose_format(files: list[File]) -> str:
-    """The one format that the files' names say they are.
+def read_shard(
+    shard: Shard, input_format: str, columns: Columns, label_names: tuple[str, ...] | None, batch_size: int
+) -> Iterator[pa.Table | Unreadable]:
+    """A shard's records, as `Reader.read` has it; those of one with a problem are unreadable."""
+    if shard.problem:
+        yield Unreadable(shard.source, range(shard.records or 0), shard.problem)
+    else:
+        yield from READERS[input_format].read(shard, columns, label_names, batch_size)
+
+
+def choose_format(listings: Sequence[Listing]) -> str:
+    """The one format that the files are of, by their names, or by their first bytes where the names say nothing.
 
     Raises:
-        UserError: if they say none, or several.
+        UserError: if they are of none, or of several.
     """
-    formats = {_format_of(file) for file in files}
+    every = [file for listing in listings for file in listing.files]
+    data = [file for file in every if not is_metadata(file.path)] or every
+    formats = {_format_of(file) for file in data}
     if len(formats) > 1:
         raise UserError(f"the input mixes {' and '.join(sorted(formats))}; give one format a run.")
     return formats.pop()
@@ -26,6 +54,11 @@ def choose_format(files: list[File]) -> str:
 
 def _format_of(file: File) -> str:
     for name, reader in READERS.items():
-        if file.path.endswith(reader.extensions):
+        if reader.names.search(file.path):
             return name
-    raise UserError(f"{file.path} has no known extension; say what it is with --input_format {'|'.join(READERS)}.")
+    with files.open_file(file.path) as opened:
+        head = opened.read(HEAD_BYTES)
+    for name, reader in READERS.items():
+        if reader.recognises(head):
+            return name
+    raise UserError(f"{file.path} is of no known format; say what it is with --input_format {'|'.join(READERS)}.")

@@ -1,195 +1,174 @@
 """Records from Parquet files: shards are row groups, small neighbours packed together."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from model.errors import UserError
+from model.errors import RecordError, UserError
 from transforms import files
-from transforms.files import File
-from transforms.records import RECORDS, Columns, Shard, Unreadable
+from transforms.files import File, Listing
+from transforms.paths import below, first_line, in_threads, raise_if_the_store_failed, unique
+from transforms.readers.schema import problem_of
+from transforms.records import SHARD_RECORDS, TABLE_BYTES, Columns, Inputs, Problem, Shard, Unreadable
+from transforms.rows import Record, labels_of, tables, text_of, unreadable
 
-PACKED_RECORDS = 1024
-"""Row groups are packed into one shard while they have no more records together than this."""
+ID, IMAGE, LABELS = "id", "image", "labels"
 
 READ_BYTES = 2**20
 """A column is read in pieces of this size, so that a huge row group is never in memory at once."""
 
 
 class ParquetReader:
-    """Parquet with an image column of binary values, as `transforms.records.Reader` has it."""
+    """Parquet with an image column, as `transforms.records.Reader` has it."""
 
-    extensions: tuple[str, ...] = (".parquet", ".parq", ".pq")
+    names = re.compile(r"\.(parquet|parq|pq)$", re.IGNORECASE)
 
-    def shards(self, file: File, columns: Columns) -> list[Shard]:
-        """Shards from the footer alone."""
-        try:
-            with files.open_file(file.path) as source:
-                metadata = pq.ParquetFile(source).metadata
-        except (pa.ArrowException, OSError) as error:
-            raise UserError(
-                f"{file.path} is not a Parquet file ({_first_line(error)}); take it out of --input."
-            ) from error
-        names = metadata.schema.to_arrow_schema().names
-        if columns.image not in names:
-            raise UserError(
-                f"{file.path} has no column {columns.image!r}, only {', '.join(names) or 'none'}; "
-                "name the one with the images by --image_column."
-            )
-        return _pack([metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)], file.path)
+    def recognises(self, head: bytes) -> bool:
+        """By the magic number."""
+        return head.startswith(b"PAR1")
+
+    def shards(self, listings: Sequence[Listing], columns: Columns) -> Inputs:
+        """Shards from the footers alone.
+
+        Raises:
+            UserError: if no file has a column that is to be carried along.
+        """
+        found = unique(listings)
+        carried: set[str] = set()
+        shards: list[Shard] = []
+        for of_one, names in in_threads(lambda file: _shards_of(file, columns), found):
+            shards += of_one
+            carried |= names
+        for name in columns.carry:
+            if name not in carried:
+                raise UserError(f"--carry {name}: no such column in {found[0].path}; name one that is there.")
+        return Inputs(tuple(found), tuple(shards))
 
     def read(
         self, shard: Shard, columns: Columns, label_names: tuple[str, ...] | None, batch_size: int
     ) -> Iterator[pa.Table | Unreadable]:
         """Batches of the shard's row groups; a row group that cannot be read to its end is unreadable from there."""
-        position = shard.position
-        with files.open_file(shard.source) as source:
-            parquet = pq.ParquetFile(source, buffer_size=READ_BYTES)
-            problem = _schema_problem(parquet.schema_arrow, columns)
-            if problem:
-                yield Unreadable(shard.source, range(position, position + shard.records), *problem)
-                return
-            wanted = [
-                name for name in (columns.id, columns.image, columns.labels) if name in parquet.schema_arrow.names
-            ]
-            for group in range(shard.start, shard.stop):
-                end = position + parquet.metadata.row_group(group).num_rows
-                try:
-                    for batch in parquet.iter_batches(batch_size, [group], wanted):
-                        yield _to_records(batch, shard.source, position, columns, label_names)
-                        position += len(batch)
-                except (pa.ArrowException, OSError) as error:
-                    if isinstance(error, OSError) and error.errno:
-                        raise  # the store failed, not the data: Arrow's own have no number
-                    yield Unreadable(shard.source, range(position, end), "damaged_file", _first_line(error))
-                position = end
+        return tables(_records(shard, columns, label_names, batch_size), columns, batch_size)
 
 
-def read_truth(path: str, id_column: str, labels_column: str, label_names: tuple[str, ...]) -> pa.Table:
-    """The columns `id` and `labels` of a Parquet file that needs no images.
-
-    Raises:
-        UserError: if it is no Parquet file, or one of the columns is missing or of a wrong type.
-    """
+def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
+    """The shards of one file, and which of the columns to be carried it has."""
     try:
-        with files.open_file(path) as source:
-            parquet = pq.ParquetFile(source)
-            names = parquet.schema_arrow.names
-            for name, flag in ((id_column, "--id_column"), (labels_column, "--labels_column")):
-                if names.count(name) != 1:
-                    raise UserError(
-                        f"{path} has {names.count(name)} columns {name!r}; name the one to use by {flag}: "
-                        f"there are {', '.join(names)}."
-                    )
-            problem = _labels_problem(parquet.schema_arrow, labels_column)
-            if problem:
-                raise UserError(f"{path}: {problem}.")
-            table = parquet.read([id_column, labels_column]).combine_chunks()
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(
-            f"{path} is not a Parquet file ({_first_line(error)}); give one with ids and labels."
-        ) from error
-    batch = table.to_batches()[0] if len(table) else pa.RecordBatch.from_pylist([], table.schema)
-    return pa.table(
-        {"id": batch.column(id_column).cast(pa.string()), "labels": _labels(batch, labels_column, label_names)}
-    )
+        with files.open_file(file.path) as source:
+            metadata = pq.ParquetFile(source).metadata
+            schema = metadata.schema.to_arrow_schema()
+            sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    except Exception as error:
+        raise_if_the_store_failed(error)
+        problem = Problem("damaged_file", f"not a Parquet file ({first_line(error)}); take it out of --input")
+        return [Shard.unreadable(file.path, problem)], set()
+    carried = set(columns.carry) & set(schema.names)
+    if not all(0 <= size <= file.size for size in sizes):
+        problem = Problem("damaged_file", f"its footer claims {sum(sizes):,} records in {file.size:,} bytes")
+        return [Shard.unreadable(file.path, problem)], carried
+    unusable = problem_of(schema, columns.id or ID, columns.image or IMAGE, columns.labels or LABELS, columns.carry)
+    if unusable:
+        return [Shard.unreadable(file.path, unusable, sum(sizes))], carried
+    return _pack(sizes, file.path), carried
 
 
-def _pack(sizes: list[int], path: str) -> list[Shard]:
+def _pack(sizes: Sequence[int], path: str) -> list[Shard]:
     shards: list[Shard] = []
     position = 0
     for group, size in enumerate(sizes):
-        if shards and shards[-1].records + size <= PACKED_RECORDS:
+        if shards and (shards[-1].records or 0) + size <= SHARD_RECORDS:
             last = shards.pop()
-            shards.append(replace(last, stop=group + 1, records=last.records + size))
+            shards.append(replace(last, stop=group + 1, records=(last.records or 0) + size))
         else:
-            shards.append(Shard(len(shards), path, group, group + 1, position, size))
+            shards.append(Shard(0, path, group, group + 1, position, size))
         position += size
     return shards
 
 
-def _schema_problem(schema: pa.Schema, columns: Columns) -> tuple[str, str] | None:
-    """Why no record of a file with this schema can be used: reason and detail."""
-    for name in (columns.id, columns.image, columns.labels):
-        if schema.names.count(name) > 1:
-            return "duplicate_column", f"the file has {schema.names.count(name)} columns named {name!r}"
-    kind = schema.field(columns.image).type
-    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_null(kind)):
-        return "wrong_type", f"column {columns.image!r} is {kind}; expected binary"
-    problem = _labels_problem(schema, columns.labels)
-    if problem:
-        return "wrong_type", problem
-    if columns.id in schema.names and pa.types.is_nested(schema.field(columns.id).type):
-        return "wrong_type", f"column {columns.id!r} is {schema.field(columns.id).type}; expected string or int"
-    return None
+def _records(
+    shard: Shard, columns: Columns, label_names: tuple[str, ...] | None, batch_size: int
+) -> Iterator[Record | Unreadable]:
+    position = shard.position
+    with files.open_file(shard.source) as source:
+        parquet = pq.ParquetFile(source, buffer_size=READ_BYTES, page_checksum_verification=True)
+        for group in range(shard.start, shard.stop or shard.start):
+            end = position + parquet.metadata.row_group(group).num_rows
+            problem = Problem("damaged_file", f"row group {group} has fewer records than the footer says")
+            try:
+                for batch in _batches(parquet, group, columns, batch_size):
+                    yield from _records_of(batch, shard.source, position, columns, label_names)
+                    position += len(batch)
+            except UserError:
+                raise
+            except Exception as error:
+                raise_if_the_store_failed(error)
+                problem = Problem("damaged_file", f"row group {group} cannot be read ({first_line(error)})")
+            if position < end:
+                yield Unreadable(shard.source, range(position, end), problem)
+            position = end
 
 
-def _labels_problem(schema: pa.Schema, name: str) -> str | None:
-    kind = schema.field(name).type if name in schema.names else pa.null()
-    if pa.types.is_null(kind) or (_is_list(kind) and _is_label(kind.value_type)):
-        return None
-    return f"column {name!r} is {kind}; expected list<string> or list<int>"
+def _batches(parquet: pq.ParquetFile, group: int, columns: Columns, batch_size: int) -> Iterator[pa.RecordBatch]:
+    """The wanted columns of a row group, few rows at once where they are large."""
+    wanted = (columns.id or ID, columns.image or IMAGE, columns.labels or LABELS, *columns.carry)
+    present = [name for name in dict.fromkeys(wanted) if name in parquet.schema_arrow.names]
+    metadata = parquet.metadata.row_group(group)
+    row_bytes = max(1, metadata.total_byte_size // max(1, metadata.num_rows))
+    rows = max(1, min(batch_size, TABLE_BYTES // row_bytes))
+    yield from parquet.iter_batches(rows, [group], present)
 
 
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
-def _is_label(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_integer(kind)
-        or pa.types.is_null(kind)
-    )
-
-
-def _to_records(
+def _records_of(
     batch: pa.RecordBatch, source: str, position: int, columns: Columns, label_names: tuple[str, ...] | None
-) -> pa.Table:
-    count = len(batch)
-    positions = pa.array(range(position, position + count), pa.int64())
-    values: dict[str, Any] = {
-        "id": _ids(batch, columns.id, source, positions),
-        "source": pa.repeat(pa.scalar(source, pa.string()), count),
-        "position": positions,
-        "labels": _labels(batch, columns.labels, label_names),
-        "image": batch.column(columns.image).cast(pa.binary()),
-    }
-    return pa.table(values, schema=RECORDS)
+) -> Iterator[Record | Unreadable]:
+    rows = zip(
+        values_of(batch, columns.id or ID),
+        values_of(batch, columns.image or IMAGE),
+        values_of(batch, columns.labels or LABELS),
+        *(values_of(batch, name) for name in columns.carry),
+        strict=True,
+    )
+    for here, (name, image, labels, *carried) in enumerate(rows, position):
+        record_id = None if name is None else str(name)
+        try:
+            truth = labels_of(labels, label_names)
+            content = _referenced(image, source) if isinstance(image, dict) else image
+        except RecordError as error:
+            yield unreadable(source, here, error, record_id)
+        else:
+            yield Record(record_id, source, here, truth, content, tuple(map(text_of, carried)))
 
 
-def _ids(batch: pa.RecordBatch, name: str, source: str, positions: pa.Array) -> pa.Array:
-    generated = pc.binary_join_element_wise(source, positions.cast(pa.string()), "#")
+def values_of(batch: pa.RecordBatch, name: str) -> list[Any]:
+    r"""A column's values, nulls where there is no such column; text that is not UTF-8 has `\x..` for its wild bytes."""
     if name not in batch.schema.names:
-        return generated
-    return pc.coalesce(batch.column(name).cast(pa.string()), generated)
-
-
-def _labels(batch: pa.RecordBatch, name: str, label_names: tuple[str, ...] | None) -> pa.Array:
-    if name not in batch.schema.names or pa.types.is_null(batch.schema.field(name).type):
-        return pa.nulls(len(batch), pa.list_(pa.string()))
+        return [None] * len(batch)
     column = batch.column(name)
-    if pa.types.is_integer(column.type.value_type):
-        if label_names is None:
-            raise UserError(f"column {name!r} has numbers for labels; give --label_file with their names, one a line.")
-        return pa.array(
-            [None if row is None else [_label_of(number, label_names) for number in row] for row in column.to_pylist()],
-            pa.list_(pa.string()),
-        )
-    return column.cast(pa.list_(pa.string()))
+    try:
+        values: list[Any] = column.to_pylist()
+    except UnicodeDecodeError:
+        nested = pa.types.is_nested(column.type)
+        values = column.cast(pa.list_(pa.binary()) if nested else pa.binary()).to_pylist()
+        return [None if row is None else list(map(text_of, row)) if nested else text_of(row) for row in values]
+    return values
 
 
-def _label_of(number: int | None, label_names: tuple[str, ...]) -> str | None:
-    """The label that a number stands for; one that stands for none is a label unknown to the model."""
-    if number is None:
-        return None
-    return label_names[number] if 0 <= number < len(label_names) else str(number)
+def _referenced(image: dict[str, Any], source: str) -> bytes | None:
+    """The bytes of an image as Hugging Face's data sets have it: in place, or in a file beside this one.
 
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+    Raises:
+        RecordError: if the path leads out of the file's folder, or to no file.
+    """
+    content: bytes | None = image.get("bytes")
+    path = image.get("path")
+    if content is not None or path is None:
+        return content
+    place = below(source.rpartition("/")[0], path)
+    found = next(files.read_many([place]))
+    if isinstance(found, OSError):
+        raise RecordError("read", "missing_file", f"{path} beside {source} cannot be read ({found.strerror})")
+    return found

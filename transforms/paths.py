@@ -1,0 +1,53 @@
+"""What readers share about the files they read: which of them, which places are safe, and whose fault a failure is."""
+
+import posixpath
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from model.errors import RecordError
+from transforms.files import File, Listing
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+LISTING_THREADS = 16
+
+
+def unique(listings: Sequence[Listing]) -> list[File]:
+    """Every file of the listings once, sorted by path."""
+    found = {file.path: file for listing in listings for file in listing.files}
+    return [found[path] for path in sorted(found)]
+
+
+def in_threads(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+    """`map(function, items)`, many at once: for what waits for files rather than computes."""
+    with ThreadPoolExecutor(LISTING_THREADS) as pool:
+        yield from pool.map(function, items)
+
+
+def below(folder: str, name: str) -> str:
+    """The path of a file that data names relative to a folder.
+
+    Raises:
+        RecordError: if the name is empty or absolute, has a scheme, or climbs out of the folder.
+    """
+    parts = name.replace("\\", "/").split("/")
+    if not name or name[0] in "/\\" or ":" in parts[0] or ".." in parts or "\0" in name:
+        raise RecordError("read", "unsafe_path", f"{name[:80]!r} is not a path below the folder of the file it is in")
+    return posixpath.join(folder, posixpath.normpath(name))
+
+
+def raise_if_the_store_failed(error: Exception) -> None:
+    """Raise an error again if the file system failed and not the data: an Arrow or tar error has no number.
+
+    Raises:
+        OSError: the error itself.
+    """
+    if isinstance(error, OSError) and error.errno:
+        raise error
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, in one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

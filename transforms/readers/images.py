@@ -1,0 +1,126 @@
+"""Records from folders of image files: many small files a shard, and what a metadata file beside them says."""
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from model.errors import RecordError, UserError
+from transforms import files
+from transforms.files import File, Listing
+from transforms.readers.metadata import METADATA_NAMES, Description, Metadata, is_metadata, read_metadata
+from transforms.records import SHARD_BYTES, SHARD_RECORDS, Columns, Inputs, Shard, Unreadable
+from transforms.rows import Record, labels_of, tables, unreadable
+
+SIGNATURES = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8|BM|II\*\0|MM\0\*", re.DOTALL)
+
+MISSING = -1
+"""The size of a file that a metadata file names and that is not there."""
+
+
+class ImagesReader:
+    """Image folders, as `transforms.records.Reader` has it."""
+
+    names = re.compile(r"\.(jpe?g|jfif|png|webp|gif|bmp|tiff?)$|(^|/)metadata\.(jsonl|csv|parquet)$", re.IGNORECASE)
+
+    def recognises(self, head: bytes) -> bool:
+        """By the signatures of the formats that are decoded."""
+        return bool(SIGNATURES.match(head))
+
+    def shards(self, listings: Sequence[Listing], columns: Columns) -> Inputs:
+        """Runs of files that lie below one folder and share one metadata file, or none.
+
+        The rows of a metadata file that name no image are one more shard, whose records cannot be read.
+        """
+        inputs: dict[str, File] = {}
+        shards: list[Shard] = []
+        for listing in listings:
+            described = {file.path: file for file in _metadata_files(listing)}
+            contents = {path: read_metadata(path, columns) for path in described}
+            images = {file.path: file for file in listing.files if not is_metadata(file.path)}
+            if listing.complete:
+                images |= {
+                    path: File(path, MISSING) for rows in contents.values() for path in rows.rows.keys() - images.keys()
+                }
+            new = [images[path] for path in sorted(images.keys() - inputs.keys())]
+            shards += _pack(new, listing.root, set(contents))
+            shards += [
+                Shard(0, path, 0, None, 0, len(content.problems), metadata=path)
+                for path, content in contents.items()
+                if content.problems and path not in inputs
+            ]
+            inputs |= images | described
+        return Inputs(tuple(inputs[path] for path in sorted(inputs)), tuple(shards))
+
+    def read(
+        self, shard: Shard, columns: Columns, label_names: tuple[str, ...] | None, batch_size: int
+    ) -> Iterator[pa.Table | Unreadable]:
+        """The shard's files in order, or the unusable rows of a metadata file."""
+        return tables(_records(shard, columns, label_names), columns, batch_size)
+
+
+def _metadata_files(listing: Listing) -> list[File]:
+    """Those in a folder; for a file or a glob, the one beside it."""
+    found = [file for file in listing.files if is_metadata(file.path)]
+    if not listing.complete:
+        places = [files.join(listing.root, name) for name in METADATA_NAMES]
+        found = [File(place, len(files.read(place))) for place in places if files.exists(place)]
+    folders = [posixpath.dirname(file.path) for file in found]
+    for file, folder in zip(found, folders, strict=True):
+        if folders.count(folder) > 1:
+            raise UserError(f"{folder} has more than one metadata file, {file.path} among them; keep one.")
+    return found
+
+
+def _pack(images: Sequence[File], root: str, metadata: set[str]) -> list[Shard]:
+    shards: list[Shard] = []
+    by_folder = {posixpath.dirname(path): path for path in metadata}
+    names: list[str] = []
+    size, described = 0, None
+
+    def close() -> None:
+        if names:
+            shards.append(Shard(0, root, 0, len(names), 0, len(names), tuple(names), described))
+
+    for file in images:
+        nearest = _nearest(posixpath.dirname(file.path), root, by_folder)
+        if len(names) == SHARD_RECORDS or size + file.size > SHARD_BYTES or nearest != described:
+            close()
+            names, size, described = [], 0, nearest
+        names.append(file.path.removeprefix(root).lstrip("/"))
+        size += max(file.size, 0)
+    close()
+    return shards
+
+
+def _nearest(folder: str, root: str, by_folder: dict[str, str]) -> str | None:
+    """The metadata file of a folder, or of the nearest one above it up to the root."""
+    while folder not in by_folder and len(folder) > len(root):
+        folder = posixpath.dirname(folder)
+    return by_folder.get(folder)
+
+
+def _records(shard: Shard, columns: Columns, label_names: tuple[str, ...] | None) -> Iterator[Record | Unreadable]:
+    metadata = read_metadata(shard.metadata, columns) if shard.metadata else Metadata({}, {})
+    if shard.metadata == shard.source:
+        for position, problem in metadata.problems.items():
+            yield Unreadable(shard.source, range(position, position + 1), problem)
+    unknown = Description(None, None, (None,) * len(columns.carry))
+    paths = [files.join(shard.source, name) for name in shard.names]
+    for path, name, content in zip(paths, shard.names, files.read_many(paths), strict=True):
+        described = metadata.rows.get(path, unknown)
+        record_id = name if described.id is None else described.id
+        try:
+            yield Record(
+                record_id, path, 0, labels_of(described.labels, label_names), _content(content), described.carried
+            )
+        except RecordError as error:
+            yield unreadable(path, 0, error, record_id)
+
+
+def _content(content: bytes | OSError) -> bytes:
+    if isinstance(content, OSError):
+        reason = "missing_file" if isinstance(content, FileNotFoundError) else "unreadable_file"
+        raise RecordError("read", reason, f"the file cannot be read ({content.strerror or content})")
+    return content

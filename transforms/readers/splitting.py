@@ -1,0 +1,59 @@
+"""How files that are read from front to back become shards: one each, and several of one that is very large."""
+
+import contextlib
+import gzip
+import zlib
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, cast
+
+from transforms import files
+from transforms.files import File
+from transforms.records import SHARD_BYTES, SHARD_RECORDS, Shard
+
+GZIP = b"\x1f\x8b"
+
+SPLIT_BYTES = 2**30
+"""Larger than what people make the pieces of a data set: such a file would be one long shard."""
+
+MAX_RECORD_BYTES = 2**29
+"""A record of more is rejected before it is read."""
+
+
+def split(file: File, ends: Callable[[], Iterator[int]]) -> list[Shard]:
+    """The shards of one file.
+
+    A large local file is read through once, from header to header, for `ends`: the byte after each record. Others
+    are one shard, whose number of records is known when it has been read: a store would have to send all of it.
+    """
+    if file.size <= SPLIT_BYTES or "://" in file.path or file.path.lower().endswith(("gz", "tgz")):
+        return [Shard(0, file.path, 0, None, 0, None)]
+    shards: list[Shard] = []
+    start = first = 0
+    for count, end in enumerate(ends(), 1):
+        if count - first == SHARD_RECORDS or end - start >= SHARD_BYTES:
+            shards.append(Shard(0, file.path, start, end, first, count - first))
+            start, first = end, count
+    return [*shards, Shard(0, file.path, start, None, first, None)]
+
+
+def unpacked(head: bytes) -> bytes:
+    """The first bytes of what is in a file, from its own first bytes."""
+    if not head.startswith(GZIP):
+        return head
+    try:
+        return zlib.decompressobj(wbits=31).decompress(head)
+    except zlib.error:
+        return b""
+
+
+@contextlib.contextmanager
+def open_unpacked(shard: Shard) -> Iterator[BinaryIO]:
+    """A shard's file at the shard's first byte; one that is gzip, unpacked."""
+    with files.open_file(shard.source) as opened:
+        packed = shard.start == 0 and opened.read(len(GZIP)) == GZIP
+        opened.seek(shard.start)
+        if packed:
+            with gzip.GzipFile(fileobj=opened) as stream:
+                yield cast(BinaryIO, stream)
+        else:
+            yield opened

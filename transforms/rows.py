@@ -1,0 +1,101 @@
+"""From single records, as most formats have them, to the tables that every reader yields."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from model.errors import RecordError, UserError
+from transforms.records import TABLE_BYTES, Columns, Problem, Unreadable
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record: `labels` None where truth is unknown, `carried` in the order of `Columns.carry`."""
+
+    id: str | None
+    source: str
+    position: int
+    labels: list[str | None] | None
+    image: bytes | None
+    carried: tuple[str | None, ...]
+
+
+def tables(
+    records: Iterable[Record | Unreadable], columns: Columns, batch_size: int
+) -> Iterator[pa.Table | Unreadable]:
+    """The records as tables, as `transforms.records.Reader.read` yields them."""
+    waiting: list[Record] = []
+    size = 0
+    for record in records:
+        if isinstance(record, Unreadable):
+            yield record
+            continue
+        length = len(record.image or b"")
+        if waiting and (len(waiting) == batch_size or size + length > TABLE_BYTES):
+            yield _table(waiting, columns)
+            waiting, size = [], 0
+        waiting.append(record)
+        size += length
+    if waiting:
+        yield _table(waiting, columns)
+
+
+def unreadable(source: str, position: int, error: RecordError, record_id: str | None = None) -> Unreadable:
+    """One record that cannot be read, for the reason of an error."""
+    return Unreadable(source, range(position, position + 1), Problem(error.reason, error.detail), record_id)
+
+
+def labels_of(value: Any, label_names: tuple[str, ...] | None) -> list[str | None] | None:
+    """Truth from what a file has for it: a list of labels, of numbers that stand for labels, or nothing.
+
+    A number that stands for none is a label unknown to the model.
+
+    Raises:
+        RecordError: if it is something else.
+        UserError: if it has numbers and nobody knows what they stand for.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple):
+        raise RecordError("read", "bad_labels", f"the labels are {str(value)[:40]!r}; expected a list")
+    return [_label_of(item, label_names) for item in value]
+
+
+def _label_of(item: Any, label_names: tuple[str, ...] | None) -> str | None:
+    if item is None or isinstance(item, str):
+        return item
+    if isinstance(item, bool) or not isinstance(item, int):
+        raise RecordError("read", "bad_labels", f"the label {str(item)[:40]!r} is neither text nor a whole number")
+    if label_names is None:
+        raise UserError("the labels are numbers; give --label_file with their names, one a line.")
+    return label_names[item] if 0 <= item < len(label_names) else str(item)
+
+
+def text_of(value: Any) -> str | None:
+    """A carried value as text: strings and UTF-8 as they are, anything else as JSON; null stays null."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def clean(text: str) -> str:
+    r"""The text with whatever is no character (half a surrogate pair, a file name's wild byte) as `\udc..`."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _table(records: Sequence[Record], columns: Columns) -> pa.Table:
+    values: dict[str, list[Any]] = {
+        "id": [clean(f"{record.source}#{record.position}" if record.id is None else record.id) for record in records],
+        "source": [clean(record.source) for record in records],
+        "position": [record.position for record in records],
+        "labels": [record.labels and [item and clean(item) for item in record.labels] for record in records],
+        "image": [record.image for record in records],
+    }
+    for index, name in enumerate(columns.carry):
+        values[name] = [value and clean(value) for value in (record.carried[index] for record in records)]
+    return pa.table(values, schema=columns.schema)
