@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Sequence
 
-from pipelines.options import CommandParser, beam_options
+from pipelines.options import FORMATS, CommandParser, beam_options
 from pipelines.running import run_command
 
-FILES, GROUPS, GROUP_RECORDS = 3, 4, 1000
-"""Per side: so many Parquet files of so many row groups of so many records; the held-out side has one file less."""
+FILES, FILE_RECORDS = 3, 4000
+"""So many files of so many records to train on; those held out are one file less."""
 
 BROKEN_EVERY = 700
 EPOCHS = 10
@@ -17,22 +17,21 @@ def parser() -> CommandParser:
     """The flags of `demo`."""
     flags = CommandParser("demo", "Make a corpus of handwritten digits, train on it, and score what was held out.")
     flags.add_argument("--output", default="demo", metavar="DIR", help="where all of it goes (default: demo)")
+    flags.add_argument(
+        "--input_format", default="parquet", choices=FORMATS, help="how the corpus is laid out (default: %(default)s)"
+    )
     return flags
 
 
-def make_corpus(folder: str, held_out: bool) -> None:
+def make_corpus(folder: str, input_format: str, held_out: bool) -> None:
     """Write one side of the corpus, with an image broken on purpose every few hundred records."""
-    import io
-
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     from model.collages import BROKEN, collages
     from transforms import files
+    from transforms.layouts import write_layout
 
     count = FILES - held_out
     side = "heldout" if held_out else "train"
-    records = enumerate(collages(count * GROUPS * GROUP_RECORDS, 0, held_out))
+    records = enumerate(collages(count * FILE_RECORDS, 0, held_out))
     for number in range(count):
         rows = [
             {
@@ -40,12 +39,9 @@ def make_corpus(folder: str, held_out: bool) -> None:
                 "image": BROKEN[index // BROKEN_EVERY % len(BROKEN)] if index % BROKEN_EVERY == 99 else image,
                 "labels": labels,
             }
-            for index, (image, labels) in (next(records) for _ in range(GROUPS * GROUP_RECORDS))
+            for index, (image, labels) in (next(records) for _ in range(FILE_RECORDS))
         ]
-        buffer = io.BytesIO()
-        schema = pa.schema({"id": pa.string(), "image": pa.binary(), "labels": pa.list_(pa.string())})
-        pq.write_table(pa.Table.from_pylist(rows, schema), buffer, row_group_size=GROUP_RECORDS)
-        files.write(files.join(folder, side, f"collages-{number:05d}-of-{count:05d}.parquet"), buffer.getvalue())
+        write_layout(input_format, files.join(folder, side), rows, number, count)
 
 
 def demo(argv: Sequence[str]) -> None:
@@ -65,7 +61,7 @@ def demo(argv: Sequence[str]) -> None:
     corpus, model, scores = (files.join(options.output, name) for name in ("corpus", "model", "scores"))
     print(f"1. corpus: collages of handwritten digits → {corpus}", flush=True)
     for held_out in (False, True):
-        make_corpus(files.absolute(corpus), held_out)
+        make_corpus(files.absolute(corpus), options.input_format, held_out)
     print(f"\n2. train → {model}", flush=True)
     train([f"--input={corpus}/train", f"--output={model}", f"--epochs={EPOCHS}", *rest])
     print(f"\n3. score what was held out → {scores}\n", flush=True)

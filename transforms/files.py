@@ -4,7 +4,6 @@ import os
 import posixpath
 import re
 import uuid
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -84,16 +83,6 @@ def open_file(path: str) -> BinaryIO:
     """A file opened for reading, as it is: a name like `x.gz` unpacks nothing."""
     file: BinaryIO = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
     return file
-
-
-def read_many(paths: Sequence[str]) -> Iterator[bytes | OSError]:
-    """The bytes of many files, in order; for one that cannot be read, why not."""
-    for path in paths:
-        try:
-            with open_file(path) as file:
-                yield file.read()
-        except OSError as error:
-            yield error
 
 
 def exists(path: str) -> bool:

@@ -127,6 +127,12 @@ def _frame(stream: BinaryIO, offset: int, skip: bool) -> Frame | None:
     return Frame(content, end)
 
 
+def framed(content: bytes) -> bytes:
+    """A record as it stands in a file: its length and its bytes, each with a checksum."""
+    length = struct.pack("<Q", len(content))
+    return length + CHECKSUM.pack(_masked(length)) + content + CHECKSUM.pack(_masked(content))
+
+
 def _torn(offset: int, why: str) -> Frame:
     detail = f"from byte {offset:,} on nothing can be read ({why}); it counts as one record"
     return Frame(b"", offset, Problem("torn_file", detail))
