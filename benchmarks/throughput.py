@@ -26,9 +26,10 @@ from model.images import Preprocessing, batch_size_for
 from model.network import build_network
 from model.scorer import Scorer
 from model.training import network_bytes
+from transforms.ahead import ahead
 from transforms.models import save_model
 from transforms.records import RECORDS
-from transforms.scoring import ahead, decode_batch
+from transforms.scoring import decode_batch
 
 SMALL, LARGE = 40_000, 160_000
 DISTINCT, GROUP = 10_000, 2_000

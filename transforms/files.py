@@ -4,15 +4,22 @@ import os
 import posixpath
 import re
 import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from model.errors import StoreError, UserError
+from transforms.ahead import ahead
 
 GLOB = re.compile(r"[*?\[]")
+
+READING_THREADS = 16
+"""Small files on a remote store cost a round trip each: so many are under way at once."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +39,14 @@ class Listing:
     complete: bool
 
 
+def is_remote(path: str) -> bool:
+    """Whether a path names its file system, as `s3://bucket/key` does."""
+    return "://" in path
+
+
 def absolute(path: str) -> str:
     """The path as every process sees it: local ones are made absolute, a trailing slash is dropped."""
-    if "://" in path:
+    if is_remote(path):
         return path.rstrip("/")
     return os.path.abspath(os.path.expanduser(path))
 
@@ -77,6 +89,18 @@ def read(path: str) -> bytes:
         raise FileNotFoundError(path)
     with open_file(path) as file:
         return file.read()
+
+
+def read_many(paths: Sequence[str]) -> Iterator[bytes | OSError]:
+    """The bytes of each file, in order, or why it cannot be read: `FileNotFoundError` where there is none.
+
+    Remote files are fetched by several threads, a few ahead of whoever takes them.
+    """
+    if not any(map(is_remote, paths)):
+        yield from map(_bytes_or_error, paths)
+        return
+    with ThreadPoolExecutor(READING_THREADS, thread_name_prefix="read") as pool:
+        yield from ahead(pool, _bytes_or_error, paths, 2 * READING_THREADS)
 
 
 def open_file(path: str) -> BinaryIO:
@@ -153,7 +177,14 @@ def _match(pattern: str) -> list[File]:
 
 
 def _is_folder(path: str) -> bool:
-    return "://" not in path and os.path.isdir(path)
+    return not is_remote(path) and os.path.isdir(path)
+
+
+def _bytes_or_error(path: str) -> bytes | OSError:
+    try:
+        return read(path) if is_remote(path) else Path(path).read_bytes()
+    except OSError as error:
+        return error
 
 
 def _is_data(path: str, names: re.Pattern[str]) -> bool:

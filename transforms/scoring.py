@@ -4,12 +4,11 @@ import contextlib
 import os
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 import numpy as np
@@ -20,6 +19,7 @@ from apache_beam.metrics import Metrics
 from model.errors import RecordError, UserError
 from model.images import Pixels, Preprocessing, decode
 from model.predictions import REJECTED, predictions_table
+from transforms.ahead import ahead
 from transforms.models import load_model
 from transforms.once import OncePerProcess
 from transforms.parts import PREDICTIONS, Part, PartStamp, make_part, read_part
@@ -31,10 +31,6 @@ from transforms.rows import clean
 
 if TYPE_CHECKING:
     from model.scorer import Scorer
-
-T = TypeVar("T")
-R = TypeVar("R")
-
 
 SMALL_IMAGE_BYTES = 8 * 2**10
 ONE_AT_A_TIME = threading.Lock()
@@ -136,17 +132,6 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
             make_part(REJECTED_PART, shard, pa.Table.from_pylist(rejected, REJECTED), self._stamp),
             committed=False,
         )
-
-
-def ahead(pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], most: int) -> Iterator[R]:
-    """`map(work, items)`, in order, done in the pool's threads at most `most` items ahead of whoever takes them."""
-    pending: deque[Future[R]] = deque()
-    for item in items:
-        pending.append(pool.submit(work, item))
-        if len(pending) == most:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
 
 
 def no_predictions(recipe: Recipe) -> pa.Table:
