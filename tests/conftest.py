@@ -18,6 +18,9 @@ from hypothesis import settings
 from model.collages import BROKEN, DIGITS, collages
 from model.directory import Model
 from model.images import Preprocessing
+from transforms.planning import find_shards
+from transforms.readers import read_shard
+from transforms.records import Columns, Unreadable
 
 settings.register_profile("bulklabel", deadline=None, derandomize=True)
 settings.load_profile("bulklabel")
@@ -26,6 +29,8 @@ ROOT = Path(__file__).parent.parent
 
 FILES, RECORDS, GROUP = 2, 2400, 600
 """Two files of 2,400 records in four row groups each: eight shards."""
+
+DEFAULT = Columns()
 
 Score = Callable[..., int]
 
@@ -135,6 +140,21 @@ def rejected_of(output: Path) -> list[dict[str, Any]]:
     for path in sorted(output.glob("rejected/*.parquet")):
         rows += pq.read_table(path).to_pylist()
     return rows
+
+
+def read_all(path: Path | str, input_format: str = "auto", columns: Columns = DEFAULT) -> tuple[list[Any], list[Any]]:
+    """The records that a reader gives, and for each unreadable one position, reason and id; labels are cat and dog."""
+    chosen, found = find_shards([str(path)], input_format, columns)
+    records: list[Any] = []
+    unreadable = []
+    for shard in found.shards:
+        for batch in read_shard(shard, chosen, columns, ("cat", "dog"), batch_size=100):
+            if isinstance(batch, Unreadable):
+                unreadable += [(position, batch.problem.reason, batch.id) for position in batch.positions]
+            else:
+                assert batch.schema == columns.schema
+                records += batch.to_pylist()
+    return records, unreadable
 
 
 def untrained_model(labels: tuple[str, ...], side: int = 32) -> Model:

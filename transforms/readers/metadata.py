@@ -95,8 +95,9 @@ def _rows(path: str, columns: Columns) -> Iterator[Any]:
     elif path.lower().endswith(".csv"):
         labels = columns.labels or LABELS
         for row in csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")):
-            cell = row.get(labels)
-            yield row | {labels: [label for label in cell.split(SEPARATOR) if label] if cell else None}
+            known = {name: cell for name, cell in row.items() if cell}
+            cell = known.pop(labels, None)
+            yield known | {labels: [label for label in cell.split(SEPARATOR) if label] if cell else None}
     else:
         for line in content.splitlines():
             yield _object(line)

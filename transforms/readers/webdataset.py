@@ -79,27 +79,22 @@ def _shards_of(file: File) -> list[Shard]:
 
 def _records(shard: Shard, columns: Columns, label_names: tuple[str, ...] | None) -> Iterator[Record | Unreadable]:
     with open_unpacked(shard) as stream:
-        for position, found in enumerate(_samples(stream, shard, columns), shard.position):
-            if isinstance(found, Problem):
-                yield Unreadable(shard.source, range(position, position + 1), found)
-            else:
-                yield _record(found, shard.source, position, columns, label_names)
+        for position, sample in enumerate(_samples(stream, shard, columns), shard.position):
+            yield _record(sample, shard.source, position, columns, label_names)
 
 
-def _samples(stream: BinaryIO, shard: Shard, columns: Columns) -> Iterator[Sample | Problem]:
-    """The records of a shard, and at its end what is wrong from there on, if anything is."""
+def _samples(stream: BinaryIO, shard: Shard, columns: Columns) -> Iterator[Sample]:
+    """The records of a shard. The one in which a tar is torn may lack members, so it cannot be read."""
     named = (columns.id, columns.image, columns.labels, *columns.carry)
     fields = {*IMAGES, JSON, CLASS, TEXT, *(name.lower() for name in named if name)}
     sample = None
     for member in members(stream, shard.start, shard.stop, wanted=lambda name: split_name(name)[1] in fields):
         key, name = split_name(member.name)
         torn = member.problem is not None and member.problem.reason == TORN
-        if sample and (torn or (name and key != sample.key)):
+        if sample and name and key != sample.key:
             yield sample
             sample = None
-        if torn and member.problem:
-            yield member.problem
-        elif name:
+        if name or torn:
             sample = sample or Sample(key)
             sample.problem = sample.problem or member.problem
             if member.content is not None:
@@ -132,7 +127,7 @@ def _record(
         carried = tuple(text_of(_value(sample, described, name)) for name in columns.carry)
         return Record(sample.key if record_id is None else record_id, source, position, labels, image, carried)
     except RecordError as error:
-        return unreadable(source, position, error, sample.key)
+        return unreadable(source, position, error, sample.key or None)
 
 
 def _json(sample: Sample) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 
 from model.errors import UserError
 from tests.conftest import collage_rows, write_parquet
+from tests.conftest import read_all as every_record
 from transforms import files
 from transforms.planning import find_shards
 from transforms.readers import read_shard
@@ -186,3 +187,58 @@ def test_bad_inputs_are_one_line(tmp_path: Path) -> None:
             find_shards([str(tmp_path / path)], "auto", Columns())
         assert path in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_hugging_faces_struct_has_bytes_or_a_path_beside_the_file(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "b.png").write_bytes(b"B")
+    (tmp_path / "secret.png").write_bytes(b"S")
+    images = [
+        {"bytes": b"A", "path": "/home/somebody/a.png"},
+        {"bytes": None, "path": "b.png"},
+        {"bytes": None, "path": None},
+        None,
+        {"bytes": None, "path": "../secret.png"},
+        {"bytes": None, "path": "gone.png"},
+    ]
+    path = write_table(
+        tmp_path / "data" / "a.parquet",
+        {"image": pa.array(images, pa.struct({"bytes": pa.binary(), "path": pa.string()}))},
+    )
+    found, unreadable = every_record(path)
+    assert [row["image"] for row in found] == [b"A", b"B", None, None]
+    assert [row[:2] for row in unreadable] == [(4, "unsafe_path"), (5, "missing_file")]
+
+
+def test_columns_are_carried_along_as_text(tmp_path: Path) -> None:
+    columns = {"image": [b"x", b"y"], "price": [3, None], "name": ["a\u2603", ""], "box": [{"x": 1.5}, None]}
+    path = write_table(tmp_path / "a.parquet", columns)
+    write_table(tmp_path / "b.parquet", {"image": [b"z"]})
+    found, _ = every_record(tmp_path, columns=Columns(carry=("price", "name", "box")))
+    assert [(row["price"], row["name"], row["box"]) for row in found] == [
+        ("3", "a\u2603", '{"x": 1.5}'),
+        (None, "", None),
+        (None, None, None),
+    ]
+    with pytest.raises(UserError, match="--carry prize: no such column"):
+        shards_of(path, Columns(carry=("prize",)))
+
+
+def test_text_that_is_not_utf_8_keeps_its_bytes_escaped(tmp_path: Path) -> None:
+    wild = pa.StringArray.from_buffers(1, pa.array([0, 2], pa.int32()).buffers()[1], pa.py_buffer(b"\xff!"))
+    labels = pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), wild)
+    path = write_table(tmp_path / "a.parquet", {"image": [b"x"], "id": wild, "labels": labels})
+    (row,), _ = every_record(path)
+    assert (row["id"], row["labels"]) == ("\\xff!", ["\\xff!"])
+
+
+def test_a_broken_file_among_good_ones_is_rejected_and_all_broken_ones_are_refused(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "good.parquet", collage_rows(3))
+    (tmp_path / "text.parquet").write_text("text")
+    write_table(tmp_path / "other.parquet", {"picture": [b"x"] * 7})
+    found, unreadable = every_record(tmp_path)
+    assert len(found) == 3
+    assert [row[:2] for row in unreadable] == [*((n, "missing_column") for n in range(7)), (0, "damaged_file")]
+    (tmp_path / "good.parquet").unlink()
+    with pytest.raises(UserError, match="no column 'image', only picture"):
+        every_record(tmp_path)

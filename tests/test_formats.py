@@ -1,0 +1,140 @@
+"""One corpus in every format: the same records, the same answers, and the same honesty about what is broken."""
+
+import gzip
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.collages import BROKEN
+from model.errors import UserError
+from tests.conftest import DEFAULT, collage_rows, metrics_of, predictions_of, read_all, rejected_of, score
+from transforms.layouts import LAYOUTS, write_layout
+from transforms.planning import find_shards
+from transforms.readers import READERS, splitting
+
+
+@pytest.fixture(scope="module")
+def layouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder a format, each with the same 1,500 records in two files, some of them odd."""
+    folder = tmp_path_factory.mktemp("layouts")
+    rows = collage_rows(1500)
+    for index, image in enumerate(BROKEN):
+        rows[100 + 300 * index]["image"] = image
+    for index in range(0, len(rows), 50):
+        rows[index]["labels"] = None
+    rows[7]["labels"] = ["zebra", 'naïve, "quoted"/<b>|\u2603', *rows[7]["labels"]]
+    for input_format in LAYOUTS:
+        for number in range(2):
+            write_layout(input_format, str(folder / input_format), rows[750 * number : 750 * (number + 1)], number, 2)
+    return folder
+
+
+def answers_by_id(output: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    columns = [name for name in predictions_of(output).column_names if name not in ("source", "position")]
+    rows = {row["id"]: row for row in predictions_of(output).select(columns).to_pylist()}
+    rejected = {row["id"]: (row["stage"], row["reason"]) for row in rejected_of(output)}
+    return rows, rejected, metrics_of(output)
+
+
+def test_one_corpus_in_every_format_gives_the_same_answers(
+    layouts: Path, model_directory: Path, tmp_path: Path
+) -> None:
+    found = {}
+    for input_format in READERS:
+        assert score(layouts / input_format, model_directory, tmp_path / input_format) == 0
+        found[input_format] = answers_by_id(tmp_path / input_format)
+    rows, rejected, metrics = found["parquet"]
+    assert len(rows) == 1500 - len(BROKEN)
+    assert len(rejected) == len(BROKEN)
+    assert metrics["counts"]["records"] == 1500
+    assert metrics["unknown_labels"] == {"zebra": 1, 'naïve, "quoted"/<b>|\u2603': 1}
+    for input_format in READERS:
+        assert found[input_format] == (rows, rejected, metrics), input_format
+
+
+def test_training_reads_every_format(layouts: Path, tmp_path: Path) -> None:
+    from pipelines.train import main
+
+    networks = set()
+    for input_format in ("webdataset", "images"):
+        flags = [f"--input={layouts / input_format}", f"--output={tmp_path / input_format}", "--epochs=1"]
+        assert main([*flags, "--batch_size=256"]) == 0
+        networks.add((tmp_path / input_format / "model.keras").stat().st_size)
+    assert len(networks) == 1
+
+
+def test_gzip_and_files_without_an_extension_are_recognised(layouts: Path, tmp_path: Path) -> None:
+    for name, source in {
+        "a.tfrecord.gz": "tfrecord/part-00000-of-00002.tfrecord",
+        "b-00000-of-00001": "tfrecord/part-00000-of-00002.tfrecord",
+        "unnamed_records": "tfrecord/part-00000-of-00002.tfrecord",
+        "c.tar.gz": "webdataset/part-00000-of-00002.tar",
+        "unnamed_tar": "webdataset/part-00000-of-00002.tar",
+        "unnamed_table": "parquet/part-00000-of-00002.parquet",
+    }.items():
+        content = (layouts / source).read_bytes()
+        (tmp_path / name).write_bytes(gzip.compress(content, 1) if name.endswith("gz") else content)
+        expected, _ = read_all(layouts / source)
+        records, unreadable = read_all(tmp_path / name)
+        assert not unreadable
+        assert [row["id"] for row in records] == [row["id"] for row in expected], name
+        assert [row["image"] for row in records] == [row["image"] for row in expected], name
+
+
+def test_what_is_of_no_format_or_of_two_is_one_line(layouts: Path, tmp_path: Path) -> None:
+    shutil.copytree(layouts / "images" / "part-00000-of-00002", tmp_path / "mixed")
+    shutil.copy(layouts / "webdataset" / "part-00000-of-00002.tar", tmp_path / "mixed")
+    (tmp_path / "unknown").write_text("hello")
+    for path, words in {
+        "mixed": "the input mixes images and webdataset",
+        "unknown": "is of no known format; say what it is with --input_format",
+        "nothing": "no file matches",
+        "shard-{00..02}.tar": "shard-00.tar: no file matches",
+    }.items():
+        with pytest.raises(UserError, match=words):
+            find_shards([str(tmp_path / path)], "auto", DEFAULT)
+
+
+def test_braces_are_expanded_unless_a_file_is_called_so(layouts: Path, tmp_path: Path) -> None:
+    for number in (8, 9, 10):
+        shutil.copy(layouts / "webdataset" / "part-00000-of-00002.tar", tmp_path / f"s-{number:02d}.tar")
+    _, found = find_shards([f"{tmp_path}/s-{{08..10}}.tar"], "auto", DEFAULT)
+    assert [Path(file.path).name for file in found.files] == ["s-08.tar", "s-09.tar", "s-10.tar"]
+    shutil.copy(tmp_path / "s-08.tar", tmp_path / "s-{08..10}.tar")
+    _, found = find_shards([f"{tmp_path}/s-{{08..10}}.tar"], "auto", DEFAULT)
+    assert [Path(file.path).name for file in found.files] == ["s-{08..10}.tar"]
+
+
+@pytest.mark.parametrize("input_format", ["tfrecord", "webdataset"])
+def test_a_large_file_is_many_shards_with_the_same_records(
+    layouts: Path, input_format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path,) = (layouts / input_format).glob("part-00000*")
+    whole = read_all(path)
+    monkeypatch.setattr(splitting, "SPLIT_BYTES", 0)
+    monkeypatch.setattr(splitting, "SHARD_RECORDS", 200)
+    _, found = find_shards([str(path)], "auto", DEFAULT)
+    assert [shard.records for shard in found.shards] == [200, 200, 200, None]
+    assert [shard.position for shard in found.shards] == [0, 200, 400, 600]
+    assert read_all(path) == whole
+
+
+@pytest.mark.parametrize("split_bytes", [0, 2**30])
+@pytest.mark.parametrize("input_format", ["tfrecord", "webdataset"])
+def test_a_torn_file_gives_what_came_before_and_one_rejected_record(
+    layouts: Path, tmp_path: Path, input_format: str, split_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splitting, "SPLIT_BYTES", split_bytes)
+    monkeypatch.setattr(splitting, "SHARD_RECORDS", 200)
+    (path,) = (layouts / input_format).glob("part-00000*")
+    expected, _ = read_all(path)
+    content = path.read_bytes()
+    for cut in (len(content) // 2, len(content) // 2 + 100, len(content) - 5000, 300):
+        torn = tmp_path / path.name
+        torn.write_bytes(content[:cut])
+        records, unreadable = read_all(torn)
+        whole = [row | {"source": str(torn)} for row in expected[: len(records)]]
+        assert records == whole
+        assert [row[:2] for row in unreadable] == [(len(records), "torn_file")]

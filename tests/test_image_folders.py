@@ -1,0 +1,125 @@
+"""The reader of image folders: ids, metadata files, and paths that lead out of the folder."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from model.errors import UserError
+from tests.conftest import DEFAULT, read_all
+from transforms.planning import find_shards
+from transforms.records import SHARD_RECORDS, Columns
+
+
+def folder_of(root: Path, contents: Mapping[str, bytes | str]) -> Path:
+    for name, content in contents.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return root
+
+
+def jsonl(*rows: Any) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def ids(records: list[dict[str, Any]]) -> list[str]:
+    return [row["id"] for row in records]
+
+
+def test_the_id_is_the_path_below_the_folder(tmp_path: Path) -> None:
+    folder_of(tmp_path, {"b.JPG": b"B", "a/x.png": b"X", "a/.y.png": b"", "_z/z.gif": b"", "notes.txt": b""})
+    records, unreadable = read_all(tmp_path)
+    assert not unreadable
+    assert [(row["id"], row["source"], row["position"], row["image"], row["labels"]) for row in records] == [
+        ("a/x.png", f"{tmp_path}/a/x.png", 0, b"X", None),
+        ("b.JPG", f"{tmp_path}/b.JPG", 0, b"B", None),
+    ]
+    assert ids(read_all(f"{tmp_path}/*/*.png")[0]) == ["a/.y.png", "a/x.png"]
+    assert ids(read_all(f"{tmp_path}/a/x.png")[0]) == ["x.png"]
+
+
+def test_many_small_files_make_few_shards(tmp_path: Path) -> None:
+    folder_of(tmp_path, {f"{index:04d}.png": b"x" for index in range(SHARD_RECORDS + 10)})
+    _, found = find_shards([str(tmp_path)], "auto", DEFAULT)
+    assert [shard.records for shard in found.shards] == [SHARD_RECORDS, 10]
+    _, found = find_shards([str(tmp_path), f"{tmp_path}/0000.png"], "auto", DEFAULT)
+    assert sum(shard.records or 0 for shard in found.shards) == SHARD_RECORDS + 10
+
+
+ROWS = [
+    {"file_name": "a.png", "labels": ["cat", "dog"], "price": 3},
+    {"file_name": "sub/b.png", "labels": [], "id": "B"},
+    {"file_name": "c.png", "labels": None},
+]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+def test_a_metadata_file_says_more_of_its_images(tmp_path: Path, kind: str) -> None:
+    folder_of(tmp_path, {"a.png": b"A", "sub/b.png": b"B", "c.png": b"C", "d.png": b"D"})
+    if kind == "jsonl":
+        (tmp_path / "metadata.jsonl").write_text(jsonl(*ROWS))
+    elif kind == "csv":
+        (tmp_path / "metadata.csv").write_text(
+            '\ufefffile_name,labels,id,price\n"a.png",cat|dog,,3\nsub/b.png,|,B,\nc.png,,,\n'
+        )
+    else:
+        pq.write_table(pa.Table.from_pylist([{"id": None} | row for row in ROWS]), tmp_path / "metadata.parquet")
+    records, unreadable = read_all(tmp_path, columns=Columns(carry=("price",)))
+    assert not unreadable
+    found = {row["source"].removeprefix(f"{tmp_path}/"): row for row in records}
+    assert {name: row["labels"] for name, row in found.items()} == {
+        "a.png": ["cat", "dog"],
+        "sub/b.png": [],
+        "c.png": None,
+        "d.png": None,
+    }
+    assert found["sub/b.png"]["id"] == "B"
+    assert found["d.png"]["id"] == "d.png"
+    assert found["a.png"]["price"] == "3"
+    records, _ = read_all(f"{tmp_path}/a.*")
+    assert [(row["id"], row["labels"]) for row in records] == [("a.png", ["cat", "dog"])]
+
+
+def test_the_nearest_metadata_file_counts(tmp_path: Path) -> None:
+    folder_of(tmp_path, {"a.png": b"A", "deep/sub/b.png": b"B", "deep/c.png": b"C"})
+    (tmp_path / "metadata.jsonl").write_text(jsonl({"file_name": "a.png", "labels": ["dog"]}))
+    (tmp_path / "deep/metadata.jsonl").write_text(jsonl({"file_name": "sub/b.png", "labels": [0]}))
+    records, _ = read_all(tmp_path)
+    assert {row["id"]: row["labels"] for row in records} == {
+        "a.png": ["dog"],
+        "deep/sub/b.png": ["cat"],
+        "deep/c.png": None,
+    }
+
+
+def test_rows_that_name_no_image_are_rejected_each_for_its_reason(tmp_path: Path) -> None:
+    folder_of(tmp_path, {"data/a.png": b"A", "secret.png": b"S"})
+    unsafe = ["../secret.png", f"{tmp_path}/secret.png", "gs://b/x.png", "x/../../secret.png", "", "..\\secret.png"]
+    rows: list[Any] = [{"file_name": name} for name in ["a.png", "a.png", "gone.png", *unsafe]]
+    (tmp_path / "data/metadata.jsonl").write_text(jsonl(*rows, {"id": "none"}, [1]) + "{torn")
+    records, unreadable = read_all(tmp_path / "data")
+    assert ids(records) == ["a.png"]
+    reasons = {(position, reason) for position, reason, _ in unreadable}
+    assert (0, "missing_file") in reasons
+    assert (1, "duplicate_file") in reasons
+    assert reasons >= {(position, "unsafe_path") for position in range(3, 9)}
+    assert reasons >= {(9, "missing_column"), (10, "damaged_metadata"), (11, "damaged_metadata")}
+    assert len(unreadable) == 11
+
+
+def test_a_metadata_file_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+    folder_of(tmp_path, {"a/x.png": b"X", "a/metadata.jsonl": jsonl({"path": "x.png"})})
+    with pytest.raises(UserError, match="no 'file_name', only path; name it by --image_column"):
+        find_shards([str(tmp_path / "a")], "auto", DEFAULT)
+    assert not read_all(tmp_path / "a", columns=Columns(image="path"))[1]
+    folder_of(tmp_path, {"b/x.png": b"X", "b/metadata.jsonl": "", "b/metadata.csv": "file_name\n"})
+    with pytest.raises(UserError, match="more than one metadata file"):
+        find_shards([str(tmp_path / "b")], "auto", DEFAULT)
+    folder_of(tmp_path, {"c/x.png": b"X", "c/metadata.parquet": "not a table"})
+    records, unreadable = read_all(tmp_path / "c")
+    assert (ids(records), [row[:2] for row in unreadable]) == (["x.png"], [(0, "damaged_metadata")])

@@ -1,0 +1,100 @@
+"""The WebDataset reader: how members of a tar become records, and what is wrong with some of them."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import read_all
+from transforms.records import Columns
+
+
+def tar_of(path: Path, members: dict[str, bytes], **options: Any) -> Path:
+    with tarfile.open(path, "w", **options) as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+@pytest.mark.parametrize("kind", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_members_of_a_tar_become_records(tmp_path: Path, kind: int) -> None:
+    deep = "folder/" * 30 + "näme"
+    members = {
+        "__meta__.json": b"{}",
+        "a.jpg": b"A",
+        "notes": b"no extension",
+        "a.json": json.dumps({"labels": ["cat", "x,y"], "price": 3, "tags": {"k": None}}).encode(),
+        "a.pkl": b"\x80never unpickled",
+        "b.cls": b"1\n",
+        "b.PNG": b"B",
+        "c.seg.png": b"not the image",
+        "c.txt": b"dog\n\ncat\n",
+        "c.webp": b"C",
+        "d.jpg": b"D",
+        "d.txt": b"",
+        "e.json": b'{"labels": null, "id": "E"}',
+        "e.jpg": b"E",
+        f"{deep}.jpg": b"F",
+        f"{deep}.json": json.dumps({"labels": [7, 0]}).encode(),
+    }
+    records, unreadable = read_all(
+        tar_of(tmp_path / "a.tar", members, format=kind), columns=Columns(carry=("price", "tags", "txt", "none"))
+    )
+    assert not unreadable
+    assert [(row["id"], row["position"], row["image"], row["labels"]) for row in records] == [
+        ("a", 0, b"A", ["cat", "x,y"]),
+        ("b", 1, b"B", ["dog"]),
+        ("c", 2, b"C", ["dog", "cat"]),
+        ("d", 3, b"D", []),
+        ("E", 4, b"E", None),
+        (deep, 5, b"F", ["7", "cat"]),
+    ]
+    assert [row["price"] for row in records] == ["3"] + [None] * 5
+    assert records[0]["tags"] == '{"k": null}'
+    assert [row["txt"] for row in records] == [None, None, "dog\n\ncat\n", "", None, None]
+
+
+def test_what_is_wrong_with_a_member_costs_its_record_alone(tmp_path: Path) -> None:
+    members = {
+        "a.jpg": b"A",
+        "a.json": b"{not json",
+        "b.jpg": b"B",
+        "b.json": b'{"labels": "cat"}',
+        "c.json": b"{}",
+        "d.jpg": b"D",
+        "d.cls": b"many",
+        "e.jpg": b"E",
+        "e.json": b'{"labels": [1.5]}',
+        "f.jpg": b"F",
+        "f.json": b'{"labels": ["\\ud800"]}',
+        "\udcff.jpg": b"G",
+    }
+    path = tar_of(tmp_path / "a.tar", members)
+    with tarfile.open(path, "a") as tar:
+        link = tarfile.TarInfo("h.jpg")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    records, unreadable = read_all(path)
+    assert unreadable == [
+        (0, "bad_labels", "a"),
+        (1, "bad_labels", "b"),
+        (2, "missing_image", "c"),
+        (3, "bad_labels", "d"),
+        (4, "bad_labels", "e"),
+        (7, "link", "h"),
+    ]
+    assert [(row["id"], row["position"], row["labels"]) for row in records] == [
+        ("f", 5, ["\\ud800"]),
+        ("\\udcff", 6, None),
+    ]
+
+
+def test_the_fields_of_a_tar_may_have_other_names(tmp_path: Path) -> None:
+    path = tar_of(tmp_path / "a.tar", {"a.jpg": b"A", "a.Thumb": b"T", "a.tags": b"cat", "a.json": b'{"key": 5}'})
+    records, _ = read_all(path, columns=Columns(id="key", image="Thumb", labels="tags"))
+    assert [(row["id"], row["image"], row["labels"]) for row in records] == [("5", b"T", ["cat"])]
