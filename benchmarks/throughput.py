@@ -27,9 +27,9 @@ from model.network import build_network
 from model.scorer import Scorer
 from model.training import network_bytes
 from transforms.ahead import ahead
+from transforms.decoding import decode_batch
 from transforms.models import save_model
 from transforms.records import RECORDS
-from transforms.scoring import decode_batch
 
 SMALL, LARGE = 40_000, 160_000
 DISTINCT, GROUP = 10_000, 2_000

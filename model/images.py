@@ -7,9 +7,10 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from model import png
+from model import jpeg, png
 from model.errors import RecordError
 
 Pixels = npt.NDArray[np.uint8]
@@ -22,6 +23,9 @@ MAX_PIXELS = 89_478_485
 """An image that declares more is rejected before anything is allocated for it; Pillow warns from here on too."""
 
 WHITE = (255, 255, 255)
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+"""Pillow's names. It could open others, some of which start other programs."""
 
 BATCH_BYTES = 16 * 2**20
 MAX_BATCH_SIZE = 256
@@ -61,7 +65,12 @@ def decode(data: bytes | None, preprocessing: Preprocessing) -> Pixels:
         raise RecordError("read", "missing_image", "the image is null")
     if not data:
         raise RecordError("read", "empty_image", "the image has no bytes")
-    pixels = _decode_png(data) if data.startswith(png.SIGNATURE) else _decode_any(data)
+    if data.startswith(png.SIGNATURE):
+        pixels = _decode_png(data)
+    elif data.startswith(jpeg.SIGNATURE):
+        pixels = _decode_jpeg(data)
+    else:
+        pixels = _decode_any(data)
     size = (preprocessing.width, preprocessing.height)
     if pixels.shape[1::-1] == size:
         return pixels
@@ -81,9 +90,24 @@ def _decode_png(data: bytes) -> Pixels:
     return pixels  # type: ignore[return-value]
 
 
+def _decode_jpeg(data: bytes) -> Pixels:
+    """Plain JPEGs by libjpeg-turbo alone, at two thirds of Pillow's time, which uses it too: they agree on every pixel.
+
+    What libjpeg would only warn of is left to Pillow to judge.
+    """
+    size = jpeg.plain_size(data)
+    if size is None:
+        return _decode_any(data)
+    _check_size(*size)
+    try:
+        return simplejpeg.decode_jpeg(data, strict=True)  # type: ignore[no-any-return]
+    except ValueError:
+        return _decode_any(data)
+
+
 def _decode_any(data: bytes) -> Pixels:
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(*image.size)
             return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
     except RecordError:
@@ -91,7 +115,9 @@ def _decode_any(data: bytes) -> Pixels:
     except Image.DecompressionBombError as error:
         raise RecordError("decode", "too_large", str(error)) from error
     except UnidentifiedImageError as error:
-        raise RecordError("decode", "not_an_image", f"no known image format starts with {data[:8]!r}") from error
+        raise RecordError(
+            "decode", "not_an_image", f"it starts with {data[:8]!r}, as none of {', '.join(FORMATS)} does"
+        ) from error
     except Exception as error:  # Pillow's format plugins raise nearly every type on damaged files
         raise RecordError("decode", "damaged_image", f"{type(error).__name__}: {error}") from error
 

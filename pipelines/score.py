@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipelines.options import CommandParser, add_input_flags, beam_options, columns_of, fraction
+from pipelines.options import CommandParser, add_input_flags, beam_options, columns_of, fraction, seconds
 from pipelines.running import import_tensorflow, run_command
 
 if TYPE_CHECKING:
@@ -47,11 +47,24 @@ def parser() -> CommandParser:
         metavar="F",
         help="above it the run fails, after publishing all but _SUCCESS (default: %(default)s)",
     )
+    flags.add_argument(
+        "--decode_timeout",
+        type=seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="an image whose decoder takes longer is rejected (default: 60)",
+    )
     flags.add_argument("--overwrite", action="store_true", help="replace what another plan left in --output")
     return flags
 
 
-def build(root: "beam.Pipeline", plan: "Plan", scorer: "OncePerProcess[Scorer]", publication: "Publication") -> None:
+def build(
+    root: "beam.Pipeline",
+    plan: "Plan",
+    scorer: "OncePerProcess[Scorer]",
+    publication: "Publication",
+    decode_seconds: float,
+) -> None:
     """The whole graph."""
     import apache_beam as beam
 
@@ -66,7 +79,7 @@ def build(root: "beam.Pipeline", plan: "Plan", scorer: "OncePerProcess[Scorer]",
         root
         | "Shards" >> beam.Create(plan.shards, reshuffle=False)
         | "Reshuffle" >> beam.Reshuffle()
-        | "ScoreShards" >> beam.ParDo(ScoreShards(output, recipe, plan.stamp, scorer))
+        | "ScoreShards" >> beam.ParDo(ScoreShards(output, recipe, plan.stamp, scorer, decode_seconds))
     )
     predictions = results | "WritePredictions" >> WriteParts(output, PREDICTIONS)
     rejected = results | "WriteRejected" >> WriteParts(output, REJECTED)
@@ -109,7 +122,7 @@ def score(argv: Sequence[str]) -> None:
         start(plan, output, state)
     publication = Publication(output, plan.recipe, provenance_of(plan, options.model), options.max_rejected_fraction)
     with show_progress(output, plan), beam.Pipeline(options=pipeline_options) as root:
-        build(root, plan, scorer, publication)
+        build(root, plan, scorer, publication, options.decode_timeout)
     print_summary(options.output)
 
 

@@ -51,7 +51,7 @@ def test_many_small_files_make_few_shards(tmp_path: Path) -> None:
     assert sum(shard.records or 0 for shard in found.shards) == SHARD_RECORDS + 10
 
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"file_name": "a.png", "labels": ["cat", "dog"], "price": 3},
     {"file_name": "sub/b.png", "labels": [], "id": "B"},
     {"file_name": "c.png", "labels": None},
@@ -68,7 +68,7 @@ def test_a_metadata_file_says_more_of_its_images(tmp_path: Path, kind: str) -> N
             '\ufefffile_name,labels,id,price\n"a.png",cat|dog,,3\nsub/b.png,|,B,\nc.png,,,\n'
         )
     else:
-        pq.write_table(pa.Table.from_pylist([{"id": None} | row for row in ROWS]), tmp_path / "metadata.parquet")
+        pq.write_table(pa.Table.from_pylist([{"id": None, **row} for row in ROWS]), tmp_path / "metadata.parquet")
     records, unreadable = read_all(tmp_path, columns=Columns(carry=("price",)))
     assert not unreadable
     found = {row["source"].removeprefix(f"{tmp_path}/"): row for row in records}

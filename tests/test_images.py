@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
+from model import jpeg
 from model.collages import BROKEN, collages
 from model.errors import RecordError
 from model.images import MAX_PIXELS, Preprocessing, batch_size_for, decode
@@ -134,3 +135,55 @@ def test_a_batch_is_a_power_of_two_that_fits() -> None:
     assert batch_size_for(Preprocessing(32, 32)) == 256
     assert batch_size_for(Preprocessing(224, 224)) == 64
     assert batch_size_for(Preprocessing(4000, 4000)) == 1
+
+
+def photograph(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Smooth colours with noise, as cameras make them."""
+    random_numbers = np.random.default_rng(seed)
+    coarse = Image.fromarray(random_numbers.integers(0, 256, (6, 8, 3), np.uint8))
+    smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)).astype(float)
+    return np.clip(smooth + random_numbers.normal(0, 8, smooth.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+def test_a_plain_jpeg_is_decoded_as_pillow_does(subsampling: int, progressive: bool, mode: str) -> None:
+    for height, width in ((37, 41), (64, 48), (375, 500)):
+        image = png(
+            photograph(height, width), mode, format="JPEG", quality=80, subsampling=subsampling, progressive=progressive
+        )
+        assert jpeg.plain_size(image) == (width, height)
+        with Image.open(io.BytesIO(image)) as opened:
+            assert np.array_equal(decode(image, Preprocessing(height, width)), np.asarray(opened.convert("RGB")))
+
+
+def test_jpegs_that_are_not_plain_are_left_to_pillow() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    sideways = png(photograph(40, 60), format="JPEG", exif=exif)
+    xmp = png(photograph(40, 60), format="JPEG", xmp=b'<x:xmpmeta tiff:Orientation="6"></x:xmpmeta>')
+    cmyk = png(photograph(40, 60), "CMYK", format="JPEG")
+    upright = Image.Exif()
+    upright[0x0112], upright[0x010F] = 1, "a camera"
+    for image, size in ((sideways, (40, 60)), (xmp, (40, 60)), (cmyk, (60, 40))):
+        assert jpeg.plain_size(image) is None
+        with Image.open(io.BytesIO(image)) as opened:
+            turned = ImageOps.exif_transpose(opened).convert("RGB")
+        assert turned.size == size
+        assert np.array_equal(decode(image, Preprocessing(*size[::-1])), np.asarray(turned))
+    assert jpeg.plain_size(png(photograph(40, 60), format="JPEG", exif=upright)) == (60, 40)
+
+
+def test_a_jpeg_is_rejected_when_pillow_rejects_it_and_only_then() -> None:
+    image = png(photograph(64, 64), format="JPEG")
+    for cut in (len(image) - 2, len(image) // 2, 30, 3):
+        assert reason(image[:cut]) == ("decode", "damaged_image" if cut > 3 else "not_an_image")
+    forgiven = image[:-2] + b"\0\0\0" + image[-2:]  # libjpeg warns of extraneous bytes
+    with Image.open(io.BytesIO(forgiven)) as opened:
+        assert np.array_equal(decode(forgiven, Preprocessing(64, 64)), np.asarray(opened))
+
+
+def test_formats_that_nobody_has_as_photographs_are_not_opened() -> None:
+    for format_name in ("EPS", "PPM", "ICO", "TGA", "PDF"):
+        assert reason(png(pixels(), format=format_name)) == ("decode", "not_an_image")

@@ -12,9 +12,9 @@ import pyarrow as pa
 from model.images import Preprocessing, Samples, batch_size_for
 from model.labels import PRESENT, encode_truth
 from transforms.ahead import ahead
+from transforms.decoding import DecodedBatch, decode_batch
 from transforms.readers import read_shard
 from transforms.records import Columns, Shard, Unreadable
-from transforms.scoring import DecodedBatch, decode_batch
 
 DECODING_THREADS = 2
 BATCHES_AHEAD = 4

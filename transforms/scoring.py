@@ -1,8 +1,6 @@
 """ScoreShards: a shard in, its predictions and its rejected records out, as whole tables."""
 
-import contextlib
 import os
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from apache_beam.metrics import Metrics
 
 from model.errors import RecordError, UserError
-from model.images import Pixels, Preprocessing, decode
 from model.predictions import REJECTED, predictions_table
 from transforms.ahead import ahead
+from transforms.decoding import DecodedBatch, decode_batch, rejected_row, rejected_rows
 from transforms.models import load_model
 from transforms.once import OncePerProcess
 from transforms.parts import PREDICTIONS, Part, PartStamp, make_part, read_part
@@ -27,16 +24,9 @@ from transforms.parts import REJECTED as REJECTED_PART
 from transforms.plan import Recipe
 from transforms.readers import read_shard
 from transforms.records import Shard, Unreadable
-from transforms.rows import clean
 
 if TYPE_CHECKING:
     from model.scorer import Scorer
-
-SMALL_IMAGE_BYTES = 8 * 2**10
-ONE_AT_A_TIME = threading.Lock()
-"""Held while a batch of small images is decoded: two threads that hand the interpreter's lock to and fro at every
-image are slower than one (32×32 PNGs on two cores: 57 µs an image instead of 40). Large ones are decoded in parallel.
-"""
 
 
 @dataclass(frozen=True)
@@ -47,21 +37,6 @@ class ShardResult:
     predictions: Part
     rejected: Part
     committed: bool
-
-
-@dataclass(frozen=True)
-class DecodedBatch:
-    """One batch between decoding and the network.
-
-    `records` are the N rows without their images, `pixels` N×H×W×3, `good` where they can be scored (N), and
-    `rejected` rows of `model.predictions.REJECTED`. Bad rows stay in place as black images, so that the others'
-    answers do not depend on them.
-    """
-
-    records: pa.Table
-    pixels: Pixels
-    good: npt.NDArray[np.bool_]
-    rejected: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -90,8 +65,16 @@ def load_scorer(directory: str, digest: str) -> "Scorer":
 class ScoreShards(beam.DoFn):  # type: ignore[misc]
     """`predict(decode(read(shard)))`, a batch a thread; a shard whose parts are already there is read back instead."""
 
-    def __init__(self, output: str, recipe: Recipe, stamp: PartStamp, scorer: OncePerProcess["Scorer"]) -> None:
+    def __init__(
+        self,
+        output: str,
+        recipe: Recipe,
+        stamp: PartStamp,
+        scorer: OncePerProcess["Scorer"],
+        decode_seconds: float,
+    ) -> None:
         self._output = output
+        self._decode_seconds = decode_seconds
         self._recipe = recipe
         self._stamp = stamp
         self._scorer = scorer
@@ -121,7 +104,11 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
     def _score(self, shard: Shard) -> ShardResult:
         recipe, scorer = self._recipe, self._scorer.get()
         read = read_shard(shard, recipe.input_format, recipe.columns, recipe.labels, recipe.batch_size)
-        batches = list(ahead(self._pool, lambda batch: score_batch(batch, scorer, recipe), read, 2 * self._threads))
+
+        def work(batch: pa.Table | Unreadable) -> ScoredBatch:
+            return score_batch(batch, scorer, recipe, self._decode_seconds)
+
+        batches = list(ahead(self._pool, work, read, 2 * self._threads))
         for batch in batches:
             Metrics.distribution("bulklabel", "batch_milliseconds").update(batch.milliseconds)
         tables = [batch.predictions for batch in batches] or [no_predictions(recipe)]
@@ -141,22 +128,6 @@ def no_predictions(recipe: Recipe) -> pa.Table:
     return predictions_table(records, nothing, recipe.thresholds, recipe.labels, recipe.layout)
 
 
-def decode_batch(batch: pa.Table, preprocessing: Preprocessing) -> DecodedBatch:
-    """Decode the images of a batch; those that cannot be are rejected, each with its reason."""
-    pixels = np.zeros((len(batch), preprocessing.height, preprocessing.width, 3), np.uint8)
-    good = np.ones(len(batch), bool)
-    rejected = []
-    images = batch.column("image")
-    with ONE_AT_A_TIME if images.nbytes < len(batch) * SMALL_IMAGE_BYTES else contextlib.nullcontext():
-        for row, image in enumerate(images.to_pylist()):
-            try:
-                pixels[row] = decode(image, preprocessing)
-            except RecordError as error:
-                good[row] = False
-                rejected.append(_reject(batch, row, error))
-    return DecodedBatch(batch.drop_columns(["image"]), pixels, good, rejected)
-
-
 def predict_batch(batch: DecodedBatch, scorer: "Scorer", recipe: Recipe) -> ScoredBatch:
     """Run the network on a decoded batch; records whose answer is not a number are rejected."""
     started = time.monotonic()
@@ -168,44 +139,17 @@ def predict_batch(batch: DecodedBatch, scorer: "Scorer", recipe: Recipe) -> Scor
     finite = np.isfinite(probabilities).all(axis=1)
     error = RecordError("predict", "not_finite", "the network's answer is not a number")
     rejected = batch.rejected + [
-        _reject(batch.records, int(row), error) for row in np.flatnonzero(batch.good & ~finite)
+        rejected_row(batch.records, int(row), error) for row in np.flatnonzero(batch.good & ~finite)
     ]
     kept = batch.good & finite
     table = predictions_table(
         batch.records.filter(pa.array(kept)), probabilities[kept], recipe.thresholds, recipe.labels, recipe.layout
     )
-    return ScoredBatch(table, sorted(rejected, key=lambda row: row["position"]), milliseconds)
+    return ScoredBatch(table, rejected, milliseconds)
 
 
-def score_batch(batch: pa.Table | Unreadable, scorer: "Scorer", recipe: Recipe) -> ScoredBatch:
+def score_batch(batch: pa.Table | Unreadable, scorer: "Scorer", recipe: Recipe, decode_seconds: float) -> ScoredBatch:
     """Decode a batch and run the network on it, in one thread: while it computes, another one decodes."""
     if isinstance(batch, Unreadable):
         return ScoredBatch(no_predictions(recipe), rejected_rows(batch), 0)
-    return predict_batch(decode_batch(batch, recipe.preprocessing), scorer, recipe)
-
-
-def rejected_rows(batch: Unreadable) -> list[dict[str, Any]]:
-    """Rows of `model.predictions.REJECTED` for records that could not be read."""
-    problem, source = batch.problem, clean(batch.source)
-    return [
-        _rejected_row(batch.id, source, position, "read", problem.reason, problem.detail)
-        for position in batch.positions
-    ]
-
-
-def _reject(records: pa.Table, row: int, error: RecordError) -> dict[str, Any]:
-    record_id, source, position = (records.column(name)[row].as_py() for name in ("id", "source", "position"))
-    return _rejected_row(record_id, source, position, error.stage, error.reason, error.detail)
-
-
-def _rejected_row(
-    record_id: str | None, source: str, position: int, stage: str, reason: str, detail: str
-) -> dict[str, Any]:
-    return {
-        "id": f"{source}#{position}" if record_id is None else clean(record_id),
-        "source": source,
-        "position": position,
-        "stage": stage,
-        "reason": reason,
-        "detail": clean(detail),
-    }
+    return predict_batch(decode_batch(batch, recipe.preprocessing, decode_seconds), scorer, recipe)

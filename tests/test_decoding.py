@@ -1,0 +1,54 @@
+"""Batches of decoded images: what cannot be decoded in time is rejected, and costs nobody else anything."""
+
+import threading
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from model.collages import collages
+from model.images import Pixels, Preprocessing, decode
+from transforms import decoding
+from transforms.records import RECORDS
+
+SIZE = Preprocessing(32, 32)
+
+
+def batch(images: list[bytes]) -> pa.Table:
+    rows = [
+        {"id": f"r{index}", "source": "file", "position": index, "labels": None, "image": image}
+        for index, image in enumerate(images)
+    ]
+    return pa.Table.from_pylist(rows, RECORDS)
+
+
+def test_a_decoder_that_hangs_costs_its_own_record_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [image for image, _ in collages(6, 0, held_out=False)]
+    images[2], images[4] = b"hang", b"broken"
+    for_ever = threading.Event()
+
+    def sometimes_hanging(data: bytes | None, preprocessing: Preprocessing) -> Pixels:
+        if data == b"hang":
+            for_ever.wait()
+        return decode(data, preprocessing)
+
+    monkeypatch.setattr(decoding, "decode", sometimes_hanging)
+    found = decoding.decode_batch(batch(images), SIZE, seconds=0.5)
+    for_ever.set()
+    assert [(row["id"], row["stage"], row["reason"]) for row in found.rejected] == [
+        ("r2", "decode", "timed_out"),
+        ("r4", "decode", "not_an_image"),
+    ]
+    assert found.rejected[0]["detail"] == "its decoder was not finished after 0.5 seconds"
+    assert found.good.tolist() == [True, True, False, True, False, True]
+    for row in (0, 1, 3, 5):
+        assert np.array_equal(found.pixels[row], decode(images[row], SIZE))
+    assert not found.pixels[2].any()
+
+
+def test_what_work_raises_is_raised_where_it_was_waited_for() -> None:
+    def failing() -> None:
+        raise KeyError("here")
+
+    with pytest.raises(KeyError, match="here"):
+        decoding.in_time(failing, 60)

@@ -1,0 +1,146 @@
+"""From a batch of records to a batch of pixels: what cannot be decoded, or not in time, is rejected."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from model.errors import RecordError
+from model.images import Pixels, Preprocessing, decode
+from transforms.records import Unreadable
+from transforms.rows import clean
+
+T = TypeVar("T")
+
+DECODE_SECONDS = 60.0
+"""The time limit for one image unless the user says otherwise; the slowest that are let in take about two."""
+
+SMALL_IMAGE_BYTES = 8 * 2**10
+ONE_AT_A_TIME = threading.Lock()
+"""Held while a batch of small images is decoded: two threads that hand the interpreter's lock to and fro at every
+image are slower than one (32×32 PNGs on two cores: 57 µs an image instead of 40). Large ones are decoded in parallel.
+"""
+
+
+@dataclass(frozen=True)
+class DecodedBatch:
+    """One batch between decoding and the network.
+
+    `records` are the N rows without their images, `pixels` N×H×W×3, `good` where they can be scored (N), and
+    `rejected` rows of `model.predictions.REJECTED`. Bad rows stay in place as black images, so that the others'
+    answers do not depend on them.
+    """
+
+    records: pa.Table
+    pixels: Pixels
+    good: npt.NDArray[np.bool_]
+    rejected: list[dict[str, Any]]
+
+
+def decode_batch(batch: pa.Table, preprocessing: Preprocessing, seconds: float = DECODE_SECONDS) -> DecodedBatch:
+    """Decode the images of a batch; those that cannot be are rejected, each with its reason.
+
+    An image that takes longer than `seconds` is rejected too. Nothing can stop its decoder: its thread is left
+    behind, and the batch is decoded anew without it.
+    """
+    images = batch.column("image").to_pylist()
+    small = sum(len(image or b"") for image in images) < len(images) * SMALL_IMAGE_BYTES
+    try:
+        found = in_time(lambda: _decode_all(images, preprocessing, small), seconds)
+    except TimeoutError:
+        found = [_decode_in_time(image, preprocessing, seconds) for image in images]
+    pixels = np.zeros((len(batch), preprocessing.height, preprocessing.width, 3), np.uint8)
+    rejected = []
+    for row, image in enumerate(found):
+        if isinstance(image, RecordError):
+            rejected.append(rejected_row(batch, row, image))
+        else:
+            pixels[row] = image
+    good = np.array([not isinstance(image, RecordError) for image in found], bool)
+    return DecodedBatch(batch.drop_columns(["image"]), pixels, good, rejected)
+
+
+def _decode_all(images: list[bytes | None], preprocessing: Preprocessing, small: bool) -> list[Pixels | RecordError]:
+    with _turn() if small else contextlib.nullcontext():
+        return [_decode(image, preprocessing) for image in images]
+
+
+def _decode(image: bytes | None, preprocessing: Preprocessing) -> Pixels | RecordError:
+    try:
+        return decode(image, preprocessing)
+    except RecordError as error:
+        return error
+
+
+def _decode_in_time(image: bytes | None, preprocessing: Preprocessing, seconds: float) -> Pixels | RecordError:
+    try:
+        return in_time(lambda: _decode(image, preprocessing), seconds)
+    except TimeoutError:
+        return RecordError("decode", "timed_out", f"its decoder was not finished after {seconds:g} seconds")
+
+
+@contextlib.contextmanager
+def _turn() -> Iterator[None]:
+    """`ONE_AT_A_TIME`, unless a thread that was left behind keeps it."""
+    mine = ONE_AT_A_TIME.acquire(timeout=1)
+    try:
+        yield
+    finally:
+        if mine:
+            ONE_AT_A_TIME.release()
+
+
+def in_time(work: Callable[[], T], seconds: float) -> T:
+    """What `work` returns or raises, from a thread that is left behind when the time is over.
+
+    Raises:
+        TimeoutError: if it is.
+    """
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # raised again where it was waited for
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="decode", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise TimeoutError
+    return results[0]
+
+
+def rejected_rows(batch: Unreadable) -> list[dict[str, Any]]:
+    """Rows of `model.predictions.REJECTED` for records that could not be read."""
+    problem = batch.problem
+    return [
+        _row(batch.id, clean(batch.source), position, RecordError("read", problem.reason, problem.detail))
+        for position in batch.positions
+    ]
+
+
+def rejected_row(records: pa.Table, row: int, error: RecordError) -> dict[str, Any]:
+    """A row of `model.predictions.REJECTED` for one of the records of a batch."""
+    record_id, source, position = (records.column(name)[row].as_py() for name in ("id", "source", "position"))
+    return _row(record_id, source, position, error)
+
+
+def _row(record_id: str | None, source: str, position: int, error: RecordError) -> dict[str, Any]:
+    return {
+        "id": f"{source}#{position}" if record_id is None else clean(record_id),
+        "source": source,
+        "position": position,
+        "stage": error.stage,
+        "reason": error.reason,
+        "detail": clean(error.detail),
+    }
