@@ -83,6 +83,7 @@ def _quiet_libraries() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for module in ("PIL", "keras"):
         warnings.filterwarnings("ignore", category=UserWarning, module=module)
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it also raises what it logs
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     logging.getLogger().addFilter(lambda record: "apitools not found" not in record.getMessage())
     logging.getLogger("apache_beam.runners.common").addFilter(lambda record: not _is_expected(record))

@@ -28,6 +28,9 @@ EXTENDED = (
 EMPTY = (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE)
 """Members without data, whatever size they state."""
 
+EMPTY_ARCHIVE = (2 * BLOCK, tarfile.RECORDSIZE)
+"""The sizes of an archive without members."""
+
 TORN = "torn_file"
 
 
@@ -73,6 +76,7 @@ def _next(stream: BinaryIO, start: int, wanted: Callable[[str], bool]) -> tuple[
         if not block:
             raise EOFError("the archive's end mark is missing")
         if block == bytes(BLOCK):
+            _check_end(stream, empty=offset == 0)
             return None, offset
         info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         offset += BLOCK
@@ -112,6 +116,21 @@ def _member(
         return Member(info.name, start, _read(stream, size, -(-size // BLOCK) * BLOCK))
     stream.seek(end)
     return Member(info.name, start, problem=problem)
+
+
+def _check_end(stream: BinaryIO, empty: bool) -> None:
+    """An end mark is followed by nothing but zeros; one with members behind it is a hole in the file.
+
+    Raises:
+        ValueError: if something else follows, or an archive without members has not the size of one.
+    """
+    size = BLOCK
+    while rest := stream.read(LONGEST_HEADER):
+        size += len(rest)
+        if rest.strip(b"\0"):
+            raise ValueError("the archive's end mark is not at its end")
+    if empty and size not in EMPTY_ARCHIVE:
+        raise ValueError(f"{size:,} zero bytes are no archive")
 
 
 def _extended(info: tarfile.TarInfo, content: bytes) -> dict[str, str]:
