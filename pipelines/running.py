@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 
@@ -12,6 +13,10 @@ DONE, FAILED, BAD_COMMAND, TOO_MANY_REJECTED = 0, 1, 2, 4
 
 EXIT_CODES = {"UserError": BAD_COMMAND, "StoreError": FAILED, "TooManyRejectedError": TOO_MANY_REJECTED}
 """By class name, since workers' errors reach the driver as text."""
+
+
+LOST_WORKER = re.compile("Channel closed prematurely|Worker subprocess exited|RpcError")
+"""What Beam says, in several threads, when the process of a worker is gone."""
 
 
 def run_command(command: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
@@ -29,6 +34,9 @@ def run_command(command: Callable[[Sequence[str]], None], argv: Sequence[str]) -
             line = _line_of(error, name)
             if line:
                 return _report(line, exit_code)
+        if LOST_WORKER.search(str(error)):
+            line = "a worker process died or was killed (out of memory?); run the same command again to continue."
+            return _report(line, FAILED)
         if isinstance(error, OSError):
             return _report(f"{error}; when that is mended, run the same command again to continue.", FAILED)
         raise
@@ -37,7 +45,17 @@ def run_command(command: Callable[[Sequence[str]], None], argv: Sequence[str]) -
 
 def _is_expected(record: logging.LogRecord) -> bool:
     """Whether Beam logs, with its traceback, an error that is about to be said in one line."""
-    return bool(record.exc_info and record.exc_info[0] and record.exc_info[0].__name__ in EXIT_CODES)
+    return bool(record.exc_info and record.exc_info[0] and _is_said(record.exc_info[0], record.exc_info[1]))
+
+
+def _is_said(kind: type[BaseException], error: BaseException | None) -> bool:
+    return kind.__name__ in EXIT_CODES or bool(LOST_WORKER.search(f"{kind.__name__}: {error}"))
+
+
+def _except_in_thread(failure: threading.ExceptHookArgs) -> None:
+    """Python's own words on an error in a thread, unless it is about to be said in one line."""
+    if not _is_said(failure.exc_type, failure.exc_value):
+        threading.__excepthook__(failure)
 
 
 def import_tensorflow() -> None:
@@ -86,4 +104,7 @@ def _quiet_libraries() -> None:
     logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it also raises what it logs
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     logging.getLogger().addFilter(lambda record: "apitools not found" not in record.getMessage())
-    logging.getLogger("apache_beam.runners.common").addFilter(lambda record: not _is_expected(record))
+    for module in ("common", "worker.data_plane", "portability.fn_api_runner.worker_handlers"):
+        logging.getLogger(f"apache_beam.runners.{module}").addFilter(lambda record: not _is_expected(record))
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _except_in_thread

@@ -34,6 +34,55 @@ def whole(tmp_path_factory: pytest.TempPathFactory, many_shards: Path, model_dir
     return answers(output)
 
 
+def started(run: Path, *flags: str) -> subprocess.Popen[str]:
+    """A run that has written three parts."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.cli", "score", f"--output={run}", *flags],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    until = time.monotonic() + DEADLINE
+    while len(list(run.glob("predictions/*.parquet"))) < 3:
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < until, "no part was written"
+        time.sleep(0.01)
+    return process
+
+
+def workers_of(session: int) -> list[int]:
+    """The processes of Beam's workers in a session."""
+    found = []
+    for folder in filter(lambda path: path.name.isdigit(), Path("/proc").iterdir()):
+        try:
+            mine = os.getsid(int(folder.name)) == session
+            words = (folder / "cmdline").read_text().split("\0")
+        except OSError:
+            continue
+        if mine and "python" in words[0] and any("sdk_worker_main" in word for word in words):
+            found.append(int(folder.name))
+    return found
+
+
+def test_a_killed_worker_ends_the_run_in_one_line_and_the_same_command_finishes_it(
+    many_shards: Path, model_directory: Path, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    flags = [f"--input={many_shards}", f"--model={model_directory}"]
+    flags += ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
+    first = started(run, *flags)
+    os.kill(workers_of(first.pid)[0], signal.SIGKILL)
+    _, errors = first.communicate(timeout=DEADLINE)
+    assert first.returncode == 1
+    assert "Traceback" not in errors
+    assert errors.splitlines()[-1].startswith("bulklabel: error: a worker process died or was killed")
+    again = command("score", f"--output={run}", *flags[:2])
+    assert again.returncode == 0, again.stderr
+    assert answers(run) == whole
+
+
 @pytest.mark.parametrize(
     "flags", [(), ("--direct_running_mode=multi_processing", "--direct_num_workers=2")], ids=["in one", "in several"]
 )
@@ -42,20 +91,9 @@ def test_a_killed_run_is_finished_by_the_same_command(
 ) -> None:
     run = tmp_path / "run"
     arguments = (f"--input={many_shards}", f"--model={model_directory}")
-    first = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.cli", "score", *arguments, f"--output={run}", *flags],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    until = time.monotonic() + DEADLINE
-    while len(list(run.glob("predictions/*.parquet"))) < 3:
-        assert first.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < until, "no part was written"
-        time.sleep(0.01)
+    first = started(run, *arguments, *flags)
     os.killpg(first.pid, signal.SIGKILL)
-    first.wait()
+    first.communicate()
     kept = {path: path.stat().st_mtime_ns for path in run.glob("predictions/*.parquet")}
     assert 3 <= len(kept) < PARTS
     assert not (run / "_SUCCESS").exists()
