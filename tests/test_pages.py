@@ -1,0 +1,37 @@
+"""The pages of the documentation: what they tell users to type is run."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipelines.cli import main
+from tests.conftest import ROOT, collage_rows, metrics_of
+from transforms.readers import READERS
+
+
+@pytest.mark.parametrize("input_format", list(READERS))
+def test_the_example_of_a_format_runs(
+    input_format: str, model_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    for row in collage_rows(5):
+        Path("photos", f"{row['id']}.png").write_bytes(row["image"])
+    text = (ROOT / "docs" / "formats" / f"{input_format}.md").read_text()
+    (python, shell) = re.findall(r"^```(?:python|sh)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    exec(python, {})  # noqa: S102
+    line = shell.removeprefix(".venv/bin/bulklabel ").replace("demo/model", str(model_directory))
+    assert main(line.split()) == 0
+    assert metrics_of(tmp_path / "photos_scores")["counts"] == {
+        "records": 5,
+        "scored": 5,
+        "rejected": 0,
+        "with_truth": 5,
+    }
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page}: {target}"
