@@ -41,7 +41,7 @@ class Model:
             "format": FORMAT,
             "labels": list(self.labels),
             "image_size": [self.preprocessing.height, self.preprocessing.width],
-            "preprocessing": {"resize": self.preprocessing.resize},
+            "preprocessing": {"resize": self.preprocessing.resize, "fit": self.preprocessing.fit},
             "thresholds": tuned,
             "network_sha256": hashlib.sha256(self.network).hexdigest(),
             "provenance": dict(self.provenance),

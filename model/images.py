@@ -1,7 +1,6 @@
 """From the bytes of an image file to the pixels that a network takes: the one way, for training and for scoring."""
 
 import io
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -12,9 +11,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from model import jpeg, png
 from model.errors import RecordError
-
-Pixels = npt.NDArray[np.uint8]
-"""RGB, H×W×3 or N×H×W×3, 0…255."""
+from model.resizing import Pixels as Pixels
+from model.resizing import Preprocessing as Preprocessing
+from model.resizing import resize
 
 Samples = tuple[Pixels, npt.NDArray[np.float32]]
 """Images to learn from, N×H×W×3, and their truth, N×L: 1 where a label is present, 0 where it is absent."""
@@ -29,18 +28,6 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
 BATCH_BYTES = 16 * 2**20
 MAX_BATCH_SIZE = 256
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """The size of the network's images, in pixels, and how others are brought to it.
-
-    `resize` is `bilinear`: Pillow's, which averages when it makes smaller; the aspect ratio is not kept.
-    """
-
-    height: int
-    width: int
-    resize: str = "bilinear"
 
 
 def batch_size_for(preprocessing: Preprocessing) -> int:
@@ -71,10 +58,7 @@ def decode(data: bytes | None, preprocessing: Preprocessing) -> Pixels:
         pixels = _decode_jpeg(data)
     else:
         pixels = _decode_any(data)
-    size = (preprocessing.width, preprocessing.height)
-    if pixels.shape[1::-1] == size:
-        return pixels
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+    return resize(pixels, preprocessing)
 
 
 def _decode_png(data: bytes) -> Pixels:

@@ -2,6 +2,7 @@
 
 import io
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from PIL import Image, ImageOps
 from model import jpeg
 from model.collages import BROKEN, collages
 from model.errors import RecordError
-from model.images import MAX_PIXELS, Preprocessing, batch_size_for, decode
+from model.images import MAX_PIXELS, batch_size_for, decode
+from model.resizing import FIT, Preprocessing
 from tests.conftest import png
 
 SIZE = Preprocessing(32, 32)
@@ -187,3 +189,48 @@ def test_a_jpeg_is_rejected_when_pillow_rejects_it_and_only_then() -> None:
 def test_formats_that_nobody_has_as_photographs_are_not_opened() -> None:
     for format_name in ("EPS", "PPM", "ICO", "TGA", "PDF"):
         assert reason(png(pixels(), format=format_name)) == ("decode", "not_an_image")
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def by_hand(image: Image.Image, fit: str, method: Image.Resampling) -> Image.Image:
+    """48×80 to 30×40 (height × width), by Pillow alone."""
+    if fit == "stretch":
+        return image.resize((40, 30), method)
+    if fit == "crop":  # 4:3 of the full height is 64 wide, 8 off on each side
+        return image.resize((40, 30), method, box=(8, 0, 72, 48))
+    canvas = Image.new("RGB", (40, 30))
+    canvas.paste(image.resize((40, 24), method), (0, 3))
+    return canvas
+
+
+@pytest.mark.parametrize("fit", FIT)
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [
+        ("bilinear", Image.Resampling.BILINEAR),
+        ("area", Image.Resampling.BOX),
+        ("bicubic", Image.Resampling.BICUBIC),
+    ],
+)
+def test_each_resizing_is_pillows(kind: str, method: Image.Resampling, fit: str) -> None:
+    wide = noise(48, 80) // 4 + 96  # nothing overshoots, so that the order of the two passes shows in roundings only
+    expected = np.asarray(by_hand(Image.fromarray(wide), fit, method))
+    assert np.array_equal(decode(png(wide), Preprocessing(30, 40, kind, fit)), expected)
+    tall = wide.transpose(1, 0, 2)
+    turned = decode(png(np.ascontiguousarray(tall)), Preprocessing(40, 30, kind, fit))
+    assert np.abs(turned.transpose(1, 0, 2).astype(int) - expected).max() <= 2
+
+
+@pytest.mark.parametrize("fit", FIT)
+@pytest.mark.parametrize("size", [(1, 5000), (5000, 1), (1, 1)])
+def test_thin_images_are_resized(fit: str, size: tuple[int, int]) -> None:
+    assert decode(png(noise(*size)), Preprocessing(32, 48, "bilinear", fit)).shape == (32, 48, 3)
+
+
+@pytest.mark.parametrize("arguments", [(0, 5), (5, 5, "lanczos"), (5, 5, "area", "squeeze")])
+def test_a_preprocessing_that_does_not_exist_is_refused(arguments: tuple[Any, ...]) -> None:
+    with pytest.raises(ValueError, match=r"size|resize|fit"):
+        Preprocessing(*arguments)
