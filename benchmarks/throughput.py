@@ -20,12 +20,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from model.archive import network_bytes
 from model.collages import DIGITS, collages
 from model.directory import Model
 from model.images import Preprocessing, batch_size_for
 from model.network import build_network
 from model.scorer import Scorer
-from model.training import network_bytes
 from transforms.ahead import ahead
 from transforms.decoding import decode_batch
 from transforms.models import save_model

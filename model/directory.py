@@ -1,4 +1,4 @@
-"""The model directory: `model.keras`, and `model.json` that says what the network's inputs and outputs mean."""
+"""The model directory: `model.keras`, `golden.parquet`, and `model.json` that says what inputs and outputs mean."""
 
 import hashlib
 import json
@@ -12,7 +12,10 @@ from model.labels import check_labels
 
 NETWORK_FILE = "model.keras"
 DESCRIPTION_FILE = "model.json"
+GOLDEN_FILE = "golden.parquet"
 FORMAT = 1
+
+MAKE_AGAIN = "write the model directory again by `bulklabel train` or `bulklabel package`"
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,8 @@ class Model:
     """A model directory's contents.
 
     `labels` are in the order of the network's outputs; `thresholds` holds one in 0…1 for each label where they
-    were tuned, and is None where they were not; `network` is the bytes of `model.keras`.
+    were tuned, and is None where they were not; `network` is the bytes of `model.keras`, `golden` those of
+    `golden.parquet`, or None where there is none.
     """
 
     labels: tuple[str, ...]
@@ -28,6 +32,7 @@ class Model:
     network: bytes = field(repr=False)
     thresholds: tuple[float, ...] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    golden: bytes | None = field(default=None, repr=False)
 
     @property
     def digest(self) -> str:
@@ -35,7 +40,7 @@ class Model:
         return hashlib.sha256(self.description()).hexdigest()
 
     def description(self) -> bytes:
-        """The text of `model.json`. It holds the network's SHA-256: the two files are one model or none."""
+        """The text of `model.json`. It holds the other files' SHA-256: together they are one model or none."""
         tuned = None if self.thresholds is None else dict(zip(self.labels, self.thresholds, strict=True))
         content = {
             "format": FORMAT,
@@ -43,17 +48,20 @@ class Model:
             "image_size": [self.preprocessing.height, self.preprocessing.width],
             "preprocessing": {"resize": self.preprocessing.resize, "fit": self.preprocessing.fit},
             "thresholds": tuned,
-            "network_sha256": hashlib.sha256(self.network).hexdigest(),
+            "network_sha256": _digest(self.network),
+            "golden_sha256": _digest(self.golden),
             "provenance": dict(self.provenance),
         }
         return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def read_model(description: bytes, network: bytes, place: str) -> Model:
-    """The model that the two files' contents make; `place` is the directory, for messages.
+def read_model(description: bytes, network: bytes, golden: bytes | None, place: str) -> Model:
+    """The model that the files' contents make; `place` is the directory, for messages.
+
+    `golden` is None where there is no such file; one that the description does not name is not looked at.
 
     Raises:
-        UserError: if `model.json` is not what `Model.description` writes, or belongs to another network.
+        UserError: if `model.json` is not what `Model.description` writes, or another file is not the one it names.
     """
     origin = f"{place}/{DESCRIPTION_FILE}"
     try:
@@ -61,23 +69,27 @@ def read_model(description: bytes, network: bytes, place: str) -> Model:
         height, width = (int(side) for side in content["image_size"])
         labels = check_labels(content["labels"], origin)
         tuned = content["thresholds"]
+        expected = {NETWORK_FILE: content["network_sha256"], GOLDEN_FILE: content["golden_sha256"]}
         model = Model(
             labels=labels,
             preprocessing=Preprocessing(height, width, **content["preprocessing"]),
             network=network,
             thresholds=None if tuned is None else tuple(float(tuned[label]) for label in labels),
             provenance=content["provenance"],
+            golden=None if expected[GOLDEN_FILE] is None else golden,
         )
-        expected = content["network_sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{origin} is not a model description ({type(error).__name__}: {error}); "
-            "write the model directory again with `bulklabel train`."
+            f"{origin} is not a model description ({type(error).__name__}: {error}); {MAKE_AGAIN}."
         ) from error
-    found = hashlib.sha256(network).hexdigest()
-    if found != expected:
-        raise UserError(
-            f"{place}/{NETWORK_FILE} is not the network that {DESCRIPTION_FILE} describes (SHA-256 {found[:12]}…, "
-            f"expected {expected[:12]}…); write the model directory again with `bulklabel train`."
-        )
+    for name, found in {NETWORK_FILE: _digest(model.network), GOLDEN_FILE: _digest(model.golden)}.items():
+        if found != expected[name]:
+            raise UserError(
+                f"{place}/{name} is not the file that {DESCRIPTION_FILE} describes (SHA-256 {str(found)[:12]}…, "
+                f"expected {str(expected[name])[:12]}…); {MAKE_AGAIN}."
+            )
     return model
+
+
+def _digest(content: bytes | None) -> str | None:
+    return None if content is None else hashlib.sha256(content).hexdigest()

@@ -1,11 +1,6 @@
 """Trains the network on streamed samples, tunes its thresholds, and packs both into a model."""
 
-import io
 import itertools
-import os
-import re
-import tempfile
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -13,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from model.directory import NETWORK_FILE
+from model.archive import network_bytes
 from model.images import Preprocessing, Samples
 from model.network import build_network
 from model.thresholds import tune_thresholds
@@ -79,27 +74,3 @@ def _dataset(batches: Epochs, height: int, width: int, labels: int) -> tf.data.D
     )
     dataset = tf.data.Dataset.from_generator(lambda: batches(next(epoch)), output_signature=signature)
     return dataset.map(lambda images, truth: (tf.cast(images, tf.float32), truth)).prefetch(2)
-
-
-def network_bytes(network: keras.Model) -> bytes:
-    """The Keras archive without times and addresses in memory, so that equal networks are equal bytes."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, NETWORK_FILE)
-        network.save(path)
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(path) as saved, zipfile.ZipFile(buffer, "w") as timeless:
-            for name in saved.namelist():
-                content = saved.read(name)
-                timeless.writestr(zipfile.ZipInfo(name), _timeless(content) if name.endswith(".json") else content)
-        return buffer.getvalue()
-
-
-def _timeless(text: bytes) -> bytes:
-    """Keras' JSON with the date of saving blank, and shared objects numbered in order instead of by address."""
-    numbers: dict[bytes, int] = {}
-    text = re.sub(rb'("date_saved": )"[^"]*"', rb'\1""', text)
-    return re.sub(
-        rb'("shared_object_id": )(\d+)',
-        lambda found: found.group(1) + str(numbers.setdefault(found.group(2), len(numbers))).encode(),
-        text,
-    )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 COMMANDS = {
     "demo": "make a corpus of handwritten digits, train on it, score it, and show what came out",
     "train": "train the network on labelled images and write a model directory",
+    "package": "make a model directory from your own Keras network",
     "score": "score images with a model directory: predictions, metrics, report",
     "evaluate": "compute the metrics of a finished run again, with other thresholds or other truth",
 }

@@ -53,6 +53,13 @@ def add_input_flags(parser: argparse.ArgumentParser) -> None:
         )
 
 
+def add_trust_flag(parser: argparse.ArgumentParser) -> None:
+    """The flag that lets code which comes with a network, or which it names, run."""
+    parser.add_argument(
+        "--trust_model_code", action="store_true", help="run code that comes with the network; know who made it"
+    )
+
+
 def columns_of(options: argparse.Namespace) -> "Columns":
     """The names that `add_input_flags` asked for."""
     from transforms.records import Columns
@@ -82,6 +89,32 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
     return value
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """Height and width in pixels from `32` or `48x64`."""
+    sides = [positive(side) for side in text.lower().split("x")]
+    if len(sides) > 2:
+        raise argparse.ArgumentTypeError(f"{text} is not a number or two, like 32 or 48x64")
+    return sides[0], sides[-1]
+
+
+def read_label_file(path: str) -> tuple[str, ...]:
+    """The labels in a text file, one a line, in order; empty lines do not count.
+
+    Raises:
+        UserError: if there is no such file, it is not text, or not a label set.
+    """
+    from model.labels import check_labels
+    from transforms import files
+
+    try:
+        text = files.read(files.absolute(path)).decode()
+    except FileNotFoundError:
+        raise UserError(f"--label_file {path}: no such file; give one with a label a line.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"--label_file {path} is not text in UTF-8; give one with a label a line.") from None
+    return check_labels([line.strip() for line in text.splitlines() if line.strip()], path)
 
 
 def beam_options(flags: Sequence[str], parser: argparse.ArgumentParser) -> "PipelineOptions":

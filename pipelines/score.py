@@ -4,7 +4,15 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipelines.options import CommandParser, add_input_flags, beam_options, columns_of, fraction, seconds
+from pipelines.options import (
+    CommandParser,
+    add_input_flags,
+    add_trust_flag,
+    beam_options,
+    columns_of,
+    fraction,
+    seconds,
+)
 from pipelines.running import import_tensorflow, run_command
 
 if TYPE_CHECKING:
@@ -55,6 +63,7 @@ def parser() -> CommandParser:
         help="an image whose decoder takes longer is rejected (default: 60)",
     )
     flags.add_argument("--overwrite", action="store_true", help="replace what another plan left in --output")
+    add_trust_flag(flags)
     return flags
 
 
@@ -115,7 +124,7 @@ def score(argv: Sequence[str]) -> None:
     if state is State.FINISHED:
         print(f"{options.output}: nothing to do, this plan is finished.")
         return
-    scorer = OncePerProcess(load_scorer, files.absolute(options.model), model.digest)
+    scorer = OncePerProcess(load_scorer, files.absolute(options.model), model.digest, options.trust_model_code)
     import_tensorflow()
     scorer.get()  # what is wrong with the network is said before anything is written
     if state is not State.CONTINUES:

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from model.errors import UserError
-from pipelines.options import CommandParser, add_input_flags, beam_options, columns_of, fraction, positive
+from pipelines.options import (
+    CommandParser,
+    add_input_flags,
+    beam_options,
+    columns_of,
+    fraction,
+    image_size,
+    positive,
+    read_label_file,
+)
 from pipelines.running import import_tensorflow, run_command
 
 if TYPE_CHECKING:
@@ -19,7 +28,9 @@ def parser() -> CommandParser:
     add_input_flags(flags)
     flags.add_argument("--output", required=True, metavar="DIR", help="model directory to write")
     flags.add_argument("--label_file", metavar="FILE", help="labels, one a line, in order (default: found in the data)")
-    flags.add_argument("--image_size", type=image_size, default=(32, 32), metavar="N|HxW", help="pixels (default: 32)")
+    flags.add_argument(
+        "--image_size", type=trainable_size, default=(32, 32), metavar="N|HxW", help="pixels (default: 32)"
+    )
     flags.add_argument("--epochs", type=positive, default=10, metavar="N", help="at most (default: %(default)s)")
     flags.add_argument("--batch_size", type=positive, default=64, metavar="N", help="(default: %(default)s)")
     flags.add_argument(
@@ -37,12 +48,12 @@ SMALLEST_SIDE = 7
 """Two convolutions of 3×3 and a pooling of 3 leave nothing of less."""
 
 
-def image_size(text: str) -> tuple[int, int]:
-    """Height and width from `32` or `48x64`."""
-    sides = [positive(side) for side in text.lower().split("x")]
-    if len(sides) > 2 or min(sides) < SMALLEST_SIDE:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of at least {SMALLEST_SIDE} or two, like 32 or 48x64")
-    return sides[0], sides[-1]
+def trainable_size(text: str) -> tuple[int, int]:
+    """An image size that the network can be built for."""
+    size = image_size(text)
+    if min(size) < SMALLEST_SIDE:
+        raise argparse.ArgumentTypeError(f"{text} is too small; give at least {SMALLEST_SIDE} pixels a side")
+    return size
 
 
 def train(argv: Sequence[str]) -> None:
@@ -58,7 +69,7 @@ def train(argv: Sequence[str]) -> None:
     from transforms.planning import find_shards
     from transforms.samples import SampleSource
 
-    label_file = None if options.label_file is None else _read_label_file(options.label_file)
+    label_file = None if options.label_file is None else read_label_file(options.label_file)
     columns = columns_of(options)
     chosen, found = find_shards(options.input, options.input_format, columns)
     source = SampleSource(chosen, found.shards, columns, label_file, options.validation_fraction)
@@ -93,11 +104,12 @@ def _fit_and_save(options: argparse.Namespace, source: "SampleSource", labels: t
 
     import_tensorflow()
     from model.directory import Model
+    from model.golden import add_golden
     from model.images import Preprocessing
     from model.training import train_network
+    from model.versions import deciding_versions
     from transforms import files
     from transforms.models import save_model
-    from transforms.planning import deciding_versions
     from transforms.samples import Split
 
     files.check_writable(files.absolute(options.output))
@@ -123,25 +135,13 @@ def _fit_and_save(options: argparse.Namespace, source: "SampleSource", labels: t
         "seed": options.seed,
         "validation": trained.evaluation,
     }
-    save_model(Model(labels, preprocessing, trained.network, trained.thresholds, provenance), options.output)
+    model = Model(labels, preprocessing, trained.network, trained.thresholds, provenance)
+    save_model(add_golden(model, options.output), options.output)
     rejected = len(training.rejected | validation.rejected)
     if rejected:
         print(f"{rejected:,} records could not be decoded, so not learnt", file=sys.stderr)
     print(", ".join(f"validation {name} {value:.4f}" for name, value in trained.evaluation.items()) or "not validated")
     print(f"model directory: {options.output}")
-
-
-def _read_label_file(path: str) -> tuple[str, ...]:
-    from model.labels import check_labels
-    from transforms import files
-
-    try:
-        text = files.read(files.absolute(path)).decode()
-    except FileNotFoundError:
-        raise UserError(f"--label_file {path}: no such file; give one with a label a line.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"--label_file {path} is not text in UTF-8; give one with a label a line.") from None
-    return check_labels([line.strip() for line in text.splitlines() if line.strip()], path)
 
 
 def _sorted_labels(names: Sequence[str]) -> tuple[str, ...]:

@@ -159,8 +159,8 @@ def read_all(path: Path | str, input_format: str = "auto", columns: Columns = DE
 
 def untrained_model(labels: tuple[str, ...], side: int = 32) -> Model:
     """A model whose answers are arbitrary, made in a second."""
+    from model.archive import network_bytes
     from model.network import build_network
-    from model.training import network_bytes
 
     return Model(labels, Preprocessing(side, side), network_bytes(build_network(side, side, len(labels), seed=0)))
 

@@ -124,14 +124,14 @@ def test_a_killed_writer_leaves_no_model(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_network_of_another_model_is_refused() -> None:
     one, other = untrained_model(("a",)), untrained_model(("a", "b"))
-    with pytest.raises(UserError, match="is not the network"):
-        read_model(one.description(), other.network, "m")
+    with pytest.raises(UserError, match=r"model\.keras is not the file"):
+        read_model(one.description(), other.network, None, "m")
 
 
 def test_a_description_that_is_none_is_refused() -> None:
     for text in (b"", b"{}", b"[]", json.dumps({"labels": ["a"], "image_size": 3}).encode()):
         with pytest.raises(UserError, match="not a model description"):
-            read_model(text, b"", "m")
+            read_model(text, b"", None, "m")
 
 
 def test_a_network_that_contradicts_the_labels_is_refused() -> None:
@@ -142,7 +142,7 @@ def test_a_network_that_contradicts_the_labels_is_refused() -> None:
         Scorer(dataclasses.replace(model, labels=("a", "b", "c")), "m")
     with pytest.raises(UserError, match="image_size"):
         Scorer(dataclasses.replace(model, preprocessing=Preprocessing(16, 16)), "m")
-    with pytest.raises(UserError, match="cannot be loaded by Keras"):
+    with pytest.raises(UserError, match="is not a Keras archive"):
         Scorer(dataclasses.replace(model, network=b"nonsense"), "m")
 
 

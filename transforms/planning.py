@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
-from importlib.metadata import version
 
 import bracex
 
@@ -12,6 +11,7 @@ from model.errors import UserError
 from model.images import batch_size_for
 from model.predictions import column_names
 from model.thresholds import DEFAULT_THRESHOLD, TUNED, parse_threshold, read_thresholds
+from model.versions import deciding_versions
 from transforms import files
 from transforms.parts import KINDS
 from transforms.plan import Plan, Recipe
@@ -21,8 +21,6 @@ from transforms.records import Columns, Inputs
 PLAN_FILE = "plan.json"
 SUCCESS_FILE = "_SUCCESS"
 MANIFEST_FILE, METRICS_FILE, REPORT_FILE = "manifest.json", "metrics.json", "report.html"
-
-DECIDING_PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "pillow", "simplejpeg")
 
 MOST_EXPANDED = 1_000_000
 """Paths that braces may stand for."""
@@ -35,11 +33,6 @@ class State(Enum):
     CONTINUES = "continues"
     STARTS = "starts"
     REPLACES = "replaces"
-
-
-def deciding_versions() -> dict[str, str]:
-    """The installed versions of the packages that decode and compute."""
-    return {name: version(name) for name in DECIDING_PACKAGES}
 
 
 def find_shards(inputs: Sequence[str], input_format: str, columns: Columns) -> tuple[str, Inputs]:

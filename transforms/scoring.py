@@ -14,6 +14,7 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 
 from model.errors import RecordError, UserError
+from model.golden import check_golden
 from model.predictions import REJECTED, predictions_table
 from transforms.ahead import ahead
 from transforms.decoding import DecodedBatch, decode_batch, rejected_row, rejected_rows
@@ -48,18 +49,21 @@ class ScoredBatch:
     milliseconds: int
 
 
-def load_scorer(directory: str, digest: str) -> "Scorer":
-    """The scorer of the model that a plan names.
+def load_scorer(directory: str, digest: str, trusted: bool = False) -> "Scorer":
+    """The scorer of the model that a plan names, after it answered the golden images as it should.
 
     Raises:
-        UserError: if the model directory is no longer that model, or its network cannot be loaded.
+        UserError: if the model directory is no longer that model, its network cannot be loaded, would run code
+            without being trusted, or answers otherwise on this machine.
     """
     from model.scorer import Scorer  # imports TensorFlow, which takes seconds
 
     model = load_model(directory)
     if model.digest != digest:
         raise UserError(f"{directory} changed since the run was planned; run the command again.")
-    return Scorer(model, directory)
+    scorer = Scorer(model, directory, trusted)
+    check_golden(model, scorer, directory)
+    return scorer
 
 
 class ScoreShards(beam.DoFn):  # type: ignore[misc]

@@ -1,0 +1,113 @@
+"""Keras archives, the content of `model.keras`: made of networks, and loaded after they were checked."""
+
+import io
+import os
+import re
+import tempfile
+import zipfile
+from typing import Any
+
+import keras
+
+from model.errors import UserError
+from model.graphs import FrozenGraph, check_graph
+from model.resizing import Preprocessing
+from model.trust import check_archive, import_foreign
+
+FILE_NAME = "network.keras"
+"""Keras saves to and loads from files only, and goes by their extension."""
+
+
+def network_bytes(network: keras.Model) -> bytes:
+    """The Keras archive without times and addresses in memory, so that equal networks are equal bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, FILE_NAME)
+        network.save(path)
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(path) as saved, zipfile.ZipFile(buffer, "w") as timeless:
+            for name in saved.namelist():
+                content = saved.read(name)
+                timeless.writestr(zipfile.ZipInfo(name), _timeless(content) if name.endswith(".json") else content)
+        return buffer.getvalue()
+
+
+def _timeless(text: bytes) -> bytes:
+    """Keras' JSON with the date of saving blank, and shared objects numbered in order instead of by address."""
+    numbers: dict[bytes, int] = {}
+    text = re.sub(rb'("date_saved": )"[^"]*"', rb'\1""', text)
+    return re.sub(
+        rb'("shared_object_id": )(\d+)',
+        lambda found: found.group(1) + str(numbers.setdefault(found.group(2), len(numbers))).encode(),
+        text,
+    )
+
+
+def load_network(archive: bytes, path: str, trusted: bool) -> keras.Model:
+    """The network in an archive, without what it was trained by.
+
+    Args:
+        archive: the bytes of a `.keras` file.
+        path: where it came from, for messages.
+        trusted: whether code that came with it, or that it names, may run.
+
+    Raises:
+        UserError: if Keras cannot load it, or it would run code without being trusted.
+    """
+    custom_objects: dict[str, Any] = {}
+    if trusted:
+        custom_objects = import_foreign(archive, path)
+    else:
+        check_archive(archive, path)
+    with tempfile.TemporaryDirectory() as folder:
+        local = os.path.join(folder, FILE_NAME)
+        with open(local, "wb") as file:
+            file.write(archive)
+        try:
+            network = keras.saving.load_model(
+                local, custom_objects=custom_objects, compile=False, safe_mode=not trusted
+            )
+        except Exception as error:  # Keras raises many types on a damaged file
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise UserError(
+                f"{path} cannot be loaded by Keras {keras.__version__} ({reason}); make it again with this version."
+            ) from error
+    if not trusted:
+        for layer in network._flatten_layers():
+            if isinstance(layer, FrozenGraph):
+                check_graph(layer.graph, path)
+    return network
+
+
+def check_shapes(
+    network: keras.Model, path: str, preprocessing: Preprocessing, labels: int, origins: tuple[str, str]
+) -> None:
+    """Make sure that a network takes the images and answers for the labels that are to be used with it.
+
+    Args:
+        network: any.
+        path: where it came from, for messages.
+        preprocessing: whose images it is given.
+        labels: how many it has to answer for.
+        origins: what says the image size, and what lists the labels, for messages.
+
+    Raises:
+        UserError: if it has several inputs or outputs, or other shapes.
+    """
+    inputs, outputs = (getattr(network, name, None) or [] for name in ("inputs", "outputs"))
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise UserError(
+            f"{path} has {len(inputs)} inputs and {len(outputs)} outputs; give a network with one of each, "
+            "built for a known shape."
+        )
+    found, answers = tuple(inputs[0].shape), tuple(outputs[0].shape)
+    wanted = (None, preprocessing.height, preprocessing.width, 3)
+    if len(found) != 4 or any(side not in (None, size) for side, size in zip(found, wanted, strict=True)):
+        raise UserError(
+            f"{path} takes images of the shape {found[1:]}, but {origins[0]} says {wanted[1:]} (image_size); "
+            "make them agree."
+        )
+    if answers != (None, labels):
+        raise UserError(
+            f"{path} has outputs of the shape {answers[1:]}, but {origins[1]} lists {labels} labels; "
+            "list one label for each output, in the network's order."
+        )

@@ -1,0 +1,178 @@
+"""SavedModels as Keras networks: frozen into one graph without variables, which is a layer in a Keras archive."""
+
+import os
+import re
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+from tensorflow.python.framework import op_def_registry
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from model.errors import UserError
+
+SIGNATURE = "serving_default"
+
+PURE = re.compile(r"Assert|If|While|Case|StatefulPartitionedCall|CheckNumerics(V2)?|TensorList\w+")
+"""Ops that are stateful by declaration or handle opaque values, and yet do nothing but compute."""
+
+SAVED = re.compile(
+    PURE.pattern + r"|VarHandleOp|VarIsInitializedOp|VariableShape|DisableCopyOnRead|(Read|Assign|AssignAdd|AssignSub)"
+    r"VariableOp|Resource(Gather|Scatter|Apply|SparseApply)\w+|Random(Uniform|UniformInt|StandardNormal|Shuffle)"
+    r"|Stateful(Uniform|UniformFullInt|UniformInt|StandardNormalV2|TruncatedNormal)|RngReadAndSkip|RngSkip"
+    r"|TruncatedNormal|TensorArray\w+V3|SaveV2|RestoreV2|MergeV2Checkpoints|ShardedFilename|StringJoin"
+    r"|StaticRegexFullMatch"
+)
+"""What a SavedModel holds besides: variables, what trained them, and checkpoints of them."""
+
+RUNS_CODE = re.compile(r"_.*|(PyFunc|Xla|Mlir|TPU|Tpu|DTensor|Debug|Copy|Remote).*")
+"""Ops that run code from elsewhere or write for debuggers; declared stateless or not."""
+
+OPAQUE = {tf.string.as_datatype_enum, tf.resource.as_datatype_enum, tf.variant.as_datatype_enum}
+"""What file names, tables, data sets and devices are made of, and pixels and weights never."""
+
+NODE_KINDS = {"user_object", "function", "bare_concrete_function", "variable", "constant", "captured_tensor"}
+
+
+@keras.saving.register_keras_serializable("bulklabel")
+class FrozenGraph(keras.layers.Layer):  # type: ignore[misc]
+    """A TensorFlow graph without variables, from N×H×W×3 to N×`outputs`; its bytes are kept like weights.
+
+    Attributes:
+        graph: the serialized GraphDef, empty until it was set or loaded.
+    """
+
+    def __init__(self, input_name: str, output_name: str, outputs: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.input_name = input_name
+        self.output_name = output_name
+        self.outputs = outputs
+        self.graph = b""
+        self._run = tf.function(self._import)
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        """Run the graph."""
+        return self._run(images)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """One answer for each output."""
+        return (input_shape[0], self.outputs)
+
+    def get_config(self) -> dict[str, Any]:
+        """What is needed to make the layer again, the graph apart."""
+        own = {"input_name": self.input_name, "output_name": self.output_name, "outputs": self.outputs}
+        return dict(super().get_config()) | own
+
+    def save_own_variables(self, store: Any) -> None:
+        """Put the graph into the archive's weights."""
+        store["graph"] = np.frombuffer(self.graph, np.uint8)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Take it from there."""
+        self.graph = np.asarray(store["graph"], np.uint8).tobytes()
+
+    def _import(self, images: tf.Tensor) -> tf.Tensor:
+        graph = GraphDef.FromString(self.graph)
+        dtypes = {node.name: node.attr["dtype"].type for node in graph.node if node.op == "Placeholder"}
+        fed = tf.cast(images, dtypes[self.input_name])
+        (answers,) = tf.graph_util.import_graph_def(
+            graph, input_map={f"{self.input_name}:0": fed}, return_elements=[self.output_name]
+        )
+        return tf.cast(answers, tf.float32)
+
+
+def check_graph(graph: bytes, path: str) -> None:
+    """Make sure that a frozen graph does nothing but compute.
+
+    Raises:
+        UserError: if one of its ops may do anything else; `path` is for the message.
+    """
+    _check_ops(GraphDef.FromString(graph), PURE, path)
+
+
+def network_from_saved_model(folder: str, path: str, trusted: bool) -> keras.Model:
+    """The network that a SavedModel's `serving_default` signature is, frozen.
+
+    Args:
+        folder: a local one with `saved_model.pb`.
+        path: where it came from, for messages.
+        trusted: whether its ops may do more than compute.
+
+    Raises:
+        UserError: if it cannot be loaded, has no such signature, or that has several inputs or outputs.
+    """
+    if not trusted:
+        _check_saved_model(folder, path)
+    try:
+        loaded = tf.saved_model.load(folder)
+        signature = loaded.signatures[SIGNATURE]
+        frozen = convert_variables_to_constants_v2(signature)
+    except Exception as error:  # TensorFlow raises many types on a damaged folder
+        reason = f"no signature {SIGNATURE!r}" if isinstance(error, KeyError) else str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{path} cannot be used as a SavedModel ({reason}); export it by `model.export('folder')`."
+        ) from error
+    if len(frozen.inputs) != 1 or len(frozen.outputs) != 1:
+        raise UserError(
+            f"{path}: the signature {SIGNATURE!r} has {len(frozen.inputs)} inputs and {len(frozen.outputs)} outputs; "
+            "export a function of one batch of images that returns one batch of answers."
+        )
+    return _network(frozen, path, trusted)
+
+
+def _network(frozen: Any, path: str, trusted: bool) -> keras.Model:
+    (taken,), (answers,) = frozen.inputs, frozen.outputs
+    if taken.shape.rank != 4 or taken.shape[0] is not None or answers.shape.rank != 2 or answers.shape[1] is None:
+        raise UserError(
+            f"{path}: the signature {SIGNATURE!r} maps {taken.shape} to {answers.shape}; export a function of "
+            "(None, height, width, 3) that returns (None, labels)."
+        )
+    layer = FrozenGraph(taken.op.name, answers.name, int(answers.shape[1]), name="frozen_graph")
+    layer.graph = frozen.graph.as_graph_def().SerializeToString(deterministic=True)
+    if not trusted:
+        check_graph(layer.graph, path)
+    images = keras.Input(taken.shape[1:], name="image")
+    return keras.Model(images, layer(images), name="saved_model")
+
+
+def _check_saved_model(folder: str, path: str) -> None:
+    """Before TensorFlow loads it: loading creates what the objects say and runs what initializes them."""
+    try:
+        with open(os.path.join(folder, "saved_model.pb"), "rb") as file:
+            saved = SavedModel.FromString(file.read())
+    except Exception as error:  # protobuf's own type is not public
+        raise UserError(f"{path} is not a SavedModel ({error}); export it by `model.export('folder')`.") from error
+    if len(saved.meta_graphs) != 1 or not saved.meta_graphs[0].HasField("object_graph_def"):
+        raise UserError(f"{path} was saved by TensorFlow 1; load it with TensorFlow 2 and export it again.")
+    meta_graph = saved.meta_graphs[0]
+    for node in meta_graph.object_graph_def.nodes:
+        if node.WhichOneof("kind") not in NODE_KINDS or node.saveable_objects:
+            raise UserError(
+                f"{path} holds a table, a file or code that loads it ({node.WhichOneof('kind')}); export the network "
+                "alone, or give --trust_model_code if you know who made it."
+            )
+    _check_ops(meta_graph.graph_def, SAVED, path)
+
+
+def _check_ops(graph: Any, allowed: re.Pattern[str], path: str) -> None:
+    functions = {function.signature.name: function.node_def for function in graph.library.function}
+    for place, nodes in {"the graph": graph.node, **functions}.items():
+        for node in nodes:
+            called = node.op in functions and op_def_registry.get(node.op) is None
+            if not called and not allowed.fullmatch(node.op) and not _only_computes(node.op):
+                raise UserError(
+                    f"{path} may run code or touch files: {node.name!r} in {place} is a {node.op}; export the "
+                    "network without it, or give --trust_model_code if you know who made it."
+                )
+
+
+def _only_computes(op: str) -> bool:
+    """Whether an op is known here, stateless, and has to do with numbers alone."""
+    definition = op_def_registry.get(op)
+    if definition is None or definition.is_stateful or RUNS_CODE.fullmatch(op):
+        return False
+    arguments = [*definition.input_arg, *definition.output_arg]
+    return not any(argument.type in OPAQUE or argument.is_ref for argument in arguments)
