@@ -86,6 +86,8 @@ def check_golden(model: Model, scorer: "Scorer", place: str) -> None:
             table.column(name).to_pylist() for name in ("name", "image", "pixels_sha256", "probabilities")
         )
         expected = np.array(stored, np.float64).reshape(len(names), len(model.labels))
+        if not names:
+            raise ValueError("there are none")
         changes = _changes(table.schema.metadata)
     except (pa.ArrowInvalid, KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} does not hold golden images ({error}); {MAKE_AGAIN}.") from error
@@ -122,7 +124,7 @@ def run_golden(
             digests.append(hashlib.sha256(pixels[row].tobytes()).hexdigest())
         except RecordError:
             digests.append(NO_PIXELS)
-    starts = range(0, max(1, len(pixels)), scorer.batch_size)
+    starts = range(0, len(pixels), scorer.batch_size)
     return digests, np.concatenate([scorer.predict(pixels[at : at + scorer.batch_size]) for at in starts])
 
 

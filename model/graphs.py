@@ -107,9 +107,12 @@ def network_from_saved_model(folder: str, path: str, trusted: bool) -> keras.Mod
     if not trusted:
         _check_saved_model(folder, path)
     try:
-        loaded = tf.saved_model.load(folder)
+        loaded = tf.saved_model.load(folder)  # the variables live as long as this
         signature = loaded.signatures[SIGNATURE]
-        frozen = convert_variables_to_constants_v2(signature)
+        _check_inference(signature, path)
+        frozen = convert_variables_to_constants_v2(signature, lower_control_flow=False)
+    except UserError:
+        raise
     except Exception as error:  # TensorFlow raises many types on a damaged folder
         reason = f"no signature {SIGNATURE!r}" if isinstance(error, KeyError) else str(error).strip().splitlines()[0]
         raise UserError(
@@ -121,6 +124,17 @@ def network_from_saved_model(folder: str, path: str, trusted: bool) -> keras.Mod
             "export a function of one batch of images that returns one batch of answers."
         )
     return _network(frozen, path, trusted)
+
+
+def _check_inference(signature: Any, path: str) -> None:
+    """Keras exports a network whose first layers augment or resize as it is in training."""
+    graph = signature.graph.as_graph_def()
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    if any(node.op.startswith("Assign") for node in nodes):
+        raise UserError(
+            f"{path}: the signature {SIGNATURE!r} changes variables, as in training; give the .keras file instead, or "
+            "export a function that calls the network with training=False."
+        )
 
 
 def _network(frozen: Any, path: str, trusted: bool) -> keras.Model:
@@ -164,8 +178,8 @@ def _check_ops(graph: Any, allowed: re.Pattern[str], path: str) -> None:
             called = node.op in functions and op_def_registry.get(node.op) is None
             if not called and not allowed.fullmatch(node.op) and not _only_computes(node.op):
                 raise UserError(
-                    f"{path} may run code or touch files: {node.name!r} in {place} is a {node.op}; export the "
-                    "network without it, or give --trust_model_code if you know who made it."
+                    f"{path} may do more than compute: {node.name!r} in {place} is a {node.op}; export the network "
+                    "without it, or give --trust_model_code if you know who made it."
                 )
 
 

@@ -40,7 +40,8 @@ def parser() -> CommandParser:
     expects.add_argument(
         "--input_range",
         choices=("0,255", "0,1", "-1,1"),
-        help="what the network was trained on; write --input_range=-1,1",
+        metavar="LOW,HIGH",
+        help="what it was trained on: --input_range=0,255, --input_range=0,1 or --input_range=-1,1",
     )
     expects.add_argument(
         "--mean", type=channels, metavar="R,G,B", help="or: the mean that was taken off pixels of 0 to 1; with --std"

@@ -174,3 +174,29 @@ def test_the_commands_of_the_readme_run(
     capsys.readouterr()
     exec(snippet.replace("demo/scores", str(finished)), {})  # noqa: S102
     assert "prob_7" in capsys.readouterr().out
+
+
+def test_the_page_on_models_runs(corpus: Path, tmp_path: Path) -> None:
+    """Its blocks in order: Python as it is, and every `bulklabel` command."""
+    text = (ROOT / "docs" / "models.md").read_text()
+    blocks = re.findall(r"^```(python|sh)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert [kind for kind, _ in blocks] == ["python", "sh", "python"]
+    for kind, block in blocks:
+        here = re.sub(r"demo/corpus/\w+", str(corpus), block)
+        here = re.sub(r"\bmy\b", str(tmp_path), here)
+        if kind == "python":
+            exec(here, {})  # noqa: S102
+        else:
+            commands = [line.removeprefix(".venv/bin/bulklabel ").split() for line in here.splitlines()]
+            assert [main(line) for line in commands] == [0, 0]
+    assert (tmp_path / "packaged_scores" / "_SUCCESS").exists()
+    whole = [f"--keras_model={tmp_path}/whole.keras", f"--label_file={tmp_path}/labels.txt"]
+    assert main(["package", *whole, f"--output={tmp_path}/whole", "--input_range=0,255"]) == 0
+
+
+def test_the_page_on_models_has_every_flag() -> None:
+    text = (ROOT / "docs" / "models.md").read_text()
+    parser = importlib.import_module("pipelines.package").parser()
+    flags = {flag for action in parser._actions for flag in action.option_strings} - {"-h", "--help"}
+    table = text[text.index("## Flags") : text.index("## If")]
+    assert flags <= set(re.findall(r"`(--\w+)`", table))
