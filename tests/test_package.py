@@ -240,3 +240,12 @@ def test_a_saved_model_that_goes_on_learning_is_refused(tmp_path: Path, capsys: 
     error = capsys.readouterr().err
     assert "changes variables, as in training" in error
     assert error.count("\n") == 1
+
+
+def test_augmentation_is_off(tmp_path: Path) -> None:
+    images = keras.Input((16, 16, 3))
+    x = keras.layers.BatchNormalization()(keras.layers.RandomBrightness(0.5)(images))
+    network = keras.Model(images, tiny()(x))
+    assert package(save(network, tmp_path / "n.keras"), tmp_path / "m") == 0
+    expected = network.predict(blocks(3, 16), verbose=0)
+    assert np.allclose(answers_of(tmp_path / "m", blocks(3, 16)), expected, atol=1e-6)
