@@ -103,11 +103,10 @@ def check_shapes(
     wanted = (None, preprocessing.height, preprocessing.width, 3)
     if len(found) != 4 or any(side not in (None, size) for side, size in zip(found, wanted, strict=True)):
         raise UserError(
-            f"{path} takes images of the shape {found[1:]}, but {origins[0]} says {wanted[1:]} (image_size); "
-            "make them agree."
+            f"{path} takes images of the shape {found}, but {origins[0]} says {wanted} (image_size); make them agree."
         )
     if answers != (None, labels):
         raise UserError(
-            f"{path} has outputs of the shape {answers[1:]}, but {origins[1]} lists {labels} labels; "
+            f"{path} has outputs of the shape {answers}, but {origins[1]} lists {labels} labels; "
             "list one label for each output, in the network's order."
         )

@@ -167,11 +167,17 @@ def two_inputs() -> keras.Model:
     return keras.Model(inputs, tiny()(keras.layers.Add()(inputs)))
 
 
+def one_image_a_batch() -> keras.Model:
+    images = keras.Input((16, 16, 3), batch_size=1)
+    return keras.Model(images, tiny()(images))
+
+
 @pytest.mark.parametrize(
     ("network", "flags", "words"),
     [
-        (lambda: tiny(outputs=3), (), "has outputs of the shape (3,), but"),
-        (tiny, ("--image_size=32",), "takes images of the shape (16, 16, 3), but --image_size says (32, 32, 3)"),
+        (one_image_a_batch, (), "the shape (1, 16, 16, 3), but --image_size says (None, 16, 16, 3)"),
+        (lambda: tiny(outputs=3), (), "has outputs of the shape (None, 3), but"),
+        (tiny, ("--image_size=32",), "the shape (None, 16, 16, 3), but --image_size says (None, 32, 32, 3)"),
         (lambda: tiny(side=None), (), "give one by --image_size"),
         (two_inputs, ("--image_size=16",), "has 2 inputs and 1 outputs"),
         (lambda: tiny(activation=None), ("--input_range=0,255",), "which is no probability"),

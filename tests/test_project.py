@@ -47,7 +47,7 @@ def test_modules_are_short_and_open_with_a_sentence(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["model.labels", "model.statistic", "model.metrics", "model.report", "transforms.plan"]
+    "name", ["model.labels", "model.statistic", "model.metrics", "model.report", "model.golden", "transforms.plan"]
 )
 def test_only_the_network_needs_tensorflow(name: str) -> None:
     code = f"import sys, {name}; sys.exit('tensorflow' in sys.modules)"

@@ -77,6 +77,7 @@ def test_a_lambda_is_refused_by_both_commands(tmp_path: Path, capsys: pytest.Cap
         ("keras.layers", "TFSMLayer", None),
         ("keras.layers", "Conv2D", "evil>Thing"),
         ("kerasevil.layers", "Conv2D", None),
+        ("keras.layers_of_evil", "Conv2D", None),
         ("keras", "Variable", None),
         (None, "Conv2D", None),
         (None, "__lambda__", None),
@@ -205,6 +206,54 @@ def test_a_saved_model_that_does_more_than_compute_is_refused(
     graph = served.serve.get_concrete_function().graph.as_graph_def().SerializeToString()
     with pytest.raises(UserError, match="may do more than compute"):
         check_graph(graph, "m")
+
+
+def test_a_function_that_no_signature_calls_is_checked_before_loading(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served = Tricky(lambda images: tf.reduce_sum(images) * 0)
+    served.other = Tricky(write_a_file)
+    tf.saved_model.save(served, str(tmp_path / "saved"), signatures=served.serve)
+    assert package(tmp_path / "saved", tmp_path / "m") == 2
+    assert "is a WriteFile" in capsys.readouterr().err
+
+
+COMPUTING = [
+    "Conv2D",
+    "MatMul",
+    "ResizeBilinear",
+    "NonMaxSuppressionV3",
+    "Softmax",
+    "While",
+    "TensorListReserve",
+    "Assert",
+]
+DOING_MORE = [
+    *("PyFunc", "PyFuncStateless", "EagerPyFunc", "XlaCallModule", "XlaCustomCallV2", "MlirPassthroughOp"),
+    *("ReadFile", "WriteFile", "MatchingFiles", "SaveV2", "RestoreV2", "DecodeProtoV2", "TFRecordDataset", "PrintV2"),
+    *("DebugIdentity", "CopyHost", "DumpTensor", "RemoteCall", "TPUPartitionedCall", "_Send", "HashTableV2"),
+    *("VarHandleOp", "AssignVariableOp", "RandomUniform", "Timestamp", "NoSuchOp"),
+]
+
+
+@pytest.mark.parametrize("within_a_function", [False, True])
+def test_ops_are_told_apart(within_a_function: bool) -> None:
+    def graph(op: str) -> bytes:
+        content = tf.compat.v1.GraphDef()
+        if within_a_function:
+            function = content.library.function.add()
+            function.signature.name = "inner"
+            function.node_def.add(name="node", op=op)
+            content.node.add(name="call", op="inner")
+        else:
+            content.node.add(name="node", op=op)
+        return bytes(content.SerializeToString())
+
+    for op in COMPUTING:
+        check_graph(graph(op), "m")
+    for op in DOING_MORE:
+        with pytest.raises(UserError, match=f"is a {op}; "):
+            check_graph(graph(op), "m")
 
 
 def test_a_frozen_graph_from_somebody_else_is_checked_again(tmp_path: Path) -> None:
