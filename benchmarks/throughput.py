@@ -1,12 +1,16 @@
 """Prints how fast the whole job is, as a share of what its network and its decoding allow, and its peak memory.
 
-    python benchmarks/throughput.py [ROUNDS]
+    python benchmarks/throughput.py [collages|photographs|photographs_thin] [ROUNDS]
+
+`collages` are PNGs of 32×32 pixels, `photographs` JPEGs of 500×375, both for the network of `bulklabel train`;
+`photographs_thin` has a network that costs next to nothing, so that it shows what the pipeline costs.
 
 Every round measures all four things one after the other; the table shows medians, so that a machine whose speed
 changes from minute to minute still gives a ratio that means something. Start-up cancels: the whole job's rate is
-that of the 120,000 records by which its two sizes differ.
+that of the records by which its two sizes differ.
 """
 
+import io
 import os
 import statistics
 import subprocess
@@ -15,56 +19,99 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
+import keras
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image
 
 from model.archive import network_bytes
 from model.collages import DIGITS, collages
 from model.directory import Model
-from model.images import Preprocessing, batch_size_for
+from model.images import batch_size_for
 from model.network import build_network
+from model.resizing import Preprocessing
 from model.scorer import Scorer
 from transforms.ahead import ahead
 from transforms.decoding import decode_batch
 from transforms.models import save_model
 from transforms.records import RECORDS
 
-SMALL, LARGE = 40_000, 160_000
-DISTINCT, GROUP = 10_000, 2_000
 SIZE = Preprocessing(32, 32)
 CORES = os.cpu_count() or 1
+PHOTOGRAPH = (375, 500)
 
 
-def main(rounds: int) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        images = [image for image, _ in collages(DISTINCT, 0, held_out=False)]
-        model = Model(DIGITS, SIZE, network_bytes(build_network(32, 32, len(DIGITS), seed=0)))
+@dataclass(frozen=True)
+class Corpus:
+    """What is measured: distinct images, the two sizes of the job, records a row group, and the network."""
+
+    name: str
+    images: list[bytes]
+    small: int
+    large: int
+    group: int
+    network: keras.Model
+
+
+def corpora(name: str) -> Corpus:
+    textbook = build_network(32, 32, len(DIGITS), seed=0)
+    if name == "collages":
+        images = [image for image, _ in collages(10_000, 0, held_out=False)]
+        return Corpus("32×32 PNG", images, 40_000, 160_000, 2_000, textbook)
+    network = thin_network() if name == "photographs_thin" else textbook
+    return Corpus("500×375 JPEG", [photograph(seed) for seed in range(500)], 3_000, 18_000, 500, network)
+
+
+def photograph(seed: int) -> bytes:
+    """Smooth colours with noise: 43 kB, as such a photograph has."""
+    random = np.random.default_rng(seed)
+    coarse = Image.fromarray(random.integers(0, 256, (12, 16, 3), np.uint8))
+    smooth = np.asarray(coarse.resize(PHOTOGRAPH[::-1], Image.Resampling.BICUBIC)).astype(float)
+    buffer = io.BytesIO()
+    noisy = np.clip(smooth + random.normal(0, 8, smooth.shape), 0, 255).astype(np.uint8)
+    Image.fromarray(noisy).save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
+
+
+def thin_network() -> keras.Model:
+    images = keras.Input((32, 32, 3))
+    x = keras.layers.AveragePooling2D(8)(keras.layers.Rescaling(1 / 255)(images))
+    return keras.Model(images, keras.layers.Dense(len(DIGITS), activation="sigmoid")(keras.layers.Flatten()(x)))
+
+
+def main(name: str, rounds: int) -> None:
+    corpus = corpora(name)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        model = Model(DIGITS, SIZE, network_bytes(corpus.network))
         save_model(model, str(folder / "model"))
-        for records in (SMALL, LARGE):
-            write_corpus(folder / f"{records}.parquet", images, records)
-        tables = [records_of(images[first : first + 256]) for first in range(0, DISTINCT - 256, 256)]
+        for records in (corpus.small, corpus.large):
+            write_corpus(folder / f"{records}.parquet", corpus, records)
+        starts = range(0, min(len(corpus.images), 10_000) - 255, 256)
+        tables = [records_of(corpus.images[first : first + 256]) for first in starts] * (1 if len(starts) > 9 else 2)
         scorer = Scorer(model, "model")
         rates: dict[str, list[float]] = {"job": [], "network": [], "decoding": []}
-        memory: dict[int, list[float]] = {SMALL: [], LARGE: []}
+        memory: dict[int, list[float]] = {corpus.small: [], corpus.large: []}
         for turn in range(rounds):
             rates["network"].append(max(rate_of(lambda: run_network(scorer, tables)) for _ in range(2)))
             rates["decoding"].append(max(rate_of(lambda: run_decoding(tables)) for _ in range(2)))
             seconds = {}
-            for records in (SMALL, LARGE):
+            for records in (corpus.small, corpus.large):
                 seconds[records], peak = run_job(folder, records, turn)
                 memory[records].append(peak)
-            rates["job"].append((LARGE - SMALL) / (seconds[LARGE] - seconds[SMALL]))
-        print_table(rates, memory)
+            rates["job"].append((corpus.large - corpus.small) / (seconds[corpus.large] - seconds[corpus.small]))
+        print_table(corpus, rates, memory)
 
 
-def write_corpus(path: Path, images: list[bytes], records: int) -> None:
+def write_corpus(path: Path, corpus: Corpus, records: int) -> None:
     with pq.ParquetWriter(path, pa.schema({"image": pa.binary(), "labels": pa.list_(pa.string())})) as writer:
-        for first in range(0, records, GROUP):
-            some = [images[(first + i) % DISTINCT] for i in range(GROUP)]
-            writer.write_table(pa.table({"image": pa.array(some, pa.binary()), "labels": [["1", "7"]] * GROUP}))
+        for first in range(0, records, corpus.group):
+            some = [corpus.images[(first + i) % len(corpus.images)] for i in range(corpus.group)]
+            writer.write_table(pa.table({"image": pa.array(some, pa.binary()), "labels": [["1", "7"]] * corpus.group}))
 
 
 def records_of(images: list[bytes]) -> pa.Table:
@@ -104,7 +151,7 @@ def run_job(folder: Path, records: int, turn: int) -> tuple[float, float]:
     return time.perf_counter() - started, usage.ru_maxrss / 1024
 
 
-def print_table(rates: dict[str, list[float]], memory: dict[int, list[float]]) -> None:
+def print_table(corpus: Corpus, rates: dict[str, list[float]], memory: dict[int, list[float]]) -> None:
     floors = [1 / (1 / a + 1 / b) for a, b in zip(rates["network"], rates["decoding"], strict=True)]
     ratios = [job / floor for job, floor in zip(rates["job"], floors, strict=True)]
     rows = {
@@ -113,13 +160,17 @@ def print_table(rates: dict[str, list[float]], memory: dict[int, list[float]]) -
         "floor: both, one after the other": statistics.median(floors),
         "the whole job, marginal": statistics.median(rates["job"]),
     }
-    print(f"{CORES} cores, 32×32 PNG, batches of {batch_size_for(SIZE)}, {len(ratios)} rounds: images a second")
+    print(f"{CORES} cores, {corpus.name}, batches of {batch_size_for(SIZE)}, {len(ratios)} rounds: images a second")
     for name, rate in rows.items():
         print(f"  {name:<40}{rate:>10,.0f}")
     print(f"  {'the whole job ÷ floor':<40}{statistics.median(ratios):>10.2f}   each: {[round(r, 2) for r in ratios]}")
-    small, large = statistics.median(memory[SMALL]), statistics.median(memory[LARGE])
-    print(f"peak memory: {small:,.0f} MB at {SMALL:,} records, {large:,.0f} MB at {LARGE:,} ({large / small - 1:+.1%})")
+    shares = [job / decoding for job, decoding in zip(rates["job"], rates["decoding"], strict=True)]
+    print(
+        f"  {'the whole job ÷ decoding':<40}{statistics.median(shares):>10.2f}   each: {[round(r, 2) for r in shares]}"
+    )
+    small, large = (statistics.median(memory[records]) for records in (corpus.small, corpus.large))
+    print(f"peak memory: {small:,.0f} MB at {corpus.small:,} records, {large:,.0f} MB at {corpus.large:,}")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+    main(sys.argv[1] if len(sys.argv) > 1 else "collages", int(sys.argv[2]) if len(sys.argv) > 2 else 5)

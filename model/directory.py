@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from model.errors import UserError
-from model.images import Preprocessing
 from model.labels import check_labels
+from model.resizing import Preprocessing
 
 NETWORK_FILE = "model.keras"
 DESCRIPTION_FILE = "model.json"

@@ -15,7 +15,8 @@ from PIL import Image
 
 from model.directory import GOLDEN_FILE, MAKE_AGAIN, Model
 from model.errors import RecordError, UserError
-from model.images import Pixels, Preprocessing, decode
+from model.images import decode
+from model.resizing import Pixels, Preprocessing
 from model.versions import deciding_versions, processor
 
 if TYPE_CHECKING:

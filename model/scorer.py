@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from model.archive import check_shapes, load_network
 from model.directory import DESCRIPTION_FILE, NETWORK_FILE, Model
-from model.images import Pixels, batch_size_for
+from model.images import batch_size_for
+from model.resizing import Pixels
 
 Probabilities = npt.NDArray[np.float32]
 """N×L, 0…1: how probable the network finds each label of each record."""

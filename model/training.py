@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from model.archive import network_bytes
-from model.images import Preprocessing, Samples
+from model.images import Samples
 from model.network import build_network
+from model.resizing import Preprocessing
 from model.thresholds import tune_thresholds
 
 PATIENCE = 3

@@ -105,7 +105,7 @@ def _fit_and_save(options: argparse.Namespace, source: "SampleSource", labels: t
     import_tensorflow()
     from model.directory import Model
     from model.golden import add_golden
-    from model.images import Preprocessing
+    from model.resizing import Preprocessing
     from model.training import train_network
     from model.versions import deciding_versions
     from transforms import files

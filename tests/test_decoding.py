@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from model.collages import collages
-from model.images import Pixels, Preprocessing, decode
+from model.images import decode
+from model.resizing import Pixels, Preprocessing
 from transforms import decoding
 from transforms.records import RECORDS
 

@@ -13,9 +13,9 @@ from sklearn.metrics import f1_score
 
 from model.directory import read_model
 from model.errors import UserError
-from model.images import Preprocessing
 from model.labels import check_labels, encode_truth
 from model.predictions import predictions_table, probabilities_of
+from model.resizing import Preprocessing
 from model.thresholds import predict_labels, read_thresholds, tune_thresholds
 from tests.conftest import untrained_model
 from transforms import files

@@ -39,7 +39,8 @@ def rows_of(name: str, images: list[bytes | None]) -> list[dict[str, Any]]:
 def sources() -> list[bytes]:
     """Small images of several formats to start from."""
     first = [image for image, _ in collages(8, 0, held_out=False)]
-    from model.images import Preprocessing, decode
+    from model.images import decode
+    from model.resizing import Preprocessing
 
     pixels = [decode(image, Preprocessing(12, 12)) for image in first]
     formats = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PNG", "JPEG")

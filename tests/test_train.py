@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model.images import Preprocessing
+from model.resizing import Preprocessing
 from pipelines.train import main
 from tests.conftest import collage_rows, label_file, write_parquet
 from transforms.planning import find_shards

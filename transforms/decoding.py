@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from model.errors import RecordError
-from model.images import Pixels, Preprocessing, decode
+from model.images import decode
+from model.resizing import Pixels, Preprocessing
 from transforms.records import Unreadable
 from transforms.rows import clean
 

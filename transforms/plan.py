@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from model.images import Preprocessing
+from model.resizing import Preprocessing
 from transforms.files import File
 from transforms.parts import PartStamp
 from transforms.records import Columns, Problem, Shard

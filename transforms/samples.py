@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from model.images import Preprocessing, Samples, batch_size_for
+from model.images import Samples, batch_size_for
 from model.labels import PRESENT, encode_truth
+from model.resizing import Preprocessing
 from transforms.ahead import ahead
 from transforms.decoding import DecodedBatch, decode_batch
 from transforms.readers import read_shard
