@@ -33,7 +33,7 @@ from model.collages import DIGITS, collages
 from model.directory import Model
 from model.images import batch_size_for
 from model.network import build_network
-from model.resizing import Preprocessing
+from model.resizing import Pixels, Preprocessing
 from model.scorer import Scorer
 from transforms.ahead import ahead
 from transforms.decoding import decode_batch
@@ -94,10 +94,11 @@ def main(name: str, rounds: int) -> None:
         starts = range(0, min(len(corpus.images), 10_000) - 255, 256)
         tables = [records_of(corpus.images[first : first + 256]) for first in starts] * (1 if len(starts) > 9 else 2)
         scorer = Scorer(model, "model")
+        pixels = decode_batch(tables[0], SIZE).pixels
         rates: dict[str, list[float]] = {"job": [], "network": [], "decoding": []}
         memory: dict[int, list[float]] = {corpus.small: [], corpus.large: []}
         for turn in range(rounds):
-            rates["network"].append(max(rate_of(lambda: run_network(scorer, tables)) for _ in range(2)))
+            rates["network"].append(max(rate_of(lambda: run_network(scorer, tables, pixels)) for _ in range(2)))
             rates["decoding"].append(max(rate_of(lambda: run_decoding(tables)) for _ in range(2)))
             seconds = {}
             for records in (corpus.small, corpus.large):
@@ -119,8 +120,7 @@ def records_of(images: list[bytes]) -> pa.Table:
     return pa.Table.from_pylist(rows, RECORDS)
 
 
-def run_network(scorer: Scorer, tables: list[pa.Table]) -> int:
-    pixels = decode_batch(tables[0], SIZE).pixels
+def run_network(scorer: Scorer, tables: list[pa.Table], pixels: Pixels) -> int:
     with ThreadPoolExecutor(CORES) as pool:
         return sum(len(found) for found in ahead(pool, lambda _: scorer.predict(pixels), tables * 4, 2 * CORES))
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -30,7 +30,7 @@ image are slower than one (32×32 PNGs on two cores: 57 µs an image instead of 
 
 @dataclass(frozen=True)
 class DecodedBatch:
-    """One batch between decoding and the network.
+    """Records between decoding and the network.
 
     `records` are the N rows without their images, `pixels` N×H×W×3, `good` where they can be scored (N), and
     `rejected` rows of `model.predictions.REJECTED`. Bad rows stay in place as black images, so that the others'
@@ -41,6 +41,50 @@ class DecodedBatch:
     pixels: Pixels
     good: npt.NDArray[np.bool_]
     rejected: list[dict[str, Any]]
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.good)
+
+    def split(self, size: int) -> tuple["DecodedBatch", "DecodedBatch"]:
+        """The first `size` records with everything rejected, and the others."""
+        first = DecodedBatch(self.records[:size], self.pixels[:size], self.good[:size], self.rejected)
+        return first, DecodedBatch(self.records[size:], self.pixels[size:], self.good[size:], [])
+
+
+def full_batches(decoded: Iterable[DecodedBatch], size: int) -> Iterator[DecodedBatch]:
+    """The same records in batches of `size`, the last one apart: a network computes whole batches, filled or not."""
+    waiting: list[DecodedBatch] = []
+    for batch in decoded:
+        waiting.append(batch)
+        while sum(map(len, waiting)) >= size:
+            full, rest = _joined(waiting).split(size)
+            yield full
+            waiting = [rest] if len(rest) else []
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(batches: list[DecodedBatch]) -> DecodedBatch:
+    if len(batches) == 1:
+        return batches[0]
+    return DecodedBatch(
+        pa.concat_tables(batch.records for batch in batches),
+        np.concatenate([batch.pixels for batch in batches]),
+        np.concatenate([batch.good for batch in batches]),
+        [row for batch in batches for row in batch.rejected],
+    )
+
+
+def reject_unreadable(batch: Unreadable, preprocessing: Preprocessing, schema: pa.Schema) -> DecodedBatch:
+    """No record, and a rejected row for each that could not be read; `schema` is that of the others' tables."""
+    records = schema.empty_table().drop_columns(["image"])
+    pixels = np.zeros((0, preprocessing.height, preprocessing.width, 3), np.uint8)
+    source, problem = clean(batch.source), batch.problem
+    error = RecordError("read", problem.reason, problem.detail)
+    return DecodedBatch(
+        records, pixels, np.zeros(0, bool), [_row(batch.id, source, position, error) for position in batch.positions]
+    )
 
 
 def decode_batch(batch: pa.Table, preprocessing: Preprocessing, seconds: float = DECODE_SECONDS) -> DecodedBatch:
@@ -119,15 +163,6 @@ def in_time(work: Callable[[], T], seconds: float) -> T:
     if not results:
         raise TimeoutError
     return results[0]
-
-
-def rejected_rows(batch: Unreadable) -> list[dict[str, Any]]:
-    """Rows of `model.predictions.REJECTED` for records that could not be read."""
-    problem = batch.problem
-    return [
-        _row(batch.id, clean(batch.source), position, RecordError("read", problem.reason, problem.detail))
-        for position in batch.positions
-    ]
 
 
 def rejected_row(records: pa.Table, row: int, error: RecordError) -> dict[str, Any]:

@@ -26,8 +26,8 @@ SHARD_RECORDS = 1024
 SHARD_BYTES = 2**28
 """… or up to so many bytes of images."""
 
-TABLE_BYTES = 2**25
-"""A table has no more bytes of images than this, single records apart: photographs come in smaller batches."""
+TABLE_BYTES = 2**21
+"""A table has no more bytes of images than this, single records apart: photographs come some dozens at once."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from model.errors import RecordError, UserError
 from model.golden import check_golden
 from model.predictions import REJECTED, predictions_table
 from transforms.ahead import ahead
-from transforms.decoding import DecodedBatch, decode_batch, rejected_row, rejected_rows
+from transforms.decoding import DecodedBatch, decode_batch, full_batches, reject_unreadable, rejected_row
 from transforms.models import load_model
 from transforms.once import OncePerProcess
 from transforms.parts import PREDICTIONS, Part, PartStamp, make_part, read_part
@@ -67,7 +67,7 @@ def load_scorer(directory: str, digest: str, trusted: bool = False) -> "Scorer":
 
 
 class ScoreShards(beam.DoFn):  # type: ignore[misc]
-    """`predict(decode(read(shard)))`, a batch a thread; a shard whose parts are already there is read back instead."""
+    """`predict(decode(read(shard)))`, each in threads ahead of the next; a shard whose parts are there is read back."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         self._scorer = scorer
 
     def setup(self) -> None:
-        """Start the threads that score, one a core."""
+        """Start the threads that decode and predict, one a core."""
         self._threads = os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="score")
 
@@ -107,22 +107,27 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
 
     def _score(self, shard: Shard) -> ShardResult:
         recipe, scorer = self._recipe, self._scorer.get()
-        read = read_shard(shard, recipe.input_format, recipe.columns, recipe.labels, recipe.batch_size)
-
-        def work(batch: pa.Table | Unreadable) -> ScoredBatch:
-            return score_batch(batch, scorer, recipe, self._decode_seconds)
-
-        batches = list(ahead(self._pool, work, read, 2 * self._threads))
+        tables = read_shard(shard, recipe.input_format, recipe.columns, recipe.labels, recipe.batch_size)
+        decoded = full_batches(ahead(self._pool, self._decode, tables, 4 * self._threads), recipe.batch_size)
+        batches = list(
+            ahead(self._pool, lambda batch: predict_batch(batch, scorer, recipe), decoded, 2 * self._threads)
+        )
         for batch in batches:
             Metrics.distribution("bulklabel", "batch_milliseconds").update(batch.milliseconds)
-        tables = [batch.predictions for batch in batches] or [no_predictions(recipe)]
+        predictions = [batch.predictions for batch in batches] or [no_predictions(recipe)]
         rejected = sorted((row for batch in batches for row in batch.rejected), key=itemgetter("source", "position"))
         return ShardResult(
             shard,
-            make_part(PREDICTIONS, shard, pa.concat_tables(tables).combine_chunks(), self._stamp),
+            make_part(PREDICTIONS, shard, pa.concat_tables(predictions).combine_chunks(), self._stamp),
             make_part(REJECTED_PART, shard, pa.Table.from_pylist(rejected, REJECTED), self._stamp),
             committed=False,
         )
+
+    def _decode(self, table: pa.Table | Unreadable) -> DecodedBatch:
+        recipe = self._recipe
+        if isinstance(table, Unreadable):
+            return reject_unreadable(table, recipe.preprocessing, recipe.columns.schema)
+        return decode_batch(table, recipe.preprocessing, self._decode_seconds)
 
 
 def no_predictions(recipe: Recipe) -> pa.Table:
@@ -150,10 +155,3 @@ def predict_batch(batch: DecodedBatch, scorer: "Scorer", recipe: Recipe) -> Scor
         batch.records.filter(pa.array(kept)), probabilities[kept], recipe.thresholds, recipe.labels, recipe.layout
     )
     return ScoredBatch(table, rejected, milliseconds)
-
-
-def score_batch(batch: pa.Table | Unreadable, scorer: "Scorer", recipe: Recipe, decode_seconds: float) -> ScoredBatch:
-    """Decode a batch and run the network on it, in one thread: while it computes, another one decodes."""
-    if isinstance(batch, Unreadable):
-        return ScoredBatch(no_predictions(recipe), rejected_rows(batch), 0)
-    return predict_batch(decode_batch(batch, recipe.preprocessing, decode_seconds), scorer, recipe)
