@@ -45,7 +45,9 @@ def run_command(command: Callable[[Sequence[str]], None], argv: Sequence[str]) -
 
 def _is_expected(record: logging.LogRecord) -> bool:
     """Whether Beam logs, with its traceback, an error that is about to be said in one line."""
-    return bool(record.exc_info and record.exc_info[0] and _is_said(record.exc_info[0], record.exc_info[1]))
+    if record.exc_info and record.exc_info[0]:
+        return _is_said(record.exc_info[0], record.exc_info[1])
+    return any(f".{name}: " in record.getMessage() for name in EXIT_CODES)  # a worker process's, as text
 
 
 def _is_said(kind: type[BaseException], error: BaseException | None) -> bool:
@@ -104,7 +106,8 @@ def _quiet_libraries() -> None:
     logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it also raises what it logs
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     logging.getLogger().addFilter(lambda record: "apitools not found" not in record.getMessage())
-    for module in ("common", "worker.data_plane", "portability.fn_api_runner.worker_handlers"):
+    portability = ("portability.fn_api_runner.worker_handlers", "portability.local_job_service")
+    for module in ("common", "worker.data_plane", *portability):
         logging.getLogger(f"apache_beam.runners.{module}").addFilter(lambda record: not _is_expected(record))
     if threading.excepthook is threading.__excepthook__:
         threading.excepthook = _except_in_thread

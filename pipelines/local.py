@@ -1,0 +1,20 @@
+"""Beam's in-process runner, made to tell its worker processes the options, as every remote runner does."""
+
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.pipeline import Pipeline
+from apache_beam.portability.api import beam_provision_api_pb2
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo, RunnerResult
+
+
+class LocalRunner(FnApiRunner):  # type: ignore[misc]
+    """Without this, workers of `--direct_running_mode=multi_processing` know neither endpoint nor keys of a store."""
+
+    def run_pipeline(self, pipeline: Pipeline, options: PipelineOptions) -> RunnerResult:
+        """Run the pipeline as Beam does, with the options where its workers look for them."""
+        known = options.to_runner_api()
+        for value in known.fields.values():
+            if value.HasField("number_value"):  # an int, which arrives as `2.0`, and is no int to the worker's parser
+                value.string_value = str(int(value.number_value))
+        self._provision_info = ExtendedProvisionInfo(beam_provision_api_pb2.ProvisionInfo(pipeline_options=known))
+        return super().run_pipeline(pipeline, options)
