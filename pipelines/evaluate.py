@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from model.errors import UserError
-from pipelines.options import CommandParser, beam_options
+from pipelines.options import CommandParser, add_store_flags, beam_options, store_flags
 from pipelines.running import run_command
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def parser() -> CommandParser:
     )
     flags.add_argument("--id_column", default="id", metavar="NAME", help="in --truth (default: %(default)s)")
     flags.add_argument("--labels_column", default="labels", metavar="NAME", help="in --truth (default: %(default)s)")
+    add_store_flags(flags)
     return flags
 
 
@@ -73,13 +74,14 @@ def evaluate(argv: Sequence[str]) -> None:
     """
     flags = parser()
     options, rest = flags.parse_known_args(argv)
-    pipeline_options = beam_options(rest, flags)
+    pipeline_options = beam_options([*rest, *store_flags(options)], flags)
 
     import apache_beam as beam
 
     from pipelines.summary import print_summary
     from transforms import files
     from transforms.once import OncePerProcess
+    from transforms.patience import planning
     from transforms.planning import choose_thresholds
     from transforms.publishing import Publication, provenance_of
     from transforms.rereading import load_run
@@ -88,7 +90,8 @@ def evaluate(argv: Sequence[str]) -> None:
     run, output = files.absolute(options.input), files.absolute(options.output)
     if run == output:
         raise UserError(f"--output {options.output} is the run itself, whose metrics are kept; give another place.")
-    plan = load_run(options.input)
+    with planning():
+        plan = load_run(options.input)
     recipe = plan.recipe
     if options.threshold is not None:
         thresholds = choose_thresholds(options.threshold, recipe.tuned_thresholds, recipe.labels)
@@ -97,7 +100,8 @@ def evaluate(argv: Sequence[str]) -> None:
     truth = None
     if options.truth:
         truth = OncePerProcess(load_truth, options.truth, options.id_column, options.labels_column, recipe.labels)
-        provenance |= {"truth": ", ".join(options.truth), "truth_records": len(truth.get().rows)}
+        with planning():
+            provenance |= {"truth": ", ".join(options.truth), "truth_records": len(truth.get().rows)}
     files.check_writable(output)
     with beam.Pipeline(options=pipeline_options) as root:
         build(root, plan, run, truth, Publication(output, recipe, provenance, max_rejected_fraction=1.0))

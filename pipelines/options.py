@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from transforms.records import Columns
 
-IN_PROCESS_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
-LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner", "PrismRunner")
+IN_PROCESS_RUNNER = "pipelines.local.LocalRunner"
+LOCAL_RUNNERS = ("LocalRunner", "FnApiRunner", "DirectRunner", "BundleBasedDirectRunner", "PrismRunner")
 
 
 FORMATS = ("parquet", "tfrecord", "webdataset", "images")
@@ -58,6 +58,29 @@ def add_trust_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust_model_code", action="store_true", help="run code that comes with the network; know who made it"
     )
+
+
+def add_store_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that say how patient to be with a remote store."""
+    parser.add_argument(
+        "--store_timeout",
+        type=seconds,
+        default=60.0,
+        metavar="S",
+        help="seconds for a request to a remote store, and for each 8 MiB that it moves (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--store_retries",
+        type=not_negative,
+        default=6,
+        metavar="N",
+        help="how often a failed one is tried again, after growing pauses (default: %(default)s)",
+    )
+
+
+def store_flags(options: argparse.Namespace) -> list[str]:
+    """What `add_store_flags` parsed, as flags for `beam_options`: Beam takes them to every worker."""
+    return [f"--store_timeout={options.store_timeout}", f"--store_retries={options.store_retries}"]
 
 
 def columns_of(options: argparse.Namespace) -> "Columns":
@@ -117,6 +140,14 @@ def read_label_file(path: str) -> tuple[str, ...]:
     return check_labels([line.strip() for line in text.splitlines() if line.strip()], path)
 
 
+def not_negative(text: str) -> int:
+    """A flag's value of at least 0."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
+    return value
+
+
 def beam_options(flags: Sequence[str], parser: argparse.ArgumentParser) -> "PipelineOptions":
     """Beam's options from the flags that are not the command's own; file systems can be used after this.
 
@@ -125,6 +156,8 @@ def beam_options(flags: Sequence[str], parser: argparse.ArgumentParser) -> "Pipe
     """
     from apache_beam.io.filesystems import FileSystems
     from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+    from transforms.patience import StoreOptions  # noqa: F401  # Beam knows the flags of what is imported
 
     options = PipelineOptions(list(flags))
     standard = options.view_as(StandardOptions)

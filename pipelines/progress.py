@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from model.errors import StoreError
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -37,7 +39,8 @@ def _watch(bar: "tqdm[None]", output: str, finished: threading.Event) -> None:
     over = False
     while not over:
         over = finished.wait(SECONDS_BETWEEN_LOOKS)
-        bar.n = _committed(output)
+        with contextlib.suppress(StoreError):  # whatever is wrong, the run itself will say it
+            bar.n = _committed(output)
         bar.refresh()
 
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from pipelines.options import (
     CommandParser,
     add_input_flags,
+    add_store_flags,
     add_trust_flag,
     beam_options,
     columns_of,
     fraction,
     seconds,
+    store_flags,
 )
 from pipelines.running import import_tensorflow, run_command
 
@@ -64,6 +66,7 @@ def parser() -> CommandParser:
     )
     flags.add_argument("--overwrite", action="store_true", help="replace what another plan left in --output")
     add_trust_flag(flags)
+    add_store_flags(flags)
     return flags
 
 
@@ -104,7 +107,7 @@ def score(argv: Sequence[str]) -> None:
     """
     flags = parser()
     options, rest = flags.parse_known_args(argv)
-    pipeline_options = beam_options(rest, flags)
+    pipeline_options = beam_options([*rest, *store_flags(options)], flags)
 
     import apache_beam as beam
 
@@ -113,14 +116,17 @@ def score(argv: Sequence[str]) -> None:
     from transforms import files
     from transforms.models import load_model
     from transforms.once import OncePerProcess
+    from transforms.patience import planning
     from transforms.planning import State, make_plan, settle, start
     from transforms.publishing import Publication, provenance_of
     from transforms.scoring import load_scorer
 
     output = files.absolute(options.output)
-    model = load_model(options.model)
-    plan = make_plan(options.input, options.input_format, columns_of(options), model, options.threshold, options.layout)
-    state = settle(plan, output, options.overwrite)
+    columns = columns_of(options)
+    with planning():
+        model = load_model(options.model)
+        plan = make_plan(options.input, options.input_format, columns, model, options.threshold, options.layout)
+        state = settle(plan, output, options.overwrite)
     if state is State.FINISHED:
         print(f"{options.output}: nothing to do, this plan is finished.")
         return

@@ -9,12 +9,14 @@ from model.errors import UserError
 from pipelines.options import (
     CommandParser,
     add_input_flags,
+    add_store_flags,
     beam_options,
     columns_of,
     fraction,
     image_size,
     positive,
     read_label_file,
+    store_flags,
 )
 from pipelines.running import import_tensorflow, run_command
 
@@ -41,6 +43,7 @@ def parser() -> CommandParser:
         help="share of the records, by a hash of their id, kept to judge by (default: %(default)s)",
     )
     flags.add_argument("--seed", type=int, default=0, metavar="N", help="equal seeds, equal models (default: 0)")
+    add_store_flags(flags)
     return flags
 
 
@@ -64,14 +67,16 @@ def train(argv: Sequence[str]) -> None:
     """
     flags = parser()
     options, rest = flags.parse_known_args(argv)
-    beam_options(rest, flags)
+    beam_options([*rest, *store_flags(options)], flags)
 
+    from transforms.patience import planning
     from transforms.planning import find_shards
     from transforms.samples import SampleSource
 
-    label_file = None if options.label_file is None else read_label_file(options.label_file)
     columns = columns_of(options)
-    chosen, found = find_shards(options.input, options.input_format, columns)
+    with planning():
+        label_file = None if options.label_file is None else read_label_file(options.label_file)
+        chosen, found = find_shards(options.input, options.input_format, columns)
     source = SampleSource(chosen, found.shards, columns, label_file, options.validation_fraction)
     survey = source.survey()
     labels = label_file or _sorted_labels(list(survey.labels))

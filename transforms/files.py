@@ -1,25 +1,27 @@
-"""Files on any of Beam's file systems: listed, read, and written whole or not at all."""
+"""Files on local folders and on remote stores: listed, read, and written whole or not at all."""
 
+import contextlib
 import os
 import posixpath
 import re
-import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
-from apache_beam.io.filesystems import FileSystems
+from apache_beam.io.filesystem import FileSystem
 
-from model.errors import StoreError, UserError
+from model.errors import UserError
 from transforms.ahead import ahead
+from transforms.patience import failure
+from transforms.remote import open_remote, read_remote
+from transforms.stores import PIECE_BYTES, store_of
+from transforms.stores.names import escaped, is_remote, prefix_of
 
-GLOB = re.compile(r"[*?\[]")
-
-READING_THREADS = 16
-"""Small files on a remote store cost a round trip each: so many are under way at once."""
+REMOTE_THREADS = 16
+"""A small file on a remote store costs a round trip: so many are under way at once."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,6 @@ class Listing:
     root: str
     files: tuple[File, ...]
     complete: bool
-
-
-def is_remote(path: str) -> bool:
-    """Whether a path names its file system, as `s3://bucket/key` does."""
-    return "://" in path
 
 
 def absolute(path: str) -> str:
@@ -67,7 +64,7 @@ def list_files(path: str, names: re.Pattern[str]) -> Listing:
     """
     place = absolute(path)
     inside = [file for file in list_folder(place) if _is_data(file.path.removeprefix(place), names)]
-    found = inside or _match(_escaped(place)) or _match(place)
+    found = inside or _match(escaped(place)) or _match(place)
     if not found:
         raise UserError(f"{path}: no file matches; give a file, a glob, or a folder with files of a known extension.")
     root = place if inside else _folder_of(place)
@@ -76,7 +73,7 @@ def list_files(path: str, names: re.Pattern[str]) -> Listing:
 
 def list_folder(folder: str) -> list[File]:
     """All files below a folder, at any depth; none if it does not exist."""
-    return _match(f"{_escaped(folder)}/**")
+    return _match(f"{escaped(folder)}/**")
 
 
 def read(path: str) -> bytes:
@@ -84,34 +81,49 @@ def read(path: str) -> bytes:
 
     Raises:
         FileNotFoundError: if there is none.
+        StoreError: if the store fails; `UserError` while planning.
     """
-    if not exists(path) or _is_folder(path):
+    if is_remote(path):
+        return read_remote(path)
+    if not os.path.isfile(path):
         raise FileNotFoundError(path)
-    with open_file(path) as file:
-        return file.read()
+    return Path(path).read_bytes()
 
 
 def read_many(paths: Sequence[str]) -> Iterator[bytes | OSError]:
     """The bytes of each file, in order, or why it cannot be read: `FileNotFoundError` where there is none.
 
     Remote files are fetched by several threads, a few ahead of whoever takes them.
+
+    Raises:
+        StoreError: if a remote store fails; `UserError` while planning.
     """
     if not any(map(is_remote, paths)):
         yield from map(_bytes_or_error, paths)
         return
-    with ThreadPoolExecutor(READING_THREADS, thread_name_prefix="read") as pool:
-        yield from ahead(pool, _bytes_or_error, paths, 2 * READING_THREADS)
+    with ThreadPoolExecutor(REMOTE_THREADS, thread_name_prefix="read") as pool:
+        yield from ahead(pool, _bytes_or_error, paths, 2 * REMOTE_THREADS)
 
 
 def open_file(path: str) -> BinaryIO:
-    """A file opened for reading, as it is: a name like `x.gz` unpacks nothing."""
-    file: BinaryIO = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
-    return file
+    """A file opened for reading, as it is: a name like `x.gz` unpacks nothing.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        StoreError: if the store fails, now or in any later read; `UserError` while planning.
+    """
+    return open_remote(path) if is_remote(path) else open(path, "rb")
 
 
 def exists(path: str) -> bool:
-    """Whether there is a file or a folder of this name."""
-    return bool(FileSystems.exists(path))
+    """Whether there is a file of this name; a local folder counts, too."""
+    if not is_remote(path):
+        return os.path.exists(path)
+    try:
+        open_remote(path).close()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def write(path: str, content: bytes) -> None:
@@ -120,20 +132,12 @@ def write(path: str, content: bytes) -> None:
     Where there are folders a temporary file is renamed; an object store makes an object visible when it is whole.
 
     Raises:
-        StoreError: if the file system fails.
+        StoreError: if the file system fails; `UserError` while planning.
     """
     try:
-        if FileSystems.get_filesystem(path).has_dirs():
-            folder, name = posixpath.split(path)
-            temporary = join(folder, f".{name}.{uuid.uuid4().hex}.tmp")
-            _put(temporary, content)
-            FileSystems.rename([temporary], [path])
-        else:
-            _put(path, content)
-    except (OSError, BeamIOError) as error:
-        raise StoreError(
-            f"{path} cannot be written ({_reason(error)}); when that is mended, run the same command again."
-        ) from error
+        _put(path, content)
+    except OSError as error:
+        raise failure(path, "written", error) from error
 
 
 def check_writable(folder: str) -> None:
@@ -144,47 +148,56 @@ def check_writable(folder: str) -> None:
     """
     probe = join(folder, ".bulklabel-can-write")
     try:
-        write(probe, b"")
-        delete([probe])
-    except (StoreError, BeamIOError) as error:
-        reason = _reason(error.__cause__ or error)
+        _put(probe, b"")
+        _delete(probe)
+    except OSError as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{folder} cannot be written ({reason}); give an output that you may write to.") from error
 
 
-def delete(paths: list[str]) -> None:
-    """Delete files; those that are not there are gone already."""
-    for path in paths:
-        if exists(path):
-            FileSystems.delete([_escaped(path)])
+def delete(paths: Sequence[str]) -> None:
+    """Delete files; those that are not there are gone already.
 
-
-def _escaped(path: str) -> str:
-    """The glob that matches this path alone."""
-    return GLOB.sub(lambda mark: f"[{mark.group()}]", path)
+    Raises:
+        StoreError: if the file system fails; `UserError` while planning.
+    """
+    with ThreadPoolExecutor(REMOTE_THREADS, thread_name_prefix="delete") as pool:
+        for path, deleted in [(path, pool.submit(_delete, path)) for path in paths]:
+            try:
+                deleted.result()
+            except OSError as error:
+                raise failure(path, "deleted", error) from error
 
 
 def _put(path: str, content: bytes) -> None:
-    with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        file.write(content)
+    store, patience = store_of(path)
+    patience.call(partial(store.put, path, content), pieces=1 + len(content) // PIECE_BYTES)
+
+
+def _delete(path: str) -> None:
+    store, patience = store_of(path)
+    with contextlib.suppress(FileNotFoundError):
+        patience.call(partial(store.delete, path))
 
 
 def _match(pattern: str) -> list[File]:
+    """The files that a glob matches: `*` ends at a slash, `**` does not."""
+    store, patience = store_of(pattern)
+    wanted = re.compile(FileSystem.translate_pattern(pattern).replace("[[]", r"\["))  # Python warns of nested sets
+    found: list[File] = []
+    token: str | None = ""
     try:
-        results = FileSystems.match([pattern])
-    except (BeamIOError, ValueError) as error:
-        raise UserError(f"{pattern} cannot be listed ({_reason(error)}); check the path and its scheme.") from error
-    return [File(item.path, item.size_in_bytes) for item in results[0].metadata_list if not _is_folder(item.path)]
+        while token is not None:
+            page, token = patience.call(partial(store.page, pattern, token))
+            found += [File(path, size) for path, size in page if wanted.match(path) and not _is_folder(path)]
+    except OSError as error:
+        raise failure(pattern, "listed", error) from error
+    return found
 
 
 def _is_folder(path: str) -> bool:
-    return not is_remote(path) and os.path.isdir(path)
-
-
-def _bytes_or_error(path: str) -> bytes | OSError:
-    try:
-        return read(path) if is_remote(path) else Path(path).read_bytes()
-    except OSError as error:
-        return error
+    """Whether it is a local folder, or the empty object that object stores' consoles make to show one."""
+    return path.endswith("/") if is_remote(path) else os.path.isdir(path)
 
 
 def _is_data(path: str, names: re.Pattern[str]) -> bool:
@@ -194,10 +207,11 @@ def _is_data(path: str, names: re.Pattern[str]) -> bool:
 
 def _folder_of(path: str) -> str:
     """The folder that a file lies in, or the last one that a glob names without a wildcard."""
-    return posixpath.dirname(GLOB.split(path, maxsplit=1)[0])
+    return posixpath.dirname(prefix_of(path))
 
 
-def _reason(error: BaseException) -> str:
-    details = getattr(error, "exception_details", None)
-    inner = next(iter(details.values())) if details else error
-    return getattr(inner, "strerror", None) or str(inner)
+def _bytes_or_error(path: str) -> bytes | OSError:
+    try:
+        return read(path) if is_remote(path) else Path(path).read_bytes()
+    except OSError as error:
+        return error

@@ -155,7 +155,8 @@ def start(plan: Plan, output: str, state: State) -> None:
     """
     files.check_writable(output)
     if state is State.REPLACES:
-        names = (SUCCESS_FILE, MANIFEST_FILE, METRICS_FILE, REPORT_FILE, PLAN_FILE)
+        files.delete([files.join(output, SUCCESS_FILE)])
+        names = (MANIFEST_FILE, METRICS_FILE, REPORT_FILE, PLAN_FILE)
         files.delete([files.join(output, name) for name in names])
         for kind in KINDS:
             files.delete([file.path for file in files.list_folder(files.join(output, kind))])

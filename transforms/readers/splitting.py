@@ -9,6 +9,7 @@ from typing import BinaryIO, cast
 from transforms import files
 from transforms.files import File
 from transforms.records import SHARD_BYTES, SHARD_RECORDS, Shard
+from transforms.stores.names import is_remote
 
 GZIP = b"\x1f\x8b"
 
@@ -25,7 +26,7 @@ def split(file: File, ends: Callable[[], Iterator[int]]) -> list[Shard]:
     A large local file is read through once, from header to header, for `ends`: the byte after each record. Others
     are one shard, whose number of records is known when it has been read: a store would have to send all of it.
     """
-    if file.size <= SPLIT_BYTES or "://" in file.path or file.path.lower().endswith(("gz", "tgz")):
+    if file.size <= SPLIT_BYTES or is_remote(file.path) or file.path.lower().endswith(("gz", "tgz")):
         return [Shard(0, file.path, 0, None, 0, None)]
     shards: list[Shard] = []
     start = first = 0

@@ -1,0 +1,191 @@
+"""Real servers of the stores' protocols on loopback, and a proxy before them that is as bad as networks can be."""
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+PACKAGES = {
+    "s3": "github.com/versity/versitygw/cmd/versitygw@v1.8.0",
+    "gs": "github.com/fsouza/fake-gcs-server@v1.56.1",
+}
+ACCESS_KEY, SECRET_KEY = "loopback", "loopback-secret"
+BUCKET = "images"
+
+Fault = Callable[[str], str | None]
+"""From a request line to what shall go wrong: `unavailable`, `forbidden`, `stall`, `drop`, `trickle`, `hold`."""
+
+
+def installed(scheme: str) -> Path:
+    """The server's program, built by Go where it is not there yet: a minute or two, once for a checkout."""
+    package = PACKAGES[scheme]
+    name = package.rsplit("/", 1)[-1]
+    program = ROOT / ".tools" / name / name.split("@")[0]
+    if not program.exists():
+        go = shutil.which("go")
+        if go is None:
+            message = f"Go builds {name}, and there is none on this machine"
+            if os.environ.get("CI"):
+                pytest.fail(message)
+            pytest.skip(message)
+        environment = os.environ | {"GOBIN": str(program.parent), "CGO_ENABLED": "0"}
+        subprocess.run([go, "install", package], env=environment, check=True)
+    return program
+
+
+def free_port() -> int:
+    """A port of loopback on which nothing listens."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
+
+
+@contextlib.contextmanager
+def serving(scheme: str, folder: Path, objects: dict[str, bytes]) -> Iterator[int]:
+    """A store with one bucket of some objects; its port."""
+    port = free_port()
+    program = str(installed(scheme))
+    for name, content in objects.items():
+        path = folder / "objects" / BUCKET / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    if scheme == "s3":
+        (folder / "sidecar").mkdir()
+        keys = ["--access", ACCESS_KEY, "--secret", SECRET_KEY]
+        posix = ["posix", "--sidecar", str(folder / "sidecar"), str(folder / "objects")]
+        line = [program, "--port", f"127.0.0.1:{port}", "--keep-alive", "--quiet", *keys, *posix]
+    else:
+        place = ["-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory"]
+        line = [program, *place, "-data", str(folder / "objects"), "-log-level", "error"]
+    with (folder / "log").open("wb") as log, subprocess.Popen(line, stdout=log, stderr=log) as server:
+        try:
+            until = time.monotonic() + 20
+            while not _listens(port):
+                assert server.poll() is None, (folder / "log").read_text()
+                assert time.monotonic() < until, "the server does not listen"
+                time.sleep(0.02)
+            yield port
+        finally:
+            server.kill()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+@dataclass
+class Proxy:
+    """Passes requests on to a server, one a connection, and does to them what `fault` says; keeps their first lines."""
+
+    upstream: int
+    fault: Fault = field(default=lambda _: None)
+    port: int = 0
+    requests: list[str] = field(default_factory=list)
+    held: threading.Event = field(default_factory=threading.Event)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection."""
+        fault = None
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            body = await reader.read(2**16) if b"uploadType=multipart" in head else b""
+            name = re.search(rb'"name": "([^"]*)"', body)  # Google's uploads have it in the body alone
+            request = (head.split(b"\r\n")[0] + b" " + (name.group(1) if name else b"")).decode()
+            self.requests.append(request)
+            fault = self.fault(request)
+            if fault == "stall":
+                await reader.read()  # until the client gives up
+            elif fault in ("unavailable", "forbidden"):
+                status = b"503 Slow Down" if fault == "unavailable" else b"403 Forbidden"
+                writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                await writer.drain()
+            else:
+                await self._pass_on(head, body, reader, writer, fault)
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            fault = "drop"
+        finally:
+            writer.transport.abort() if fault == "drop" else writer.close()
+
+    async def _pass_on(
+        self, head: bytes, body: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: str | None
+    ) -> None:
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.upstream)
+        server_writer.write(re.sub(rb"\r\nConnection: [^\r]*", b"", head)[:-2] + b"Connection: close\r\n\r\n")
+        upload = asyncio.create_task(self._upload(body, reader, server_writer, fault))
+        try:
+            answer = b""
+            while piece := await server_reader.read(2**16):
+                if fault not in ("drop", "trickle"):
+                    writer.write(piece)
+                    await writer.drain()
+                answer += piece
+            if fault == "drop":
+                writer.write(answer[: len(answer) - 1 - len(answer) // 10])
+                await writer.drain()
+            elif fault == "trickle":
+                for byte in answer:
+                    writer.write(bytes([byte]))
+                    await writer.drain()
+                    await asyncio.sleep(0.3)
+        finally:
+            upload.cancel()
+            server_writer.transport.abort()
+
+    async def _upload(
+        self, piece: bytes, reader: asyncio.StreamReader, server_writer: asyncio.StreamWriter, fault: str | None
+    ) -> None:
+        while piece := piece or await reader.read(2**16):
+            if fault == "hold":
+                server_writer.write(piece[: len(piece) // 2])
+                await server_writer.drain()
+                self.held.set()
+                await reader.read()  # until the client is dead
+                server_writer.transport.abort()
+                return
+            server_writer.write(piece)
+            await server_writer.drain()
+            piece = b""
+
+
+@contextlib.contextmanager
+def proxied(upstream: int, fault: Fault) -> Iterator[Proxy]:
+    """A proxy before the server on a port, in a thread of its own."""
+    proxy = Proxy(upstream, fault)
+    loop = asyncio.new_event_loop()
+
+    async def start() -> asyncio.Server:
+        server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+        proxy.port = server.sockets[0].getsockname()[1]
+        return server
+
+    async def stop() -> None:
+        server.close()
+        serving = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+        await asyncio.sleep(0)  # lets the transports close
+
+    server = loop.run_until_complete(start())
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        asyncio.run_coroutine_threadsafe(stop(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
