@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from model.errors import RecordError
+from model.errors import RecordError, StoreError, UserError
 from transforms.files import File, Listing
 
 T = TypeVar("T")
@@ -39,12 +39,12 @@ def below(folder: str, name: str) -> str:
 
 
 def raise_if_the_store_failed(error: Exception) -> None:
-    """Raise an error again if the file system failed and not the data: an Arrow or tar error has no number.
+    """Raise an error again if a file system failed and not the data, whose errors have no number.
 
     Raises:
-        OSError: the error itself.
+        OSError, StoreError, UserError: the error itself.
     """
-    if isinstance(error, OSError) and error.errno:
+    if isinstance(error, StoreError | UserError | FileNotFoundError) or (isinstance(error, OSError) and error.errno):
         raise error
 
 

@@ -102,8 +102,6 @@ def _records(
                 for batch in _batches(parquet, group, columns, batch_size):
                     yield from _records_of(batch, shard.source, position, columns, label_names)
                     position += len(batch)
-            except UserError:
-                raise
             except Exception as error:
                 raise_if_the_store_failed(error)
                 problem = Problem("damaged_file", f"row group {group} cannot be read ({first_line(error)})")
