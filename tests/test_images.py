@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from model import jpeg
 from model.collages import BROKEN, collages
 from model.errors import RecordError
-from model.images import MAX_PIXELS, batch_size_for, decode
+from model.images import FORMATS, MAX_PIXELS, batch_size_for, decode
 from model.resizing import FIT, Preprocessing
 from tests.conftest import png
 
@@ -234,3 +234,27 @@ def test_thin_images_are_resized(fit: str, size: tuple[int, int]) -> None:
 def test_a_preprocessing_that_does_not_exist_is_refused(arguments: tuple[Any, ...]) -> None:
     with pytest.raises(ValueError, match=r"size|resize|fit"):
         Preprocessing(*arguments)
+
+
+@given(st.integers(0, 2**32), st.sampled_from(["RGB", "L"]), st.booleans())
+def test_a_damaged_jpeg_is_judged_as_pillow_judges_it(seed: int, mode: str, progressive: bool) -> None:
+    mutator = random.Random(seed)  # noqa: S311
+    image = png(photograph(40, 48, seed % 5), mode, format="JPEG", quality=60, progressive=progressive)
+    damaged = bytearray(image)
+    for _ in range(mutator.randint(1, 3)):
+        damaged[mutator.randrange(len(damaged))] ^= 1 << mutator.randrange(8)
+    if mutator.random() < 0.3:
+        del damaged[mutator.randrange(len(damaged)) :]
+    try:
+        with Image.open(io.BytesIO(damaged), formats=FORMATS) as opened:
+            expected = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
+    except Exception:
+        expected = None
+    try:
+        found = decode(bytes(damaged), Preprocessing(40, 48))
+    except RecordError:
+        found = None
+    if expected is None or found is None:
+        assert found is expected
+    elif expected.shape == found.shape:
+        assert np.array_equal(found, expected)
