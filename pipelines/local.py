@@ -14,7 +14,8 @@ class LocalRunner(FnApiRunner):  # type: ignore[misc]
         """Run the pipeline as Beam does, with the options where its workers look for them."""
         known = options.to_runner_api()
         for value in known.fields.values():
-            if value.HasField("number_value"):  # an int, which arrives as `2.0`, and is no int to the worker's parser
-                value.string_value = str(int(value.number_value))
+            if value.HasField("number_value"):  # an int would arrive as `2.0`, which is none to the worker's parser
+                number = value.number_value
+                value.string_value = str(int(number)) if number.is_integer() else repr(number)
         self._provision_info = ExtendedProvisionInfo(beam_provision_api_pb2.ProvisionInfo(pipeline_options=known))
         return super().run_pipeline(pipeline, options)

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from model.errors import UserError
-from pipelines.options import CommandParser, add_trust_flag, beam_options, image_size, read_label_file
+from pipelines.options import (
+    CommandParser,
+    add_store_flags,
+    add_trust_flag,
+    beam_options,
+    image_size,
+    read_label_file,
+    store_flags,
+)
 from pipelines.running import import_tensorflow, run_command
 
 if TYPE_CHECKING:
@@ -56,6 +64,7 @@ def parser() -> CommandParser:
         help="what the network ends in; logits get a sigmoid (default: %(default)s)",
     )
     add_trust_flag(flags)
+    add_store_flags(flags)
     return flags
 
 
@@ -75,12 +84,11 @@ def package(argv: Sequence[str]) -> None:
     """
     flags = parser()
     options, rest = flags.parse_known_args(argv)
-    beam_options(rest, flags)
+    beam_options([*rest, *store_flags(options)], flags)
     _check_normalization(options.mean, options.std)
 
     from transforms import files
 
-    labels = read_label_file(options.label_file)
     import_tensorflow()
     from model.archive import check_shapes, network_bytes
     from model.directory import Model
@@ -89,8 +97,11 @@ def package(argv: Sequence[str]) -> None:
     from model.resizing import Preprocessing
     from transforms.models import save_model
     from transforms.networks import load_user_network
+    from transforms.patience import planning
 
-    network = load_user_network(options.keras_model, options.trust_model_code)
+    with planning():
+        labels = read_label_file(options.label_file)
+        network = load_user_network(options.keras_model, options.trust_model_code)
     height, width = options.image_size or _size_of(network)
     preprocessing = Preprocessing(height, width, options.resize, options.fit)
     check_shapes(network, options.keras_model, preprocessing, len(labels), ("--image_size", options.label_file))

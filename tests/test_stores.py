@@ -16,9 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from model.collages import DIGITS
 from tests import servers
-from tests.conftest import ROOT, answers, collage_rows, write_parquet
+from tests.conftest import ROOT, answers, collage_rows, read_all, untrained_model, write_parquet
 from transforms import files, patience
+from transforms.layouts import LAYOUTS, write_layout
+from transforms.models import load_model
 from transforms.stores import PIECE_BYTES
 
 SHARDS, RECORDS = 8, 150
@@ -192,6 +195,31 @@ def test_training_from_a_store_to_a_store_makes_the_same_network(
     assert train(f"{loaded[0]}/[01].parquet", f"{store.root}/trained", f"{store.root}/labels", *store.flags) == 0
     assert files.read(f"{store.root}/trained/model.keras") == local_network
     assert files.exists(f"{store.root}/trained/model.json")
+
+
+def test_a_network_on_a_store_is_packaged_there(store: Store) -> None:
+    from pipelines.package import main
+
+    files.write(f"{store.root}/network.keras", untrained_model(DIGITS).network)
+    files.write(f"{store.root}/labels", LABELS.encode())
+    flags = [f"--keras_model={store.root}/network.keras", f"--label_file={store.root}/labels", "--input_range=0,255"]
+    assert main([*flags, f"--output={store.root}/packaged", *store.flags]) == 0
+    assert load_model(f"{store.root}/packaged").labels == DIGITS
+
+
+@pytest.mark.parametrize("input_format", list(LAYOUTS))
+def test_every_format_is_read_from_a_store_as_from_a_folder(store: Store, input_format: str, tmp_path: Path) -> None:
+    store.use()
+    rows = collage_rows(40)
+    rows[7]["image"] = None
+    for root in (store.root, str(tmp_path)):
+        write_layout(input_format, f"{root}/laid_out/{input_format}", rows, 0, 1)
+    here, there = (read_all(f"{root}/laid_out/{input_format}") for root in (str(tmp_path), store.root))
+    assert there[1] == here[1]
+    assert [row | {"source": row["source"].removeprefix(store.root)} for row in there[0]] == [
+        row | {"source": row["source"].removeprefix(str(tmp_path))} for row in here[0]
+    ]
+    assert len(there[0]) >= 39
 
 
 def test_a_finished_run_on_a_store_has_nothing_to_do_and_can_be_judged_again(
