@@ -5,9 +5,9 @@
 `collages` are PNGs of 32×32 pixels, `photographs` JPEGs of 500×375, both for the network of `bulklabel train`;
 `photographs_thin` has a network that costs next to nothing, so that it shows what the pipeline costs.
 
-Every round measures all four things one after the other; the table shows medians, so that a machine whose speed
-changes from minute to minute still gives a ratio that means something. Start-up cancels: the whole job's rate is
-that of the records by which its two sizes differ.
+Every round measures the network and decoding alone before, between and after the two jobs, and the table shows
+medians, so that a machine whose speed changes from minute to minute still gives a ratio that means something. Start-up
+cancels: the whole job's rate is that of the records by which its two sizes differ.
 """
 
 import io
@@ -98,12 +98,16 @@ def main(name: str, rounds: int) -> None:
         rates: dict[str, list[float]] = {"job": [], "network": [], "decoding": []}
         memory: dict[int, list[float]] = {corpus.small: [], corpus.large: []}
         for turn in range(rounds):
-            rates["network"].append(max(rate_of(lambda: run_network(scorer, tables, pixels)) for _ in range(2)))
-            rates["decoding"].append(max(rate_of(lambda: run_decoding(tables)) for _ in range(2)))
-            seconds = {}
-            for records in (corpus.small, corpus.large):
-                seconds[records], peak = run_job(folder, records, turn)
-                memory[records].append(peak)
+            seconds: dict[int, float] = {}
+            alone: dict[str, list[float]] = {"network": [], "decoding": []}
+            for records in (corpus.small, corpus.large, 0):
+                alone["network"].append(rate_of(lambda: run_network(scorer, tables, pixels)))
+                alone["decoding"].append(rate_of(lambda: run_decoding(tables)))
+                if records:
+                    seconds[records], peak = run_job(folder, records, turn)
+                    memory[records].append(peak)
+            for name, found in alone.items():
+                rates[name].append(statistics.mean(found))
             rates["job"].append((corpus.large - corpus.small) / (seconds[corpus.large] - seconds[corpus.small]))
         print_table(corpus, rates, memory)
 

@@ -79,6 +79,10 @@ def test_what_is_wrong_with_a_member_costs_its_record_alone(tmp_path: Path) -> N
         link = tarfile.TarInfo("h.jpg")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(link)
+        for name, kind in (("i.jpg", tarfile.REGTYPE), ("i.pkl", tarfile.SYMTYPE)):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "nowhere"
+            tar.addfile(member)
     records, unreadable = read_all(path)
     assert unreadable == [
         (0, "bad_labels", "a"),
@@ -91,6 +95,7 @@ def test_what_is_wrong_with_a_member_costs_its_record_alone(tmp_path: Path) -> N
     assert [(row["id"], row["position"], row["labels"]) for row in records] == [
         ("f", 5, ["\\ud800"]),
         ("\\udcff", 6, None),
+        ("i", 8, None),
     ]
 
 

@@ -78,9 +78,9 @@ class Shard:
     problem: Problem | None = None
 
     @classmethod
-    def unreadable(cls, source: str, problem: Problem, records: int = 1) -> "Shard":
-        """A file of which nothing can be read; it counts as one record if nobody knows how many it has."""
-        return cls(0, source, 0, 0, 0, records, problem=problem)
+    def unreadable(cls, source: str, problem: Problem) -> "Shard":
+        """A file of which nothing can be read: it counts as one record, since nobody knows how many it has."""
+        return cls(0, source, 0, 0, 0, records=1, problem=problem)
 
 
 @dataclass(frozen=True)

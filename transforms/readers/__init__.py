@@ -33,7 +33,7 @@ def read_shard(
 ) -> Iterator[pa.Table | Unreadable]:
     """A shard's records, as `Reader.read` has it; those of one with a problem are unreadable."""
     if shard.problem:
-        yield Unreadable(shard.source, range(shard.records or 0), shard.problem)
+        yield Unreadable(shard.source, range(shard.position, shard.position + (shard.records or 0)), shard.problem)
     else:
         yield from READERS[input_format].read(shard, columns, label_names, batch_size)
 

@@ -2,7 +2,8 @@
 
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
 import pyarrow as pa
 
@@ -74,24 +75,27 @@ def _metadata_files(listing: Listing) -> list[File]:
 
 
 def _pack(images: Sequence[File], root: str, metadata: set[str]) -> list[Shard]:
-    shards: list[Shard] = []
     by_folder = {posixpath.dirname(path): path for path in metadata}
-    names: list[str] = []
-    size, described = 0, None
-
-    def close() -> None:
-        if names:
-            shards.append(Shard(0, root, 0, len(names), 0, len(names), tuple(names), described))
-
-    for file in images:
-        nearest = _nearest(posixpath.dirname(file.path), root, by_folder)
-        if len(names) == SHARD_RECORDS or size + file.size > SHARD_BYTES or nearest != described:
-            close()
-            names, size, described = [], 0, nearest
-        names.append(file.path.removeprefix(root).lstrip("/"))
-        size += max(file.size, 0)
-    close()
+    shards = []
+    for described, group in groupby(images, lambda file: _nearest(posixpath.dirname(file.path), root, by_folder)):
+        for some in _cut(group):
+            names = tuple(file.path.removeprefix(root).lstrip("/") for file in some)
+            shards.append(Shard(0, root, 0, len(names), 0, len(names), names, described))
     return shards
+
+
+def _cut(images: Iterable[File]) -> Iterator[list[File]]:
+    """Runs of files that are no more than a shard has."""
+    some: list[File] = []
+    size = 0
+    for file in images:
+        if some and (len(some) == SHARD_RECORDS or size + file.size > SHARD_BYTES):
+            yield some
+            some, size = [], 0
+        some.append(file)
+        size += max(file.size, 0)
+    if some:
+        yield some
 
 
 def _nearest(folder: str, root: str, by_folder: dict[str, str]) -> str | None:

@@ -47,7 +47,7 @@ class Metadata:
 
 def is_metadata(path: str) -> bool:
     """Whether a file has the name of a metadata file."""
-    return posixpath.basename(path) in METADATA_NAMES
+    return posixpath.basename(path).lower() in METADATA_NAMES
 
 
 @functools.lru_cache(CACHED_FILES)

@@ -72,7 +72,7 @@ def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
         return [Shard.unreadable(file.path, problem)], carried
     unusable = problem_of(schema, columns.id or ID, columns.image or IMAGE, columns.labels or LABELS, columns.carry)
     if unusable:
-        return [Shard.unreadable(file.path, unusable, sum(sizes))], carried
+        return [replace(shard, problem=unusable) for shard in _pack(sizes, file.path)], carried
     return _pack(sizes, file.path), carried
 
 

@@ -96,7 +96,8 @@ def _samples(stream: BinaryIO, shard: Shard, columns: Columns) -> Iterator[Sampl
             sample = None
         if name or torn:
             sample = sample or Sample(key)
-            sample.problem = sample.problem or member.problem
+            if torn or name in fields:
+                sample.problem = sample.problem or member.problem
             if member.content is not None:
                 sample.fields[name] = member.content
     if sample:
