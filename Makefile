@@ -33,4 +33,4 @@ lock: .venv/installed
 		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links -o requirements.lock pyproject.toml
 
 clean:
-	rm -rf .venv build dist *.egg-info demo
+	rm -rf .venv .tools build dist *.egg-info demo

@@ -3,8 +3,9 @@
 import sys
 from collections.abc import Sequence
 
-from pipelines.options import FORMATS, CommandParser, beam_options
+from pipelines.options import CommandParser, beam_options
 from pipelines.running import run_command
+from transforms.formats import FORMATS
 
 FILES, FILE_RECORDS = 3, 4000
 """So many files of so many records to train on; those held out are one file less."""
@@ -18,7 +19,10 @@ def parser() -> CommandParser:
     flags = CommandParser("demo", "Make a corpus of handwritten digits, train on it, and score what was held out.")
     flags.add_argument("--output", default="demo", metavar="DIR", help="where all of it goes (default: demo)")
     flags.add_argument(
-        "--input_format", default="parquet", choices=FORMATS, help="how the corpus is laid out (default: %(default)s)"
+        "--input_format",
+        default="parquet",
+        choices=tuple(FORMATS),
+        help="how the corpus is laid out (default: %(default)s)",
     )
     return flags
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from model.errors import UserError
+from transforms.formats import FORMATS
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
 
 IN_PROCESS_RUNNER = "pipelines.local.LocalRunner"
 LOCAL_RUNNERS = ("LocalRunner", "FnApiRunner", "DirectRunner", "BundleBasedDirectRunner", "PrismRunner")
-
-
-FORMATS = ("parquet", "tfrecord", "webdataset", "images")
 
 
 class CommandParser(argparse.ArgumentParser):

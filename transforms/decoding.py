@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -50,30 +50,6 @@ class DecodedBatch:
         """The first `size` records with everything rejected, and the others."""
         first = DecodedBatch(self.records[:size], self.pixels[:size], self.good[:size], self.rejected)
         return first, DecodedBatch(self.records[size:], self.pixels[size:], self.good[size:], [])
-
-
-def full_batches(decoded: Iterable[DecodedBatch], size: int) -> Iterator[DecodedBatch]:
-    """The same records in batches of `size`, the last one apart: a network computes whole batches, filled or not."""
-    waiting: list[DecodedBatch] = []
-    for batch in decoded:
-        waiting.append(batch)
-        while sum(map(len, waiting)) >= size:
-            full, rest = _joined(waiting).split(size)
-            yield full
-            waiting = [rest] if len(rest) else []
-    if waiting:
-        yield _joined(waiting)
-
-
-def _joined(batches: list[DecodedBatch]) -> DecodedBatch:
-    if len(batches) == 1:
-        return batches[0]
-    return DecodedBatch(
-        pa.concat_tables(batch.records for batch in batches),
-        np.concatenate([batch.pixels for batch in batches]),
-        np.concatenate([batch.good for batch in batches]),
-        [row for batch in batches for row in batch.rejected],
-    )
 
 
 def reject_unreadable(batch: Unreadable, preprocessing: Preprocessing, schema: pa.Schema) -> DecodedBatch:

@@ -55,10 +55,17 @@ def find_shards(inputs: Sequence[str], input_format: str, columns: Columns) -> t
 
 
 def _expanded(path: str) -> list[str]:
-    """`shard-{000..127}.tar` as 128 paths, unless there is a file of this very name."""
+    """`shard-{000..127}.tar` as 128 paths, unless there is a file of this very name.
+
+    Raises:
+        UserError: if it stands for too many.
+    """
     if "{" not in path or files.exists(files.absolute(path)):
         return [path]
-    return list(bracex.expand(path, keep_escapes=True, limit=MOST_EXPANDED))
+    try:
+        return list(bracex.expand(path, keep_escapes=True, limit=MOST_EXPANDED))
+    except bracex.ExpansionLimitException as error:
+        raise UserError(f"{path} stands for more than {MOST_EXPANDED:,} paths; give a glob.") from error
 
 
 def choose_thresholds(

@@ -1,28 +1,27 @@
 """ScoreShards: a shard in, its predictions and its rejected records out, as whole tables."""
 
 import os
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
 from apache_beam.metrics import Metrics
 
-from model.errors import RecordError, UserError
+from model.errors import UserError
 from model.golden import check_golden
-from model.predictions import REJECTED, predictions_table
+from model.predictions import REJECTED
 from transforms.ahead import ahead
-from transforms.decoding import DecodedBatch, decode_batch, full_batches, reject_unreadable, rejected_row
+from transforms.decoding import DecodedBatch, decode_batch, reject_unreadable
 from transforms.models import load_model
 from transforms.once import OncePerProcess
 from transforms.parts import PREDICTIONS, Part, PartStamp, make_part, read_part
 from transforms.parts import REJECTED as REJECTED_PART
 from transforms.plan import Recipe
+from transforms.predicting import ScoredBatch, full_batches, no_predictions, predict_batch
 from transforms.readers import read_shard
 from transforms.records import Shard, Unreadable
 
@@ -38,15 +37,6 @@ class ShardResult:
     predictions: Part
     rejected: Part
     committed: bool
-
-
-@dataclass(frozen=True)
-class ScoredBatch:
-    """One batch after the network: its predictions table, its rejected rows, and the network's milliseconds."""
-
-    predictions: pa.Table
-    rejected: list[dict[str, Any]]
-    milliseconds: int
 
 
 def load_scorer(directory: str, digest: str, trusted: bool = False) -> "Scorer":
@@ -108,10 +98,9 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
     def _score(self, shard: Shard) -> ShardResult:
         recipe, scorer = self._recipe, self._scorer.get()
         tables = read_shard(shard, recipe.input_format, recipe.columns, recipe.labels, recipe.batch_size)
-        decoded = full_batches(ahead(self._pool, self._decode, tables, 4 * self._threads), recipe.batch_size)
-        batches = list(
-            ahead(self._pool, lambda batch: predict_batch(batch, scorer, recipe), decoded, 2 * self._threads)
-        )
+        decoded = ahead(self._pool, lambda table: self._decode(table, scorer), tables, 4 * self._threads)
+        full = full_batches(decoded, recipe.batch_size)
+        batches = list(ahead(self._pool, lambda batch: predict_batch(batch, scorer, recipe), full, 2 * self._threads))
         for batch in batches:
             Metrics.distribution("bulklabel", "batch_milliseconds").update(batch.milliseconds)
         predictions = [batch.predictions for batch in batches] or [no_predictions(recipe)]
@@ -123,35 +112,13 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
             committed=False,
         )
 
-    def _decode(self, table: pa.Table | Unreadable) -> DecodedBatch:
+    def _decode(self, table: pa.Table | Unreadable, scorer: "Scorer") -> DecodedBatch | ScoredBatch:
+        """A table that is a whole batch of small images goes through the network in the same thread.
+
+        Otherwise all threads would decode, and wait for their turn to, while batches wait for the network.
+        """
         recipe = self._recipe
         if isinstance(table, Unreadable):
             return reject_unreadable(table, recipe.preprocessing, recipe.columns.schema)
-        return decode_batch(table, recipe.preprocessing, self._decode_seconds)
-
-
-def no_predictions(recipe: Recipe) -> pa.Table:
-    """The predictions of a shard without records."""
-    nothing = np.empty((0, len(recipe.labels)), np.float32)
-    records = recipe.columns.schema.empty_table().drop_columns(["image"])
-    return predictions_table(records, nothing, recipe.thresholds, recipe.labels, recipe.layout)
-
-
-def predict_batch(batch: DecodedBatch, scorer: "Scorer", recipe: Recipe) -> ScoredBatch:
-    """Run the network on a decoded batch; records whose answer is not a number are rejected."""
-    started = time.monotonic()
-    if batch.good.any():
-        probabilities = scorer.predict(batch.pixels)
-    else:
-        probabilities = np.zeros((len(batch.good), len(recipe.labels)), np.float32)
-    milliseconds = round(1000 * (time.monotonic() - started))
-    finite = np.isfinite(probabilities).all(axis=1)
-    error = RecordError("predict", "not_finite", "the network's answer is not a number")
-    rejected = batch.rejected + [
-        rejected_row(batch.records, int(row), error) for row in np.flatnonzero(batch.good & ~finite)
-    ]
-    kept = batch.good & finite
-    table = predictions_table(
-        batch.records.filter(pa.array(kept)), probabilities[kept], recipe.thresholds, recipe.labels, recipe.layout
-    )
-    return ScoredBatch(table, rejected, milliseconds)
+        decoded = decode_batch(table, recipe.preprocessing, self._decode_seconds)
+        return predict_batch(decoded, scorer, recipe) if len(decoded) == recipe.batch_size else decoded

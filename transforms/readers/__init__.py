@@ -1,5 +1,6 @@
-"""The input formats: a module each, and a line each here."""
+"""The readers of all input formats, and which one a user's files need."""
 
+import importlib
 import re
 from collections.abc import Iterator, Sequence
 
@@ -8,18 +9,12 @@ import pyarrow as pa
 from model.errors import UserError
 from transforms import files
 from transforms.files import File, Listing
-from transforms.readers.images import ImagesReader
+from transforms.formats import FORMATS
 from transforms.readers.metadata import is_metadata
-from transforms.readers.parquet import ParquetReader
-from transforms.readers.tfrecord import TFRecordReader
-from transforms.readers.webdataset import WebDatasetReader
 from transforms.records import Columns, Reader, Shard, Unreadable
 
 READERS: dict[str, Reader] = {
-    "parquet": ParquetReader(),
-    "tfrecord": TFRecordReader(),
-    "webdataset": WebDatasetReader(),
-    "images": ImagesReader(),
+    name: getattr(importlib.import_module(f"{__name__}.{name}"), reader)() for name, reader in FORMATS.items()
 }
 
 AUTO = "auto"

@@ -1,0 +1,86 @@
+"""The network's step: batches of decoded records in, tables of predictions out."""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from model.errors import RecordError
+from model.predictions import predictions_table
+from transforms.decoding import DecodedBatch, rejected_row
+from transforms.plan import Recipe
+
+if TYPE_CHECKING:
+    from model.scorer import Scorer
+
+
+@dataclass(frozen=True)
+class ScoredBatch:
+    """One batch after the network: its predictions table, its rejected rows, and the network's milliseconds."""
+
+    predictions: pa.Table
+    rejected: list[dict[str, Any]]
+    milliseconds: int
+
+
+def full_batches(found: Iterable[DecodedBatch | ScoredBatch], size: int) -> Iterator[DecodedBatch | ScoredBatch]:
+    """The same records in the same order, those not yet scored in batches of `size`, the last one apart.
+
+    A network computes whole batches, whether they are filled or not.
+    """
+    waiting: list[DecodedBatch] = []
+    for batch in found:
+        if isinstance(batch, ScoredBatch):
+            yield from map(_joined, [waiting] if waiting else [])
+            yield batch
+            waiting = []
+            continue
+        waiting.append(batch)
+        while sum(map(len, waiting)) >= size:
+            full, rest = _joined(waiting).split(size)
+            yield full
+            waiting = [rest] if len(rest) else []
+    yield from map(_joined, [waiting] if waiting else [])
+
+
+def _joined(batches: list[DecodedBatch]) -> DecodedBatch:
+    if len(batches) == 1:
+        return batches[0]
+    return DecodedBatch(
+        pa.concat_tables(batch.records for batch in batches),
+        np.concatenate([batch.pixels for batch in batches]),
+        np.concatenate([batch.good for batch in batches]),
+        [row for batch in batches for row in batch.rejected],
+    )
+
+
+def no_predictions(recipe: Recipe) -> pa.Table:
+    """The predictions of a shard without records."""
+    nothing = np.empty((0, len(recipe.labels)), np.float32)
+    records = recipe.columns.schema.empty_table().drop_columns(["image"])
+    return predictions_table(records, nothing, recipe.thresholds, recipe.labels, recipe.layout)
+
+
+def predict_batch(batch: DecodedBatch | ScoredBatch, scorer: "Scorer", recipe: Recipe) -> ScoredBatch:
+    """Run the network on a decoded batch; records whose answer is not a number are rejected."""
+    if isinstance(batch, ScoredBatch):
+        return batch
+    started = time.monotonic()
+    if batch.good.any():
+        probabilities = scorer.predict(batch.pixels)
+    else:
+        probabilities = np.zeros((len(batch.good), len(recipe.labels)), np.float32)
+    milliseconds = round(1000 * (time.monotonic() - started))
+    finite = np.isfinite(probabilities).all(axis=1)
+    error = RecordError("predict", "not_finite", "the network's answer is not a number")
+    rejected = batch.rejected + [
+        rejected_row(batch.records, int(row), error) for row in np.flatnonzero(batch.good & ~finite)
+    ]
+    kept = batch.good & finite
+    table = predictions_table(
+        batch.records.filter(pa.array(kept)), probabilities[kept], recipe.thresholds, recipe.labels, recipe.layout
+    )
+    return ScoredBatch(table, rejected, milliseconds)
