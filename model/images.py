@@ -93,7 +93,7 @@ def _decode_any(data: bytes) -> Pixels:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(*image.size)
-            return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+            return np.asarray(_to_rgb(_upright(image)))
     except RecordError:
         raise
     except Image.DecompressionBombError as error:
@@ -104,6 +104,15 @@ def _decode_any(data: bytes) -> Pixels:
         ) from error
     except Exception as error:  # Pillow's format plugins raise nearly every type on damaged files
         raise RecordError("decode", "damaged_image", f"{type(error).__name__}: {error}") from error
+
+
+def _upright(image: Any) -> Any:
+    """The image turned as its EXIF says; as it is, if that says nothing that can be understood."""
+    image.load()
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # Pillow reads EXIF as a TIFF file, and raises as many types
+        return image
 
 
 def _to_rgb(image: Any) -> Any:

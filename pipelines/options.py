@@ -17,6 +17,9 @@ IN_PROCESS_RUNNER = "pipelines.local.LocalRunner"
 LOCAL_RUNNERS = ("LocalRunner", "FnApiRunner", "DirectRunner", "BundleBasedDirectRunner", "PrismRunner")
 
 
+DAY = 86_400
+
+
 class CommandParser(argparse.ArgumentParser):
     """A parser of `--snake_case` flags without prefix abbreviations, whose errors are one line."""
 
@@ -97,10 +100,10 @@ def fraction(text: str) -> float:
 
 
 def seconds(text: str) -> float:
-    """A flag's value above 0."""
+    """A flag's value above 0, up to a day."""
     value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
+    if not 0 < value <= DAY:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0, up to {DAY:,}")
     return value
 
 
@@ -130,7 +133,7 @@ def read_label_file(path: str) -> tuple[str, ...]:
     from transforms import files
 
     try:
-        text = files.read(files.absolute(path)).decode()
+        text = files.read(files.absolute(path)).decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"--label_file {path}: no such file; give one with a label a line.") from None
     except UnicodeDecodeError:

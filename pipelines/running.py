@@ -37,6 +37,9 @@ def run_command(command: Callable[[Sequence[str]], None], argv: Sequence[str]) -
         if LOST_WORKER.search(str(error)):
             line = "a worker process died or was killed (out of memory?); run the same command again to continue."
             return _report(line, FAILED)
+        failed = re.search(r"\b\w*Error: (\[Errno \d+\] [^\n]*?)( \[while running .*)?$", str(error), re.MULTILINE)
+        if failed:
+            return _report(f"{failed.group(1)}; when that is mended, run the same command again to continue.", FAILED)
         if isinstance(error, OSError):
             return _report(f"{error}; when that is mended, run the same command again to continue.", FAILED)
         raise

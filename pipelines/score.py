@@ -125,7 +125,7 @@ def score(argv: Sequence[str]) -> None:
     columns = columns_of(options)
     with planning():
         model = load_model(options.model)
-        plan = make_plan(options.input, options.input_format, columns, model, options.threshold, options.layout)
+        plan = make_plan(options.input, options.input_format, columns, model, options.threshold, options.layout, output)
         state = settle(plan, output, options.overwrite)
     if state is State.FINISHED:
         print(f"{options.output}: nothing to do, this plan is finished.")

@@ -11,6 +11,7 @@ import pytest
 
 from model.errors import UserError
 from tests.conftest import DEFAULT, read_all
+from transforms import files, rows
 from transforms.planning import find_shards
 from transforms.records import SHARD_RECORDS, Columns
 
@@ -99,7 +100,8 @@ def test_the_nearest_metadata_file_counts(tmp_path: Path) -> None:
 
 def test_rows_that_name_no_image_are_rejected_each_for_its_reason(tmp_path: Path) -> None:
     folder_of(tmp_path, {"data/a.png": b"A", "secret.png": b"S"})
-    unsafe = ["../secret.png", f"{tmp_path}/secret.png", "gs://b/x.png", "x/../../secret.png", "", "..\\secret.png"]
+    climbing = ["../secret.png", "x/../../secret.png", "..\\secret.png"]
+    unsafe = ["\ud800.png", f"{tmp_path}/secret.png", "gs://b/x.png", "", *climbing]
     rows: list[Any] = [{"file_name": name} for name in ["a.png", "a.png", "gone.png", *unsafe]]
     (tmp_path / "data/metadata.jsonl").write_text(jsonl(*rows, {"id": "none"}, [1]) + "{torn")
     records, unreadable = read_all(tmp_path / "data")
@@ -107,9 +109,9 @@ def test_rows_that_name_no_image_are_rejected_each_for_its_reason(tmp_path: Path
     reasons = {(position, reason) for position, reason, _ in unreadable}
     assert (0, "missing_file") in reasons
     assert (1, "duplicate_file") in reasons
-    assert reasons >= {(position, "unsafe_path") for position in range(3, 9)}
-    assert reasons >= {(9, "missing_column"), (10, "damaged_metadata"), (11, "damaged_metadata")}
-    assert len(unreadable) == 11
+    assert reasons >= {(position, "unsafe_path") for position in range(3, 10)}
+    assert reasons >= {(10, "missing_column"), (11, "damaged_metadata"), (12, "damaged_metadata")}
+    assert len(unreadable) == 12
 
 
 def test_a_metadata_file_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
@@ -123,3 +125,39 @@ def test_a_metadata_file_that_cannot_be_used_is_one_line(tmp_path: Path) -> None
     folder_of(tmp_path, {"c/x.png": b"X", "c/metadata.parquet": "not a table"})
     records, unreadable = read_all(tmp_path / "c")
     assert (ids(records), [row[:2] for row in unreadable]) == (["x.png"], [(0, "damaged_metadata")])
+
+
+def test_a_glob_below_folders_finds_the_truth_beside_its_files(tmp_path: Path) -> None:
+    described = "\n" + jsonl({"file_name": "12:30.png", "labels": ["cat"]}) + "\n"
+    folder_of(tmp_path, {"in [1]/x/12:30.png": b"X", "in [1]/x/metadata.jsonl": described})
+    for path in ("in [1]", "in [1]/x", "in [1]/x/12:30.png", "in */*/*.png", "in */x/*"):
+        records, unreadable = read_all(f"{tmp_path}/{path}")
+        assert [(row["id"].rpartition("/")[2], row["labels"]) for row in records] == [("12:30.png", ["cat"])], path
+        assert not unreadable
+
+
+def test_a_damaged_metadata_table_is_a_rejected_record(tmp_path: Path) -> None:
+    folder_of(tmp_path, {"a.png": b"A"})
+    pq.write_table(pa.table({"file_name": ["a.png"] * 5}), tmp_path / "metadata.parquet", use_dictionary=False)
+    content = bytearray((tmp_path / "metadata.parquet").read_bytes())
+    content[20:60] = b"\xff" * 40
+    (tmp_path / "metadata.parquet").write_bytes(bytes(content))
+    records, unreadable = read_all(tmp_path)
+    assert (ids(records), [row[1] for row in unreadable]) == (["a.png"], ["damaged_metadata"])
+
+
+def test_metadata_beside_other_formats_is_none_of_their_files(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"image": [b"x"]}), tmp_path / "x.parquet")
+    folder_of(tmp_path, {"metadata.csv": "a,b\n"})
+    records, unreadable = read_all(tmp_path)
+    assert (len(records), unreadable) == (1, [])
+
+
+def test_an_image_of_more_bytes_than_a_record_may_have_is_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (files, rows):
+        monkeypatch.setattr(module, "MAX_RECORD_BYTES", 1000)
+    folder_of(tmp_path, {"a.png": bytes(1000), "b.png": bytes(5000)})
+    records, unreadable = read_all(tmp_path)
+    assert (ids(records), unreadable) == (["a.png"], [(0, "too_large", "b.png")])

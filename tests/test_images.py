@@ -258,3 +258,8 @@ def test_a_damaged_jpeg_is_judged_as_pillow_judges_it(seed: int, mode: str, prog
         assert found is expected
     elif expected.shape == found.shape:
         assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("format_name", ["PNG", "WEBP", "JPEG"])
+def test_exif_that_says_nothing_costs_no_image(format_name: str) -> None:
+    assert decode(png(pixels(), format=format_name, exif=b"Exif\0\0broken"), SIZE).shape == (32, 32, 3)

@@ -242,3 +242,23 @@ def test_a_broken_file_among_good_ones_is_rejected_and_all_broken_ones_are_refus
     (tmp_path / "good.parquet").unlink()
     with pytest.raises(UserError, match="no column 'image', only picture"):
         every_record(tmp_path)
+
+
+def test_odd_types_become_text_and_cost_no_other_record(tmp_path: Path) -> None:
+    images = pa.StructArray.from_arrays(
+        [pa.array([b"x", b"y"]), pa.array([b"\xff.png", None]).cast(pa.binary()).view(pa.string())],
+        ["bytes", "path"],
+    )
+    columns = {
+        "image": images,
+        "id": pa.array([b"a", b"b"]),
+        "when": pa.array([1, None], pa.timestamp("ns")),
+        "nested": pa.array([{"k": b"\xff"}, None]),
+    }
+    path = write_table(tmp_path / "a.parquet", columns)
+    found, unreadable = every_record(path, columns=Columns(carry=("when", "nested")))
+    assert not unreadable
+    assert [(row["id"], row["image"], row["when"], row["nested"]) for row in found] == [
+        ("a", b"x", "1970-01-01 00:00:00.000000001", '{"k": "\\\\xff"}'),
+        ("b", b"y", None, None),
+    ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import apache_beam as beam
 import keras
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.metrics.metric import MetricsFilter
@@ -179,7 +180,7 @@ def test_running_again_has_nothing_to_do(
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
 
-@pytest.mark.parametrize("damage", ["delete predictions", "delete rejected", "truncate", "another plan's"])
+@pytest.mark.parametrize("damage", ["delete predictions", "delete rejected", "truncate", "overwrite", "another plan's"])
 def test_a_run_that_lacks_a_part_makes_only_that_part_again(
     corpus: Path, model_directory: Path, finished: Path, tmp_path: Path, damage: str
 ) -> None:
@@ -190,6 +191,9 @@ def test_a_run_that_lacks_a_part_makes_only_that_part_again(
     part = run / "predictions" / name
     if damage == "truncate":
         part.write_bytes(part.read_bytes()[:-100])
+    elif damage == "overwrite":
+        content = part.read_bytes()
+        part.write_bytes(content[:60] + bytes(40) + content[100:])
     elif damage == "another plan's":
         table = pq.read_table(part)
         pq.write_table(table.replace_schema_metadata(table.schema.metadata | {b"bulklabel.plan": b"other"}), part)
@@ -321,7 +325,7 @@ def test_the_graph_counts_what_it_does(corpus: Path, model_directory: Path, tmp_
     from transforms.scoring import load_scorer
 
     model = load_model(str(model_directory))
-    plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide")
+    plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide", str(tmp_path / "run"))
     root = beam.Pipeline(runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner", argv=[])
     scorer = OncePerProcess(load_scorer, str(model_directory), model.digest)
     build(root, plan, scorer, Publication(str(tmp_path / "run"), plan.recipe, {}, 0.05), decode_seconds=60)
@@ -423,3 +427,26 @@ def test_a_bad_flag_is_one_line(
 def test_airflows_labels_flag_passes_through(model_directory: Path, tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "a.parquet", collage_rows(5))
     assert score(path, model_directory, tmp_path / "run", "--labels=airflow-version=v2-10-0") == 0
+
+
+def test_a_run_below_its_own_input_does_not_find_itself(model_directory: Path, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", collage_rows(20))
+    for _ in range(2):
+        assert score(tmp_path, model_directory, tmp_path / "scores") == 0
+    assert metrics_of(tmp_path / "scores")["counts"]["records"] == 20
+
+
+@pytest.mark.parametrize("name", ["image", "labels", "prob_3", "price"])
+def test_what_is_carried_needs_a_name_of_its_own(
+    name: str, model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pa.Table.from_pylist([row | {"price": 5} for row in collage_rows(20)])
+    pq.write_table(table, tmp_path / "a.parquet")
+    code = score(tmp_path / "a.parquet", model_directory, tmp_path / "scores", f"--carry={name}")
+    if name == "price":
+        assert code == 0
+        assert predictions_of(tmp_path / "scores").column("price").to_pylist() == ["5"] * 20
+    else:
+        assert code == 2
+        assert "rename it in the input" in capsys.readouterr().err
+        assert not (tmp_path / "scores").exists()

@@ -1,11 +1,12 @@
 """The TFRecord reader: what people's examples hold, and what is wrong with some of them."""
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.conftest import read_all
-from transforms.readers.tfrecord import framed
+from transforms.readers.tfrecord import framed, masked_checksum
 from transforms.records import Columns
 
 
@@ -65,3 +66,11 @@ def test_a_flipped_bit_costs_one_tfrecord_and_a_flipped_length_all_after_it(tmp_
     records, unreadable = read_all(path)
     assert len(records) + len(unreadable) == 3
     assert unreadable[-1][:2] == (2, "torn_file")
+
+
+def test_a_length_that_no_file_has_is_a_tear(tmp_path: Path) -> None:
+    length = struct.pack("<Q", 2**62)
+    path = tmp_path / "a.tfrecord"
+    path.write_bytes(framed(b"") + length + struct.pack("<I", masked_checksum(length)))
+    records, unreadable = read_all(path)
+    assert (len(records), [row[:2] for row in unreadable]) == (1, [(1, "torn_file")])

@@ -155,6 +155,7 @@ def test_a_label_outside_the_label_file_is_named(
     small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = label_file(tmp_path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())  # as some editors start a file
     path.write_text("1\n2\n")
     assert train(small, tmp_path / "m", f"--label_file={path}") == 0
     assert "so not learnt: 0, 3, 4, 5, 6, 7, 8, 9" in capsys.readouterr().err

@@ -103,3 +103,37 @@ def test_the_fields_of_a_tar_may_have_other_names(tmp_path: Path) -> None:
     path = tar_of(tmp_path / "a.tar", {"a.jpg": b"A", "a.Thumb": b"T", "a.tags": b"cat", "a.json": b'{"key": 5}'})
     records, _ = read_all(path, columns=Columns(id="key", image="Thumb", labels="tags"))
     assert [(row["id"], row["image"], row["labels"]) for row in records] == [("5", b"T", ["cat"])]
+
+
+def test_what_cannot_be_true_of_a_record_rejects_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, content in (("a.png", b"1"), ("a.png", b"2"), ("b.json", b'["cat"]'), ("b.png", b"B")):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    assert read_all(path) == ([], [(0, "duplicate_member", "a"), (1, "bad_labels", "b")])
+
+
+def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        header("b.png", 2**62),
+        header("b.png", 2**70),
+        header("x", 2**40, tarfile.XHDTYPE),
+        header("x", 2**21, tarfile.XHDTYPE) + bytes(2**21),
+        header("x", 20, tarfile.XHDTYPE) + b"99 path=b.png".ljust(512, b"\0"),
+    ],
+)
+def test_what_a_damaged_header_states_is_not_believed(tmp_path: Path, damage: bytes) -> None:
+    good = header("a.png", 1) + b"A".ljust(512, b"\0")
+    (tmp_path / "a.tar").write_bytes(good + damage + bytes(1024))
+    records, unreadable = read_all(tmp_path / "a.tar")
+    assert [row["id"] for row in records] == []
+    assert [row[1] for row in unreadable] == ["torn_file"]

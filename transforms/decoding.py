@@ -67,14 +67,18 @@ def decode_batch(batch: pa.Table, preprocessing: Preprocessing, seconds: float =
     """Decode the images of a batch; those that cannot be are rejected, each with its reason.
 
     An image that takes longer than `seconds` is rejected too. Nothing can stop its decoder: its thread is left
-    behind, and the batch is decoded anew without it.
+    behind, and the images after it are decoded one by one.
     """
     images = batch.column("image").to_pylist()
     small = sum(len(image or b"") for image in images) < len(images) * SMALL_IMAGE_BYTES
+    found: list[Pixels | RecordError] = []
+    over = threading.Event()
     try:
-        found = in_time(lambda: _decode_all(images, preprocessing, small), seconds)
+        in_time(lambda: _decode_all(images, preprocessing, small, found, over), seconds)
     except TimeoutError:
-        found = [_decode_in_time(image, preprocessing, seconds) for image in images]
+        over.set()
+        done = found[:]
+        found = done + [_decode_in_time(image, preprocessing, seconds) for image in images[len(done) :]]
     pixels = np.zeros((len(batch), preprocessing.height, preprocessing.width, 3), np.uint8)
     rejected = []
     for row, image in enumerate(found):
@@ -86,9 +90,20 @@ def decode_batch(batch: pa.Table, preprocessing: Preprocessing, seconds: float =
     return DecodedBatch(batch.drop_columns(["image"]), pixels, good, rejected)
 
 
-def _decode_all(images: list[bytes | None], preprocessing: Preprocessing, small: bool) -> list[Pixels | RecordError]:
+def _decode_all(
+    images: list[bytes | None],
+    preprocessing: Preprocessing,
+    small: bool,
+    found: list[Pixels | RecordError],
+    over: threading.Event,
+) -> None:
+    """Put what the images are decoded to into `found`, until that is over."""
     with _turn() if small else contextlib.nullcontext():
-        return [_decode(image, preprocessing) for image in images]
+        for image in images:
+            decoded = _decode(image, preprocessing)
+            if over.is_set():
+                return
+            found.append(decoded)
 
 
 def _decode(image: bytes | None, preprocessing: Preprocessing) -> Pixels | RecordError:

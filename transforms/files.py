@@ -4,9 +4,9 @@ import contextlib
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +19,9 @@ from transforms.patience import failure
 from transforms.remote import open_remote, read_remote
 from transforms.stores import PIECE_BYTES, store_of
 from transforms.stores.names import escaped, is_remote, prefix_of
+
+MAX_RECORD_BYTES = 2**29
+"""A record of more bytes is rejected; `read_many` reads one byte more of it and no further."""
 
 REMOTE_THREADS = 16
 """A small file on a remote store costs a round trip: so many are under way at once."""
@@ -39,6 +42,10 @@ class Listing:
     root: str
     files: tuple[File, ...]
     complete: bool
+
+    def without(self, unwanted: Callable[[str], bool]) -> "Listing":
+        """The listing without the files whose paths are unwanted."""
+        return replace(self, files=tuple(file for file in self.files if not unwanted(file.path)))
 
 
 def absolute(path: str) -> str:
@@ -64,10 +71,11 @@ def list_files(path: str, names: re.Pattern[str]) -> Listing:
     """
     place = absolute(path)
     inside = [file for file in list_folder(place) if _is_data(file.path.removeprefix(place), names)]
-    found = inside or _match(escaped(place)) or _match(place)
+    exact = [] if inside else _match(escaped(place))
+    found = inside or exact or _match(place)
     if not found:
         raise UserError(f"{path}: no file matches; give a file, a glob, or a folder with files of a known extension.")
-    root = place if inside else _folder_of(place)
+    root = place if inside else posixpath.dirname(place if exact else prefix_of(place))
     return Listing(root, tuple(sorted(found, key=lambda file: file.path)), complete=bool(inside))
 
 
@@ -205,13 +213,11 @@ def _is_data(path: str, names: re.Pattern[str]) -> bool:
     return bool(names.search(path)) and not hidden
 
 
-def _folder_of(path: str) -> str:
-    """The folder that a file lies in, or the last one that a glob names without a wildcard."""
-    return posixpath.dirname(prefix_of(path))
-
-
 def _bytes_or_error(path: str) -> bytes | OSError:
     try:
-        return read(path) if is_remote(path) else Path(path).read_bytes()
+        if is_remote(path):
+            return read(path)
+        with open(path, "rb") as file:
+            return file.read(MAX_RECORD_BYTES + 1)
     except OSError as error:
         return error

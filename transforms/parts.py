@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from model.predictions import metadata_of, with_metadata
 from transforms import files
+from transforms.paths import raise_if_the_store_failed
 from transforms.records import Shard
 
 PREDICTIONS, REJECTED = KINDS = ("predictions", "rejected")
@@ -51,7 +52,7 @@ def make_part(kind: str, shard: Shard, table: pa.Table, stamp: PartStamp) -> Par
     """Encode a shard's table; equal tables give equal bytes."""
     stamped = with_metadata(table, metadata_of(table.schema) | stamp.metadata(shard))
     buffer = io.BytesIO()
-    pq.write_table(stamped, buffer, compression="zstd")
+    pq.write_table(stamped, buffer, compression="zstd", write_page_checksum=True)
     return Part(stamp.name(kind, shard), stamped, buffer.getvalue())
 
 
@@ -60,8 +61,11 @@ def read_part(output: str, kind: str, shard: Shard, stamp: PartStamp) -> Part | 
     name = stamp.name(kind, shard)
     try:
         content = files.read(files.join(output, name))
-        table = pq.read_table(io.BytesIO(content))
-    except (FileNotFoundError, pa.ArrowInvalid):
+        table = pq.read_table(io.BytesIO(content), page_checksum_verification=True)
+    except FileNotFoundError:
+        return None
+    except (pa.ArrowException, OSError) as error:
+        raise_if_the_store_failed(error)
         return None
     belongs = stamp.metadata(shard).items() <= metadata_of(table.schema).items()
     return Part(name, table, content) if belongs else None

@@ -1,6 +1,8 @@
 """What readers share about the files they read: which of them, which places are safe, and whose fault a failure is."""
 
+import os
 import posixpath
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -12,6 +14,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 LISTING_THREADS = 16
+
+ELSEWHERE = re.compile(r"[/\\]|[A-Za-z]:[/\\]|[A-Za-z][A-Za-z0-9+.-]*://")
+"""How a path starts that is absolute, on any system, or has a scheme."""
 
 
 def unique(listings: Sequence[Listing]) -> list[File]:
@@ -30,10 +35,15 @@ def below(folder: str, name: str) -> str:
     """The path of a file that data names relative to a folder.
 
     Raises:
-        RecordError: if the name is empty or absolute, has a scheme, or climbs out of the folder.
+        RecordError: if the name is none, is absolute, has a scheme, or climbs out of the folder.
     """
     parts = name.replace("\\", "/").split("/")
-    if not name or name[0] in "/\\" or ":" in parts[0] or ".." in parts or "\0" in name:
+    try:
+        os.fsencode(name)
+        possible = bool(name) and "\0" not in name
+    except UnicodeEncodeError:
+        possible = False
+    if not possible or ELSEWHERE.match(name) or ".." in parts:
         raise RecordError("read", "unsafe_path", f"{name[:80]!r} is not a path below the folder of the file it is in")
     return posixpath.join(folder, posixpath.normpath(name))
 

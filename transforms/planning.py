@@ -16,7 +16,7 @@ from transforms import files
 from transforms.parts import KINDS
 from transforms.plan import Plan, Recipe
 from transforms.readers import ANY_FORMAT, AUTO, READERS, choose_format
-from transforms.records import Columns, Inputs
+from transforms.records import RECORDS, Columns, Inputs
 
 PLAN_FILE = "plan.json"
 SUCCESS_FILE = "_SUCCESS"
@@ -35,15 +35,23 @@ class State(Enum):
     REPLACES = "replaces"
 
 
-def find_shards(inputs: Sequence[str], input_format: str, columns: Columns) -> tuple[str, Inputs]:
+def find_shards(
+    inputs: Sequence[str], input_format: str, columns: Columns, output: str | None = None
+) -> tuple[str, Inputs]:
     """The format, the files and the shards that `--input` and `--input_format` mean; braces are expanded.
+
+    What lies below `output` does not count: a run must not find its own parts.
 
     Raises:
         UserError: if no file matches, none can be read, or none holds a record.
     """
     names = {AUTO: ANY_FORMAT} | {name: reader.names for name, reader in READERS.items()}
     listings = [files.list_files(path, names[input_format]) for given in inputs for path in _expanded(given)]
-    chosen = choose_format(listings) if input_format == AUTO else input_format
+    if output is not None:
+        listings = [listing.without(lambda path: path.startswith(f"{output}/")) for listing in listings]
+    if not any(listing.files for listing in listings):
+        raise UserError(f"{', '.join(inputs)}: there is nothing but the output {output}; give other files.")
+    chosen, listings = choose_format(listings) if input_format == AUTO else (input_format, listings)
     found = READERS[chosen].shards(listings, columns)
     shards = [shard for shard in found.shards if shard.records != 0]
     if not shards:
@@ -100,17 +108,23 @@ def choose_thresholds(
 
 
 def make_plan(
-    inputs: Sequence[str], input_format: str, columns: Columns, model: Model, threshold: str | None, layout: str
+    inputs: Sequence[str],
+    input_format: str,
+    columns: Columns,
+    model: Model,
+    threshold: str | None,
+    layout: str,
+    output: str,
 ) -> Plan:
-    """The plan for scoring the inputs with a model; reads the files' footers, not their records.
+    """The plan for scoring the inputs with a model into an output; reads the files' footers, not their records.
 
     Raises:
         UserError: if the inputs or the threshold cannot be used.
     """
     for name in columns.carry:
-        if name in column_names(model.labels, layout) or columns.carry.count(name) > 1:
-            raise UserError(f"--carry {name}: the predictions have a column of this name; rename it in the input.")
-    chosen, found = find_shards(inputs, input_format, columns)
+        if name in (*column_names(model.labels, layout), *RECORDS.names) or columns.carry.count(name) > 1:
+            raise UserError(f"--carry {name}: records have a column of this name already; rename it in the input.")
+    chosen, found = find_shards(inputs, input_format, columns, output)
     recipe = Recipe(
         input_format=chosen,
         columns=columns,

@@ -79,7 +79,7 @@ def provenance_of(plan: Plan, model: str) -> dict[str, Any]:
         "model": model,
         "model_digest": plan.recipe.model_digest,
         "input_files": len(plan.inputs),
-        "input_bytes": sum(file.size for file in plan.inputs),
+        "input_bytes": sum(max(file.size, 0) for file in plan.inputs),
         "shards": len(plan.shards),
         "layout": plan.recipe.layout,
         "versions": dict(plan.recipe.versions),

@@ -60,8 +60,8 @@ class Problem:
 class Shard:
     """A contiguous run of records of one file; of an image folder, of its files.
 
-    `start` and `stop` count the format's own units: row groups in Parquet, bytes in TFRecord and tar, the plan's
-    input files in image folders; `stop` is None for the end of the file. `position` is the first record's, and
+    `start` and `stop` count the format's own units: row groups in Parquet, bytes in TFRecord and tar, `names`
+    in image folders; `stop` is None for the end of the file. `position` is the first record's, and
     `records` their number where it is known before they are read. `names` are the files below the folder `source`
     that an image folder's shard consists of, `metadata` the file that says more of them. A shard with a problem is
     `records` records that cannot be read.

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from model.errors import RecordError, UserError
+from transforms.files import MAX_RECORD_BYTES
 from transforms.records import TABLE_BYTES, Columns, Problem, Unreadable
 
 
@@ -33,7 +34,11 @@ def tables(
         if isinstance(record, Unreadable):
             yield record
             continue
-        length = len(record.image or b"")
+        length = len(record.image or b"") + sum(len(text or "") for text in record.carried)
+        if length > MAX_RECORD_BYTES:
+            detail = f"the record has {length:,} bytes or more; at most {MAX_RECORD_BYTES:,} are read"
+            yield unreadable(record.source, record.position, RecordError("read", "too_large", detail), record.id)
+            continue
         if waiting and (len(waiting) == batch_size or size + length > TABLE_BYTES):
             yield _table(waiting, columns)
             waiting, size = [], 0
@@ -74,13 +79,29 @@ def _label_of(item: Any, label_names: tuple[str, ...] | None) -> str | None:
     return label_names[item] if 0 <= item < len(label_names) else str(item)
 
 
+def content_of(found: bytes | OSError) -> bytes:
+    """The bytes that `files.read_many` gave.
+
+    Raises:
+        RecordError: if it gave none.
+    """
+    if isinstance(found, OSError):
+        reason = "missing_file" if isinstance(found, FileNotFoundError) else "unreadable_file"
+        raise RecordError("read", reason, f"the file cannot be read ({found.strerror or found})")
+    return found
+
+
 def text_of(value: Any) -> str | None:
     """A carried value as text: strings and UTF-8 as they are, anything else as JSON; null stays null."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return json.dumps(value, ensure_ascii=False, default=_inner_text)
+
+
+def _inner_text(value: Any) -> str | None:
+    return text_of(value) if isinstance(value, bytes) else str(value)
 
 
 def clean(text: str) -> str:

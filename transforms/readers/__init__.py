@@ -33,18 +33,24 @@ def read_shard(
         yield from READERS[input_format].read(shard, columns, label_names, batch_size)
 
 
-def choose_format(listings: Sequence[Listing]) -> str:
+def choose_format(listings: Sequence[Listing]) -> tuple[str, list[Listing]]:
     """The one format that the files are of, by their names, or by their first bytes where the names say nothing.
+
+    Returns:
+        It, and the listings without the metadata files that only image folders have.
 
     Raises:
         UserError: if they are of none, or of several.
     """
     every = [file for listing in listings for file in listing.files]
-    data = [file for file in every if not is_metadata(file.path)] or every
-    formats = {_format_of(file) for file in data}
+    data = [file for file in every if not is_metadata(file.path)]
+    formats = {_format_of(file) for file in data or every}
     if len(formats) > 1:
         raise UserError(f"the input mixes {' and '.join(sorted(formats))}; give one format a run.")
-    return formats.pop()
+    chosen = formats.pop()
+    if chosen == "images" or not data:
+        return chosen, list(listings)
+    return chosen, [listing.without(is_metadata) for listing in listings]
 
 
 def _format_of(file: File) -> str:

@@ -12,7 +12,7 @@ from transforms import files
 from transforms.files import File, Listing
 from transforms.readers.metadata import METADATA_NAMES, Description, Metadata, is_metadata, read_metadata
 from transforms.records import SHARD_BYTES, SHARD_RECORDS, Columns, Inputs, Shard, Unreadable
-from transforms.rows import Record, labels_of, tables, unreadable
+from transforms.rows import Record, content_of, labels_of, tables, unreadable
 
 SIGNATURES = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8|BM|II\*\0|MM\0\*", re.DOTALL)
 
@@ -62,15 +62,18 @@ class ImagesReader:
 
 
 def _metadata_files(listing: Listing) -> list[File]:
-    """Those in a folder; for a file or a glob, the one beside it."""
+    """Those in a folder; for a file or a glob, those beside and above what it matches."""
     found = [file for file in listing.files if is_metadata(file.path)]
     if not listing.complete:
-        places = [files.join(listing.root, name) for name in METADATA_NAMES]
+        folders = {folder for file in listing.files for folder in _up(posixpath.dirname(file.path), listing.root)}
+        places = [files.join(folder, name) for folder in sorted(folders) for name in METADATA_NAMES]
         found = [File(place, len(files.read(place))) for place in places if files.exists(place)]
-    folders = [posixpath.dirname(file.path) for file in found]
-    for file, folder in zip(found, folders, strict=True):
-        if folders.count(folder) > 1:
+    by_folder: dict[str, str] = {}
+    for file in found:
+        folder = posixpath.dirname(file.path)
+        if folder in by_folder:
             raise UserError(f"{folder} has more than one metadata file, {file.path} among them; keep one.")
+        by_folder[folder] = file.path
     return found
 
 
@@ -98,11 +101,17 @@ def _cut(images: Iterable[File]) -> Iterator[list[File]]:
         yield some
 
 
+def _up(folder: str, root: str) -> Iterator[str]:
+    """A folder and those above it, up to the root."""
+    yield folder
+    while len(folder) > len(root):
+        folder = posixpath.dirname(folder)
+        yield folder
+
+
 def _nearest(folder: str, root: str, by_folder: dict[str, str]) -> str | None:
     """The metadata file of a folder, or of the nearest one above it up to the root."""
-    while folder not in by_folder and len(folder) > len(root):
-        folder = posixpath.dirname(folder)
-    return by_folder.get(folder)
+    return next((by_folder[above] for above in _up(folder, root) if above in by_folder), None)
 
 
 def _records(shard: Shard, columns: Columns, label_names: tuple[str, ...] | None) -> Iterator[Record | Unreadable]:
@@ -117,14 +126,7 @@ def _records(shard: Shard, columns: Columns, label_names: tuple[str, ...] | None
         record_id = name if described.id is None else described.id
         try:
             yield Record(
-                record_id, path, 0, labels_of(described.labels, label_names), _content(content), described.carried
+                record_id, path, 0, labels_of(described.labels, label_names), content_of(content), described.carried
             )
         except RecordError as error:
             yield unreadable(path, 0, error, record_id)
-
-
-def _content(content: bytes | OSError) -> bytes:
-    if isinstance(content, OSError):
-        reason = "missing_file" if isinstance(content, FileNotFoundError) else "unreadable_file"
-        raise RecordError("read", reason, f"the file cannot be read ({content.strerror or content})")
-    return content

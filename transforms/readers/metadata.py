@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.errors import RecordError, UserError
 from transforms import files
-from transforms.paths import below, first_line
+from transforms.paths import below, first_line, raise_if_the_store_failed
 from transforms.records import Columns, Problem
 from transforms.rows import text_of
 
@@ -63,7 +62,8 @@ def read_metadata(path: str, columns: Columns) -> Metadata:
     try:
         for position, row in enumerate(_rows(path, columns)):
             _add(found, position, row, folder, names)
-    except (ValueError, csv.Error, pa.ArrowException) as error:
+    except Exception as error:
+        raise_if_the_store_failed(error)
         detail = f"{path} cannot be read further ({first_line(error)})"
         found.problems[len(found.rows) + len(found.problems)] = Problem("damaged_metadata", detail)
     if found.problems and not found.rows and all(p.reason == "missing_column" for p in found.problems.values()):
@@ -97,10 +97,9 @@ def _rows(path: str, columns: Columns) -> Iterator[Any]:
         for row in csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")):
             known = {name: cell for name, cell in row.items() if cell}
             cell = known.pop(labels, None)
-            yield known | {labels: [label for label in cell.split(SEPARATOR) if label] if cell else None}
+            yield known | {labels: [name for name in cell.split(SEPARATOR) if name] if cell else None}
     else:
-        for line in content.splitlines():
-            yield _object(line)
+        yield from (_object(line) for line in content.splitlines() if line.strip())
 
 
 def _object(line: bytes) -> Any:

@@ -14,9 +14,12 @@ from transforms.files import File, Listing
 from transforms.paths import below, first_line, in_threads, raise_if_the_store_failed, unique
 from transforms.readers.schema import problem_of
 from transforms.records import SHARD_RECORDS, TABLE_BYTES, Columns, Inputs, Problem, Shard, Unreadable
-from transforms.rows import Record, labels_of, tables, text_of, unreadable
+from transforms.rows import Record, content_of, labels_of, tables, text_of, unreadable
 
 ID, IMAGE, LABELS = "id", "image", "labels"
+
+REJECTED_RECORDS = 2**16
+"""The records of a file that cannot be used are rejected in shards of so many."""
 
 READ_BYTES = 2**20
 """A column is read in pieces of this size, so that a huge row group is never in memory at once."""
@@ -72,7 +75,11 @@ def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
         return [Shard.unreadable(file.path, problem)], carried
     unusable = problem_of(schema, columns.id or ID, columns.image or IMAGE, columns.labels or LABELS, columns.carry)
     if unusable:
-        return [replace(shard, problem=unusable) for shard in _pack(sizes, file.path)], carried
+        starts = range(0, sum(sizes), REJECTED_RECORDS)
+        sizes = [min(REJECTED_RECORDS, sum(sizes) - start) for start in starts]
+        return [
+            Shard(0, file.path, 0, 0, start, size, problem=unusable) for start, size in zip(starts, sizes, strict=True)
+        ], carried
     return _pack(sizes, file.path), carried
 
 
@@ -131,7 +138,7 @@ def _records_of(
         strict=True,
     )
     for here, (name, image, labels, *carried) in enumerate(rows, position):
-        record_id = None if name is None else str(name)
+        record_id = text_of(name)
         try:
             truth = labels_of(labels, label_names)
             content = _referenced(image, source) if isinstance(image, dict) else image
@@ -145,7 +152,17 @@ def values_of(batch: pa.RecordBatch, name: str) -> list[Any]:
     r"""A column's values, nulls where there is no such column; text that is not UTF-8 has `\x..` for its wild bytes."""
     if name not in batch.schema.names:
         return [None] * len(batch)
-    column = batch.column(name)
+    return _python(batch.column(name))
+
+
+def _python(column: pa.Array) -> list[Any]:
+    if pa.types.is_temporal(column.type):
+        column = column.cast(pa.string())
+    if pa.types.is_struct(column.type):
+        names = [field.name for field in column.type]
+        rows = zip(*map(_python, column.flatten()), strict=True) if names else ((),) * len(column)
+        valid = column.is_valid().to_pylist()
+        return [dict(zip(names, row, strict=True)) if known else None for row, known in zip(rows, valid, strict=True)]
     try:
         values: list[Any] = column.to_pylist()
     except UnicodeDecodeError:
@@ -166,7 +183,4 @@ def _referenced(image: dict[str, Any], source: str) -> bytes | None:
     if content is not None or path is None:
         return content
     place = below(source.rpartition("/")[0], path)
-    found = next(files.read_many([place]))
-    if isinstance(found, OSError):
-        raise RecordError("read", "missing_file", f"{path} beside {source} cannot be read ({found.strerror})")
-    return found
+    return content_of(next(files.read_many([place])))

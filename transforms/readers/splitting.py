@@ -16,8 +16,8 @@ GZIP = b"\x1f\x8b"
 SPLIT_BYTES = 2**30
 """Larger than what people make the pieces of a data set: such a file would be one long shard."""
 
-MAX_RECORD_BYTES = 2**29
-"""A record of more is rejected before it is read."""
+MOST_STATED = 2**50
+"""A length of more than a petabyte is a damaged one, and no place to seek to."""
 
 
 def split(file: File, ends: Callable[[], Iterator[int]]) -> list[Shard]:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from transforms.files import MAX_RECORD_BYTES
 from transforms.paths import first_line, raise_if_the_store_failed
-from transforms.readers.splitting import MAX_RECORD_BYTES
+from transforms.readers.splitting import MOST_STATED
 from transforms.records import Problem
 
 BLOCK = tarfile.BLOCKSIZE
@@ -81,11 +82,13 @@ def _next(stream: BinaryIO, start: int, wanted: Callable[[str], bool]) -> tuple[
         info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         offset += BLOCK
         size = 0 if info.type in EMPTY else int(extended.get("size", info.size))
-        if size < 0:
-            raise ValueError("a member of negative size")
+        if not 0 <= size <= MOST_STATED:
+            raise ValueError(f"a member of {size:,} bytes")
         padded = -(-size // BLOCK) * BLOCK
         if info.type in EXTENDED:
-            extended |= _extended(info, _read(stream, min(size, LONGEST_HEADER), padded))
+            if size > LONGEST_HEADER:
+                raise ValueError(f"an extended header of {size:,} bytes")
+            extended |= _extended(info, _read(stream, size, padded))
         elif info.isdir() or info.isdev():
             start, extended = offset, {}
         else:
@@ -140,14 +143,16 @@ def _extended(info: tarfile.TarInfo, content: bytes) -> dict[str, str]:
     if info.type in (tarfile.XGLTYPE, tarfile.GNUTYPE_LONGLINK):
         return {}
     found = {}
-    while content.strip(b"\0"):
-        digits, _, _ = content.partition(b" ")
-        length = int(digits)
-        key, equals, value = content[len(digits) + 1 : length - 1].partition(b"=")
-        if length <= len(digits) or not equals:
+    content = content.rstrip(b"\0")
+    start = 0
+    while start < len(content):
+        space = content.index(b" ", start)
+        end = start + int(content[start:space])
+        key, equals, value = content[space + 1 : end - 1].partition(b"=")
+        if not space < end <= len(content) or not equals:
             raise ValueError("a damaged extended header")
         found[_decoded(key)] = _decoded(value)
-        content = content[length:]
+        start = end
     return found
 
 

@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from model.errors import RecordError
 from transforms import files
-from transforms.files import File, Listing
+from transforms.files import MAX_RECORD_BYTES, File, Listing
 from transforms.paths import first_line, in_threads, raise_if_the_store_failed, unique
-from transforms.readers.splitting import MAX_RECORD_BYTES, open_unpacked, split, unpacked
+from transforms.readers.splitting import MOST_STATED, open_unpacked, split, unpacked
 from transforms.records import Columns, Inputs, Problem, Shard, Unreadable
 from transforms.rows import Record, labels_of, tables, text_of, unreadable
 
@@ -109,6 +109,8 @@ def _frame(stream: BinaryIO, offset: int, skip: bool) -> Frame | None:
     length = _length(header) if len(header) == HEADER.size else None
     if length is None:
         return _torn(offset, "the record's length is damaged" if len(header) == HEADER.size else "the file ends in it")
+    if length > MOST_STATED:
+        return _torn(offset, f"a record of {length:,} bytes")
     end = offset + HEADER.size + length + CHECKSUM.size
     if skip:
         stream.seek(end)
@@ -120,7 +122,7 @@ def _frame(stream: BinaryIO, offset: int, skip: bool) -> Frame | None:
     footer = stream.read(CHECKSUM.size)
     if len(footer) < CHECKSUM.size:
         return _torn(offset, "the file ends in it")
-    if CHECKSUM.unpack(footer)[0] != _masked(content):
+    if CHECKSUM.unpack(footer)[0] != masked_checksum(content):
         return Frame(
             b"", end, Problem("wrong_checksum", f"the record at byte {offset:,} is not what its checksum says")
         )
@@ -130,7 +132,7 @@ def _frame(stream: BinaryIO, offset: int, skip: bool) -> Frame | None:
 def framed(content: bytes) -> bytes:
     """A record as it stands in a file: its length and its bytes, each with a checksum."""
     length = struct.pack("<Q", len(content))
-    return length + CHECKSUM.pack(_masked(length)) + content + CHECKSUM.pack(_masked(content))
+    return length + CHECKSUM.pack(masked_checksum(length)) + content + CHECKSUM.pack(masked_checksum(content))
 
 
 def _torn(offset: int, why: str) -> Frame:
@@ -141,10 +143,10 @@ def _torn(offset: int, why: str) -> Frame:
 def _length(header: bytes) -> int | None:
     """The length that a header states, None if its checksum is wrong."""
     length, checksum = HEADER.unpack(header)
-    return int(length) if checksum == _masked(header[:8]) else None
+    return int(length) if checksum == masked_checksum(header[:8]) else None
 
 
-def _masked(content: bytes) -> int:
+def masked_checksum(content: bytes) -> int:
     """The masked CRC-32C of TensorFlow's TFRecord format: rotated by 15 bits, plus a constant."""
     checksum = int(google_crc32c.value(content))
     return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF

@@ -98,6 +98,9 @@ def _samples(stream: BinaryIO, shard: Shard, columns: Columns) -> Iterator[Sampl
             sample = sample or Sample(key)
             if torn or name in fields:
                 sample.problem = sample.problem or member.problem
+            if name in sample.fields:
+                detail = f"the archive has two members {member.name!r} in a row"
+                sample.problem = sample.problem or Problem("duplicate_member", detail)
             if member.content is not None:
                 sample.fields[name] = member.content
     if sample:
@@ -115,20 +118,21 @@ def split_name(name: str) -> tuple[str, str]:
 def _record(
     sample: Sample, source: str, position: int, columns: Columns, label_names: tuple[str, ...] | None
 ) -> Record | Unreadable:
+    record_id: str | None = sample.key or None
     try:
         if sample.problem:
             raise RecordError("read", sample.problem.reason, sample.problem.detail)
         described = _json(sample)
-        record_id = text_of(_value(sample, described, columns.id or ID))
+        record_id = text_of(_value(sample, described, columns.id or ID)) or record_id
         wanted = [columns.image.lower()] if columns.image else IMAGES
         image = next((sample.fields[name] for name in wanted if name in sample.fields), None)
         if image is None:
             raise RecordError("read", "missing_image", f"no member {sample.key}.{'|'.join(wanted)}")
         labels = labels_of(_labels(sample, described, columns.labels), label_names)
         carried = tuple(text_of(_value(sample, described, name)) for name in columns.carry)
-        return Record(sample.key if record_id is None else record_id, source, position, labels, image, carried)
+        return Record(record_id, source, position, labels, image, carried)
     except RecordError as error:
-        return unreadable(source, position, error, sample.key or None)
+        return unreadable(source, position, error, record_id)
 
 
 def _json(sample: Sample) -> dict[str, Any]:
@@ -136,7 +140,9 @@ def _json(sample: Sample) -> dict[str, Any]:
         described = json.loads(sample.fields.get(JSON, b"{}"))
     except (ValueError, RecursionError) as error:
         raise RecordError("read", "bad_labels", f"{sample.key}.{JSON} is not JSON ({first_line(error)})") from error
-    return described if isinstance(described, dict) else {}
+    if not isinstance(described, dict):
+        raise RecordError("read", "bad_labels", f"{sample.key}.{JSON} is not an object, but {str(described)[:40]!r}")
+    return described
 
 
 def _value(sample: Sample, described: dict[str, Any], name: str) -> Any:
@@ -150,7 +156,7 @@ def _labels(sample: Sample, described: dict[str, Any], name: str | None) -> Any:
     field = next((field for field in ([name.lower()] if name else [CLASS, TEXT]) if field in sample.fields), None)
     if field is None:
         return None
-    lines = [line.strip() for line in sample.fields[field].decode("utf-8", "backslashreplace").splitlines()]
+    lines = [line.strip() for line in sample.fields[field].decode("utf-8-sig", "backslashreplace").splitlines()]
     found = [line for line in lines if line]
     return _numbers(found) if field == CLASS else found
 
