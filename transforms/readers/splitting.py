@@ -1,14 +1,19 @@
 """How files that are read from front to back become shards: one each, and several of one that is very large."""
 
+import abc
 import contextlib
 import gzip
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, cast
 
+import pyarrow as pa
+
 from transforms import files
-from transforms.files import File
-from transforms.records import SHARD_BYTES, SHARD_RECORDS, Shard
+from transforms.files import File, Listing
+from transforms.paths import in_threads, unique
+from transforms.records import SHARD_BYTES, SHARD_RECORDS, Columns, Inputs, Shard, Unreadable
+from transforms.rows import Record, tables
 from transforms.stores.names import is_remote
 
 GZIP = b"\x1f\x8b"
@@ -20,7 +25,33 @@ MOST_STATED = 2**50
 """A length of more than a petabyte is a damaged one, and no place to seek to."""
 
 
-def split(file: File, ends: Callable[[], Iterator[int]]) -> list[Shard]:
+class StreamReader(abc.ABC):
+    """What such formats have in common; the rest is as `transforms.records.Reader` has it."""
+
+    def shards(self, listings: Sequence[Listing], columns: Columns) -> Inputs:  # noqa: ARG002
+        """A shard a file, or several of a large one."""
+        found = unique(listings)
+        shards = [shard for of_one in in_threads(lambda file: split(file, self.ends), found) for shard in of_one]
+        return Inputs(tuple(found), tuple(shards))
+
+    def read(
+        self, shard: Shard, columns: Columns, label_names: tuple[str, ...] | None, batch_size: int
+    ) -> Iterator[pa.Table | Unreadable]:
+        """The shard's records in order; what follows a torn place counts as one more that cannot be read."""
+        return tables(self.records(shard, columns, label_names), columns, batch_size)
+
+    @abc.abstractmethod
+    def ends(self, file: File) -> Iterator[int]:
+        """The byte after each record of a file, found without reading what is in them."""
+
+    @abc.abstractmethod
+    def records(
+        self, shard: Shard, columns: Columns, label_names: tuple[str, ...] | None
+    ) -> Iterator[Record | Unreadable]:
+        """The shard's records one by one."""
+
+
+def split(file: File, ends: Callable[[File], Iterator[int]]) -> list[Shard]:
     """The shards of one file.
 
     A large local file is read through once, from header to header, for `ends`: the byte after each record. Others
@@ -30,7 +61,7 @@ def split(file: File, ends: Callable[[], Iterator[int]]) -> list[Shard]:
         return [Shard(0, file.path, 0, None, 0, None)]
     shards: list[Shard] = []
     start = first = 0
-    for count, end in enumerate(ends(), 1):
+    for count, end in enumerate(ends(file), 1):
         if count - first == SHARD_RECORDS or end - start >= SHARD_BYTES:
             shards.append(Shard(0, file.path, start, end, first, count - first))
             start, first = end, count

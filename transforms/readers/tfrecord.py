@@ -4,20 +4,19 @@ import gzip
 import re
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import google_crc32c
-import pyarrow as pa
 
 from model.errors import RecordError
 from transforms import files
-from transforms.files import MAX_RECORD_BYTES, File, Listing
-from transforms.paths import first_line, in_threads, raise_if_the_store_failed, unique
-from transforms.readers.splitting import MOST_STATED, open_unpacked, split, unpacked
-from transforms.records import Columns, Inputs, Problem, Shard, Unreadable
-from transforms.rows import Record, labels_of, tables, text_of, unreadable
+from transforms.files import MAX_RECORD_BYTES, File
+from transforms.paths import first_line, raise_if_the_store_failed
+from transforms.readers.splitting import MOST_STATED, StreamReader, open_unpacked, unpacked
+from transforms.records import Columns, Problem, Shard, Unreadable
+from transforms.rows import Record, labels_of, text_of, unreadable
 
 IDS = ("image/source_id", "image/filename")
 IMAGE = "image/encoded"
@@ -39,7 +38,7 @@ class Frame:
     problem: Problem | None = None
 
 
-class TFRecordReader:
+class TFRecordReader(StreamReader):
     """TFRecord, as `transforms.records.Reader` has it."""
 
     names = re.compile(r"(\.tfrec(ord)?s?|-\d{5,}-of-\d{5,})(\.gz)?$", re.IGNORECASE)
@@ -49,36 +48,23 @@ class TFRecordReader:
         head = unpacked(head)
         return len(head) >= HEADER.size and _length(head[: HEADER.size]) is not None
 
-    def shards(self, listings: Sequence[Listing], columns: Columns) -> Inputs:  # noqa: ARG002
-        """A shard a file, or several of a large one."""
-        found = unique(listings)
-        shards = [shard for of_one in in_threads(_shards_of, found) for shard in of_one]
-        return Inputs(tuple(found), tuple(shards))
-
-    def read(
-        self, shard: Shard, columns: Columns, label_names: tuple[str, ...] | None, batch_size: int
-    ) -> Iterator[pa.Table | Unreadable]:
-        """The shard's records in order; what follows a torn place counts as one more that cannot be read."""
-        return tables(_records(shard, columns, label_names), columns, batch_size)
-
-
-def _shards_of(file: File) -> list[Shard]:
-    def ends() -> Iterator[int]:
+    def ends(self, file: File) -> Iterator[int]:
+        """By their lengths, whose checksums are checked."""
         with files.open_file(file.path) as opened:
             for frame in frames(opened, 0, file.size, skip=True):
                 if not frame.problem:
                     yield frame.end
 
-    return split(file, ends)
-
-
-def _records(shard: Shard, columns: Columns, label_names: tuple[str, ...] | None) -> Iterator[Record | Unreadable]:
-    with open_unpacked(shard) as stream:
-        for position, frame in enumerate(frames(stream, shard.start, shard.stop), shard.position):
-            if frame.problem:
-                yield Unreadable(shard.source, range(position, position + 1), frame.problem)
-            else:
-                yield _record(frame.content, shard.source, position, columns, label_names)
+    def records(
+        self, shard: Shard, columns: Columns, label_names: tuple[str, ...] | None
+    ) -> Iterator[Record | Unreadable]:
+        """The shard's records one by one."""
+        with open_unpacked(shard) as stream:
+            for position, frame in enumerate(frames(stream, shard.start, shard.stop), shard.position):
+                if frame.problem:
+                    yield Unreadable(shard.source, range(position, position + 1), frame.problem)
+                else:
+                    yield _record(frame.content, shard.source, position, columns, label_names)
 
 
 def frames(stream: BinaryIO, start: int, stop: int | None, skip: bool = False) -> Iterator[Frame]:

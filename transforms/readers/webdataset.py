@@ -3,20 +3,18 @@
 import dataclasses
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-import pyarrow as pa
-
 from model.errors import RecordError
 from transforms import files
-from transforms.files import File, Listing
-from transforms.paths import first_line, in_threads, unique
-from transforms.readers.splitting import open_unpacked, split, unpacked
+from transforms.files import File
+from transforms.paths import first_line
+from transforms.readers.splitting import StreamReader, open_unpacked, unpacked
 from transforms.readers.tar import TORN, members
-from transforms.records import Columns, Inputs, Problem, Shard, Unreadable
-from transforms.rows import Record, labels_of, tables, text_of, unreadable
+from transforms.records import Columns, Problem, Shard, Unreadable
+from transforms.rows import Record, labels_of, text_of, unreadable
 
 IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "image", "img")
 """The first of these fields that a record has is its image."""
@@ -40,7 +38,7 @@ class Sample:
     problem: Problem | None = None
 
 
-class WebDatasetReader:
+class WebDatasetReader(StreamReader):
     """WebDataset, as `transforms.records.Reader` has it."""
 
     names = re.compile(r"\.(tar|tar\.gz|tgz)$", re.IGNORECASE)
@@ -49,21 +47,7 @@ class WebDatasetReader:
         """By the magic number of a tar's first header, under gzip as well."""
         return unpacked(head)[257:262] == b"ustar"
 
-    def shards(self, listings: Sequence[Listing], columns: Columns) -> Inputs:  # noqa: ARG002
-        """A shard a file, or several of a large one."""
-        found = unique(listings)
-        shards = [shard for of_one in in_threads(_shards_of, found) for shard in of_one]
-        return Inputs(tuple(found), tuple(shards))
-
-    def read(
-        self, shard: Shard, columns: Columns, label_names: tuple[str, ...] | None, batch_size: int
-    ) -> Iterator[pa.Table | Unreadable]:
-        """The shard's records in order; what follows a torn place counts as one more that cannot be read."""
-        return tables(_records(shard, columns, label_names), columns, batch_size)
-
-
-def _shards_of(file: File) -> list[Shard]:
-    def ends() -> Iterator[int]:
+    def ends(self, file: File) -> Iterator[int]:
         """Where each record but the first starts is where the one before it ends."""
         key = ""
         with files.open_file(file.path) as opened:
@@ -74,13 +58,13 @@ def _shards_of(file: File) -> list[Shard]:
                         yield member.start
                     key = found
 
-    return split(file, ends)
-
-
-def _records(shard: Shard, columns: Columns, label_names: tuple[str, ...] | None) -> Iterator[Record | Unreadable]:
-    with open_unpacked(shard) as stream:
-        for position, sample in enumerate(_samples(stream, shard, columns), shard.position):
-            yield _record(sample, shard.source, position, columns, label_names)
+    def records(
+        self, shard: Shard, columns: Columns, label_names: tuple[str, ...] | None
+    ) -> Iterator[Record | Unreadable]:
+        """The shard's records one by one."""
+        with open_unpacked(shard) as stream:
+            for position, sample in enumerate(_samples(stream, shard, columns), shard.position):
+                yield _record(sample, shard.source, position, columns, label_names)
 
 
 def _samples(stream: BinaryIO, shard: Shard, columns: Columns) -> Iterator[Sample]:
