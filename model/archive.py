@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from model.errors import UserError
+from model.errors import UserError, first_line
 from model.graphs import FrozenGraph, check_graph
 from model.resizing import Preprocessing
 from model.trust import check_archive, import_foreign
@@ -67,9 +67,9 @@ def load_network(archive: bytes, path: str, trusted: bool) -> keras.Model:
                 local, custom_objects=custom_objects, compile=False, safe_mode=not trusted
             )
         except Exception as error:  # Keras raises many types on a damaged file
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise UserError(
-                f"{path} cannot be loaded by Keras {keras.__version__} ({reason}); make it again with this version."
+                f"{path} cannot be loaded by Keras {keras.__version__} ({first_line(error)}); "
+                "make it again with this version."
             ) from error
     if not trusted:
         for layer in network._flatten_layers():

@@ -20,3 +20,8 @@ class RecordError(Exception):
         self.stage = stage
         self.reason = reason
         self.detail = detail
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, in one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

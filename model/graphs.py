@@ -12,7 +12,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow.python.framework import op_def_registry
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from model.errors import UserError
+from model.errors import UserError, first_line
 
 SIGNATURE = "serving_default"
 
@@ -114,7 +114,7 @@ def network_from_saved_model(folder: str, path: str, trusted: bool) -> keras.Mod
     except UserError:
         raise
     except Exception as error:  # TensorFlow raises many types on a damaged folder
-        reason = f"no signature {SIGNATURE!r}" if isinstance(error, KeyError) else str(error).strip().splitlines()[0]
+        reason = f"no signature {SIGNATURE!r}" if isinstance(error, KeyError) else first_line(error)
         raise UserError(
             f"{path} cannot be used as a SavedModel ({reason}); export it by `model.export('folder')`."
         ) from error

@@ -11,6 +11,7 @@ from model.images import decode
 from model.resizing import Pixels, Preprocessing
 from transforms import decoding
 from transforms.records import RECORDS
+from transforms.waiting import in_time
 
 SIZE = Preprocessing(32, 32)
 
@@ -52,4 +53,4 @@ def test_what_work_raises_is_raised_where_it_was_waited_for() -> None:
         raise KeyError("here")
 
     with pytest.raises(KeyError, match="here"):
-        decoding.in_time(failing, 60)
+        in_time(failing, 60)

@@ -2,9 +2,9 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +15,7 @@ from model.images import decode
 from model.resizing import Pixels, Preprocessing
 from transforms.records import Unreadable
 from transforms.rows import clean
-
-T = TypeVar("T")
+from transforms.waiting import in_time
 
 DECODE_SECONDS = 60.0
 """The time limit for one image unless the user says otherwise; the slowest that are let in take about two."""
@@ -129,31 +128,6 @@ def _turn() -> Iterator[None]:
     finally:
         if mine:
             ONE_AT_A_TIME.release()
-
-
-def in_time(work: Callable[[], T], seconds: float) -> T:
-    """What `work` returns or raises, from a thread that is left behind when the time is over.
-
-    Raises:
-        TimeoutError: if it is.
-    """
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except BaseException as error:  # raised again where it was waited for
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="decode", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not results:
-        raise TimeoutError
-    return results[0]
 
 
 def rejected_row(records: pa.Table, row: int, error: RecordError) -> dict[str, Any]:

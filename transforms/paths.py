@@ -56,8 +56,3 @@ def raise_if_the_store_failed(error: Exception) -> None:
     """
     if isinstance(error, StoreError | UserError | FileNotFoundError) or (isinstance(error, OSError) and error.errno):
         raise error
-
-
-def first_line(error: BaseException) -> str:
-    """What an error of a library says, in one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -6,7 +6,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,6 +13,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.errors import StoreError, UserError
+from transforms.waiting import in_time
 
 T = TypeVar("T")
 
@@ -43,7 +43,10 @@ class StoreOptions(PipelineOptions):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds that an attempt may take, None for no limit, and how many more there are after the first."""
+    """Seconds that an attempt may take, None for no limit, and how many more there are after the first.
+
+    The time limits of HTTP clients hold for each byte that arrives, so a store that trickles outlives them all.
+    """
 
     timeout: float | None
     retries: int
@@ -61,7 +64,7 @@ class Patience:
         """
         for retry in itertools.count():
             try:
-                return attempt() if self.timeout is None else _in_time(attempt, self.timeout * pieces)
+                return attempt() if self.timeout is None else in_time(attempt, self.timeout * pieces)
             except TRANSIENT as error:
                 if retry >= self._retries_after(error):
                     raise
@@ -97,25 +100,3 @@ def failure(path: str, what: str, error: Exception) -> StoreError | UserError:
 
 
 _NO_OPTIONS = PipelineOptions([])
-
-
-def _in_time(attempt: Callable[[], T], seconds: float) -> T:
-    """Run an attempt in a thread that is left to itself when its time is over.
-
-    The time limits of HTTP clients hold for each byte that arrives, so a store that trickles outlives them all.
-    """
-    result: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            result.set_result(attempt())
-        except BaseException as error:  # it is raised where the result is awaited
-            result.set_exception(error)
-
-    threading.Thread(target=run, name="store", daemon=True).start()
-    try:
-        return result.result(seconds)
-    except TimeoutError:
-        if result.done():
-            raise  # the attempt's own
-        raise TimeoutError(f"not done after {seconds:g} seconds") from None

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.errors import RecordError, UserError
+from model.errors import RecordError, UserError, first_line
 from transforms import files
-from transforms.paths import first_line, unique
+from transforms.paths import unique
 from transforms.readers.parquet import ParquetReader
 from transforms.readers.schema import labels_problem
 from transforms.rows import labels_of

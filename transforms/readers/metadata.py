@@ -11,9 +11,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from model.errors import RecordError, UserError
+from model.errors import RecordError, UserError, first_line
 from transforms import files
-from transforms.paths import below, first_line, raise_if_the_store_failed
+from transforms.paths import below, raise_if_the_store_failed
 from transforms.records import Columns, Problem
 from transforms.rows import text_of
 

@@ -10,10 +10,10 @@ from typing import Any, BinaryIO
 
 import google_crc32c
 
-from model.errors import RecordError
+from model.errors import RecordError, first_line
 from transforms import files
 from transforms.files import MAX_RECORD_BYTES, File
-from transforms.paths import first_line, raise_if_the_store_failed
+from transforms.paths import raise_if_the_store_failed
 from transforms.readers.splitting import MOST_STATED, StreamReader, open_unpacked, unpacked
 from transforms.records import Columns, Problem, Shard, Unreadable
 from transforms.rows import Record, labels_of, text_of, unreadable

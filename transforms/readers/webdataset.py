@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from model.errors import RecordError
+from model.errors import RecordError, first_line
 from transforms import files
 from transforms.files import File
-from transforms.paths import first_line
 from transforms.readers.splitting import StreamReader, open_unpacked, unpacked
 from transforms.readers.tar import TORN, members
 from transforms.records import Columns, Problem, Shard, Unreadable
