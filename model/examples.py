@@ -1,0 +1,194 @@
+"""The records that show best what a label's answers are like: its worst mistakes, and what it was least sure of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from model.labels import ABSENT, PRESENT, Truth
+from model.thresholds import predict_labels
+
+KINDS = ("false_positive", "false_negative", "uncertain")
+"""The column `kind` of a table of examples holds an index into these."""
+
+MOST_KEPT, MOST_OF_A_KIND = 6, 2000
+"""Examples a label and kind, and examples of a kind where there are many labels."""
+
+EXAMPLES = pa.schema(
+    [
+        pa.field("label", pa.int32()),
+        pa.field("kind", pa.int8()),
+        pa.field("order", pa.float32()),
+        pa.field("probability", pa.float32()),
+        pa.field("id", pa.string()),
+        pa.field("source", pa.string()),
+        pa.field("position", pa.int64()),
+        pa.field("shard", pa.int32()),
+        pa.field("truth", pa.int8()),
+    ]
+)
+"""`label` is an index into the label set; `order` says which of a label and kind comes first, the smallest does: it is
+-probability for false positives, the probability for false negatives, and for uncertain records its distance from the
+threshold, all in float32. `shard` is the record's in the plan, `truth` as in `model.labels.Truth`."""
+
+BLOCKS = 8
+"""Records are dealt into so many blocks for each one that is kept, where there are too many to sort them all."""
+
+Numbers = npt.NDArray[np.int64]
+Order = npt.NDArray[np.float32]
+
+
+def examples_kept(labels: int) -> int:
+    """How many examples of each label and kind a run with so many labels keeps: 6, fewer beyond 333, at least 1."""
+    return max(1, min(MOST_KEPT, MOST_OF_A_KIND // labels))
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """For each label and kind the first `keep` records. Merging is exactly associative and commutative.
+
+    A false positive is predicted and known to be absent, a false negative is present and not predicted; uncertain are
+    records whose probability is next to the threshold, whatever is known of them. Of records that are equal in that
+    the first by source and position counts, so neither shards nor the order of arrival matter. All that are merged
+    must have been made with one `keep`, and no record may be in two of them.
+
+    `table` is of the schema `EXAMPLES`, sorted by label, kind, order, source and position.
+    """
+
+    table: pa.Table = field(repr=False)
+    keep: int
+
+    @staticmethod
+    def none() -> "Examples":
+        """No examples: the identity of `+`."""
+        return Examples(EXAMPLES.empty_table(), 0)
+
+    @staticmethod
+    def from_batch(
+        truth: Truth,
+        probabilities: npt.NDArray[np.float32],
+        thresholds: Sequence[float],
+        records: pa.Table,
+        shard: int,
+        keep: int,
+    ) -> "Examples":
+        """The examples of N scored records of one shard.
+
+        Args:
+            truth: N×L.
+            probabilities: N×L, 0…1.
+            thresholds: L numbers, 0…1.
+            records: N rows with `id`, `source` and `position`; other columns are left alone.
+            shard: the index of the shard in the plan.
+            keep: examples of each label and kind, at least 1.
+        """
+        probabilities = np.ascontiguousarray(probabilities)
+        predicted = predict_labels(probabilities, thresholds)
+        distance = probabilities - np.asarray(thresholds, np.float32)
+        np.abs(distance, out=distance)
+        unsure = np.flatnonzero(distance <= _bounds(distance, keep))
+        unsure_order, scratch, flat = distance.ravel()[unsure], distance, probabilities.ravel()
+        wrong = np.flatnonzero(predicted & (truth == ABSENT))
+        wrong, wrong_order = _nearest(wrong, -flat[wrong], keep, scratch)
+        missed = np.flatnonzero(~predicted & (truth == PRESENT))
+        missed, missed_order = _nearest(missed, flat[missed], keep, scratch)
+        rows, labels = np.divmod(np.concatenate([wrong, missed, unsure]), truth.shape[1])
+        order = np.concatenate([wrong_order, missed_order, unsure_order])
+        kinds = np.repeat(np.arange(len(KINDS)), [len(wrong), len(missed), len(unsure)])
+        groups = labels * len(KINDS) + kinds
+        first = np.lexsort((_places(records)[rows], order, groups))
+        first = first[_ranks(groups[first]) < keep]
+        rows, labels = rows[first], labels[first]
+        columns = {
+            "label": labels.astype(np.int32),
+            "kind": kinds[first].astype(np.int8),
+            "order": order[first],
+            "probability": probabilities[rows, labels],
+            **{name: records.column(name).take(pa.array(rows)) for name in ("id", "source", "position")},
+            "shard": np.full(len(rows), shard, np.int32),
+            "truth": truth[rows, labels],
+        }
+        return Examples(pa.table(columns, EXAMPLES), keep)
+
+    @staticmethod
+    def merge(several: Sequence["Examples"]) -> "Examples":
+        """The examples of all records together; cheaper than `+` one by one."""
+        keep = max((examples.keep for examples in several), default=0)
+        table = pa.concat_tables([EXAMPLES.empty_table(), *(examples.table for examples in several)])
+        return Examples(_first(table.combine_chunks(), keep), keep)
+
+    def __add__(self, other: "Examples") -> "Examples":
+        """The examples of both sets of records together."""
+        return Examples.merge([self, other])
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same records, for the same reasons."""
+        return isinstance(other, Examples) and bool(self.table.equals(other.table))
+
+
+def _bounds(order: Order, keep: int) -> Order:
+    """For each label a value that its first `keep` of N×L are not behind, and hardly any others.
+
+    The records are dealt into blocks, and at least `keep` are no worse than the first of the block that comes
+    `keep`th: that takes one pass, where sorting would take many.
+    """
+    records, labels = order.shape
+    blocks = BLOCKS * keep
+    whole = records // blocks * blocks
+    if not whole:
+        return np.full(labels, np.inf, np.float32)
+    least = order[:whole].reshape(-1, blocks, labels).min(axis=0)
+    bounds: Order = np.partition(least, keep - 1, axis=0)[keep - 1]
+    return bounds
+
+
+def _nearest(places: Numbers, order: Order, keep: int, scratch: Order) -> tuple[Numbers, Order]:
+    """Some places in N×L with their order; of many, without most that are not a label's first `keep`.
+
+    What the N×L of `scratch` held is lost: one that is used again saves the time that fresh memory costs.
+    """
+    labels = scratch.shape[1]
+    if len(places) > BLOCKS * keep * labels:
+        scratch.fill(np.inf)
+        scratch.reshape(-1)[places] = order
+        near = order <= _bounds(scratch, keep)[places % labels]
+        return places[near], order[near]
+    return places, order
+
+
+def _places(records: pa.Table) -> Numbers:
+    """Each record's place in the order of source and position."""
+    places = np.empty(len(records), np.int64)
+    places[pc.sort_indices(records, [("source", "ascending"), ("position", "ascending")])] = np.arange(len(records))
+    return places
+
+
+def _first(table: pa.Table, keep: int) -> pa.Table:
+    """The first `keep` examples of each label and kind, sorted; text is compared only between those that are equal."""
+    label, kind, order = (table.column(name).to_numpy() for name in ("label", "kind", "order"))
+    groups = label.astype(np.int64) * len(KINDS) + kind
+    rows = np.lexsort((order, groups))
+    groups, equals = groups[rows], _run_starts(groups[rows], order[rows])
+    near = equals - _run_starts(groups) < keep
+    rows, groups, equals = rows[near], groups[near], equals[near]
+    table = table.take(pa.array(rows))
+    keys = [(name, "ascending") for name in ("equals", "source", "position")]
+    final = pc.sort_indices(table.append_column("equals", pa.array(equals)), keys).to_numpy()
+    return table.take(pa.array(final[_ranks(groups) < keep]))
+
+
+def _ranks(groups: Numbers) -> Numbers:
+    """Each one's place in its group, from 0; the groups are sorted."""
+    return np.arange(len(groups)) - _run_starts(groups)
+
+
+def _run_starts(*columns: npt.NDArray[np.generic]) -> Numbers:
+    """For each row the first one of the run of rows that are equal in all columns."""
+    starts = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        changes = np.flatnonzero(column[1:] != column[:-1]) + 1
+        starts[changes] = changes
+    return np.maximum.accumulate(starts)
