@@ -40,7 +40,16 @@ def batch_size_for(preprocessing: Preprocessing) -> int:
 
 
 def decode(data: bytes | None, preprocessing: Preprocessing) -> Pixels:
-    """The pixels of one image file, height×width×3, uint8.
+    """The pixels of one image file at the network's size, height×width×3, uint8.
+
+    Raises:
+        RecordError: at the stage `read` if there are no bytes, at the stage `decode` if they are not an image.
+    """
+    return resize(decode_whole(data), preprocessing)
+
+
+def decode_whole(data: bytes | None) -> Pixels:
+    """The pixels of one image file at its own size, H×W×3, uint8.
 
     EXIF orientation is applied, transparency is flattened on white, 16 bits are scaled to 8, and of several
     frames the first is taken.
@@ -53,12 +62,10 @@ def decode(data: bytes | None, preprocessing: Preprocessing) -> Pixels:
     if not data:
         raise RecordError("read", "empty_image", "the image has no bytes")
     if data.startswith(png.SIGNATURE):
-        pixels = _decode_png(data)
-    elif data.startswith(jpeg.SIGNATURE):
-        pixels = _decode_jpeg(data)
-    else:
-        pixels = _decode_any(data)
-    return resize(pixels, preprocessing)
+        return _decode_png(data)
+    if data.startswith(jpeg.SIGNATURE):
+        return _decode_jpeg(data)
+    return _decode_any(data)
 
 
 def _decode_png(data: bytes) -> Pixels:

@@ -1,0 +1,75 @@
+"""The gallery of mistakes as the report gets it: small pictures of the records that are shown as examples."""
+
+import base64
+import io
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from model import png
+from model.examples import KINDS, Examples
+from model.images import decode_whole
+
+THUMBNAIL_SIDE = 96
+"""Pixels of a thumbnail's longer side, at most."""
+
+JPEG_QUALITY = 80
+
+Thumbnail = tuple[str, int, bytes]
+"""Source and position of a record, and its thumbnail as a file."""
+
+
+def make_thumbnail(data: bytes | None) -> bytes:
+    """A small JPEG file of an image file, or PNG where that is smaller; no image is enlarged.
+
+    It is made from the whole image, upright and on white as the network sees it, but in its own aspect ratio.
+
+    Raises:
+        RecordError: if the bytes are not an image, as `model.images.decode` has it.
+    """
+    image = Image.fromarray(decode_whole(data))
+    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    return min(_encoded(image, "JPEG", quality=JPEG_QUALITY), _encoded(image, "PNG"), key=len)
+
+
+def gallery(examples: Examples, thumbnails: Iterable[Thumbnail]) -> dict[str, Any]:
+    """The entries `examples` and `thumbnails` of what the report draws; the latter as `data:` URLs.
+
+    The examples are in the order of label, kind and how good an example they are, and name their thumbnail by its
+    index, or None if there is none. A record's thumbnail is there once, however many labels it is an example for.
+    """
+    pictures = {(source, position): content for source, position, content in thumbnails}
+    names = ("label", "kind", "probability", "id", "source", "position")
+    indices: dict[tuple[str, int], int] = {}
+    shown = []
+    for label, kind, probability, record_id, source, position in zip(
+        *(examples.table.column(name).to_pylist() for name in names), strict=True
+    ):
+        place = (source, position)
+        if place in pictures:
+            indices.setdefault(place, len(indices))
+        shown.append(
+            {
+                "kind": KINDS[kind],
+                "label": label,
+                "probability": float(str(np.float32(probability))),  # 0.9 rather than 0.8999999761581421
+                "id": record_id,
+                "source": source,
+                "position": position,
+                "thumbnail": indices.get(place),
+            }
+        )
+    return {"examples": shown, "thumbnails": [_data_url(pictures[place]) for place in indices]}
+
+
+def _encoded(image: Image.Image, file_format: str, **options: int) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def _data_url(content: bytes) -> str:
+    kind = "png" if content.startswith(png.SIGNATURE) else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
