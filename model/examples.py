@@ -85,7 +85,7 @@ class Examples:
             shard: the index of the shard in the plan.
             keep: examples of each label and kind, at least 1.
         """
-        probabilities = np.ascontiguousarray(probabilities)
+        probabilities = np.ascontiguousarray(probabilities)  # so that one flat index is right for all that follows
         predicted = predict_labels(probabilities, thresholds)
         distance = probabilities - np.asarray(thresholds, np.float32)
         np.abs(distance, out=distance)

@@ -35,6 +35,13 @@ def test_a_large_image_becomes_a_small_one_of_the_same_shape() -> None:
     assert opened(make_thumbnail(png(noise(3000, 2)))).size == (1, 96)
 
 
+def test_a_thumbnail_looks_like_its_image() -> None:
+    image = Image.fromarray(noise(12, 16)).resize((96, 72), Image.Resampling.BICUBIC)
+    thumbnail = make_thumbnail(png(np.asarray(image)))
+    assert opened(thumbnail).format == "JPEG"
+    assert np.abs(np.subtract(decode_whole(thumbnail), np.asarray(image), dtype=int)).mean() < 7
+
+
 def test_a_small_image_is_not_enlarged() -> None:
     (image, _), *_ = collages(1, 0, held_out=False)
     thumbnail = make_thumbnail(image)
