@@ -33,35 +33,59 @@ def check_labels(names: Sequence[str], origin: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def encode_truth(labels: pa.Array, names: Sequence[str]) -> tuple[Truth, dict[str, int]]:
+def encode_truth(
+    labels: pa.Array, names: Sequence[str], unknown: pa.Array | None = None
+) -> tuple[Truth, dict[str, int]]:
     """Truth of N records as an N×L matrix, and the labels in it that are not in `names`.
 
     Args:
-        labels: `list<string>`, N long; null where a record's truth is unknown.
+        labels: `list<string>`, N long: the labels that are present; null where nothing is known of a record.
         names: the L labels of the model, in order.
+        unknown: `list<string>`, N long: the labels of which nobody knows whether they are present, which goes before
+            what `labels` says of them; null or empty, as without it, where those not in `labels` are absent.
 
     Returns:
-        The matrix (a null record is a row of `UNKNOWN`, any other holds `PRESENT` and `ABSENT`), and for each
-        label that the model does not know how many records name it.
+        The matrix (a record whose `labels` are null is a row of `UNKNOWN`), and for each label that the model does not
+        know how many records name it, be it as present or as unknown.
     """
-    if isinstance(labels, pa.ChunkedArray):
-        labels = labels.combine_chunks()
     truth = np.full((len(labels), len(names)), ABSENT, np.int8)
+    strange = _mark(truth, labels, names, PRESENT)
+    if unknown is not None:
+        strange = pa.concat_tables([strange, _mark(truth, unknown, names, UNKNOWN)])
     truth[labels.is_null().to_numpy(zero_copy_only=False)] = UNKNOWN
-    rows = pc.list_parent_indices(labels)
-    values = pc.list_flatten(labels)
+    counted = strange.group_by(["row", "label"]).aggregate([]).column("label").value_counts().to_pylist()
+    return truth, {item["values"]: item["counts"] for item in counted}
+
+
+def _mark(truth: Truth, lists: pa.Array, names: Sequence[str], value: int) -> pa.Table:
+    """Put a value where a record's list names a label; what it names besides, as a table of `row` and `label`."""
+    if isinstance(lists, pa.ChunkedArray):
+        lists = lists.combine_chunks()
+    rows = pc.list_parent_indices(lists)
+    values = pc.list_flatten(lists)
     columns = pc.index_in(values, value_set=pa.array(names, pa.string()))
     known = columns.is_valid()
-    truth[rows.filter(known).to_numpy(), columns.filter(known).to_numpy()] = PRESENT
+    truth[rows.filter(known).to_numpy(), columns.filter(known).to_numpy()] = value
     strange = pc.and_(columns.is_null(), values.is_valid())
-    pairs = pa.table({"row": rows.filter(strange), "label": values.filter(strange)})
-    counted = pairs.group_by(["row", "label"]).aggregate([]).column("label").value_counts().to_pylist()
-    return truth, {item["values"]: item["counts"] for item in counted}
+    return pa.table({"row": rows.filter(strange), "label": values.filter(strange)})
+
+
+def decode_truth(truth: Truth, names: Sequence[str]) -> tuple[pa.Array, pa.Array]:
+    """The inverse of `encode_truth`: `labels` and `unknown` of an N×L matrix, both null where nothing is known."""
+    nothing = (truth == UNKNOWN).all(axis=1)
+    unknown = (truth == UNKNOWN) & ~nothing[:, np.newaxis]
+    return _lists(truth == PRESENT, names, nothing), _lists(unknown, names, nothing)
 
 
 def decode_predicted(predicted: npt.NDArray[np.bool_], names: Sequence[str]) -> pa.Array:
     """The labels where `predicted` (N×L) is true, as `list<string>` in the order of `names`."""
-    counts = predicted.sum(axis=1)
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-    columns = np.nonzero(predicted)[1].astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(names, pa.string()).take(pa.array(columns)))
+    return _lists(predicted, names)
+
+
+def _lists(
+    chosen: npt.NDArray[np.bool_], names: Sequence[str], missing: npt.NDArray[np.bool_] | None = None
+) -> pa.Array:
+    """The names where `chosen` (N×L) is true, as `list<string>`, null where a record is `missing` (N)."""
+    offsets = np.concatenate([[0], np.cumsum(chosen.sum(axis=1))]).astype(np.int32)
+    values = pa.array(names, pa.string()).take(pa.array(np.nonzero(chosen)[1].astype(np.int32)))
+    return pa.ListArray.from_arrays(pa.array(offsets), values, mask=None if missing is None else pa.array(missing))

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from model.labels import decode_predicted
+from model.labels import Truth, decode_predicted, encode_truth
 from model.thresholds import predict_labels
 
 LIST = "list"
@@ -22,15 +22,18 @@ RECORD_FIELDS = pa.schema(
     ]
 )
 
+TRUTH_FIELDS = pa.schema([pa.field("labels", pa.list_(pa.string())), pa.field("unknown", pa.list_(pa.string()))])
+"""Truth as `model.labels.encode_truth` has it. Without the second column every record's truth is all or nothing."""
+
 REJECTED = pa.schema(
     [*RECORD_FIELDS, pa.field("stage", pa.string()), pa.field("reason", pa.string()), pa.field("detail", pa.string())]
 )
 
 
 def column_names(labels: Sequence[str], layout: str) -> list[str]:
-    """The columns of a predictions table, besides those that are carried along."""
+    """The columns that a predictions table may have, besides those that are carried along."""
     block = [PROBABILITIES] if layout == LIST else [PROBABILITY + label for label in labels]
-    return [*RECORD_FIELDS.names, "labels", "predicted", *block]
+    return [*RECORD_FIELDS.names, *TRUTH_FIELDS.names, "predicted", *block]
 
 
 def predictions_table(
@@ -43,14 +46,15 @@ def predictions_table(
     """The table of one part; its metadata names the labels in order.
 
     Args:
-        records: N rows with `id`, `source`, `position` and `labels` (truth; null where unknown), and whatever else
+        records: N rows with `id`, `source`, `position`, `labels` and perhaps `unknown` (the truth), and whatever else
             is carried along: it comes last.
         probabilities: N×L.
         thresholds: L numbers, 0…1.
         labels: the L labels, in order.
         layout: `wide` for a column a label, `list` for one column of fixed-size lists.
     """
-    columns = {name: records.column(name) for name in (*RECORD_FIELDS.names, "labels")}
+    first = [name for name in (*RECORD_FIELDS.names, *TRUTH_FIELDS.names) if name in records.column_names]
+    columns = {name: records.column(name) for name in first}
     columns["predicted"] = decode_predicted(predict_labels(probabilities, thresholds), labels)
     if layout == LIST:
         flat = pa.array(np.ascontiguousarray(probabilities).reshape(-1), pa.float32())
@@ -71,6 +75,12 @@ def probabilities_of(table: pa.Table, labels: Sequence[str]) -> npt.NDArray[np.f
     for index, label in enumerate(labels):
         block[:, index] = table.column(PROBABILITY + label).to_numpy()
     return block
+
+
+def truth_of(table: pa.Table, labels: Sequence[str]) -> tuple[Truth, dict[str, int]]:
+    """The truth of a table that `predictions_table` made, as `model.labels.encode_truth` returns it."""
+    unknown = table.column("unknown") if "unknown" in table.column_names else None
+    return encode_truth(table.column("labels"), labels, unknown)
 
 
 def with_metadata(table: pa.Table, metadata: Mapping[str, str]) -> pa.Table:

@@ -9,12 +9,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 from sklearn.metrics import f1_score
 
 from model.directory import read_model
 from model.errors import UserError
-from model.labels import check_labels, encode_truth
-from model.predictions import predictions_table, probabilities_of
+from model.labels import check_labels, decode_truth, encode_truth
+from model.predictions import predictions_table, probabilities_of, truth_of
 from model.resizing import Preprocessing
 from model.thresholds import predict_labels, read_thresholds, tune_thresholds
 from tests.conftest import untrained_model
@@ -29,6 +30,40 @@ def test_truth_is_present_absent_or_unknown() -> None:
     truth, unknown = encode_truth(labels, ["a", "b", "c"])
     assert truth.tolist() == [[1, 0, 1], [-1, -1, -1], [0, 0, 0], [0, 1, 0], [0, 0, 0]]
     assert unknown == {"x": 2, "y": 1}
+
+
+def test_labels_may_be_unknown_one_by_one() -> None:
+    labels = pa.array([["a"], ["a"], None, [], ["b", "x"]], pa.list_(pa.string()))
+    unknown = pa.array([["c"], None, ["a"], ["y", "a", "b", "c", None, "y"], []], pa.list_(pa.string()))
+    truth, strange = encode_truth(labels, ["a", "b", "c"], unknown)
+    assert truth.tolist() == [[1, 0, -1], [1, 0, 0], [-1, -1, -1], [-1, -1, -1], [0, 1, 0]]
+    assert strange == {"x": 1, "y": 1}
+    chunks = [pa.chunked_array([lists.slice(0, 2), lists.slice(2)]) for lists in (labels, unknown)]
+    assert np.array_equal(encode_truth(chunks[0], ["a", "b", "c"], chunks[1])[0], truth)
+
+
+@given(npst.arrays(np.int8, st.tuples(st.integers(0, 9), st.integers(1, 4)), elements=st.integers(-1, 1)))
+def test_decoded_truth_is_encoded_to_the_same(truth: np.ndarray) -> None:
+    names = NAMES[: truth.shape[1]]
+    labels, unknown = decode_truth(truth, names)
+    assert np.array_equal(encode_truth(labels, names, unknown)[0], truth)
+    nothing = (truth == -1).all(axis=1)
+    assert [row is None for row in labels.to_pylist()] == nothing.tolist()
+    assert unknown.null_count == nothing.sum()
+
+
+@pytest.mark.parametrize("layout", ["wide", "list"])
+def test_a_predictions_table_holds_what_is_unknown_beside_the_labels(layout: str) -> None:
+    lists = pa.list_(pa.string())
+    records = pa.table({"id": ["r"], "source": ["s"], "position": [0], "labels": pa.array([["a"]], lists)})
+    probabilities = np.array([[0.25, 0.75]], np.float32)
+    plain = predictions_table(records, probabilities, [0.5, 0.5], ["a", "b"], layout)
+    assert truth_of(plain, ["a", "b"])[0].tolist() == [[1, 0]]
+    records = records.append_column("unknown", pa.array([["b"]], lists)).append_column("price", pa.array(["5"]))
+    table = predictions_table(records, probabilities, [0.5, 0.5], ["a", "b"], layout)
+    assert table.column_names[3:6] == ["labels", "unknown", "predicted"]
+    assert table.column_names[-1] == "price"
+    assert truth_of(table, ["a", "b"])[0].tolist() == [[1, -1]]
 
 
 def test_truth_of_a_slice() -> None:
