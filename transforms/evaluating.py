@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 import apache_beam as beam
 import pyarrow as pa
 
-from model.labels import encode_truth
-from model.predictions import probabilities_of
+from model.predictions import probabilities_of, truth_of
 from model.statistic import Statistic, merge
 from transforms.scoring import ShardResult
 
@@ -56,7 +55,7 @@ def table_statistic(
     predictions: pa.Table, rejected: pa.Table, labels: Sequence[str], thresholds: Sequence[float]
 ) -> Statistic:
     """The statistic of a part's predictions and of the rejected records beside them."""
-    truth, unknown = encode_truth(predictions.column("labels"), labels)
+    truth, unknown = truth_of(predictions, labels)
     reasons = Counter(zip(rejected.column("stage").to_pylist(), rejected.column("reason").to_pylist(), strict=True))
     return Statistic.from_batch(truth, probabilities_of(predictions, labels), thresholds, unknown, reasons)
 
