@@ -22,8 +22,8 @@ RECORD_FIELDS = pa.schema(
     ]
 )
 
-TRUTH_FIELDS = pa.schema([pa.field("labels", pa.list_(pa.string())), pa.field("unknown", pa.list_(pa.string()))])
-"""Truth as `model.labels.encode_truth` has it. Without the second column every record's truth is all or nothing."""
+LABELS, UNKNOWN = TRUTH = ("labels", "unknown")
+"""Columns of truth as `model.labels.encode_truth` takes it. Without the second a record's is all or nothing."""
 
 REJECTED = pa.schema(
     [*RECORD_FIELDS, pa.field("stage", pa.string()), pa.field("reason", pa.string()), pa.field("detail", pa.string())]
@@ -33,7 +33,7 @@ REJECTED = pa.schema(
 def column_names(labels: Sequence[str], layout: str) -> list[str]:
     """The columns that a predictions table may have, besides those that are carried along."""
     block = [PROBABILITIES] if layout == LIST else [PROBABILITY + label for label in labels]
-    return [*RECORD_FIELDS.names, *TRUTH_FIELDS.names, "predicted", *block]
+    return [*RECORD_FIELDS.names, *TRUTH, "predicted", *block]
 
 
 def predictions_table(
@@ -53,7 +53,7 @@ def predictions_table(
         labels: the L labels, in order.
         layout: `wide` for a column a label, `list` for one column of fixed-size lists.
     """
-    first = [name for name in (*RECORD_FIELDS.names, *TRUTH_FIELDS.names) if name in records.column_names]
+    first = [name for name in (*RECORD_FIELDS.names, *TRUTH) if name in records.column_names]
     columns = {name: records.column(name) for name in first}
     columns["predicted"] = decode_predicted(predict_labels(probabilities, thresholds), labels)
     if layout == LIST:
@@ -79,8 +79,8 @@ def probabilities_of(table: pa.Table, labels: Sequence[str]) -> npt.NDArray[np.f
 
 def truth_of(table: pa.Table, labels: Sequence[str]) -> tuple[Truth, dict[str, int]]:
     """The truth of a table that `predictions_table` made, as `model.labels.encode_truth` returns it."""
-    unknown = table.column("unknown") if "unknown" in table.column_names else None
-    return encode_truth(table.column("labels"), labels, unknown)
+    unknown = table.column(UNKNOWN) if UNKNOWN in table.column_names else None
+    return encode_truth(table.column(LABELS), labels, unknown)
 
 
 def with_metadata(table: pa.Table, metadata: Mapping[str, str]) -> pa.Table:

@@ -85,10 +85,11 @@ def store_flags(options: argparse.Namespace) -> list[str]:
 
 
 def columns_of(options: argparse.Namespace) -> "Columns":
-    """The names that `add_input_flags` asked for."""
+    """The names that `add_input_flags` asked for, and those that only some commands ask for."""
     from transforms.records import Columns
 
-    return Columns(options.id_column, options.image_column, options.labels_column, tuple(getattr(options, "carry", ())))
+    unknown, carry = getattr(options, "unknown_column", None), tuple(getattr(options, "carry", ()))
+    return Columns(options.id_column, options.image_column, options.labels_column, unknown, carry)
 
 
 def fraction(text: str) -> float:

@@ -31,6 +31,11 @@ def parser() -> CommandParser:
     flags = CommandParser("score", "Score images with a model directory: predictions, metrics, report.")
     add_input_flags(flags)
     flags.add_argument(
+        "--unknown_column",
+        metavar="NAME",
+        help="column, feature or field of lists of labels whose truth nobody knows (default: none)",
+    )
+    flags.add_argument(
         "--carry",
         action="append",
         default=[],
@@ -117,7 +122,7 @@ def score(argv: Sequence[str]) -> None:
     from transforms.models import load_model
     from transforms.once import OncePerProcess
     from transforms.patience import planning
-    from transforms.planning import State, make_plan, settle, start
+    from transforms.planning import State, doubts, make_plan, settle, start
     from transforms.publishing import Publication, provenance_of
     from transforms.scoring import load_scorer
 
@@ -127,6 +132,8 @@ def score(argv: Sequence[str]) -> None:
         model = load_model(options.model)
         plan = make_plan(options.input, options.input_format, columns, model, options.threshold, options.layout, output)
         state = settle(plan, output, options.overwrite)
+        for doubt in doubts(plan) if state is not State.FINISHED else []:
+            print(f"bulklabel: warning: {doubt}", file=sys.stderr)
     if state is State.FINISHED:
         print(f"{options.output}: nothing to do, this plan is finished.")
         return

@@ -15,8 +15,9 @@ from model.versions import deciding_versions
 from transforms import files
 from transforms.parts import KINDS
 from transforms.plan import Plan, Recipe
-from transforms.readers import ANY_FORMAT, AUTO, READERS, choose_format
-from transforms.records import RECORDS, Columns, Inputs
+from transforms.readers import ANY_FORMAT, AUTO, READERS, choose_format, read_shard
+from transforms.readers.splitting import StreamReader
+from transforms.records import RECORDS, UNKNOWN, Columns, Inputs, Unreadable
 
 PLAN_FILE = "plan.json"
 SUCCESS_FILE = "_SUCCESS"
@@ -138,6 +139,26 @@ def make_plan(
         versions=deciding_versions(),
     )
     return Plan(found.files, found.shards, recipe)
+
+
+def doubts(plan: Plan) -> list[str]:
+    """What the user may have meant otherwise, one line each: names for which the first records have nothing.
+
+    Only for formats whose records each have names of their own; the others' readers know, and refuse wrong ones.
+    """
+    recipe, flags = plan.recipe, plan.recipe.columns.flags
+    if not flags or not isinstance(READERS[recipe.input_format], StreamReader):
+        return []
+    shard = plan.shards[0]
+    first = next(read_shard(shard, recipe.input_format, recipe.columns, recipe.labels, recipe.batch_size), None)
+    if first is None or isinstance(first, Unreadable):
+        return []
+    names = {name: UNKNOWN.name if flag == "--unknown_column" else name for name, flag in flags.items()}
+    return [
+        f"{flags[name]} {name}: no such field in the first {len(first):,} records of {shard.source}; check the name."
+        for name, column in names.items()
+        if first.column(column).null_count == len(first)
+    ]
 
 
 def settle(plan: Plan, output: str, overwrite: bool) -> State:

@@ -20,6 +20,9 @@ RECORDS = pa.schema(
 )
 """`source` is the file and `position` the record's place in it, from 0; `labels` is null where truth is unknown."""
 
+UNKNOWN = pa.field("unknown", pa.list_(pa.string()))
+"""The labels of a record whose truth is unknown, beside those that are present; the others are absent."""
+
 SHARD_RECORDS = 1024
 """Small things are packed into one shard up to so many records, and large files are cut after so many."""
 
@@ -34,18 +37,26 @@ TABLE_BYTES = 2**21
 class Columns:
     """The names that a user's files have for a record's fields, None for the format's own, and fields to carry along.
 
-    What is carried becomes text: strings as they are, anything else as JSON.
+    `unknown` is None where all labels of a record are known, or none: no format has a name of its own for it. What is
+    carried becomes text: strings as they are, anything else as JSON.
     """
 
     id: str | None = None
     image: str | None = None
     labels: str | None = None
+    unknown: str | None = None
     carry: tuple[str, ...] = ()
 
     @property
     def schema(self) -> pa.Schema:
-        """`RECORDS`, and a string column for everything carried along."""
-        return pa.schema([*RECORDS, *(pa.field(name, pa.string()) for name in self.carry)])
+        """`RECORDS`, `UNKNOWN` if it is asked for, and a string column for everything carried along."""
+        unknown = [UNKNOWN] if self.unknown else []
+        return pa.schema([*RECORDS, *unknown, *(pa.field(name, pa.string()) for name in self.carry)])
+
+    @property
+    def flags(self) -> dict[str, str]:
+        """The names that a user must have meant to be somewhere in the input, and the flag that gave each."""
+        return dict.fromkeys(self.carry, "--carry") | ({self.unknown: "--unknown_column"} if self.unknown else {})
 
 
 @dataclass(frozen=True)

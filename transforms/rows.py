@@ -11,6 +11,8 @@ from model.errors import RecordError, UserError
 from transforms.files import MAX_RECORD_BYTES
 from transforms.records import TABLE_BYTES, Columns, Problem, Unreadable
 
+Labels = list[str | None] | None
+
 
 @dataclass(frozen=True)
 class Record:
@@ -19,7 +21,8 @@ class Record:
     id: str | None
     source: str
     position: int
-    labels: list[str | None] | None
+    labels: Labels
+    unknown: Labels
     image: bytes | None
     carried: tuple[str | None, ...]
 
@@ -53,8 +56,25 @@ def unreadable(source: str, position: int, error: RecordError, record_id: str | 
     return Unreadable(source, range(position, position + 1), Problem(error.reason, error.detail), record_id)
 
 
-def labels_of(value: Any, label_names: tuple[str, ...] | None) -> list[str | None] | None:
-    """Truth from what a file has for it: a list of labels, of numbers that stand for labels, or nothing.
+def truth_of(labels: Any, unknown: Any, label_names: tuple[str, ...] | None) -> tuple[Labels, Labels]:
+    """The labels that are present and those that are unknown, each from what a file has for them.
+
+    Raises:
+        RecordError: if one of them is no list of labels, or a label is in both.
+        UserError: if they have numbers and nobody knows what they stand for.
+    """
+    present = labels_of(labels, label_names)
+    if unknown is None:
+        return present, None
+    doubtful = labels_of(unknown, label_names)
+    both = next((label for label in present or () if label is not None and label in (doubtful or ())), None)
+    if both is not None:
+        raise RecordError("read", "bad_labels", f"the label {both[:40]!r} is given as present and as unknown")
+    return present, doubtful
+
+
+def labels_of(value: Any, label_names: tuple[str, ...] | None) -> Labels:
+    """Labels from what a file has for it: a list of labels, of numbers that stand for labels, or nothing.
 
     A number that stands for none is a label unknown to the model.
 
@@ -109,14 +129,20 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def _clean_all(labels: Labels) -> Labels:
+    return labels and [label and clean(label) for label in labels]
+
+
 def _table(records: Sequence[Record], columns: Columns) -> pa.Table:
     values: dict[str, list[Any]] = {
         "id": [clean(f"{record.source}#{record.position}" if record.id is None else record.id) for record in records],
         "source": [clean(record.source) for record in records],
         "position": [record.position for record in records],
-        "labels": [record.labels and [item and clean(item) for item in record.labels] for record in records],
+        "labels": [_clean_all(record.labels) for record in records],
         "image": [record.image for record in records],
     }
+    if columns.unknown:
+        values["unknown"] = [_clean_all(record.unknown) for record in records]
     for index, name in enumerate(columns.carry):
         values[name] = [value and clean(value) for value in (record.carried[index] for record in records)]
     return pa.table(values, schema=columns.schema)

@@ -12,7 +12,7 @@ from transforms import files
 from transforms.files import File, Listing
 from transforms.readers.metadata import METADATA_NAMES, Description, Metadata, is_metadata, read_metadata
 from transforms.records import SHARD_BYTES, SHARD_RECORDS, Columns, Inputs, Shard, Unreadable
-from transforms.rows import Record, content_of, labels_of, tables, unreadable
+from transforms.rows import Record, content_of, tables, truth_of, unreadable
 
 SIGNATURES = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8|BM|II\*\0|MM\0\*", re.DOTALL)
 
@@ -33,12 +33,17 @@ class ImagesReader:
         """Runs of files that lie below one folder and share one metadata file, or none.
 
         The rows of a metadata file that name no image are one more shard, whose records cannot be read.
+
+        Raises:
+            UserError: if no metadata file has a column that is to be carried along, or says which labels are unknown.
         """
+        names: set[str] = set()
         inputs: dict[str, File] = {}
         shards: list[Shard] = []
         for listing in listings:
             described = {file.path: file for file in _metadata_files(listing)}
             contents = {path: read_metadata(path, columns) for path in described}
+            names = names.union(*(content.names for content in contents.values()))
             images = {file.path: file for file in listing.files if not is_metadata(file.path)}
             if listing.complete:
                 images |= {
@@ -52,6 +57,10 @@ class ImagesReader:
                 if content.problems and path not in inputs
             ]
             inputs |= images | described
+        for name, flag in columns.flags.items():
+            if name not in names:
+                there = ", ".join(sorted(names)) or "none"
+                raise UserError(f"{flag} {name}: no metadata file has this column, only {there}; name one of those.")
         return Inputs(tuple(inputs[path] for path in sorted(inputs)), tuple(shards))
 
     def read(
@@ -115,18 +124,17 @@ def _nearest(folder: str, root: str, by_folder: dict[str, str]) -> str | None:
 
 
 def _records(shard: Shard, columns: Columns, label_names: tuple[str, ...] | None) -> Iterator[Record | Unreadable]:
-    metadata = read_metadata(shard.metadata, columns) if shard.metadata else Metadata({}, {})
+    metadata = read_metadata(shard.metadata, columns) if shard.metadata else Metadata({}, {}, set())
     if shard.metadata == shard.source:
         for position, problem in metadata.problems.items():
             yield Unreadable(shard.source, range(position, position + 1), problem)
-    unknown = Description(None, None, (None,) * len(columns.carry))
+    nothing = Description(None, None, None, (None,) * len(columns.carry))
     paths = [files.join(shard.source, name) for name in shard.names]
     for path, name, content in zip(paths, shard.names, files.read_many(paths), strict=True):
-        described = metadata.rows.get(path, unknown)
+        described = metadata.rows.get(path, nothing)
         record_id = name if described.id is None else described.id
         try:
-            yield Record(
-                record_id, path, 0, labels_of(described.labels, label_names), content_of(content), described.carried
-            )
+            truth = truth_of(described.labels, described.unknown, label_names)
+            yield Record(record_id, path, 0, *truth, content_of(content), described.carried)
         except RecordError as error:
             yield unreadable(path, 0, error, record_id)

@@ -14,7 +14,7 @@ from transforms.files import File, Listing
 from transforms.paths import below, in_threads, raise_if_the_store_failed, unique
 from transforms.readers.schema import problem_of
 from transforms.records import SHARD_RECORDS, TABLE_BYTES, Columns, Inputs, Problem, Shard, Unreadable
-from transforms.rows import Record, content_of, labels_of, tables, text_of, unreadable
+from transforms.rows import Record, content_of, tables, text_of, truth_of, unreadable
 
 ID, IMAGE, LABELS = "id", "image", "labels"
 
@@ -38,17 +38,17 @@ class ParquetReader:
         """Shards from the footers alone.
 
         Raises:
-            UserError: if no file has a column that is to be carried along.
+            UserError: if no file has a column that is to be carried along, or says which labels are unknown.
         """
         found = unique(listings)
-        carried: set[str] = set()
+        there: set[str] = set()
         shards: list[Shard] = []
         for of_one, names in in_threads(lambda file: _shards_of(file, columns), found):
             shards += of_one
-            carried |= names
-        for name in columns.carry:
-            if name not in carried:
-                raise UserError(f"--carry {name}: no such column in {found[0].path}; name one that is there.")
+            there |= names
+        for name, flag in columns.flags.items():
+            if name not in there:
+                raise UserError(f"{flag} {name}: no such column in {found[0].path}; name one that is there.")
         return Inputs(tuple(found), tuple(shards))
 
     def read(
@@ -59,7 +59,7 @@ class ParquetReader:
 
 
 def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
-    """The shards of one file, and which of the columns to be carried it has."""
+    """The shards of one file, and which of the columns of `columns.flags` it has."""
     try:
         with files.open_file(file.path) as source:
             metadata = pq.ParquetFile(source).metadata
@@ -69,18 +69,23 @@ def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
         raise_if_the_store_failed(error)
         problem = Problem("damaged_file", f"not a Parquet file ({first_line(error)}); take it out of --input")
         return [Shard.unreadable(file.path, problem)], set()
-    carried = set(columns.carry) & set(schema.names)
+    there = columns.flags.keys() & set(schema.names)
     if not all(0 <= size <= file.size for size in sizes):
         problem = Problem("damaged_file", f"its footer claims {sum(sizes):,} records in {file.size:,} bytes")
-        return [Shard.unreadable(file.path, problem)], carried
-    unusable = problem_of(schema, columns.id or ID, columns.image or IMAGE, columns.labels or LABELS, columns.carry)
+        return [Shard.unreadable(file.path, problem)], there
+    lists = (columns.labels or LABELS, *_unknown(columns))
+    unusable = problem_of(schema, columns.id or ID, columns.image or IMAGE, lists, columns.carry)
     if unusable:
         starts = range(0, sum(sizes), REJECTED_RECORDS)
         sizes = [min(REJECTED_RECORDS, sum(sizes) - start) for start in starts]
         return [
             Shard(0, file.path, 0, 0, start, size, problem=unusable) for start, size in zip(starts, sizes, strict=True)
-        ], carried
-    return _pack(sizes, file.path), carried
+        ], there
+    return _pack(sizes, file.path), there
+
+
+def _unknown(columns: Columns) -> tuple[str, ...]:
+    return (columns.unknown,) if columns.unknown else ()
 
 
 def _pack(sizes: Sequence[int], path: str) -> list[Shard]:
@@ -119,7 +124,13 @@ def _records(
 
 def _batches(parquet: pq.ParquetFile, group: int, columns: Columns, batch_size: int) -> Iterator[pa.RecordBatch]:
     """The wanted columns of a row group, few rows at once where they are large."""
-    wanted = (columns.id or ID, columns.image or IMAGE, columns.labels or LABELS, *columns.carry)
+    wanted = (
+        columns.id or ID,
+        columns.image or IMAGE,
+        columns.labels or LABELS,
+        *_unknown(columns),
+        *columns.carry,
+    )
     present = [name for name in dict.fromkeys(wanted) if name in parquet.schema_arrow.names]
     metadata = parquet.metadata.row_group(group)
     row_bytes = max(1, metadata.total_byte_size // max(1, metadata.num_rows))
@@ -134,21 +145,22 @@ def _records_of(
         values_of(batch, columns.id or ID),
         values_of(batch, columns.image or IMAGE),
         values_of(batch, columns.labels or LABELS),
+        values_of(batch, columns.unknown),
         *(values_of(batch, name) for name in columns.carry),
         strict=True,
     )
-    for here, (name, image, labels, *carried) in enumerate(rows, position):
+    for here, (name, image, labels, unknown, *carried) in enumerate(rows, position):
         record_id = text_of(name)
         try:
-            truth = labels_of(labels, label_names)
+            truth = truth_of(labels, unknown, label_names)
             content = _referenced(image, source) if isinstance(image, dict) else image
         except RecordError as error:
             yield unreadable(source, here, error, record_id)
         else:
-            yield Record(record_id, source, here, truth, content, tuple(map(text_of, carried)))
+            yield Record(record_id, source, here, *truth, content, tuple(map(text_of, carried)))
 
 
-def values_of(batch: pa.RecordBatch, name: str) -> list[Any]:
+def values_of(batch: pa.RecordBatch, name: str | None) -> list[Any]:
     r"""A column's values, nulls where there is no such column; text that is not UTF-8 has `\x..` for its wild bytes."""
     if name not in batch.schema.names:
         return [None] * len(batch)

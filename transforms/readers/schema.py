@@ -6,10 +6,13 @@ from transforms.records import Problem
 
 
 def problem_of(
-    schema: pa.Schema, id_name: str, image_name: str, labels_name: str, carry: tuple[str, ...]
+    schema: pa.Schema, id_name: str, image_name: str, labels_names: tuple[str, ...], carry: tuple[str, ...]
 ) -> Problem | None:
-    """Why no record of a file with this schema can be used, and what to do; None if they can."""
-    for name in (id_name, image_name, labels_name, *carry):
+    """Why no record of a file with this schema can be used, and what to do; None if they can.
+
+    Each of `labels_names` is of a column of lists of labels.
+    """
+    for name in (id_name, image_name, *labels_names, *carry):
         if schema.names.count(name) > 1:
             return Problem("duplicate_column", f"the file has {schema.names.count(name)} columns named {name!r}")
     if image_name not in schema.names:
@@ -21,9 +24,8 @@ def problem_of(
     kind = schema.field(image_name).type
     if not _is_image(kind):
         return Problem("wrong_type", f"column {image_name!r} is {kind}; expected binary, or a struct of bytes and path")
-    labels = labels_problem(schema, labels_name)
-    if labels:
-        return Problem("wrong_type", labels)
+    for problem in filter(None, (labels_problem(schema, name) for name in labels_names)):
+        return Problem("wrong_type", problem)
     if id_name in schema.names and pa.types.is_nested(schema.field(id_name).type):
         return Problem("wrong_type", f"column {id_name!r} is {schema.field(id_name).type}; expected string or int")
     return None

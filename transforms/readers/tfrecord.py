@@ -16,7 +16,7 @@ from transforms.files import MAX_RECORD_BYTES, File
 from transforms.paths import raise_if_the_store_failed
 from transforms.readers.splitting import MOST_STATED, StreamReader, open_unpacked, unpacked
 from transforms.records import Columns, Problem, Shard, Unreadable
-from transforms.rows import Record, labels_of, text_of, unreadable
+from transforms.rows import Record, text_of, truth_of, unreadable
 
 IDS = ("image/source_id", "image/filename")
 IMAGE = "image/encoded"
@@ -149,11 +149,13 @@ def _record(
         )
         wanted = [columns.labels] if columns.labels else LABELS
         labels = next((_labels(features[name]) for name in wanted if name in features), None)
+        unknown = _labels(features[columns.unknown]) if columns.unknown in features else None
         image = features.get(columns.image or IMAGE) or [None]
         if not isinstance(image[0], bytes | None):
             raise RecordError("read", "wrong_type", f"the feature {columns.image or IMAGE!r} is a number, not bytes")
         carried = tuple(_carried(features.get(name)) for name in columns.carry)
-        return Record(record_id, source, position, labels_of(labels, label_names), image[0], carried)
+        truth = truth_of(labels, unknown, label_names)
+        return Record(record_id, source, position, *truth, image[0], carried)
     except RecordError as error:
         return unreadable(source, position, error, record_id)
 

@@ -13,7 +13,7 @@ from transforms.files import File
 from transforms.readers.splitting import StreamReader, open_unpacked, unpacked
 from transforms.readers.tar import TORN, members
 from transforms.records import Columns, Problem, Shard, Unreadable
-from transforms.rows import Record, labels_of, text_of, unreadable
+from transforms.rows import Record, text_of, truth_of, unreadable
 
 IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "image", "img")
 """The first of these fields that a record has is its image."""
@@ -68,7 +68,7 @@ class WebDatasetReader(StreamReader):
 
 def _samples(stream: BinaryIO, shard: Shard, columns: Columns) -> Iterator[Sample]:
     """The records of a shard. The one in which a tar is torn may lack members, so it cannot be read."""
-    named = (columns.id, columns.image, columns.labels, *columns.carry)
+    named = (columns.id, columns.image, columns.labels, columns.unknown, *columns.carry)
     fields = {*IMAGES, JSON, CLASS, TEXT, *(name.lower() for name in named if name)}
     sample = None
     for member in members(stream, shard.start, shard.stop, wanted=lambda name: split_name(name)[1] in fields):
@@ -111,9 +111,10 @@ def _record(
         image = next((sample.fields[name] for name in wanted if name in sample.fields), None)
         if image is None:
             raise RecordError("read", "missing_image", f"no member {sample.key}.{'|'.join(wanted)}")
-        labels = labels_of(_labels(sample, described, columns.labels), label_names)
+        unknown = _labels(sample, described, columns.unknown) if columns.unknown else None
+        truth = truth_of(_labels(sample, described, columns.labels), unknown, label_names)
         carried = tuple(text_of(_value(sample, described, name)) for name in columns.carry)
-        return Record(record_id, source, position, labels, image, carried)
+        return Record(record_id, source, position, *truth, image, carried)
     except RecordError as error:
         return unreadable(source, position, error, record_id)
 
