@@ -32,10 +32,14 @@ def parser() -> CommandParser:
         "--truth",
         action="append",
         metavar="PATH",
-        help="Parquet with ids and labels to judge by, instead of the truth in the run; repeatable",
+        help="Parquet or CSV with ids, and either lists of labels or a column for each label, to judge by instead of "
+        "the truth in the run; repeatable",
     )
     flags.add_argument("--id_column", default="id", metavar="NAME", help="in --truth (default: %(default)s)")
     flags.add_argument("--labels_column", default="labels", metavar="NAME", help="in --truth (default: %(default)s)")
+    flags.add_argument(
+        "--unknown_column", metavar="NAME", help="lists of labels that nobody knows, in --truth (default: none)"
+    )
     add_store_flags(flags)
     return flags
 
@@ -84,7 +88,8 @@ def evaluate(argv: Sequence[str]) -> None:
     from transforms.patience import planning
     from transforms.planning import choose_thresholds
     from transforms.publishing import Publication, provenance_of
-    from transforms.rereading import load_run
+    from transforms.records import Columns
+    from transforms.rereading import load_run, truth_used
     from transforms.truth import load_truth
 
     run, output = files.absolute(options.input), files.absolute(options.output)
@@ -99,13 +104,25 @@ def evaluate(argv: Sequence[str]) -> None:
     provenance = provenance_of(plan, "the run's") | {"run": options.input}
     truth = None
     if options.truth:
-        truth = OncePerProcess(load_truth, options.truth, options.id_column, options.labels_column, recipe.labels)
+        columns = Columns(id=options.id_column, labels=options.labels_column, unknown=options.unknown_column)
+        truth = OncePerProcess(load_truth, options.truth, columns, recipe.labels)
         with planning():
-            provenance |= {"truth": ", ".join(options.truth), "truth_records": len(truth.get().rows)}
+            records, used = len(truth.get().rows), truth_used(run, plan, truth.get())
+        provenance |= {"truth": ", ".join(options.truth), "truth_records": records, "truth_records_used": used}
+        print("\n".join(_truth_lines(records, used, truth.get().without_column, recipe.labels)))
     files.check_writable(output)
     with beam.Pipeline(options=pipeline_options) as root:
         build(root, plan, run, truth, Publication(output, recipe, provenance, max_rejected_fraction=1.0))
     print_summary(options.output)
+
+
+def _truth_lines(records: int, used: int, without_column: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """What there is to say of truth from elsewhere before it is used."""
+    lines = [f"truth of {records:,} records, {records - used:,} of them not in the run"]
+    if without_column:
+        some = ", ".join(without_column[:10]) + ", …" * (len(without_column) > 10)
+        lines.append(f"{len(without_column):,} of {len(labels):,} labels have no column, so are unknown: {some}")
+    return lines
 
 
 def main(argv: Sequence[str] | None = None) -> int:

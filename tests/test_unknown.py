@@ -193,6 +193,26 @@ def test_evaluating_again_honours_what_is_unknown(doubtful: tuple[Path, Path, np
     assert metrics_of(tmp_path / "again") == metrics_of(run)
 
 
+def test_truth_from_elsewhere_replaces_what_was_unknown(
+    doubtful: tuple[Path, Path, np.ndarray], tmp_path: Path
+) -> None:
+    from pipelines.evaluate import main
+
+    _, run, truth = doubtful
+    lists = [
+        ["|".join(["", *(LABELS[i] for i in np.flatnonzero(row == value)), ""]) for row in truth] for value in (1, -1)
+    ]
+    ids = predictions_of(run).column("id").to_pylist()
+    lines = ["id,labels,doubt", *map(",".join, zip(ids, *lists, strict=True))]
+    (tmp_path / "truth.csv").write_text("\n".join(lines))
+    flags = [f"--input={run}", f"--truth={tmp_path / 'truth.csv'}"]
+    assert main([*flags, f"--output={tmp_path / 'same'}", "--unknown_column=doubt"]) == 0
+    assert metrics_of(tmp_path / "same")["per_label"] == metrics_of(run)["per_label"]
+    assert main([*flags, f"--output={tmp_path / 'certain'}"]) == 0
+    for row in metrics_of(tmp_path / "certain")["per_label"]:
+        assert row["tp"] + row["fp"] + row["fn"] + row["tn"] == len(truth)
+
+
 @pytest.mark.parametrize("write", [as_tfrecord, as_webdataset])
 def test_a_name_that_the_first_records_lack_is_a_warning(
     write: Callable[[Path], Path], model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

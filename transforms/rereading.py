@@ -4,12 +4,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from model.errors import UserError
+from model.predictions import LABELS, TRUTH
 from transforms import files
 from transforms.once import OncePerProcess
-from transforms.parts import PREDICTIONS, REJECTED, Part, PartStamp, read_part
+from transforms.parts import KINDS, PREDICTIONS, REJECTED, Part, PartStamp, read_part
+from transforms.paths import in_threads, raise_if_the_store_failed
 from transforms.plan import Plan, read_plan
 from transforms.planning import MANIFEST_FILE, PLAN_FILE
 from transforms.records import Shard
@@ -33,6 +37,28 @@ def load_run(output: str) -> Plan:
         return read_plan(files.read(files.join(place, PLAN_FILE)))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{output}/{PLAN_FILE} cannot be read ({error}); score again with --overwrite.") from error
+
+
+def truth_used(output: str, plan: Plan, truth: TruthTable) -> int:
+    """How many rows of the truth are of records in a run, be they scored or rejected; reads nothing but their ids."""
+    used = np.zeros(len(truth.rows), bool)
+    names = [files.join(output, plan.stamp.name(kind, shard)) for shard in plan.shards for kind in KINDS]
+    for ids in in_threads(_ids, names):
+        used[[truth.rows[record_id] for record_id in ids if record_id in truth.rows]] = True
+    return int(used.sum())
+
+
+def _ids(part: str) -> list[str]:
+    """Those in a part; none if it cannot be read, which `ReadParts` says."""
+    try:
+        with files.open_file(part) as source:
+            ids: list[str] = pq.ParquetFile(source).read(["id"]).column("id").to_pylist()
+    except FileNotFoundError:
+        return []
+    except (pa.ArrowException, OSError) as error:
+        raise_if_the_store_failed(error)
+        return []
+    return ids
 
 
 class ReadParts(beam.DoFn):  # type: ignore[misc]
@@ -66,8 +92,9 @@ class JoinTruth(beam.DoFn):  # type: ignore[misc]
 
     def process(self, result: ShardResult) -> Iterator[ShardResult]:
         """One result, one result."""
-        truth, part = self._truth.get(), result.predictions
-        rows = pa.array([truth.rows.get(record_id) for record_id in part.table.column("id").to_pylist()], pa.int64())
-        index = part.table.column_names.index("labels")
-        table = part.table.set_column(index, part.table.schema.field(index), truth.labels.take(rows))
+        part = result.predictions
+        place = part.table.column_names.index(LABELS)
+        table = part.table.drop_columns([name for name in TRUTH if name in part.table.column_names])
+        for name, column in reversed(self._truth.get().of(table.column("id").to_pylist()).items()):
+            table = table.add_column(place, name, column)
         yield replace(result, predictions=replace(part, table=table))

@@ -1,0 +1,207 @@
+"""Truth from elsewhere: the forms of tables that people have it in, and what is wrong with some of them."""
+
+import csv
+import gzip
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sklearn import metrics as oracle
+
+from model.errors import UserError
+from model.labels import encode_truth
+from pipelines.evaluate import main
+from tests.conftest import metrics_of, predictions_of
+from transforms.records import Columns
+from transforms.truth import TruthTable, load_truth
+
+LABELS = ("cat", "dog", "left.right", 'say "cheese", please')
+COLUMNS = Columns(id="id", labels="labels")
+
+
+def write_csv(path: Path, *rows: Sequence[Any]) -> Path:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    content = text.getvalue().encode("utf-8-sig")
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+def write_parquet(path: Path, *rows: Sequence[Any]) -> Path:
+    pq.write_table(pa.table([pa.array(column) for column in zip(*rows[1:], strict=True)], names=rows[0]), path)
+    return path
+
+
+def load(*paths: Path, columns: Columns = COLUMNS) -> TruthTable:
+    return load_truth([str(path) for path in paths], columns, LABELS)
+
+
+def matrix(truth: TruthTable, ids: Sequence[str]) -> list[list[int]]:
+    found = truth.of(ids)
+    encoded: list[list[int]] = encode_truth(found["labels"], LABELS, found.get("unknown"))[0].tolist()
+    return encoded
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.CSV.gz"])
+def test_a_column_for_each_label_in_csv(tmp_path: Path, name: str) -> None:
+    path = write_csv(
+        tmp_path / name,
+        ["sex", "id", *LABELS],
+        ["F", "007", "1", "0", "-1", ""],
+        ["two\nlines", "b", "1.0", "0.0", "-1.0", " "],
+        ["", "c", "TRUE", "False", "1", "1"],
+        ["", "d", "", "", "", ""],
+    )
+    truth = load(path)
+    assert truth.without_column == []
+    assert matrix(truth, ["d", "007", "7", "b", "c", "b"]) == [
+        [-1, -1, -1, -1],
+        [1, 0, -1, -1],
+        [-1, -1, -1, -1],
+        [1, 0, -1, -1],
+        [1, 0, 1, 1],
+        [1, 0, -1, -1],
+    ]
+    assert truth.of(["d", "7"])["labels"].null_count == 2
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pa.array([1, 0, -1, None], pa.int8()),
+        pa.array([1, 0, -1, None], pa.int64()),
+        pa.array([1.0, -0.0, float("nan"), None]),
+        pa.array([1.0, 0.0, -1.0, None], pa.float32()),
+        pa.array([1, 0, -1, None], pa.decimal128(5, 1)),
+        pa.array([True, False, None, None]),
+        pa.array(["1", "0", "-1", None]),
+        pa.array(["true", "false", "", None], pa.large_string()),
+        pa.array(["1.0", "0", "", None]).dictionary_encode(),
+    ],
+    ids=lambda cells: str(cells.type),
+)
+def test_a_column_for_each_label_in_parquet(tmp_path: Path, cells: pa.Array) -> None:
+    columns = {"id": [1, 2, 3, 4], "left": [[1]] * 4, "left.right": cells, "dog": pa.nulls(4)}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet", row_group_size=3)
+    truth = load(tmp_path / "a.parquet")
+    assert truth.without_column == ["cat", LABELS[3]]
+    assert matrix(truth, ["4", "3", "2", "1"]) == [[-1] * 4, [-1] * 4, [-1, -1, 0, -1], [-1, -1, 1, -1]]
+
+
+@pytest.mark.parametrize("write", [write_csv, write_parquet])
+def test_lists_of_labels(tmp_path: Path, write: Callable[..., Path]) -> None:
+    cells: list[Any] = ["cat|zebra", "", "|", "|dog|cat|"]
+    lists: list[Any] = [["cat", "zebra"], None, [], ["dog", "cat"]]
+    rows = zip("abcd", cells if write is write_csv else lists, strict=True)
+    path = write(tmp_path / ("a.csv" if write is write_csv else "a.parquet"), ["id", "labels"], *rows)
+    truth = load(path).of(["d", "none", "c", "b", "a"])
+    assert list(truth) == ["labels"]
+    assert truth["labels"].to_pylist() == [["dog", "cat"], None, [], None, ["cat", "zebra"]]
+
+
+@pytest.mark.parametrize("write", [write_csv, write_parquet])
+def test_lists_of_labels_with_those_that_are_unknown(tmp_path: Path, write: Callable[..., Path]) -> None:
+    cells: list[Any] = [("a", "cat", "dog"), ("b", "", "dog"), ("c", "|", ""), ("d", "cat", "dog|cat")]
+    lists: list[Any] = [("a", ["cat"], ["dog"]), ("b", None, ["dog"]), ("c", [], None), ("d", [0], [1, 0])]
+    name, rows = ("a.csv", cells) if write is write_csv else ("a.parquet", lists[:3])
+    if write is write_parquet:
+        write(tmp_path / "wrong.parquet", ["id", "labels", "doubt"], lists[3])
+    else:
+        write(tmp_path / "wrong.csv", ["id", "labels", "doubt"], cells[3])
+    columns = Columns(id="id", labels="labels", unknown="doubt")
+    truth = load(write(tmp_path / name, ["id", "labels", "doubt"], *rows[:3]), columns=columns)
+    assert matrix(truth, ["c", "b", "a"]) == [[0] * 4, [-1] * 4, [1, -1, 0, 0]]
+    with pytest.raises(UserError, match=r"wrong\.\w+, row 1: the label 'cat' is given as present and as unknown\."):
+        load(next(tmp_path.glob("wrong.*")), columns=columns)
+
+
+def test_files_may_have_columns_for_other_labels(tmp_path: Path) -> None:
+    first = write_csv(tmp_path / "a.csv", ["id", "cat"], ["a", 1])
+    second = write_parquet(tmp_path / "b.parquet", ["id", "dog", "cat"], ["b", 0, None], ["c", 1, 1])
+    truth = load(first, second)
+    assert truth.without_column == list(LABELS[2:])
+    assert matrix(truth, ["a", "b", "c"]) == [[1, -1, -1, -1], [-1, 0, -1, -1], [1, 1, -1, -1]]
+    assert matrix(load(tmp_path), ["a", "b", "c"]) == matrix(truth, ["a", "b", "c"])
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([["id", "dog", "cat"], ["a", 1, 1], ["b", 1, 2]], "{}: column 'cat', row 2: '2' is no truth"),
+        ([["id", "cat"], ["a", "yes"]], "{}: column 'cat', row 1: 'yes' is no truth"),
+        ([["id", "cat"], ["a", 0.5]], "{}: column 'cat', row 1: '0.5' is no truth; expected 1 (present), 0 (absent)"),
+        ([["id", "cat"], ["a", "x" * 500]], f"row 1: '{'x' * 40}' is no truth"),
+        ([["key", "cat"], ["a", 1]], "{} has 0 columns 'id'; name the one to use by --id_column: there are key, cat"),
+        ([["id", "bird"], ["a", 1]], "{} has 0 columns 'labels'; name the one to use by --labels_column"),
+        ([["id", "cat", "cat"], ["a", 1, 1]], "{} has 2 columns 'cat'; keep one of them: there are id, cat, cat"),
+        ([["id", "cat"], ["a", 1], ["a", 1]], "{}: the id 'a' occurs twice"),
+    ],
+)
+@pytest.mark.parametrize("write", [write_csv, write_parquet])
+def test_what_is_no_truth_is_one_line(
+    tmp_path: Path, write: Callable[..., Path], rows: list[list[Any]], words: str
+) -> None:
+    path = write(tmp_path / ("a.csv" if write is write_csv else "a.parquet"), *rows)
+    with pytest.raises(UserError) as caught:
+        load(path)
+    assert words.format(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_table_is_one_line(tmp_path: Path) -> None:
+    contents: dict[str, tuple[bytes, str]] = {
+        "empty.csv": (b"", "is not a CSV file"),
+        "ragged.csv": (b"id,cat\na\n", "is not a CSV file"),
+        "latin.csv": (b"id,cat\n\xff,1\n", "is not a CSV file"),
+        "plain.csv.gz": (b"id,cat\na,1\n", "is not a CSV file"),
+        "cut.csv.gz": (gzip.compress(b"id,cat\na,1\n")[:-9], "is not a CSV file"),
+        "text.parquet": (b"id,cat\na,1\n", "is not a Parquet file"),
+    }
+    for name, (content, words) in contents.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UserError, match=words) as caught:
+            load(tmp_path / name)
+        assert "\n" not in str(caught.value)
+    write_parquet(tmp_path / "nested.parquet", ["id", "cat"], ["a", [1]])
+    with pytest.raises(UserError, match=r"column 'cat' is list<.*>; expected numbers, booleans or text"):
+        load(tmp_path / "nested.parquet")
+    lists = write_csv(tmp_path / "lists.csv", ["id", "labels"], ["a", "cat"])
+    with pytest.raises(UserError, match=r"lists.csv has lists of labels, .*/columns.csv a column for each"):
+        load(lists, write_csv(tmp_path / "columns.csv", ["id", "cat"], ["b", 1]))
+
+
+def test_an_id_or_a_label_may_be_named_like_the_other(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "a.csv", ["cat", "dog"], ["x", 1])
+    assert matrix(load(path, columns=Columns(id="cat", labels="labels")), ["x"]) == [[-1, 1, -1, -1]]
+    path = write_csv(tmp_path / "b.csv", ["cat", "labels", "dog"], ["x", "cat", 1])
+    assert matrix(load(path, columns=Columns(id="cat", labels="labels")), ["x"]) == [[1, 0, 0, 0]]
+
+
+def test_a_run_is_judged_by_what_is_known(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = predictions_of(finished)
+    ids, names = table.column("id").to_pylist(), [str(label) for label in range(8)]
+    truth = np.random.default_rng(3).integers(-1, 2, (len(ids), len(names)))
+    truth[:10] = -1
+    cells = [["" if value == -1 and row % 2 else value for value in values] for row, values in enumerate(truth)]
+    rows = [[record_id, *values] for record_id, values in zip(ids, cells, strict=True)]
+    rejected = pa.concat_tables([pq.read_table(path) for path in sorted(finished.glob("rejected/*"))])
+    others = [[record_id, *[1] * 8] for record_id in [*rejected.column("id").to_pylist(), "x", "y", "z"]]
+    path = write_csv(tmp_path / "truth.csv", ["path", *names], *rows, *others)
+    assert main([f"--input={finished}", f"--output={tmp_path / 'e'}", f"--truth={path}", "--id_column=path"]) == 0
+    printed = capsys.readouterr().out
+    assert f"truth of {len(ids) + 7:,} records, 3 of them not in the run\n" in printed
+    assert "2 of 10 labels have no column, so are unknown: 8, 9\n" in printed
+    assert "truth_records_used" in (tmp_path / "e" / "report.html").read_text()
+    found = metrics_of(tmp_path / "e")
+    assert found["counts"]["with_truth"] == (truth != -1).any(axis=1).sum()
+    for column, row in enumerate(found["per_label"][:8]):
+        known = truth[:, column] != -1
+        predicted = np.array([names[column] in labels for labels in table.column("predicted").to_pylist()])[known]
+        confusion = oracle.confusion_matrix(truth[known, column], predicted, labels=[0, 1]).ravel().tolist()
+        assert [row[name] for name in ("tn", "fp", "fn", "tp")] == confusion
+    assert [[row[name] for name in ("tn", "fp", "fn", "tp")] for row in found["per_label"][8:]] == [[0] * 4] * 2
