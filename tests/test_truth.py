@@ -82,8 +82,9 @@ def test_a_column_for_each_label_in_csv(tmp_path: Path, name: str) -> None:
         pa.array(["1", "0", "-1", None]),
         pa.array(["true", "false", "", None], pa.large_string()),
         pa.array(["1.0", "0", "", None]).dictionary_encode(),
+        pa.chunked_array([pa.array(["true"]).dictionary_encode(), pa.array(["0", "", None]).dictionary_encode()]),
     ],
-    ids=lambda cells: str(cells.type),
+    ids=lambda cells: f"{cells.type}"[:20],
 )
 def test_a_column_for_each_label_in_parquet(tmp_path: Path, cells: pa.Array) -> None:
     columns = {"id": [1, 2, 3, 4], "left": [[1]] * 4, "left.right": cells, "dog": pa.nulls(4)}

@@ -66,8 +66,7 @@ def read_sheet(path: str, columns: Columns, label_names: tuple[str, ...]) -> pa.
 def _read_parquet(path: str, choose: Choose) -> pa.Table:
     with files.open_file(path) as source:
         parquet = pq.ParquetFile(source)
-        chosen = choose(parquet.schema_arrow)
-        return parquet.read(chosen).select(chosen)  # a column named `a.b` is read whenever `a` is
+        return parquet.read(choose(parquet.schema_arrow))
 
 
 def _read_csv(path: str, choose: Choose) -> pa.Table:
@@ -121,8 +120,6 @@ def _lists(
 
 def _known(column: pa.ChunkedArray, path: str, name: str) -> pa.Array:
     """What the cells of a label's column mean."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
     try:
         encoded = column.combine_chunks().dictionary_encode()
     except pa.ArrowNotImplementedError:
