@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from sklearn import metrics as oracle
 from model.errors import UserError
 from model.labels import encode_truth
 from pipelines.evaluate import main
-from tests.conftest import metrics_of, predictions_of
+from tests.conftest import ROOT, metrics_of, predictions_of
 from transforms.records import Columns
 from transforms.truth import TruthTable, load_truth
 
@@ -181,6 +182,22 @@ def test_an_id_or_a_label_may_be_named_like_the_other(tmp_path: Path) -> None:
     assert matrix(load(path, columns=Columns(id="cat", labels="labels")), ["x"]) == [[-1, 1, -1, -1]]
     path = write_csv(tmp_path / "b.csv", ["cat", "labels", "dog"], ["x", "cat", 1])
     assert matrix(load(path, columns=Columns(id="cat", labels="labels")), ["x"]) == [[1, 0, 0, 0]]
+
+
+def test_the_page_on_truth_runs(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs" / "truth.md").read_text()
+    ((code, line),) = re.findall(
+        r"```python\n(.*?)```\n\n```sh\n.venv/bin/bulklabel evaluate (.*?)\n```", page, re.DOTALL
+    )
+    monkeypatch.chdir(tmp_path)
+    exec(code.replace("demo/scores", str(finished)).replace('row["labels"]', '(row["labels"] or ())'), {})  # noqa: S102
+    assert main(line.replace("demo/scores", str(finished)).split()) == 0
+    first, second = page.split("```\ntruth of ")[1].splitlines()[:2]
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].split("records")[1] == first.split("records")[1]
+    assert printed[1] == second
 
 
 def test_a_run_is_judged_by_what_is_known(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
