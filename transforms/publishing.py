@@ -119,7 +119,7 @@ def _publish(
 
 def _publish_metrics(statistic: Statistic, publication: Publication) -> dict[str, Any]:
     metrics = compute_metrics(statistic, publication.recipe.labels, publication.recipe.thresholds)
-    report = render_report(metrics, publication.provenance)
+    report = render_report(metrics, {}, publication.provenance)
     files.write(files.join(publication.output, METRICS_FILE), to_json(metrics))
     files.write(files.join(publication.output, REPORT_FILE), report.encode())
     return metrics

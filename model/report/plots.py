@@ -1,0 +1,210 @@
+"""The plots as Vega-Lite specifications without data: the page's script fills in `points` and `marks`.
+
+Colours are the style sheet's variables, which the browser resolves: so plots follow the theme, and print in light.
+"""
+
+from typing import Any
+
+Spec = dict[str, Any]
+
+CONFIG: Spec = {
+    "background": None,
+    "font": "system-ui, sans-serif",
+    "padding": 2,
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": "var(--soft)",
+        "titleColor": "var(--soft)",
+        "titleFontWeight": "normal",
+        "gridColor": "var(--line)",
+        "domainColor": "var(--line)",
+        "tickColor": "var(--line)",
+        "labelFontSize": 11,
+        "titleFontSize": 12,
+    },
+    "legend": {
+        "orient": "top",
+        "title": None,
+        "labelColor": "var(--ink)",
+        "labelFontSize": 12,
+        "symbolStrokeWidth": 2.5,
+        "symbolOpacity": 1,
+    },
+}
+
+UNIT: Spec = {"domain": [0, 1]}
+TICKS = [0, 0.2, 0.4, 0.6, 0.8, 1]
+INVISIBLE: Spec = {"type": "point", "filled": True, "size": 90, "opacity": 0}
+DIAGONAL: Spec = {
+    "data": {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]},
+    "mark": {"type": "line", "stroke": "var(--soft)", "strokeDash": [3, 3], "strokeWidth": 1},
+    "encoding": {"x": {"field": "x", "type": "quantitative"}, "y": {"field": "y", "type": "quantitative"}},
+}
+
+
+def plots() -> dict[str, Spec]:
+    """Name of each plot → its specification."""
+    return {
+        "precision_recall": _curve("recall", "precision", "step-before", []),
+        "roc": _curve("false_positive_rate", "recall", "linear", [DIAGONAL]),
+        "thresholds": _thresholds(),
+        "reliability": _reliability(),
+        "histogram": _histogram(),
+        "pairs": _pairs(),
+        "slices": _slices(),
+    }
+
+
+def _plot(layers: list[Spec], height: int = 230) -> Spec:
+    return {"width": "container", "height": height, "data": {"name": "points"}, "layer": layers}
+
+
+def _share(field: str, title: str | None = None) -> Spec:
+    """An axis from 0 to 1."""
+    title = title or field.replace("_", " ")
+    return {"field": field, "type": "quantitative", "scale": UNIT, "title": title, "axis": {"values": TICKS}}
+
+
+def _tooltip(*fields: str) -> list[Spec]:
+    counts = ("records", "present", "absent")
+    return [
+        {"field": field, "type": "nominal"}
+        if field in ("label", "value", "kind", "bin", "other", "interval")
+        else {"field": field, "type": "quantitative", "format": "," if field in counts else ".4f"}
+        for field in fields
+    ]
+
+
+def _curve(x: str, y: str, interpolate: str, below: list[Spec]) -> Spec:
+    """A curve over all thresholds, with a dot at the current threshold and a diamond at the suggested one."""
+    encoding = {"x": _share(x), "y": _share(y)}
+    tooltip = {"tooltip": _tooltip("threshold", x, y)}
+    line = {"type": "line", "interpolate": interpolate, "stroke": "var(--blue)", "strokeWidth": 2}
+    shape = {"field": "kind", "type": "nominal", "scale": KINDS, "legend": None}
+    return _plot(
+        [
+            *below,
+            {"mark": line, "encoding": encoding | {"order": {"field": "order", "type": "quantitative"}}},
+            {"mark": INVISIBLE | {"fill": "var(--blue)"}, "encoding": encoding | tooltip},
+            {
+                "data": {"name": "marks"},
+                "mark": {"type": "point", "filled": True, "size": 110, "fill": "var(--orange)", "opacity": 1}
+                | {"stroke": "var(--paper)", "strokeWidth": 1.5},
+                "encoding": encoding | {"shape": shape, "tooltip": _tooltip("kind", "threshold", x, y)},
+            },
+        ]
+    )
+
+
+KINDS: Spec = {"domain": ["current", "suggested"], "range": ["circle", "diamond"]}
+
+
+def _thresholds() -> Spec:
+    names = ["precision", "recall", "F1"]
+    colour = {"domain": names, "range": ["var(--blue)", "var(--orange)", "var(--green)"]}
+    dash = {"domain": names, "range": [[1, 0], [6, 3], [1, 0]]}
+    encoding = {"x": _share("threshold"), "y": _share("rate", "")}
+    series = {
+        "stroke": {"field": "metric", "type": "nominal", "scale": colour},
+        "strokeDash": {"field": "metric", "type": "nominal", "scale": dash, "legend": None},
+    }
+    rule = {"field": "kind", "type": "nominal", "legend": None}
+    rule["scale"] = {"domain": KINDS["domain"], "range": [[1, 0], [4, 4]]}  # type: ignore[assignment]
+    return _plot(
+        [
+            {
+                "data": {"name": "marks"},
+                "mark": {"type": "rule", "stroke": "var(--ink)", "strokeWidth": 1.5},
+                "encoding": {"x": encoding["x"], "strokeDash": rule, "tooltip": _tooltip("kind", "threshold")},
+            },
+            {"mark": {"type": "line", "interpolate": "step-before", "strokeWidth": 2}, "encoding": encoding | series},
+            {
+                "mark": INVISIBLE,
+                "encoding": encoding
+                | {"tooltip": [{"field": "metric", "type": "nominal"}, *_tooltip("threshold", "rate")]},
+            },
+        ]
+    ) | {"resolve": {"scale": {"strokeDash": "independent"}}}
+
+
+def _reliability() -> Spec:
+    encoding = {"x": _share("probability", "mean probability given"), "y": _share("frequency", "share that is true")}
+    size = {"field": "records", "type": "quantitative", "legend": None, "scale": {"range": [25, 260]}}
+    dots = {"type": "point", "filled": True, "fill": "var(--blue)", "opacity": 0.9}
+    return _plot(
+        [
+            DIAGONAL,
+            {"mark": {"type": "line", "stroke": "var(--blue)", "strokeWidth": 1.5}, "encoding": encoding},
+            {
+                "mark": dots,
+                "encoding": encoding | {"size": size, "tooltip": _tooltip("probability", "frequency", "records")},
+            },
+        ]
+    )
+
+
+def _histogram() -> Spec:
+    truth = {"domain": ["has the label", "does not"], "range": ["var(--blue)", "var(--orange)"]}
+    return _plot(
+        [
+            {
+                "mark": {"type": "bar", "clip": True},
+                "encoding": {
+                    "x": {"field": "bin", "type": "ordinal", "title": "probability", "sort": None}
+                    | {"scale": {"paddingInner": 0.15}, "axis": {"labelAngle": 0, "labelOverlap": "greedy"}},
+                    "xOffset": {"field": "truth", "sort": truth["domain"]},
+                    "y": {"field": "records", "type": "quantitative", "title": "records"},
+                    "fill": {"field": "truth", "type": "nominal", "scale": truth},
+                    "tooltip": [{"field": "truth", "type": "nominal"}, *_tooltip("bin", "records")],
+                },
+            }
+        ]
+    )
+
+
+def _named(field: str, title: str, limit: int) -> Spec:
+    """An axis of names: the data hold their numbers, since two names may read the same."""
+    axis = {"labelExpr": "names[datum.value]", "labelLimit": limit, "labelOverlap": "greedy", "grid": False}
+    return {"field": field, "type": "ordinal", "title": title, "sort": "ascending", "axis": axis}
+
+
+def _pairs() -> Spec:
+    x = _named("column", "", 110)
+    x["axis"] |= {"labelAngle": -90}
+    opacity = {"field": "share", "type": "quantitative", "legend": None, "scale": {"zero": True, "range": [0.03, 1]}}
+    return _plot(
+        [
+            {
+                "mark": {"type": "rect", "fill": "var(--blue)"},
+                "encoding": {
+                    "x": x,
+                    "y": _named("row", "", 110),
+                    "fillOpacity": opacity,
+                    "tooltip": _tooltip("label", "other", "records", "share"),
+                },
+            }
+        ]
+    )
+
+
+def _slices() -> Spec:
+    y = _named("row", "", 130)
+    x = {"type": "quantitative", "title": "F1", "scale": {"zero": False, "nice": True}}
+    return _plot(
+        [
+            {
+                "data": {"name": "marks"},
+                "mark": {"type": "rule", "stroke": "var(--orange)", "strokeWidth": 1.5, "strokeDash": [4, 3]},
+                "encoding": {"x": {**x, "field": "f1"}, "tooltip": _tooltip("kind", "f1")},
+            },
+            {
+                "mark": {"type": "rule", "stroke": "var(--blue)", "strokeWidth": 2},
+                "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y},
+            },
+            {
+                "mark": {"type": "point", "filled": True, "fill": "var(--blue)", "opacity": 1, "size": 70},
+                "encoding": {"x": {**x, "field": "f1"}, "y": y}
+                | {"tooltip": _tooltip("value", "f1", "interval", "records")},
+            },
+        ]
+    )

@@ -1,0 +1,106 @@
+// What the plots draw: rates computed from counts, named as the specifications name them.
+
+const share = (part, whole) => (whole > 0 ? part / whole : null);
+
+/** Rates at a threshold, from the counts there; the rest follows from the totals. */
+function rates([threshold, tp, fp], support, known) {
+  return {
+    threshold,
+    precision: share(tp, tp + fp),
+    recall: share(tp, support),
+    F1: share(2 * tp, tp + fp + support),
+    false_positive_rate: share(fp, known - support),
+  };
+}
+
+/** A source is a label, or all answers: its curve, its totals, and the thresholds that are marked. */
+function sourceOf(position) {
+  const column = (name) => data.columns[name][position];
+  const counts = { tp: column("tp"), fp: column("fp"), fn: column("fn"), tn: column("tn") };
+  const marks = [{ kind: "current", threshold: column("threshold"), ...marked(counts) }];
+  if (column("suggested_threshold") !== null) {
+    const [precision, recall] = [column("suggested_precision"), column("suggested_recall")];
+    const wrong = precision === null ? null : column("suggested_predicted") * (1 - precision);
+    const false_positive_rate = wrong === null ? null : share(wrong, counts.fp + counts.tn);
+    marks.push({ kind: "suggested", threshold: column("suggested_threshold"), precision, recall, false_positive_rate });
+  }
+  return {
+    cuts: data.cuts?.[position],
+    bins: data.reliability?.[position],
+    support: column("support"),
+    known: data.known[position],
+    marks,
+  };
+}
+
+function allAnswers() {
+  const all = data.all;
+  return { ...all, bins: all.reliability, marks: [{ kind: "current", threshold: null, ...marked(all) }] };
+}
+
+const marked = ({ tp, fp, fn, tn }) => ({
+  precision: share(tp, tp + fp),
+  recall: share(tp, tp + fn),
+  false_positive_rate: share(fp, fp + tn),
+});
+
+const whole = (points, ...names) => points.filter((point) => names.every((name) => point[name] !== null));
+
+function curve(source, x, y, corners) {
+  const points = source.cuts.map((cut) => rates(cut, source.support, source.known));
+  if (corners) {
+    points.unshift({ threshold: null, [x]: 0, [y]: 0 });
+    points.push({ threshold: 0, [x]: 1, [y]: 1 });
+  }
+  const ordered = whole(points, x, y).map((point, order) => ({ ...point, order }));
+  return { points: ordered, marks: whole(source.marks, x, y) };
+}
+
+function thresholdCurve(source) {
+  const points = source.cuts.flatMap((cut) => {
+    const at = rates(cut, source.support, source.known);
+    return ["precision", "recall", "F1"].map((metric) => ({ threshold: at.threshold, metric, rate: at[metric] }));
+  });
+  return { points: whole(points, "rate"), marks: whole(source.marks, "threshold") };
+}
+
+function reliability(source) {
+  const points = source.bins.map(([records, present, probability]) => ({
+    probability,
+    records,
+    frequency: share(present, records),
+  }));
+  return { points: whole(points, "probability", "frequency") };
+}
+
+function histogram(source) {
+  const points = source.bins.flatMap(([records, present], place) => {
+    const bin = `${place / source.bins.length}–${(place + 1) / source.bins.length}`;
+    return [
+      { bin, truth: "has the label", records: present },
+      { bin, truth: "does not", records: records - present },
+    ];
+  });
+  return { points };
+}
+
+/** Each cell's share of the row's records; a label beside itself says nothing. */
+function pairPoints(kind) {
+  const { counts, wholes } = data.pairs.kinds[kind];
+  const points = counts.flatMap((row, i) =>
+    row.map((records, j) => ({
+      row: i,
+      column: j,
+      label: data.pairs.names[i],
+      other: data.pairs.names[j],
+      records,
+      share: share(records, wholes[i]),
+    })),
+  );
+  return { points: whole(points, "share").filter((point) => point.row !== point.column) };
+}
+
+function slicePoints(column) {
+  const marks = data.f1 === null ? [] : [{ kind: "all records", f1: data.f1 }];
+  return { points: whole(data.slices[column], "f1"), marks };
+}

@@ -1,0 +1,279 @@
+"""The report in headless Chromium: nothing is loaded or goes wrong, and all that can be pressed does what it says."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, expect, sync_playwright
+
+from tests.sample_report import NASTY, Sample, names_of
+
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1400, "height": 900}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.fail("no chromium on the PATH: apt-get install chromium", pytrace=False)
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def samples() -> dict[int, Sample]:
+    return {labels: Sample(names_of(labels), records) for labels, records in ((3, 300), (10, 1000), (1000, 300))}
+
+
+@pytest.fixture(scope="module")
+def folder(samples: dict[int, Sample], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reports")
+    for labels, sample in samples.items():
+        (folder / f"{labels}.html").write_text(sample.page())
+    (folder / "truthless.html").write_text(Sample(names_of(3), 300, with_truth=False).page())
+    return folder
+
+
+class Opened:
+    """A page, and whatever it asked for or complained of; both must be nothing but the file itself at the end."""
+
+    def __init__(self, browser: Browser, path: Path, **options: Any) -> None:
+        self.context = browser.new_context(offline=True, **({"viewport": DESK} | options))
+        self.page: Page = self.context.new_page()
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", self._dismiss)
+        self.page.on("console", self._listen)
+        self.address = path.as_uri()
+        self.page.goto(self.address)
+
+    def _dismiss(self, dialog: Dialog) -> None:
+        self.complaints.append(dialog.message)
+        dialog.dismiss()
+
+    def _listen(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def __enter__(self) -> Page:
+        return self.page
+
+    def __exit__(self, *failure: object) -> None:
+        self.context.close()
+        if not any(failure):
+            assert self.complaints == []
+            assert {url for url in self.requests if not url.startswith("data:")} == {self.address}
+
+
+def scroll_through(page: Page) -> None:
+    """Bring every plot into view, and wait for each to be drawn."""
+    for figure in page.locator("figure.plot").all():
+        figure.scroll_into_view_if_needed()
+        expect(figure.locator("svg")).to_have_count(1)
+
+
+def labels_shown(page: Page) -> list[str]:
+    return page.locator("#label-table tbody tr:visible th").all_inner_texts()
+
+
+@pytest.mark.parametrize("labels", [3, 10, 1000])
+@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
+def test_everything_is_drawn_and_nothing_is_wider_than_the_page(
+    browser: Browser, folder: Path, labels: int, viewport: dict[str, int]
+) -> None:
+    with Opened(browser, folder / f"{labels}.html", viewport=viewport) as page:
+        scroll_through(page)
+        assert page.locator("figure.plot").count() == 12
+        for figure in page.locator("figure.plot").all():
+            assert figure.locator("svg .mark-rect path, svg .mark-line path, svg .mark-symbol path").count(), figure
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= viewport["width"]
+
+
+def test_plots_wait_until_they_are_in_view(browser: Browser, folder: Path) -> None:
+    with Opened(browser, folder / "1000.html") as page:
+        assert page.locator("#label-table tbody tr").count() == 1000
+        timing = page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
+        print(f"1,000 labels: loaded after {timing:.0f} ms")
+        assert page.locator("figure.plot[data-of=all] svg").count() == 0
+        assert page.locator("#gallery img").count() == 0
+        page.get_by_role("columnheader", name="records").get_by_role("button").click()
+        page.get_by_role("searchbox").fill("label 99")
+        assert len(labels_shown(page)) == 11
+
+
+def test_every_column_sorts(browser: Browser, folder: Path, samples: dict[int, Sample]) -> None:
+    rows = samples[10].metrics["per_label"]
+    with Opened(browser, folder / "10.html") as page:
+        for view in page.locator("#labels .views button").all():
+            view.click()
+            for header in page.locator("#label-table thead th:visible").all():
+                button = header.locator("button")
+                key = button.get_attribute("data-key") or ""
+                if key == "label" or key.startswith("suggested_"):
+                    continue
+                rising = [row["label"] for row in sorted(rows, key=lambda row: row[key])]
+                button.click()
+                assert header.get_attribute("aria-sort") == "descending"
+                values = {row["label"]: row[key] for row in rows}
+                assert [values[label] for label in labels_shown(page)] == [values[label] for label in rising[::-1]]
+                button.focus()
+                page.keyboard.press("Enter")
+                assert header.get_attribute("aria-sort") == "ascending"
+                assert [values[label] for label in labels_shown(page)] == [values[label] for label in rising]
+                assert page.locator("#label-table th:not([aria-sort=none])[aria-sort]").count() == 1
+        page.locator("button[data-key=label]").click()
+        assert labels_shown(page)[1:4] == [
+            "a label with a name that is very much longer than others",
+            "dress",
+            "handbag",
+        ]
+
+
+def test_a_search_leaves_what_holds_the_words(browser: Browser, folder: Path) -> None:
+    with Opened(browser, folder / "10.html") as page:
+        page.get_by_role("searchbox").press_sequentially("SHOE")
+        assert labels_shown(page) == ["summer shoes"]
+        expect(page.get_by_role("status")).to_have_text("1 of 10")
+        page.get_by_role("searchbox").fill("")
+        assert len(labels_shown(page)) == 10
+
+
+def test_the_weakest_label_is_shown_first_and_a_choice_redraws(
+    browser: Browser, folder: Path, samples: dict[int, Sample]
+) -> None:
+    rows = samples[10].metrics["per_label"]
+    weakest = min((row for row in rows if row["support"]), key=lambda row: row["f1"])
+    with Opened(browser, folder / "10.html") as page:
+        chosen, numbers = page.locator("#chosen"), page.locator("#numbers")
+        expect(chosen.locator("option:checked")).to_have_text(weakest["label"])
+        expect(numbers).to_contain_text(f"{weakest['f1']:.4f}")
+        scroll_through(page)
+        drawn = [figure.locator("svg").inner_html() for figure in page.locator("figure[data-of=label]").all()]
+        for row in (rows[1], rows[4]):
+            if row is rows[1]:
+                chosen.select_option(row["label"])
+            else:
+                page.locator("#label-table tbody tr", has_text=row["label"]).locator("td").first.click()
+            expect(chosen.locator("option:checked")).to_have_text(row["label"])
+            expect(numbers).to_contain_text(f"{row['f1']:.4f}")
+            expect(page.locator("#sentence")).to_contain_text(f"{row['tp']} were found and {row['fn']} missed")
+            for figure, before in zip(page.locator("figure[data-of=label]").all(), drawn, strict=True):
+                figure.scroll_into_view_if_needed()
+                expect(figure.locator("svg")).to_have_count(1)
+                page.wait_for_function(
+                    "([figure, before]) => figure.querySelector('svg').innerHTML !== before",
+                    arg=[figure.element_handle(), before],
+                )
+
+
+def test_curves_pass_through_the_counts(browser: Browser, folder: Path, samples: dict[int, Sample]) -> None:
+    """The dots at the current threshold are where the metrics say, and the last of the curve has a recall of 1."""
+    row = samples[10].metrics["per_label"][0]
+    with Opened(browser, folder / "10.html") as page:
+        page.locator("#chosen").select_option(row["label"])
+        drawn = page.evaluate("plotOf(document.querySelector('figure[data-plot=precision_recall]')).datasets")
+        assert drawn["marks"][0]["precision"] == pytest.approx(row["precision"], abs=0)
+        assert drawn["marks"][0]["recall"] == pytest.approx(row["recall"], abs=0)
+        assert drawn["points"][-1]["recall"] == 1
+        assert drawn["points"][-1]["precision"] == row["support"] / row["known"]
+        bars = page.evaluate("plotOf(document.querySelector('figure[data-plot=histogram]')).datasets.points")
+        assert sum(bar["records"] for bar in bars if bar["truth"] == "has the label") == row["support"]
+        assert sum(bar["records"] for bar in bars) == row["known"]
+
+
+def test_names_stay_text(browser: Browser, folder: Path) -> None:
+    with Opened(browser, folder / "10.html") as page:
+        page.locator("#chosen").select_option(NASTY)
+        scroll_through(page)
+        page.locator("#gallery").scroll_into_view_if_needed()
+        expect(page.locator("#gallery figcaption span").first).to_have_text(NASTY)
+        assert NASTY in labels_shown(page)
+        for place in ("#slices th", "#unknown th", "#pairs td", "#pairs svg text"):
+            texts = page.locator(place).all_text_contents()
+            assert any(text.endswith(NASTY) or text.startswith("<script>al") for text in texts), place
+        page.locator("figure[data-plot=slices] .mark-symbol path").nth(4).hover()
+        expect(page.locator("#vg-tooltip-element")).to_contain_text(NASTY)
+        assert page.locator("script").count() == 3
+
+
+def test_the_gallery_shows_the_mistakes_of_the_chosen_label(
+    browser: Browser, folder: Path, samples: dict[int, Sample]
+) -> None:
+    examples = samples[10].drawings["examples"]
+    with Opened(browser, folder / "10.html") as page:
+        for label in (0, 3):
+            page.locator("#chosen").select_option(samples[10].names[label])
+            page.locator("#gallery").scroll_into_view_if_needed()
+            expect(page.locator("#gallery figcaption span")).to_have_text(
+                [example["id"] for example in examples if example["label"] == label]
+            )
+        with_picture = [example for example in examples if example["label"] == 3 and example["thumbnail"] is not None]
+        assert page.locator("#gallery img").count() == len(with_picture)
+        page.wait_for_function("[...document.querySelectorAll('#gallery img')].every((image) => image.naturalWidth)")
+
+
+def test_pairs_can_be_chosen(browser: Browser, folder: Path) -> None:
+    with Opened(browser, folder / "10.html") as page:
+        seen = set()
+        for name in ("Confused", "Together in truth", "Together in predictions"):
+            page.get_by_role("button", name=name).click()
+            expect(page.get_by_role("button", name=name)).to_have_attribute("aria-pressed", "true")
+            page.locator("figure[data-plot=pairs]").scroll_into_view_if_needed()
+            page.wait_for_function("() => document.querySelector('figure[data-plot=pairs] svg')")
+            seen.add(page.locator("#pairs-meaning").inner_text())
+            seen.add(
+                page.evaluate("JSON.stringify(plotOf(document.querySelector('figure[data-plot=pairs]')).datasets)")
+            )
+        assert len(seen) == 6
+
+
+def test_plots_follow_the_theme_and_print_in_light(browser: Browser, folder: Path) -> None:
+    colours = (
+        "() => [getComputedStyle(document.body).backgroundColor,"
+        " getComputedStyle(document.querySelector('.canvas .mark-text text')).fill,"
+        " getComputedStyle(document.querySelector('.canvas .mark-line path')).stroke]"
+    )
+    seen = {}
+    with Opened(browser, folder / "10.html", color_scheme="light") as page:
+        scroll_through(page)
+        seen["light"] = page.evaluate(colours)
+        page.emulate_media(color_scheme="dark")
+        seen["dark"] = page.evaluate(colours)
+        page.emulate_media(media="print", color_scheme="dark")
+        seen["print"] = page.evaluate(colours)
+    assert all(light != dark for light, dark in zip(seen["light"], seen["dark"], strict=True))
+    assert seen["print"] == seen["light"]
+
+
+def test_printing_draws_what_was_not_in_view(browser: Browser, folder: Path) -> None:
+    with Opened(browser, folder / "10.html") as page:
+        assert page.locator("figure.plot svg").count() < 12
+        assert page.pdf().startswith(b"%PDF")
+        assert page.locator("figure.plot svg").count() == 12
+        assert page.locator("#gallery img").count() > 0
+
+
+def test_without_truth_the_uncertain_are_there(browser: Browser, folder: Path) -> None:
+    with Opened(browser, folder / "truthless.html") as page:
+        page.locator("#gallery").scroll_into_view_if_needed()
+        expect(page.locator("#gallery h3")).to_have_text(["Most uncertain"])
+        expect(page.locator("#gallery figure")).to_have_count(4)
+        scroll_through(page)
+        expect(page.locator("#pairs .views button")).to_have_text(["Together in predictions"])
+        assert not re.search(r"NaN|undefined|null|None", page.locator("body").inner_text())
+
+
+def test_no_broken_words_reach_the_page(browser: Browser, folder: Path) -> None:
+    with Opened(browser, folder / "10.html") as page:
+        scroll_through(page)
+        for view in page.locator("#labels .views button").all():
+            view.click()
+            assert not re.search(r"NaN|undefined|null|None", page.locator("body").inner_text())
