@@ -98,6 +98,7 @@ def test_everything_is_drawn_and_nothing_is_wider_than_the_page(
 
 
 def test_plots_wait_until_they_are_in_view(browser: Browser, folder: Path) -> None:
+    """The time is printed alone: it says more of the machine than of the page."""
     with Opened(browser, folder / "1000.html") as page:
         assert page.locator("#label-table tbody tr").count() == 1000
         timing = page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
@@ -256,9 +257,20 @@ def test_plots_follow_the_theme_and_print_in_light(browser: Browser, folder: Pat
 def test_printing_draws_what_was_not_in_view(browser: Browser, folder: Path) -> None:
     with Opened(browser, folder / "10.html") as page:
         assert page.locator("figure.plot svg").count() < 12
-        assert page.pdf().startswith(b"%PDF")
+        printed = page.pdf(format="A4")
+        assert printed.startswith(b"%PDF")
         assert page.locator("figure.plot svg").count() == 12
         assert page.locator("#gallery img").count() > 0
+        assert len(page.pdf(format="A4")) == pytest.approx(len(printed), rel=0.01)
+
+
+def test_a_printed_page_is_wide_enough(browser: Browser, folder: Path) -> None:
+    a4 = {"width": 718, "height": 1000}  # CSS pixels between the usual margins
+    with Opened(browser, folder / "10.html", viewport=a4) as page:
+        page.emulate_media(media="print")
+        for view in ("q", "c", "p", "t"):
+            page.evaluate("view => document.querySelector('#labels').dataset.view = view", view)
+            assert page.evaluate("document.scrollingElement.scrollWidth") <= a4["width"]
 
 
 def test_without_truth_the_uncertain_are_there(browser: Browser, folder: Path) -> None:

@@ -8,21 +8,25 @@ const KINDS = {
 
 const count = (number) => number.toLocaleString("en");
 
-/** The table's own cells, so that no number is written in two ways; a line for each of the table's views. */
+const headings = findAll("#label-table thead button");
+
+/** The table's own cells, so that no number is written in two ways. */
+const cellsOf = (position) => find(`#label-table tr[data-row="${position}"]`).cells;
+
+/** All numbers of a label, on a line for each of the table's views. */
 function fillNumbers(position) {
-  const table = find("#label-table");
-  const cells = find(`tr[data-row="${position}"]`, table).cells;
-  const headers = table.tHead.rows[0].cells;
+  const cells = cellsOf(position);
   const groups = findAll("#labels .views button").map((view) => {
     const group = element("dl");
-    const places = [...cells].map((_, place) => place).filter((place) => headers[place].className === view.dataset.view);
-    group.append(...places.map((place) => numberOf(cells[place], find("button", headers[place]))));
+    const shown = [...cells].filter((cell) => cell.className === view.dataset.view);
+    group.append(...shown.map((cell) => numberOf(cell, headings[cell.cellIndex])));
     const line = element("div");
     line.append(element("h3", view.textContent), group);
     return line;
   });
   find("#numbers").replaceChildren(...groups);
-  for (const row of table.tBodies[0].rows) row.ariaCurrent = row.dataset.row === String(position) ? "true" : null;
+  find("#label-table [aria-current]")?.removeAttribute("aria-current");
+  cells[0].parentElement.setAttribute("aria-current", "true");
 }
 
 function numberOf(cell, heading) {
@@ -38,10 +42,10 @@ function fillSentence(position) {
     ? `Of ${count(support)} records that have it, ${count(tp)} were found and ${count(fn)} missed; ${count(fp)} others were wrongly given it.`
     : `No record is known to have it; ${count(fp)} were wrongly given it.`;
   if (!find("#now")) return;
-  const suggested = data.columns.suggested_threshold[position];
-  find("#now").textContent = data.columns.threshold[position].toFixed(2);
-  find("#then").hidden = suggested === null;
-  find("#suggested").textContent = suggested === null ? "" : suggested.toFixed(2);
+  const text = (key) => cellsOf(position)[headings.findIndex((heading) => heading.dataset.key === key)]?.textContent;
+  find("#now").textContent = text("threshold");
+  find("#then").hidden = data.columns.suggested_threshold[position] === null;
+  find("#suggested").textContent = text("suggested_threshold");
 }
 
 function picture(example) {

@@ -82,7 +82,8 @@ const MEANINGS = {
 function choosePairs(button) {
   press(button);
   state.pairs = button.dataset.pairs;
-  find("#pairs-meaning").textContent = MEANINGS[state.pairs];
+  const highest = Math.max(0, ...pairPoints(state.pairs).points.map((point) => point.share));
+  find("#pairs-meaning").textContent = `${MEANINGS[state.pairs]} The strongest colour is ${highest.toFixed(3)}.`;
   redraw("figure[data-of=pairs]");
 }
 

@@ -8,7 +8,6 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from model.report import content, words
 from model.report.numbers import format_number, format_range
@@ -50,8 +49,8 @@ def render_report(metrics: Mapping[str, Any], drawings: Mapping[str, Any], prove
         drawings=drawings,
         provenance=provenance,
         words=words,
-        style=Markup(_read("style.css")),  # noqa: S704 - our own file
-        scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own files, and a library's without `</script`
+        style=_read("style.css"),
+        scripts=scripts,
         script_hashes=[_hash(script) for script in scripts],
     )
 

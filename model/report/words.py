@@ -7,9 +7,9 @@ HEADLINES = {
     "precision_micro": ("Precision", "Of the labels given, the share that is right."),
     "recall_micro": ("Recall", "Of the labels that are there, the share that was found."),
     "subset_accuracy": ("All labels right", "Share of records without any mistake."),
-    "f1_macro": ("F1, mean of labels", "A rare label counts as much as a common one."),
-    "average_precision_macro": ("Average precision, mean of labels", "How well records are ranked, at any threshold."),
-    "roc_auc_macro": ("ROC AUC, mean of labels", "Chance that a record with the label ranks above one without."),
+    "f1_macro": ("Mean F1", "Over labels: a rare one counts as much as a common one."),
+    "average_precision_macro": ("Mean average precision", "How well records are ranked, at any threshold."),
+    "roc_auc_macro": ("Mean ROC AUC", "Chance that a record with the label ranks above one without."),
     "ece": ("Calibration error", "How far probabilities are from what happens; 0 is best."),
 }
 """Metric of `overall` → its title and one sentence."""
