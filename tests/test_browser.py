@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, expect, sync_playwright
+from sklearn.metrics import f1_score
 
 from tests.sample_report import NASTY, Sample, names_of
 
@@ -176,18 +178,35 @@ def test_the_weakest_label_is_shown_first_and_a_choice_redraws(
 
 
 def test_curves_pass_through_the_counts(browser: Browser, folder: Path, samples: dict[int, Sample]) -> None:
-    """The dots at the current threshold are where the metrics say, and the last of the curve has a recall of 1."""
-    row = samples[10].metrics["per_label"][0]
+    """What is drawn is what numpy counts at each threshold, and the dots are where the metrics say."""
+    sample = samples[10]
+    truth, scores, row = sample.truth[:, 0], sample.scores[:, 0], sample.metrics["per_label"][0]
     with Opened(browser, folder / "10.html") as page:
         page.locator("#chosen").select_option(row["label"])
-        drawn = page.evaluate("plotOf(document.querySelector('figure[data-plot=precision_recall]')).datasets")
-        assert drawn["marks"][0]["precision"] == pytest.approx(row["precision"], abs=0)
-        assert drawn["marks"][0]["recall"] == pytest.approx(row["recall"], abs=0)
-        assert drawn["points"][-1]["recall"] == 1
-        assert drawn["points"][-1]["precision"] == row["support"] / row["known"]
-        bars = page.evaluate("plotOf(document.querySelector('figure[data-plot=histogram]')).datasets.points")
-        assert sum(bar["records"] for bar in bars if bar["truth"] == "has the label") == row["support"]
-        assert sum(bar["records"] for bar in bars) == row["known"]
+        drawn = {
+            name: page.evaluate(f"plotOf(document.querySelector('figure[data-plot={name}]')).datasets")
+            for name in ("precision_recall", "roc", "thresholds", "reliability", "histogram")
+        }
+    for point in [*drawn["roc"]["points"][1:-1], *drawn["roc"]["marks"]]:
+        predicted = scores >= point["threshold"]
+        assert point["recall"] == pytest.approx(predicted[truth].mean())
+        assert point["false_positive_rate"] == pytest.approx(predicted[~truth].mean())
+    assert [drawn["roc"]["points"][end]["recall"] for end in (0, -1)] == [0, 1]
+    for point in [*drawn["precision_recall"]["points"], *drawn["precision_recall"]["marks"]]:
+        predicted = scores >= point["threshold"]
+        assert point["precision"] == pytest.approx(truth[predicted].mean())
+        assert point["recall"] == pytest.approx(predicted[truth].mean())
+    for point in drawn["thresholds"]["points"]:
+        if point["metric"] == "F1":
+            assert point["rate"] == pytest.approx(f1_score(truth, scores >= point["threshold"]))
+    assert [mark["kind"] for mark in drawn["thresholds"]["marks"]] == ["current", "suggested"]
+    assert [mark["threshold"] for mark in drawn["thresholds"]["marks"]] == [row["threshold"], 0.8]
+    for point in drawn["reliability"]["points"]:
+        inside = abs(scores - point["probability"]) < 0.1
+        assert truth[inside].min() <= point["frequency"] <= truth[inside].max()
+    for name, wanted in (("has the label", truth), ("does not", ~truth)):
+        bars = [bar["records"] for bar in drawn["histogram"]["points"] if bar["truth"] == name]
+        assert bars == np.histogram(scores[wanted], 10, (0, 1))[0].tolist()
 
 
 def test_names_stay_text(browser: Browser, folder: Path) -> None:
@@ -281,6 +300,40 @@ def test_without_truth_the_uncertain_are_there(browser: Browser, folder: Path) -
         scroll_through(page)
         expect(page.locator("#pairs .views button")).to_have_text(["Together in predictions"])
         assert not re.search(r"NaN|undefined|null|None", page.locator("body").inner_text())
+
+
+def test_what_is_undefined_is_no_error(browser: Browser, tmp_path: Path) -> None:
+    """A label that no record is known to have or to lack, slices without truth, no confusion, no suggestion."""
+    sample = Sample(names_of(2), 50)
+    row, other = sample.metrics["per_label"]
+    row |= dict.fromkeys(("tp", "fp", "fn", "tn", "support", "known"), 0) | {"unknown": 50, "suggested": None}
+    row |= {name: None for name, value in row.items() if isinstance(value, float) and name != "threshold"}
+    row |= {"roc_auc_bounds": None, "average_precision_bounds": None, "intervals": dict.fromkeys(other["intervals"])}
+    sample.metrics["overall"] = dict.fromkeys(sample.metrics["overall"]) | {"support": 0}
+    sample.metrics["intervals"] = dict.fromkeys(sample.metrics["intervals"])
+    for entry in sample.metrics["slices"]["camera"]:
+        entry["overall"] = sample.metrics["overall"]
+        entry["intervals"] = {"f1_micro": None}
+    sample.metrics["overall"] = sample.metrics["overall"] | {"f1_micro": 0.5}
+    sample.metrics["slices"]["camera"][0]["overall"] = sample.metrics["overall"]
+    bins = [[0, 0, None] for _ in range(10)]
+    sample.drawings |= {
+        "cuts": [[], []],
+        "all_cuts": [],
+        "reliability": [bins, bins],
+        "all_reliability": bins,
+        "examples": [],
+    }
+    sample.drawings["pairs"] |= {"top_confused": [], "confused": [[0, 0], [0, 0]]}
+    (tmp_path / "page.html").write_text(sample.page())
+    with Opened(browser, tmp_path / "page.html") as page:
+        page.locator("#chosen").select_option(row["label"])
+        for figure in page.locator("figure.plot").all():
+            figure.scroll_into_view_if_needed()
+            page.wait_for_function("figure => figure.drawn", arg=figure.element_handle())
+            page.evaluate("figure => figure.job", figure.element_handle())
+        assert not re.search(r"NaN|undefined|null|None|Infinity", page.locator("body").inner_text())
+        expect(page.locator("#numbers")).to_contain_text("F1–precision–")
 
 
 def test_no_broken_words_reach_the_page(browser: Browser, folder: Path) -> None:

@@ -127,17 +127,8 @@ def _pairs(
 def _slice_points(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     points = []
     for row, entry in enumerate(entries):
-        interval = entry["intervals"].get("f1_micro")
-        low, high = interval or (None, None)
-        points.append(
-            {
-                "row": row,
-                "value": entry["value"],
-                "records": entry["counts"]["records"],
-                "f1": entry["overall"]["f1_micro"],
-                "low": low,
-                "high": high,
-                "interval": format_range(interval),
-            }
-        )
+        f1, interval = entry["overall"]["f1_micro"], entry["intervals"].get("f1_micro")
+        low, high = interval or (f1, f1)
+        point = {"row": row, "value": entry["value"], "records": entry["counts"]["records"], "f1": f1}
+        points.append(point | {"low": low, "high": high, "interval": format_range(interval)})
     return points

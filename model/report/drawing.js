@@ -39,8 +39,12 @@ function readable(layer, points) {
 async function draw(figure) {
   const canvas = find(".canvas", figure);
   const spec = plotOf(figure);
-  canvas.parentElement.classList.toggle("empty", !spec.datasets.points.length);
   figure.view?.finalize();
+  figure.view = null;
+  if (!spec.datasets.points.length) {
+    canvas.replaceChildren(element("p", "Nothing is known to draw this of.", { className: "note" }));
+    return;
+  }
   figure.view = await vegaEmbed(canvas, spec, {
     mode: "vega-lite",
     renderer: "svg",

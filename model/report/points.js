@@ -48,12 +48,12 @@ const whole = (points, ...names) => points.filter((point) => names.every((name) 
 
 function curve(source, x, y, corners) {
   const points = source.cuts.map((cut) => rates(cut, source.support, source.known));
-  if (corners) {
-    points.unshift({ threshold: null, [x]: 0, [y]: 0 });
-    points.push({ threshold: 0, [x]: 1, [y]: 1 });
+  const known = whole(points, x, y);
+  if (corners && known.length) {
+    known.unshift({ threshold: null, [x]: 0, [y]: 0 });
+    known.push({ threshold: 0, [x]: 1, [y]: 1 });
   }
-  const ordered = whole(points, x, y).map((point, order) => ({ ...point, order }));
-  return { points: ordered, marks: whole(source.marks, x, y) };
+  return { points: known.map((point, order) => ({ ...point, order })), marks: whole(source.marks, x, y) };
 }
 
 function thresholdCurve(source) {
