@@ -66,11 +66,11 @@ def _share(field: str, title: str | None = None) -> Spec:
 
 
 def _tooltip(*fields: str) -> list[Spec]:
-    counts = ("records", "present", "absent")
+    names = ("label", "value", "kind", "metric", "truth", "bin", "other", "interval")
+    formats = {"records": ","}
     return [
-        {"field": field, "type": "nominal"}
-        if field in ("label", "value", "kind", "bin", "other", "interval")
-        else {"field": field, "type": "quantitative", "format": "," if field in counts else ".4f"}
+        {"field": field, "title": field.replace("_", " ")}
+        | ({"type": "nominal"} if field in names else {"type": "quantitative", "format": formats.get(field, ".4f")})
         for field in fields
     ]
 
@@ -120,8 +120,7 @@ def _thresholds() -> Spec:
             {"mark": {"type": "line", "interpolate": "step-before", "strokeWidth": 2}, "encoding": encoding | series},
             {
                 "mark": INVISIBLE,
-                "encoding": encoding
-                | {"tooltip": [{"field": "metric", "type": "nominal"}, *_tooltip("threshold", "rate")]},
+                "encoding": encoding | {"tooltip": _tooltip("metric", "threshold", "rate")},
             },
         ]
     ) | {"resolve": {"scale": {"strokeDash": "independent"}}}
@@ -155,7 +154,7 @@ def _histogram() -> Spec:
                     "xOffset": {"field": "truth", "sort": truth["domain"]},
                     "y": {"field": "records", "type": "quantitative", "title": "records"},
                     "fill": {"field": "truth", "type": "nominal", "scale": truth},
-                    "tooltip": [{"field": "truth", "type": "nominal"}, *_tooltip("bin", "records")],
+                    "tooltip": _tooltip("truth", "bin", "records"),
                 },
             }
         ]
