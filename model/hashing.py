@@ -1,0 +1,13 @@
+"""A hash of a record's id: the same on every machine, in every order, under every retry."""
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+
+def hash_ids(ids: Iterable[str]) -> npt.NDArray[np.uint64]:
+    """For each id a number that is uniform in 0…2**64 - 1."""
+    digests = b"".join([hashlib.blake2b(record_id.encode(), digest_size=8).digest() for record_id in ids])
+    return np.frombuffer(digests, ">u8").astype(np.uint64)

@@ -1,0 +1,6 @@
+"""Metrics: pure functions of the statistic, and what is published of them."""
+
+from model.metrics.goals import Goal
+from model.metrics.published import compute_metrics, thresholds_file
+
+__all__ = ["Goal", "compute_metrics", "thresholds_file"]

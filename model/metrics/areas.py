@@ -1,0 +1,121 @@
+"""Areas under curves from histograms of probabilities, each between rigorous bounds.
+
+Records in one bin may be in any order. The low bound has all absent ones above the present ones in every bin, the high
+bound has them below: scikit-learn's value on the probabilities themselves lies between. A bin that holds a single
+float32 number is no guess: there all are equal, and scikit-learn says what that is worth.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from model.metrics.rates import mean_of
+from model.statistic.bins import lowest_of
+from model.statistic.scores import ABSENT, PRESENT
+from model.statistic.tally import Counts
+
+Values = npt.NDArray[np.float64]
+Area = tuple[Values, Values, Values]
+"""Value, low and high bound, L each; NaN where undefined."""
+
+ROUNDING = 1e-12
+"""By so much bounds are wider than computed: scikit-learn's own sums are off by less."""
+
+CHUNK_CELLS = 2**20
+
+
+def single_valued(precision: int) -> npt.NDArray[np.bool_]:
+    """Which bins hold one float32 number alone: the finest near 1, and 1 itself."""
+    lowest = lowest_of(precision)
+    return np.append(np.nextafter(lowest[:-1], np.float32(2)) == lowest[1:], lowest[-1] == 1)
+
+
+def areas(scores: Counts, precision: int) -> dict[str, Area]:
+    """`roc_auc` and `average_precision` of each label from its histogram, L×2×bins (or ×3; the third is left out).
+
+    ROC AUC is NaN where no record is present, or none absent; average precision is 0 where none is present, as in
+    scikit-learn, and NaN where nothing is known.
+    """
+    labels, _, bins = scores.shape
+    step = max(1, CHUNK_CELLS // bins)
+    single = single_valued(precision)
+    chunks = [_areas(scores[first : first + step], single) for first in range(0, labels, step)]
+    return {name: _joined([chunk[name] for chunk in chunks]) for name in chunks[0]}
+
+
+def averages(found: dict[str, Area], pooled: dict[str, Area], support: Counts) -> dict[str, tuple[float, float, float]]:
+    """`roc_auc_micro`, `…_macro`, `…_weighted` and the same of average precision, with bounds.
+
+    Macro and weighted averages leave out labels for which the metric is undefined.
+
+    Args:
+        found: the labels' areas.
+        pooled: the areas of all answers together, as of one label.
+        support: L.
+    """
+    metrics = {}
+    for name, parts in found.items():
+        micro, low, high = (float(part[0]) for part in pooled[name])
+        metrics[f"{name}_micro"] = (micro, low, high)
+        macro, low, high = (mean_of(part) for part in parts)
+        metrics[f"{name}_macro"] = (macro, low, high)
+        weighted, low, high = (mean_of(part, support) for part in parts)
+        metrics[f"{name}_weighted"] = (weighted, low, high)
+    return metrics
+
+
+def _areas(scores: Counts, single: npt.NDArray[np.bool_]) -> dict[str, Area]:
+    """The same of few labels; everything runs from the highest bin down."""
+    present, absent = scores[:, PRESENT, ::-1], scores[:, ABSENT, ::-1]
+    ties = single[::-1]
+    return {
+        "roc_auc": _roc_auc(present, absent, ties),
+        "average_precision": _average_precision(present, absent, ties),
+    }
+
+
+def _roc_auc(present: Counts, absent: Counts, ties: npt.NDArray[np.bool_]) -> Area:
+    """The share of pairs of a present and an absent record that are in order; those of equal probability count half."""
+    positives, negatives = present.sum(axis=1), absent.sum(axis=1)
+    if positives.max(initial=0) * float(negatives.max(initial=0)) > 2**62:
+        present, absent = present.astype(np.float64), absent.astype(np.float64)
+    below = negatives[:, None] - np.cumsum(absent, axis=1)
+    unordered = present * absent
+    certain = (present * below).sum(axis=1) + unordered[:, ties].sum(axis=1) / 2
+    open_pairs = unordered[:, ~ties].sum(axis=1)
+    pairs = positives * negatives.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # 0/0 is NaN: undefined
+        return _bounded(certain / pairs, (certain + open_pairs) / pairs)
+
+
+def _average_precision(present: Counts, absent: Counts, ties: npt.NDArray[np.bool_]) -> Area:
+    """The mean over present records of the precision among the records that are as probable or more.
+
+    In a bin after t present and f absent records, the i-th present one has (t + i) / (t + i + f) at best and
+    (t + i) / (t + i + f + n) at worst, with n absent ones in the bin; the sum of the latter is p - (f + n) Σ 1 / x, and
+    a sum of 1 / x is less than the integral. If all p are equal, each has (t + p) / (t + p + f + n).
+    """
+    positives, negatives = present.sum(axis=1), absent.sum(axis=1)
+    some = (present > 0).any(axis=0)
+    with_before, all_absent = np.cumsum(present, axis=1)[:, some], np.cumsum(absent, axis=1)[:, some]
+    present, absent, ties = present[:, some], absent[:, some], ties[some]
+    before, absent_before = with_before - present, all_absent - absent
+    with np.errstate(invalid="ignore", divide="ignore"):
+        together = present * (with_before / (with_before + all_absent))
+        best = np.where(ties, together, present * (with_before / (with_before + absent_before)))
+        first = present * ((before + 1) / (before + 1 + all_absent))
+        integral = present - all_absent * np.log1p(present / (before + all_absent))
+        worst = np.where(ties, together, np.fmax(first, integral))
+        low, high = (np.where(present > 0, sums, 0).sum(axis=1) / positives for sums in (worst, best))
+    nothing = np.where(negatives > 0, 0.0, np.nan)
+    return _bounded(*(np.where(positives > 0, bound, nothing) for bound in (low, high)))
+
+
+def _bounded(low: Values, high: Values) -> Area:
+    return (low + high) / 2, np.clip(low - ROUNDING, 0, 1), np.clip(high + ROUNDING, 0, 1)
+
+
+def _joined(parts: Sequence[Area]) -> Area:
+    value, low, high = (np.concatenate(some) for some in zip(*parts, strict=True))
+    return value, low, high

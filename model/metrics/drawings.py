@@ -1,0 +1,73 @@
+"""What the report draws beyond the metrics: curves, reliability, and pairs of labels, small enough for a page."""
+
+from typing import Any
+
+import numpy as np
+
+from model.metrics.goals import Curve, threshold_curve
+from model.statistic import Statistic
+from model.statistic.fixed import FIXED_POINT
+from model.statistic.pairs import CONFUSED, PREDICTED, TRUTH
+from model.statistic.scores import score_precision
+from model.statistic.sums import Sums
+from model.statistic.tally import Counts
+
+POINTS = 64
+"""Of a curve, at most."""
+
+PAIRED, MOST_CONFUSED = 40, 50
+"""Labels in the tables of pairs, and pairs in the list of what is confused."""
+
+
+def drawings(statistic: Statistic, scores: Counts) -> dict[str, Any]:
+    """Curves (`cuts`), `reliability` and `pairs`, of each label and of all answers; `scores` is L×3×bins, counted.
+
+    A cut is [threshold, true positives, false positives], thresholds falling. Reliability is, for each of ten equal
+    bins of probability, [records, records where the label is present, mean probability or None].
+    """
+    precision, total = score_precision(statistic.labels), statistic.sums.total()
+    return {
+        "cuts": [_cuts(threshold_curve(histogram, precision)) for histogram in scores],
+        "all_cuts": _cuts(threshold_curve(scores.sum(axis=0), precision)),
+        "reliability": [_reliability(total, slice(label, label + 1)) for label in range(statistic.labels)],
+        "all_reliability": _reliability(total, slice(None)),
+        "pairs": _pairs(statistic.pairs.counts(), total),
+    }
+
+
+def _cuts(curve: Curve) -> list[list[float | int]]:
+    """Points that lie evenly along the curve of true against false positives, with its ends."""
+    if not len(curve.thresholds):
+        return []
+    shares = [counts / max(1, counts[-1]) for counts in (curve.true_positives, curve.false_positives)]
+    along = shares[0] + shares[1]
+    chosen = np.unique(np.searchsorted(along, np.linspace(0, along[-1], POINTS)).clip(max=len(along) - 1))
+    return [
+        [float(str(curve.thresholds[i])), int(curve.true_positives[i]), int(curve.false_positives[i])] for i in chosen
+    ]
+
+
+def _reliability(total: Sums, labels: slice) -> list[list[float | int | None]]:
+    counts = (total.reliability_records, total.reliability_present, total.reliability_probability)
+    rows = zip(*(values[labels].sum(axis=0).tolist() for values in counts), strict=True)
+    return [
+        [records, present, probability / FIXED_POINT / records if records else None]
+        for records, present, probability in rows
+    ]
+
+
+def _pairs(counts: Counts, total: Sums) -> dict[str, Any] | None:
+    """The tables of the labels with the largest support, and the pairs that are confused most."""
+    labels = counts.shape[1]
+    shown = np.sort(np.argsort(-total.support[:labels], kind="stable")[:PAIRED])
+    if not total.with_truth or labels < 2:
+        return None
+    confused = counts[CONFUSED].ravel()
+    most = np.argsort(-confused, kind="stable")[:MOST_CONFUSED]
+    most = most[confused[most] > 0]
+    tables = {
+        name: counts[kind][np.ix_(shown, shown)].tolist()
+        for name, kind in (("truth", TRUTH), ("predicted", PREDICTED), ("confused", CONFUSED))
+    }
+    pairs = zip(*(axis.tolist() for axis in np.divmod(most, labels)), confused[most].tolist(), strict=True)
+    return {"labels": shown.tolist(), **tables, "top_confused": [list(pair) for pair in pairs]}

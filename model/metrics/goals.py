@@ -1,0 +1,98 @@
+"""Thresholds for a goal: best F1, a wanted precision or recall, or at most so many predicted records."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from model.statistic.bins import lowest_of
+from model.statistic.scores import ABSENT, PRESENT
+from model.statistic.tally import Counts
+from model.thresholds import DEFAULT_THRESHOLD
+
+F1, PRECISION, RECALL, BUDGET = "f1", "precision", "recall", "budget"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What thresholds are wanted for: `kind` and its `target`.
+
+    `f1` has no target; for `precision` and `recall` it is in 0…1, for `budget` a number of records a label, whose truth
+    need not be known.
+    """
+
+    kind: str = F1
+    target: float | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A label's threshold (0…1), whether it reaches the goal, and what it gives: the counts of records above it."""
+
+    threshold: float
+    reached: bool
+    predicted: int
+    true_positives: int
+    false_positives: int
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """All thresholds of one label that make a difference, falling: K, and the counts at each.
+
+    `thresholds` are float32 and half-way between neighbours; `predicted` counts all records at or above, the other two
+    those whose truth is known.
+    """
+
+    thresholds: npt.NDArray[np.float32]
+    predicted: Counts
+    true_positives: Counts
+    false_positives: Counts
+
+
+def threshold_curve(scores: Counts, precision: int) -> Curve:
+    """The curve of one label from its histogram, 3×bins: a threshold below each bin that holds records."""
+    lowest = lowest_of(precision)
+    filled = np.flatnonzero(scores.any(axis=0))[::-1]
+    excluded = np.append(filled[1:], -1)
+    end = np.append(lowest, np.float32(1))[excluded + 1]  # just above what is excluded
+    end[excluded == -1] = 0
+    counts = np.cumsum(scores[:, filled], axis=1)
+    middle = ((end.astype(np.float64) + lowest[filled]) / 2).astype(np.float32)
+    return Curve(middle, counts.sum(axis=0), counts[PRESENT], counts[ABSENT])
+
+
+def choose(curve: Curve, goal: Goal) -> Choice:
+    """The threshold of a label that reaches the goal, and best: of several equally good ones the highest.
+
+    `precision` is reached with the largest recall possible, `recall` with the highest threshold, `budget` with the
+    lowest. Where it cannot be reached, for want of present records or because too many share one probability, the
+    threshold is 1, which predicts as little as can be; for `f1` and `recall` without present records it is 0.5.
+    """
+    true, false = curve.true_positives, curve.false_positives
+    support = int(true[-1]) if len(true) else 0
+    if goal.kind in (F1, RECALL) and not support:
+        return _at(curve, DEFAULT_THRESHOLD, reached=False)
+    if goal.kind == F1:
+        return _chosen(curve, int(np.argmax(2 * true / (support + true + false))))
+    target = goal.target or 0.0
+    if goal.kind == RECALL:
+        return _chosen(curve, int(np.argmax(true >= target * support)))
+    good = (true >= target * (true + false)) & (true > 0) if goal.kind == PRECISION else curve.predicted <= target
+    if not good.any():
+        return _at(curve, 1.0, reached=False)
+    worth = np.where(good, true if goal.kind == PRECISION else curve.predicted, -1)
+    return _chosen(curve, int(np.argmax(worth)))
+
+
+def _chosen(curve: Curve, index: int) -> Choice:
+    return _at(curve, float(str(curve.thresholds[index])), reached=True)
+
+
+def _at(curve: Curve, threshold: float, reached: bool) -> Choice:
+    above = int((curve.thresholds >= np.float32(threshold)).sum())
+    if not above:
+        return Choice(threshold, reached, 0, 0, 0)
+    counts = (curve.predicted, curve.true_positives, curve.false_positives)
+    predicted, true, false = (int(values[above - 1]) for values in counts)
+    return Choice(threshold, reached, predicted, true, false)

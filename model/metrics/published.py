@@ -1,0 +1,163 @@
+"""The content of `metrics.json`, of which `per_label.csv`, the thresholds file and the report are other views."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model.metrics.estimates import Estimate, Evidence
+from model.metrics.goals import Choice, Goal, choose, threshold_curve
+from model.metrics.jackknife import interval
+from model.metrics.sliced import slice_evidence
+from model.statistic import GROUPS, Statistic
+from model.statistic.scores import group_precision, score_precision
+from model.statistic.tally import Counts
+
+Row = dict[str, Any]
+
+
+def compute_metrics(
+    statistic: Statistic, labels: Sequence[str], thresholds: Sequence[float], goal: Goal, scores: Counts | None = None
+) -> dict[str, Any]:
+    """The content of `metrics.json`.
+
+    All rates are in 0…1; log losses are in nats. Without any truth every metric is None: undefined is null. Intervals
+    are of 95 %, bounds hold for certain.
+
+    Args:
+        statistic: of L labels.
+        labels: their names.
+        thresholds: those that decided what is predicted, L numbers in 0…1.
+        goal: what the suggested thresholds are for.
+        scores: `statistic.scores.counts()`, if the caller has it already.
+    """
+    scores = statistic.scores.counts() if scores is None else scores
+    evidence = Evidence(
+        statistic.sums,
+        scores,
+        score_precision(len(labels)),
+        statistic.scores_by_group.counts(),
+        group_precision(len(labels), GROUPS),
+    )
+    choices = [choose(threshold_curve(histogram, evidence.precision), goal) for histogram in scores]
+    found, without = evidence.estimate(), list(evidence.without_groups())
+    rows = _label_rows(evidence, found, labels, thresholds)
+    intervals = _label_intervals(found, without)
+    for index, (row, choice) in enumerate(zip(rows, choices, strict=True)):
+        row["coverage"] = _number(row["known"] / statistic.scored if statistic.scored else math.nan)
+        row["unknown"] = statistic.scored - row["known"]
+        row["suggested"] = _suggested(choice, row["support"])
+        row["intervals"] = {name: _pair(low[index], high[index]) for name, (low, high) in intervals.items()}
+    return {
+        "counts": _counts(statistic),
+        "overall": _overall(evidence, found),
+        "intervals": _overall_intervals(found, without),
+        "per_label": rows,
+        "thresholds": {"goal": goal.kind, "target": goal.target},
+        "slices": {
+            column: [_slice(*found, labels, thresholds) for found in slice_evidence(statistic, slices)]
+            for column, slices in statistic.slices.items()
+        },
+        "rejected": [
+            {"stage": stage, "reason": reason, "records": records}
+            for (stage, reason), records in sorted(statistic.rejected.items())
+        ],
+        "unknown_labels": dict(statistic.unknown_labels),
+    }
+
+
+def thresholds_file(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The suggested thresholds by label, as `--threshold` takes them."""
+    return {row["label"]: row["suggested"]["threshold"] for row in metrics["per_label"]}
+
+
+def _counts(statistic: Statistic) -> dict[str, int]:
+    """Records read, scored, rejected, and scored with truth."""
+    rejected = sum(statistic.rejected.values())
+    return {
+        "records": statistic.scored + rejected,
+        "scored": statistic.scored,
+        "rejected": rejected,
+        "with_truth": int(statistic.sums.with_truth.sum()),
+    }
+
+
+def _slice(
+    value: str | None, other: bool, records: int, evidence: Evidence, labels: Sequence[str], thresholds: Sequence[float]
+) -> Row:
+    found, without = evidence.estimate(), list(evidence.without_groups())
+    return {
+        "value": value,
+        "other": other,
+        "counts": {"records": records, "with_truth": int(evidence.total.with_truth)},
+        "overall": _overall(evidence, found),
+        "intervals": _overall_intervals(found, without),
+        "per_label": _label_rows(evidence, found, labels, thresholds),
+    }
+
+
+def _overall(evidence: Evidence, found: Estimate) -> Row:
+    metrics: Row = {name: _number(value) for name, value in found.overall.items()}
+    metrics["support"] = int(evidence.total.support.sum())
+    return metrics | {f"{name}_bounds": _pair(*bounds) for name, bounds in found.bounds.items()}
+
+
+def _overall_intervals(found: Estimate, without: Sequence[Estimate]) -> Row:
+    """By name of each overall metric [low, high], or None."""
+    ends = {
+        name: interval(name, np.array(value), np.array([other.overall.get(name, math.nan) for other in without]))
+        for name, value in found.overall.items()
+    }
+    return {name: _pair(float(low), float(high)) for name, (low, high) in ends.items()}
+
+
+def _label_rows(evidence: Evidence, found: Estimate, labels: Sequence[str], thresholds: Sequence[float]) -> list[Row]:
+    """One entry a label, in the model's order; the metrics are None where no record's truth is known."""
+    sums = evidence.total
+    counts = {
+        "support": sums.support,
+        "tp": sums.true_positives,
+        "fp": sums.false_positives,
+        "fn": sums.false_negatives,
+        "tn": sums.true_negatives,
+        "known": sums.known,
+    }
+    return [
+        {"label": label, "threshold": float(str(np.float32(thresholds[index])))}
+        | {name: int(values[index]) for name, values in counts.items()}
+        | {name: _number(values[index]) for name, values in found.per_label.items()}
+        | {f"{name}_bounds": _pair(low[index], high[index]) for name, (low, high) in found.label_bounds.items()}
+        for index, label in enumerate(labels)
+    ]
+
+
+def _label_intervals(
+    found: Estimate, without: Sequence[Estimate]
+) -> dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+    """By name of each label's metric the low and the high ends, L each."""
+    return {
+        name: interval(name, values, np.array([other.per_label[name] for other in without]).reshape(-1, len(values)))
+        for name, values in found.per_label.items()
+    }
+
+
+def _suggested(choice: Choice, support: int) -> Row:
+    true, known = choice.true_positives, choice.true_positives + choice.false_positives
+    return {
+        "threshold": choice.threshold,
+        "reached": choice.reached,
+        "precision": true / known if known else 0.0,
+        "recall": true / support if support else 0.0,
+        "f1": 2 * true / (support + known) if support + known else 0.0,
+        "predicted": choice.predicted,
+    }
+
+
+def _pair(low: float, high: float) -> list[float] | None:
+    return None if math.isnan(low) or math.isnan(high) else [float(low), float(high)]
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

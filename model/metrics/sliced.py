@@ -1,0 +1,34 @@
+"""Which slices are published: those with the most records, and all others together."""
+
+from collections.abc import Iterator, Mapping
+
+from model.metrics.estimates import Evidence
+from model.statistic import GROUPS, Statistic
+from model.statistic.bins import coarser_counts
+from model.statistic.scores import group_precision
+from model.statistic.slices import Slice
+
+MOST_SLICES = 20
+"""Values of a column that are published by name; the rest are "other"."""
+
+
+def slice_evidence(
+    statistic: Statistic, slices: Mapping[str | None, Slice]
+) -> Iterator[tuple[str | None, bool, int, Evidence]]:
+    """For each published slice of a column its value, whether it is "other", its scored records, and the evidence.
+
+    The most frequent come first, equally frequent ones in alphabetical order. What is not named is all records less
+    those that are: the statistic of a difference is as exact as that of a sum.
+    """
+    named = sorted(slices, key=lambda value: (-slices[value].records, value is not None, value))[:MOST_SLICES]
+    precision = group_precision(statistic.labels, GROUPS)
+    left_sums = statistic.sums
+    left_scores = coarser_counts(statistic.scores.counts(), precision)
+    left = statistic.scored
+    for value in named:
+        found = slices[value]
+        scores = found.scores.counts()
+        yield value, False, found.records, Evidence(found.sums, scores, precision, None, precision)
+        left_sums, left_scores, left = left_sums - found.sums, left_scores - scores, left - found.records
+    if left:
+        yield None, True, left, Evidence(left_sums, left_scores, precision, None, precision)

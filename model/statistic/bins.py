@@ -1,0 +1,67 @@
+"""Bins of probability: the leading bits of a float32, so that every processor puts a number into the same one.
+
+A bin is a run of neighbouring float32 numbers. Below one half it is what shares exponent and the first `precision` bits
+of the mantissa; above, what does so in one minus the probability. So bins are as fine near 0 and 1 as labels need that
+are rare or nearly always right: about 2**-precision wide in terms of the odds.
+"""
+
+import functools
+
+import numpy as np
+import numpy.typing as npt
+
+OCTAVES = 24
+"""Of each side: from one half down to 2**-25. One minus a float32 is never smaller, unless it is 0."""
+
+_MANTISSA_BITS = 23
+_LOWEST_EXPONENT = 127 - 1 - OCTAVES
+
+Bins = npt.NDArray[np.int32]
+
+
+def bins_count(precision: int) -> int:
+    """How many bins there are, for both sides together."""
+    return 2 * OCTAVES << precision
+
+
+def finest(cells_a_bin: int, cells: int, most: int) -> int:
+    """The largest precision, from 0 to `most`, with which a histogram has at most `cells` cells."""
+    return max([precision for precision in range(most + 1) if cells_a_bin * bins_count(precision) <= cells], default=0)
+
+
+def bin_of(probabilities: npt.NDArray[np.float32], precision: int) -> Bins:
+    """The bin of each probability (0…1), ascending from 0; of any shape."""
+    side = OCTAVES << precision
+    upper = probabilities >= np.float32(0.5)
+    distance = np.where(upper, np.float32(1) - probabilities, probabilities)  # exact above one half
+    bins = (distance.view(np.int32) >> (_MANTISSA_BITS - precision)) - np.int32(_LOWEST_EXPONENT << precision)
+    np.clip(bins, 0, side - 1, out=bins)
+    return np.where(upper, np.int32(2 * side - 1) - bins, bins)
+
+
+def coarser(bins: Bins, precision: int, coarse: int) -> Bins:
+    """The bins of a lower precision in which those of a higher one lie."""
+    return bins >> (precision - coarse)
+
+
+@functools.lru_cache(8)
+def lowest_of(precision: int) -> npt.NDArray[np.float32]:
+    """Of each bin the smallest float32: `p >= lowest_of(precision)[b]` means that p lies in the bin b or above."""
+    side = OCTAVES << precision
+    first_bits = (np.arange(side + 1, dtype=np.int32) + np.int32(_LOWEST_EXPONENT << precision)) << (
+        _MANTISSA_BITS - precision
+    )
+    ends = first_bits.view(np.float32)  # the bin i of the lower side is ends[i] <= p < ends[i + 1]
+    lower = ends[:-1].copy()
+    lower[0] = 0
+    upper = np.nextafter(np.float32(1) - ends[:0:-1], np.float32(1))
+    upper[0] = 0.5  # one half itself belongs to the first bin of the upper side
+    lowest = np.concatenate([lower, upper])
+    lowest.flags.writeable = False
+    return lowest
+
+
+def coarser_counts(counts: npt.NDArray[np.int64], coarse: int) -> npt.NDArray[np.int64]:
+    """Histograms (…×bins) with the bins of a lower precision."""
+    merged: npt.NDArray[np.int64] = counts.reshape(*counts.shape[:-1], bins_count(coarse), -1).sum(axis=-1)
+    return merged

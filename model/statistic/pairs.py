@@ -1,0 +1,56 @@
+"""Pairs of labels that occur together: in truth, in predictions, and where one was missed and the other said."""
+
+import numpy as np
+import scipy.sparse
+
+from model.statistic.block import Block, Flags
+from model.statistic.tally import Tally
+
+MOST_LABELS = 1000
+"""Pairs are counted among so many labels, the model's first: a table of all of 10,000 would have 100 million cells."""
+
+SPARSE_PAIRS = 400
+"""Where of so many pairs hardly one occurs they are looked up; else it is faster to multiply whole matrices."""
+
+TRUTH, PREDICTED, CONFUSED = range(3)
+
+
+def paired(labels: int) -> int:
+    """M: the number of labels whose pairs are counted."""
+    return min(labels, MOST_LABELS)
+
+
+def no_pairs(labels: int) -> Tally:
+    """A tally of 3×M×M cells: records by [TRUTH, i, j] both present, [PREDICTED, i, j] both predicted, and
+    [CONFUSED, i, j] i present and not predicted, j predicted and absent.
+    """
+    return Tally((3, paired(labels), paired(labels)), [])
+
+
+def pairs_of(block: Block) -> Tally:
+    """The pairs in a block's records."""
+    tally = no_pairs(block.labels)
+    some = slice(paired(block.labels))
+    present, predicted, known = block.present[some], block.predicted[some], block.known[some]
+    sides = {TRUTH: (present, present), PREDICTED: (predicted, predicted)}
+    sides[CONFUSED] = (present & ~predicted, predicted & known & ~present)
+    for kind, (first, second) in sides.items():
+        tally += _counted(first, second, kind, tally.shape)
+    return tally
+
+
+def _counted(first: Flags, second: Flags, kind: int, shape: tuple[int, ...]) -> Tally:
+    labels = shape[1]
+    pairs = int((first.sum(axis=0) * second.sum(axis=0)).sum())
+    if pairs * SPARSE_PAIRS <= labels * labels * first.shape[1]:
+        found = (_sparse(first) @ _sparse(second).T).tocoo()
+        cells = (kind * labels + found.row.astype(np.int64)) * labels + found.col
+        return Tally(shape, [np.repeat(cells, found.data)])
+    dense = np.zeros(shape, np.int64)
+    dense[kind] = np.rint(first.astype(np.float32) @ second.astype(np.float32).T)
+    return Tally(shape, [], dense.ravel())
+
+
+def _sparse(rows: Flags) -> scipy.sparse.csr_array:
+    row, column = np.divmod(np.flatnonzero(rows), rows.shape[1])
+    return scipy.sparse.csr_array((np.ones(len(row), np.int64), (row, column)), shape=rows.shape)

@@ -1,0 +1,75 @@
+"""How the labels of each record rank by their probabilities: what the ranking metrics add up."""
+
+import numpy as np
+import numpy.typing as npt
+
+from model.statistic.block import Block
+from model.statistic.fixed import FIXED_POINT, fixed
+
+RANKS = (1, 3, 5)
+"""Precision and recall are counted among so many labels with the highest probabilities."""
+
+
+def ranks(labels: int) -> tuple[int, ...]:
+    """Those of `RANKS` that `labels` labels allow; of a single label, the first."""
+    return tuple(rank for rank in RANKS if rank <= labels)
+
+
+def rank_sums(block: Block) -> dict[str, npt.NDArray[np.float64]]:
+    """Each record's addends to the sums of these names, as whole numbers; 0 for a record without truth.
+
+    Only labels whose truth is known rank. `ranking_precision` and `ranking_loss` follow scikit-learn's
+    `label_ranking_average_precision_score` and `label_ranking_loss` (a record where no label or every one is
+    present counts 1, and 0), `coverage` its `coverage_error`; all three take labels with the same probability as
+    ranking behind each other in the worst order. `hits_at` (N×K) counts the present labels among the first k, of
+    equal probabilities the first in the model's order, and `recall_at` is their share of those present, 0 if none is.
+    """
+    keys = np.where(block.known, block.scores.view(np.int32) + 1, 0).T  # as integers floats above 0 keep their order
+    known, present = block.known.sum(axis=0), block.present.sum(axis=0)
+    mixed = (present > 0) & (present < known)
+    rank, rank_among_present, record = _ranks_of_present(keys, block)
+    precision = np.bincount(record, weights=fixed(rank_among_present / rank), minlength=block.records)
+    pairs = np.where(mixed, present * (known - present), 1)
+    wrong = np.bincount(record, weights=rank - rank_among_present, minlength=block.records)
+    coverage = np.zeros(block.records, np.int64)
+    np.maximum.at(coverage, record, rank)
+    hits = _hits(keys, block)
+    return {
+        "ranking_precision": np.where(
+            mixed, np.rint(precision / np.where(mixed, present, 1)), FIXED_POINT * block.with_truth
+        ),
+        "coverage": coverage.astype(np.float64),
+        "ranking_loss": np.where(mixed, fixed(wrong / pairs), 0.0),
+        "hits_at": hits.astype(np.float64),
+        "recall_at": fixed(hits / np.maximum(present, 1)[:, None]),
+    }
+
+
+def _ranks_of_present(
+    keys: npt.NDArray[np.int32], block: Block
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """For each present label of each record: labels that rank as high or higher, those present, and the record.
+
+    The records' sorted keys, with the record's number above them, are one sorted array.
+    """
+    above = (np.arange(block.records) << 32)[:, None]
+    ordered = (np.sort(keys, axis=1) + above).ravel()
+    record, label = np.divmod(np.flatnonzero(block.present.T), block.labels)
+    wanted = keys[record, label] + (record << 32)
+    rank = (record + 1) * block.labels - np.searchsorted(ordered, wanted)
+    among = np.sort(wanted)
+    ends = np.cumsum(np.bincount(record, minlength=block.records))
+    return rank, ends[record] - np.searchsorted(among, wanted), record
+
+
+def _hits(keys: npt.NDArray[np.int32], block: Block) -> npt.NDArray[np.int64]:
+    """N×K: how many of the first k labels are present, by picking the first of the highest again and again."""
+    wanted = ranks(block.labels)
+    left = keys.copy()
+    rows = np.arange(block.records)
+    found = np.zeros((block.records, max(wanted)), np.int64)
+    for position in range(max(wanted)):
+        best = left.argmax(axis=1)
+        found[:, position] = block.present[best, rows] & (left[rows, best] > 0)
+        left[rows, best] = -1
+    return np.cumsum(found, axis=1)[:, [rank - 1 for rank in wanted]]

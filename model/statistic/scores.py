@@ -1,0 +1,60 @@
+"""Histograms of the probabilities by label and truth: in fine bins of all records, in coarse ones by group."""
+
+import numpy as np
+import numpy.typing as npt
+
+from model.statistic.bins import bin_of, bins_count, coarser, finest
+from model.statistic.block import Block
+from model.statistic.tally import Counts, Tally
+
+ABSENT, PRESENT, UNKNOWN = PLANES = range(3)
+
+MOST_PRECISION = 12
+MOST_GROUP_PRECISION = 5
+MOST_CELLS = 2**25
+MOST_GROUP_CELLS = 2**22
+"""Limits of the histograms' size: 268 MB, and (unless labels are many) 34 MB by group."""
+
+
+def score_precision(labels: int) -> int:
+    """The precision of the bins of all records: 12 for 10 labels, 7 for 1,000, 4 for 10,000."""
+    return finest(len(PLANES) * labels, MOST_CELLS, MOST_PRECISION)
+
+
+def group_precision(labels: int, groups: int) -> int:
+    """The precision of the bins by group, and of slices: 5 for 10 labels, 1 for 1,000, 0 for 10,000."""
+    return finest(2 * groups * labels, MOST_GROUP_CELLS, MOST_GROUP_PRECISION)
+
+
+def score_cells(block: Block, precision: int) -> Counts:
+    """The cell of each answer in an array L×3×bins, L×N."""
+    return _cells(block, bin_of(block.scores, precision), precision)
+
+
+def score_tally(labels: int, precision: int, cells: Counts) -> Tally:
+    """Answers by label, by truth (absent, present, unknown) and by bin: L×3×bins."""
+    return Tally((labels, len(PLANES), bins_count(precision)), [cells.ravel()] if cells.size else [])
+
+
+def scores_of(block: Block, groups: npt.NDArray[np.int64], groups_count: int) -> tuple[Tally, Tally]:
+    """The histogram of all records (L×3×bins), and the one by group of those whose truth is known (G×L×2×bins)."""
+    precision, coarse = score_precision(block.labels), group_precision(block.labels, groups_count)
+    bins = bin_of(block.scores, precision)
+    width = bins_count(coarse)
+    of_group = ((groups * block.labels + np.arange(block.labels)[:, None]) * 2 + block.present) * width
+    of_group += coarser(bins, precision, coarse)
+    known = block.of_known(of_group)
+    by_group = Tally((groups_count, block.labels, 2, width), [known] if known.size else [])
+    return score_tally(block.labels, precision, _cells(block, bins, precision)), by_group
+
+
+def no_scores(labels: int, groups_count: int) -> tuple[Tally, Tally]:
+    """Both histograms of no records."""
+    nothing = np.zeros((labels, 0), np.int64)
+    by_group = Tally((groups_count, labels, 2, bins_count(group_precision(labels, groups_count))), [])
+    return score_tally(labels, score_precision(labels), nothing), by_group
+
+
+def _cells(block: Block, bins: npt.NDArray[np.int32], precision: int) -> Counts:
+    plane = np.where(block.known, block.present, UNKNOWN)
+    return (np.arange(block.labels)[:, None] * len(PLANES) + plane) * bins_count(precision) + bins

@@ -1,0 +1,89 @@
+"""Slices: the same sums and scores for each value of a carried column."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from model.statistic.block import Block
+from model.statistic.scores import group_precision, score_cells, score_tally
+from model.statistic.sums import Sums
+from model.statistic.tally import Tally
+
+Slices = Mapping[str | None, "Slice"]
+"""By the column's value; null is a value too."""
+
+
+def most_values(labels: int) -> int:
+    """So many values of a column are kept, the first in alphabetical order, which makes the merge exact."""
+    return max(4, min(256, 32_000 // labels))
+
+
+@dataclass(eq=False)
+class Slice:
+    """What is counted of the records with one value: sums by group, and a histogram of scores, coarse and not by group.
+
+    `records` counts all that were scored.
+    """
+
+    records: int
+    sums: Sums
+    scores: Tally
+
+    def __iadd__(self, other: "Slice") -> "Slice":
+        """Add the other's records to these, in place."""
+        self.records += other.records
+        self.sums += other.sums
+        self.scores += other.scores
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same in every count."""
+        return (
+            isinstance(other, Slice)
+            and self.records == other.records
+            and self.sums == other.sums
+            and self.scores == other.scores
+        )
+
+    def copy(self) -> "Slice":
+        """One that can be added to without changing this one."""
+        return Slice(self.records, self.sums.copy(), self.scores.copy())
+
+
+def slices_of(
+    block: Block, values: Sequence[str | None], groups: npt.NDArray[np.int64], groups_count: int
+) -> dict[str | None, Slice]:
+    """The slices of a block's records; `values` and `groups` are N long."""
+    names = first_values(dict.fromkeys(values), block.labels)
+    numbers = {name: number for number, name in enumerate(names)}
+    number = np.array([numbers.get(value, -1) for value in values], np.int64)
+    kept = number >= 0
+    block, groups, number = (block, groups, number) if kept.all() else (block.take(kept), groups[kept], number[kept])
+    sums = Sums.of(block, number * groups_count + groups, len(names) * groups_count)
+    precision = group_precision(block.labels, groups_count)
+    cells = score_cells(block, precision)
+    return {
+        name: Slice(
+            records=int((number == index).sum()),
+            sums=sums.group(slice(index * groups_count, (index + 1) * groups_count)).copy(),
+            scores=score_tally(block.labels, precision, cells[:, number == index]),
+        )
+        for index, name in enumerate(names)
+    }
+
+
+def add_slices(slices: dict[str | None, Slice], others: Slices, labels: int) -> dict[str | None, Slice]:
+    """Both together; the first are changed in place."""
+    for value, other in others.items():
+        if value in slices:
+            slices[value] += other
+        else:
+            slices[value] = other.copy()
+    return {value: slices[value] for value in first_values(slices, labels)}
+
+
+def first_values(values: Mapping[str | None, object], labels: int) -> list[str | None]:
+    """As many of the values as are kept, null first."""
+    return sorted(values, key=lambda value: (value is not None, value))[: most_values(labels)]

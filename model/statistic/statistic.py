@@ -1,0 +1,148 @@
+"""The mergeable summary of truth against predictions, of which every metric is a function."""
+
+import copy
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from model.examples import Examples, examples_kept
+from model.hashing import hash_ids
+from model.labels import Truth
+from model.statistic.block import Block, Scores, row_blocks
+from model.statistic.pairs import no_pairs, pairs_of
+from model.statistic.scores import no_scores, scores_of
+from model.statistic.slices import Slice, add_slices, slices_of
+from model.statistic.sums import Sums
+from model.statistic.tally import Tally
+
+GROUPS = 20
+"""Records are in so many groups by a hash of their id: what a metric does without one of them tells its uncertainty."""
+
+Key = TypeVar("Key", bound=str | tuple[str, str])
+
+MAX_NAMES = 1000
+"""How many unknown labels are kept by name: the first in alphabetical order, which makes the merge exact."""
+
+
+@dataclass(eq=False)
+class Statistic:
+    """What is known of N records, with L labels. Merging is exactly associative and commutative.
+
+    `scored`, `rejected` (by stage and reason), `unknown_labels` (records by label name), `scores` and `examples` are
+    of all records, the rest only of those with truth. `scores` is L×3×bins (absent, present, unknown), and
+    `scores_by_group` G×L×2×bins, with coarser bins; `slices` are by column and value.
+    """
+
+    scored: int
+    rejected: dict[tuple[str, str], int]
+    unknown_labels: dict[str, int]
+    sums: Sums
+    scores: Tally
+    scores_by_group: Tally
+    pairs: Tally
+    examples: Examples
+    slices: dict[str, dict[str | None, Slice]]
+
+    @staticmethod
+    def zero(labels: int) -> "Statistic":
+        """The statistic of no records: the identity of `+`."""
+        scores, by_group = no_scores(labels, GROUPS)
+        return Statistic(0, {}, {}, Sums.zero(labels, GROUPS), scores, by_group, no_pairs(labels), Examples.none(), {})
+
+    @staticmethod
+    def from_batch(
+        truth: Truth,
+        probabilities: Scores,
+        thresholds: Sequence[float],
+        records: pa.Table,
+        *,
+        slice_by: Sequence[str] = (),
+        shard: int = 0,
+        unknown_labels: Mapping[str, int] | None = None,
+        rejected: Mapping[tuple[str, str], int] | None = None,
+    ) -> "Statistic":
+        """The statistic of N scored records and of any rejected beside them.
+
+        Args:
+            truth: N×L; a record has truth if at least one of its labels is known.
+            probabilities: N×L, 0…1.
+            thresholds: L numbers, 0…1.
+            records: N rows with `id`, `source`, `position`, and the columns of `slice_by`, which are text.
+            slice_by: the columns by whose values records are counted apart as well.
+            shard: where the records can be found again: its number in the plan.
+            unknown_labels: records by the name of a label in the truth that the model does not know.
+            rejected: records by stage and reason.
+        """
+        statistic = Statistic.zero(truth.shape[1])
+        groups = (hash_ids(records.column("id").to_pylist()) % np.uint64(GROUPS)).astype(np.int64)
+        values = {column: records.column(column).to_pylist() for column in slice_by}
+        for rows in row_blocks(*truth.shape):
+            block = Block.of(truth[rows], probabilities[rows], thresholds)
+            statistic._count(block, groups[rows], {column: names[rows] for column, names in values.items()})
+        statistic.scored = len(truth)
+        statistic.rejected = dict(rejected or {})
+        statistic.unknown_labels = _first_names(unknown_labels or {})
+        statistic.examples = Examples.from_batch(
+            truth, probabilities, thresholds, records, shard, examples_kept(truth.shape[1])
+        )
+        return statistic
+
+    @property
+    def labels(self) -> int:
+        """L."""
+        return self.sums.labels
+
+    def __iadd__(self, other: "Statistic") -> "Statistic":
+        """Add the other's records to these, in place; the other stays as it is."""
+        self.scored += other.scored
+        self.rejected = _merged(self.rejected, other.rejected)
+        self.unknown_labels = _first_names(_merged(self.unknown_labels, other.unknown_labels))
+        self.sums += other.sums
+        self.scores += other.scores
+        self.scores_by_group += other.scores_by_group
+        self.pairs += other.pairs
+        self.examples = self.examples + other.examples
+        for column, others in other.slices.items():
+            self.slices[column] = add_slices(self.slices.get(column, {}), others, self.labels)
+        return self
+
+    def __add__(self, other: "Statistic") -> "Statistic":
+        """The statistic of both sets of records together."""
+        total = copy.deepcopy(self)
+        total += other
+        return total
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same in every count."""
+        return isinstance(other, Statistic) and self.__dict__ == other.__dict__
+
+    def _count(self, block: Block, groups: np.ndarray, values: Mapping[str, Sequence[str | None]]) -> None:
+        scores, by_group = scores_of(block, groups, GROUPS)
+        self.scores += scores
+        self.scores_by_group += by_group
+        for column, names in values.items():
+            self.slices[column] = add_slices(
+                self.slices.get(column, {}), slices_of(block, names, groups, GROUPS), self.labels
+            )
+        if not block.with_truth.all():
+            block, groups = block.take(block.with_truth), groups[block.with_truth]
+        if block.records:
+            self.sums += Sums.of(block, groups, GROUPS)
+            self.pairs += pairs_of(block)
+
+
+def merge(statistics: Sequence[Statistic], labels: int) -> Statistic:
+    """The sum of many statistics of `labels` labels; of none, zero."""
+    return functools.reduce(Statistic.__iadd__, statistics, Statistic.zero(labels))
+
+
+def _merged(first: Mapping[Key, int], second: Mapping[Key, int]) -> dict[Key, int]:
+    return {key: first.get(key, 0) + second.get(key, 0) for key in sorted({*first, *second})}
+
+
+def _first_names(counts: Mapping[str, int]) -> dict[str, int]:
+    return {name: counts[name] for name in sorted(counts)[:MAX_NAMES]}
