@@ -6,7 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from model.errors import UserError
-from pipelines.options import CommandParser, add_store_flags, beam_options, store_flags
+from pipelines.options import (
+    CommandParser,
+    add_evaluation_flags,
+    add_store_flags,
+    beam_options,
+    goal_of,
+    slice_columns,
+    store_flags,
+)
 from pipelines.running import run_command
 
 if TYPE_CHECKING:
@@ -40,6 +48,7 @@ def parser() -> CommandParser:
     flags.add_argument(
         "--unknown_column", metavar="NAME", help="lists of labels that nobody knows, in --truth (default: none)"
     )
+    add_evaluation_flags(flags)
     add_store_flags(flags)
     return flags
 
@@ -54,20 +63,19 @@ def build(
     """The whole graph."""
     import apache_beam as beam
 
-    from transforms.evaluating import Evaluate
+    from transforms.decoding import DECODE_SECONDS
+    from transforms.evaluating import Evaluate, Evaluation
     from transforms.publishing import PublishEvaluation
     from transforms.rereading import JoinTruth, ReadParts
+    from transforms.thumbnails import MakeThumbnails
 
-    results = (
-        root
-        | "Shards" >> beam.Create(plan.shards, reshuffle=False)
-        | "Reshuffle" >> beam.Reshuffle()
-        | "ReadParts" >> beam.ParDo(ReadParts(run, plan.stamp))
-    )
+    recipe, shards = publication.recipe, root | "Shards" >> beam.Create(plan.shards, reshuffle=False)
+    results = shards | "Reshuffle" >> beam.Reshuffle() | "ReadParts" >> beam.ParDo(ReadParts(run, plan.stamp))
     if truth is not None:
         results = results | "JoinTruth" >> beam.ParDo(JoinTruth(truth))
-    statistic = results | "Evaluate" >> Evaluate(plan.recipe.labels, publication.recipe.thresholds)
-    _ = statistic | "Publish" >> PublishEvaluation(publication)
+    statistic = results | "Evaluate" >> Evaluate(Evaluation(recipe.labels, recipe.thresholds, publication.slice_by))
+    thumbnails = statistic | "Thumbnails" >> MakeThumbnails(shards, recipe, DECODE_SECONDS)
+    _ = statistic | "Publish" >> PublishEvaluation(publication, thumbnails)
 
 
 def evaluate(argv: Sequence[str]) -> None:
@@ -110,10 +118,19 @@ def evaluate(argv: Sequence[str]) -> None:
             records, used = len(truth.get().rows), truth_used(run, plan, truth.get())
         provenance |= {"truth": ", ".join(options.truth), "truth_records": records, "truth_records_used": used}
         print("\n".join(_truth_lines(records, used, truth.get().without_column, recipe.labels)))
+    _check_slices(slice_columns(options), recipe.columns.carry)
+    publication = Publication(output, recipe, provenance, goal_of(options), slice_columns(options))
     files.check_writable(output)
     with beam.Pipeline(options=pipeline_options) as root:
-        build(root, plan, run, truth, Publication(output, recipe, provenance, max_rejected_fraction=1.0))
+        build(root, plan, run, truth, publication)
     print_summary(options.output)
+
+
+def _check_slices(columns: Sequence[str], carried: Sequence[str]) -> None:
+    for column in columns:
+        if column not in carried:
+            there = f"it carried {', '.join(carried)}" if carried else "it carried nothing"
+            raise UserError(f"--slice_by {column}: the run has no such column; {there}: score with --carry {column}.")
 
 
 def _truth_lines(records: int, used: int, without_column: Sequence[str], labels: Sequence[str]) -> list[str]:

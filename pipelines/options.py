@@ -11,6 +11,7 @@ from transforms.formats import FORMATS
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
+    from model.metrics import Goal
     from transforms.records import Columns
 
 IN_PROCESS_RUNNER = "pipelines.local.LocalRunner"
@@ -61,6 +62,48 @@ def add_trust_flag(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_evaluation_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that say what the metrics are to tell besides."""
+    parser.add_argument(
+        "--slice_by",
+        action="append",
+        default=[],
+        metavar="NAMES",
+        help="columns, separated by commas: all metrics for each of their values as well",
+    )
+    goal = parser.add_mutually_exclusive_group()
+    goal.add_argument(
+        "--target_precision",
+        type=fraction,
+        metavar="F",
+        help="suggest thresholds of this precision with the largest recall (default: of the best F1)",
+    )
+    goal.add_argument("--target_recall", type=fraction, metavar="F", help="suggest thresholds of this recall")
+    goal.add_argument(
+        "--review_budget",
+        type=positive,
+        metavar="N",
+        help="suggest thresholds that predict a label for at most so many records",
+    )
+
+
+def goal_of(options: argparse.Namespace) -> "Goal":
+    """What the suggested thresholds are for, of flags by `add_evaluation_flags`."""
+    from model.metrics import Goal
+
+    targets = {
+        "precision": options.target_precision,
+        "recall": options.target_recall,
+        "budget": options.review_budget,
+    }
+    return next((Goal(kind, target) for kind, target in targets.items() if target is not None), Goal())
+
+
+def slice_columns(options: argparse.Namespace) -> tuple[str, ...]:
+    """The columns of `--slice_by`, each once."""
+    return tuple(dict.fromkeys(name for names in getattr(options, "slice_by", ()) for name in names.split(",") if name))
+
+
 def add_store_flags(parser: argparse.ArgumentParser) -> None:
     """The flags that say how patient to be with a remote store."""
     parser.add_argument(
@@ -88,8 +131,11 @@ def columns_of(options: argparse.Namespace) -> "Columns":
     """The names that `add_input_flags` asked for, and those that only some commands ask for."""
     from transforms.records import Columns
 
-    unknown, carry = getattr(options, "unknown_column", None), tuple(getattr(options, "carry", ()))
-    return Columns(options.id_column, options.image_column, options.labels_column, unknown, carry)
+    unknown = getattr(options, "unknown_column", None)
+    carried = [*getattr(options, "carry", ()), *slice_columns(options)]
+    return Columns(
+        options.id_column, options.image_column, options.labels_column, unknown, tuple(dict.fromkeys(carried))
+    )
 
 
 def fraction(text: str) -> float:

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 from pipelines.options import (
     CommandParser,
+    add_evaluation_flags,
     add_input_flags,
     add_store_flags,
     add_trust_flag,
     beam_options,
     columns_of,
     fraction,
+    goal_of,
     seconds,
+    slice_columns,
     store_flags,
 )
 from pipelines.running import import_tensorflow, run_command
@@ -69,6 +72,7 @@ def parser() -> CommandParser:
         metavar="SECONDS",
         help="an image whose decoder takes longer is rejected (default: 60)",
     )
+    add_evaluation_flags(flags)
     flags.add_argument("--overwrite", action="store_true", help="replace what another plan left in --output")
     add_trust_flag(flags)
     add_store_flags(flags)
@@ -85,23 +89,25 @@ def build(
     """The whole graph."""
     import apache_beam as beam
 
-    from transforms.evaluating import Evaluate
+    from transforms.evaluating import Evaluate, Evaluation
     from transforms.parts import PREDICTIONS, REJECTED
     from transforms.publishing import Publish
     from transforms.scoring import ScoreShards
+    from transforms.thumbnails import MakeThumbnails
     from transforms.writing import WriteParts
 
     recipe, output = plan.recipe, publication.output
+    shards = root | "Shards" >> beam.Create(plan.shards, reshuffle=False)
     results = (
-        root
-        | "Shards" >> beam.Create(plan.shards, reshuffle=False)
+        shards
         | "Reshuffle" >> beam.Reshuffle()
         | "ScoreShards" >> beam.ParDo(ScoreShards(output, recipe, plan.stamp, scorer, decode_seconds))
     )
     predictions = results | "WritePredictions" >> WriteParts(output, PREDICTIONS)
     rejected = results | "WriteRejected" >> WriteParts(output, REJECTED)
-    statistic = results | "Evaluate" >> Evaluate(recipe.labels, recipe.thresholds)
-    _ = statistic | "Publish" >> Publish(publication, predictions, rejected)
+    statistic = results | "Evaluate" >> Evaluate(Evaluation(recipe.labels, recipe.thresholds, publication.slice_by))
+    thumbnails = statistic | "Thumbnails" >> MakeThumbnails(shards, recipe, decode_seconds)
+    _ = statistic | "Publish" >> Publish(publication, thumbnails, predictions, rejected)
 
 
 def score(argv: Sequence[str]) -> None:
@@ -134,15 +140,24 @@ def score(argv: Sequence[str]) -> None:
         state = settle(plan, output, options.overwrite)
         for doubt in doubts(plan) if state is not State.FINISHED else []:
             print(f"bulklabel: warning: {doubt}", file=sys.stderr)
+    publication = Publication(
+        output,
+        plan.recipe,
+        provenance_of(plan, options.model),
+        goal_of(options),
+        slice_columns(options),
+        options.max_rejected_fraction,
+    )
     if state is State.FINISHED:
         print(f"{options.output}: nothing to do, this plan is finished.")
+        if not publication.is_published():
+            print("Its metrics were asked for otherwise; `bulklabel evaluate` makes them again from what was scored.")
         return
     scorer = OncePerProcess(load_scorer, files.absolute(options.model), model.digest, options.trust_model_code)
     import_tensorflow()
     scorer.get()  # what is wrong with the network is said before anything is written
     if state is not State.CONTINUES:
         start(plan, output, state)
-    publication = Publication(output, plan.recipe, provenance_of(plan, options.model), options.max_rejected_fraction)
     with show_progress(output, plan), beam.Pipeline(options=pipeline_options) as root:
         build(root, plan, scorer, publication, options.decode_timeout)
     print_summary(options.output)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.metrics import compute_metrics
+from model.metrics import Goal, compute_metrics
 from model.report import per_label_csv, render_report
 from model.statistic import Statistic
 from pipelines.summary import summary
@@ -66,9 +67,14 @@ def test_every_overall_metric_has_a_place(sample: Sample) -> None:
 
 def test_names_stay_text() -> None:
     statistic = Statistic.from_batch(
-        np.array([[1]], np.int8), np.array([[0.9]], np.float32), [0.5], {NASTY: 1}, {("decode", NASTY): 1}
+        np.array([[1]], np.int8),
+        np.array([[0.9]], np.float32),
+        [0.5],
+        pa.table({"id": [NASTY], "source": [NASTY], "position": [0]}),
+        unknown_labels={NASTY: 1},
+        rejected={("decode", NASTY): 1},
     )
-    metrics = compute_metrics(statistic, [NASTY], [0.5])
+    metrics = compute_metrics(statistic, [NASTY], [0.5], Goal())
     page = render_report(metrics, {}, {"model": NASTY, "versions": {"a": NASTY}})
     assert NASTY not in page
     assert page.count("<script") == 2

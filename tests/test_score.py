@@ -317,6 +317,7 @@ def test_thresholds_decide_what_is_predicted(corpus: Path, model_directory: Path
 
 def test_the_graph_counts_what_it_does(corpus: Path, model_directory: Path, tmp_path: Path) -> None:
     from pipelines.score import build
+    from model.metrics import Goal
     from transforms.models import load_model
     from transforms.once import OncePerProcess
     from transforms.planning import make_plan
@@ -328,7 +329,7 @@ def test_the_graph_counts_what_it_does(corpus: Path, model_directory: Path, tmp_
     plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide", str(tmp_path / "run"))
     root = beam.Pipeline(runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner", argv=[])
     scorer = OncePerProcess(load_scorer, str(model_directory), model.digest)
-    build(root, plan, scorer, Publication(str(tmp_path / "run"), plan.recipe, {}, 0.05), decode_seconds=60)
+    build(root, plan, scorer, Publication(str(tmp_path / "run"), plan.recipe, {}, Goal(), ()), decode_seconds=60)
     result = root.run()
     found = result.metrics().query(MetricsFilter().with_namespace("bulklabel"))
     counters = {item.key.metric.name: item.committed for item in found["counters"]}

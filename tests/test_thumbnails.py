@@ -3,6 +3,7 @@
 import shutil
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from model.examples import Examples
 from model.gallery import Thumbnail, gallery, make_thumbnail
 from model.images import decode_whole
 from model.resizing import Preprocessing
+from model.statistic import Statistic
 from pipelines.local import LocalRunner
 from tests.conftest import DEFAULT, collage_rows, png, read_all
 from transforms import thumbnails
@@ -112,8 +114,8 @@ def test_every_example_has_the_thumbnail_of_its_image(input_format: str, corpus:
     expected = [(*place, make_thumbnail(images[place])) for place in places_of(examples)]
     assert {decode_whole(thumbnail).shape for *_, thumbnail in expected} == {(32, 32, 3), (96, 64, 3)}
     root = beam.Pipeline(runner=LocalRunner())
-    pair = root | "Examples" >> beam.Create([(examples, [0, 0])])
-    made = pair | MakeThumbnails(root | "Shards" >> beam.Create(shards), recipe, SECONDS)
+    statistic = root | "Statistic" >> beam.Create([replace(Statistic.zero(2), examples=examples)])
+    made = statistic | MakeThumbnails(root | "Shards" >> beam.Create(shards), recipe, SECONDS)
     assert_that(made, equal_to(expected))
     result = root.run()
     missing = result.metrics().query(MetricsFilter().with_name("thumbnails_missing"))["counters"]
@@ -126,8 +128,8 @@ def test_every_example_has_the_thumbnail_of_its_image(input_format: str, corpus:
 def test_no_examples_make_no_thumbnails(corpus: Corpus) -> None:
     shards, recipe = plan(corpus("parquet"))
     with beam.Pipeline(runner=LocalRunner()) as root:
-        pair = root | "Examples" >> beam.Create([(Examples.none(), [0, 0])])
-        made = pair | MakeThumbnails(root | "Shards" >> beam.Create(shards), recipe, SECONDS)
+        statistic = root | "Statistic" >> beam.Create([Statistic.zero(2)])
+        made = statistic | MakeThumbnails(root | "Shards" >> beam.Create(shards), recipe, SECONDS)
         assert_that(made, equal_to([]))
 
 

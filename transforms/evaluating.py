@@ -2,34 +2,58 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import apache_beam as beam
-import pyarrow as pa
 
 from model.predictions import probabilities_of, truth_of
-from model.statistic import Statistic, merge
+from model.statistic import Statistic
 from transforms.scoring import ShardResult
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a statistic is made for: L labels, their thresholds (0…1), and the carried columns to slice by."""
+
+    labels: Sequence[str]
+    thresholds: Sequence[float]
+    slice_by: Sequence[str]
+
+    def statistic(self, result: ShardResult) -> Statistic:
+        """The statistic of one shard's result."""
+        predictions, rejected = result.predictions.table, result.rejected.table
+        truth, unknown_labels = truth_of(predictions, self.labels)
+        reasons = zip(rejected.column("stage").to_pylist(), rejected.column("reason").to_pylist(), strict=True)
+        return Statistic.from_batch(
+            truth,
+            probabilities_of(predictions, self.labels),
+            self.thresholds,
+            predictions,
+            slice_by=self.slice_by,
+            shard=result.shard.index,
+            unknown_labels=unknown_labels,
+            rejected=Counter(reasons),
+        )
 
 
 class Evaluate(beam.PTransform):  # type: ignore[misc]
     """From the shards' results to one `Statistic`; of none it is zero."""
 
-    def __init__(self, labels: Sequence[str], thresholds: Sequence[float]) -> None:
+    def __init__(self, evaluation: Evaluation) -> None:
         super().__init__()
-        self._labels = labels
-        self._thresholds = thresholds
+        self._evaluation = evaluation
 
     def expand(self, results: beam.PCollection[ShardResult]) -> beam.PCollection[Statistic]:
         """Each shard is reduced to its statistic before anything is combined."""
         return (
             results
-            | "Statistic" >> beam.Map(_shard_statistic, self._labels, self._thresholds)
-            | "Merge" >> beam.CombineGlobally(MergeStatistics(len(self._labels)))
+            | "Statistic" >> beam.Map(self._evaluation.statistic)
+            | "Merge" >> beam.CombineGlobally(MergeStatistics(len(self._evaluation.labels)))
         )
 
 
 class MergeStatistics(beam.CombineFn):  # type: ignore[misc]
-    """The sum of statistics; none is ever changed in place."""
+    """The sum of statistics; only accumulators are changed in place, of several the first."""
 
     def __init__(self, labels: int) -> None:
         self._labels = labels
@@ -40,25 +64,16 @@ class MergeStatistics(beam.CombineFn):  # type: ignore[misc]
 
     def add_input(self, accumulator: Statistic, element: Statistic) -> Statistic:
         """Their sum."""
-        return accumulator + element
+        accumulator += element
+        return accumulator
 
     def merge_accumulators(self, accumulators: Iterable[Statistic]) -> Statistic:
         """Their sum."""
-        return merge(list(accumulators), self._labels)
+        first, *others = accumulators
+        for other in others:
+            first += other
+        return first
 
     def extract_output(self, accumulator: Statistic) -> Statistic:
         """The sum itself."""
         return accumulator
-
-
-def table_statistic(
-    predictions: pa.Table, rejected: pa.Table, labels: Sequence[str], thresholds: Sequence[float]
-) -> Statistic:
-    """The statistic of a part's predictions and of the rejected records beside them."""
-    truth, unknown = truth_of(predictions, labels)
-    reasons = Counter(zip(rejected.column("stage").to_pylist(), rejected.column("reason").to_pylist(), strict=True))
-    return Statistic.from_batch(truth, probabilities_of(predictions, labels), thresholds, unknown, reasons)
-
-
-def _shard_statistic(result: ShardResult, labels: Sequence[str], thresholds: Sequence[float]) -> Statistic:
-    return table_statistic(result.predictions.table, result.rejected.table, labels, thresholds)

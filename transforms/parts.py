@@ -51,9 +51,14 @@ class Part:
 def make_part(kind: str, shard: Shard, table: pa.Table, stamp: PartStamp) -> Part:
     """Encode a shard's table; equal tables give equal bytes."""
     stamped = with_metadata(table, metadata_of(table.schema) | stamp.metadata(shard))
+    return Part(stamp.name(kind, shard), stamped, to_parquet(stamped))
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """A table as a Parquet file that notices when it is damaged; equal tables give equal bytes."""
     buffer = io.BytesIO()
-    pq.write_table(stamped, buffer, compression="zstd", write_page_checksum=True)
-    return Part(stamp.name(kind, shard), stamped, buffer.getvalue())
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+    return buffer.getvalue()
 
 
 def read_part(output: str, kind: str, shard: Shard, stamp: PartStamp) -> Part | None:

@@ -22,6 +22,8 @@ from transforms.records import RECORDS, UNKNOWN, Columns, Inputs, Unreadable
 PLAN_FILE = "plan.json"
 SUCCESS_FILE = "_SUCCESS"
 MANIFEST_FILE, METRICS_FILE, REPORT_FILE = "manifest.json", "metrics.json", "report.html"
+PER_LABEL_FILE, THRESHOLDS_FILE, CURVES_FILE = "per_label.csv", "thresholds.json", "threshold_curves.parquet"
+PUBLISHED = (MANIFEST_FILE, METRICS_FILE, REPORT_FILE, PER_LABEL_FILE, THRESHOLDS_FILE, CURVES_FILE)
 
 MOST_EXPANDED = 1_000_000
 """Paths that braces may stand for."""
@@ -198,8 +200,7 @@ def start(plan: Plan, output: str, state: State) -> None:
     files.check_writable(output)
     if state is State.REPLACES:
         files.delete([files.join(output, SUCCESS_FILE)])
-        names = (MANIFEST_FILE, METRICS_FILE, REPORT_FILE, PLAN_FILE)
-        files.delete([files.join(output, name) for name in names])
+        files.delete([files.join(output, name) for name in (*PUBLISHED, PLAN_FILE)])
         for kind in KINDS:
             files.delete([file.path for file in files.list_folder(files.join(output, kind))])
     files.write(files.join(output, PLAN_FILE), plan.to_json())

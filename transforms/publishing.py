@@ -1,19 +1,29 @@
 """Publish: metrics, report and manifest, then `_SUCCESS`, inside the graph, so that no runner's driver is needed."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 import apache_beam as beam
 
-from model.metrics import compute_metrics
-from model.report import render_report
+from model.gallery import Thumbnail, gallery
+from model.metrics import Goal, compute_metrics, curves_table, drawings, thresholds_file
+from model.report import per_label_csv, render_report
 from model.statistic import Statistic
 from transforms import files
+from transforms.parts import to_parquet
 from transforms.plan import Plan, Recipe
-from transforms.planning import MANIFEST_FILE, METRICS_FILE, REPORT_FILE, SUCCESS_FILE
+from transforms.planning import (
+    CURVES_FILE,
+    MANIFEST_FILE,
+    METRICS_FILE,
+    PER_LABEL_FILE,
+    REPORT_FILE,
+    SUCCESS_FILE,
+    THRESHOLDS_FILE,
+)
 
 Entry = dict[str, str | int]
 
@@ -26,13 +36,26 @@ class TooManyRejectedError(Exception):
 class Publication:
     """What the published files say besides what was counted.
 
-    `provenance` is shown in the report and in the manifest; `max_rejected_fraction` is in 0…1.
+    `provenance` is shown in the report and in the manifest; `goal` is what thresholds are suggested for; `slice_by`
+    names carried columns; `max_rejected_fraction` is in 0…1.
     """
 
     output: str
     recipe: Recipe
     provenance: Mapping[str, Any]
-    max_rejected_fraction: float
+    goal: Goal
+    slice_by: Sequence[str]
+    max_rejected_fraction: float = 1.0
+
+    @property
+    def asked_for(self) -> dict[str, Any]:
+        """What the metrics tell besides, as the manifest and the report have it."""
+        return {"slice_by": list(self.slice_by), "goal": self.goal.kind, "target": self.goal.target}
+
+    def is_published(self) -> bool:
+        """Whether the manifest at the output was asked for the same."""
+        manifest = json.loads(files.read(files.join(self.output, MANIFEST_FILE)))
+        return all(manifest.get(name) == value for name, value in self.asked_for.items())
 
 
 class Publish(beam.PTransform):  # type: ignore[misc]
@@ -41,19 +64,22 @@ class Publish(beam.PTransform):  # type: ignore[misc]
     def __init__(
         self,
         publication: Publication,
+        thumbnails: beam.PCollection[Thumbnail],
         predictions: beam.PCollection[Entry],
         rejected: beam.PCollection[Entry],
     ) -> None:
         super().__init__()
         self._publication = publication
+        self._thumbnails = thumbnails
         self._predictions = predictions
         self._rejected = rejected
 
     def expand(self, statistic: beam.PCollection[Statistic]) -> beam.PCollection[None]:
-        """One statistic in; its part lists come beside it."""
+        """One statistic in; thumbnails and the lists of parts come beside it."""
         return statistic | beam.Map(
             _publish,
             self._publication,
+            beam.pvalue.AsList(self._thumbnails),
             beam.pvalue.AsList(self._predictions),
             beam.pvalue.AsList(self._rejected),
         )
@@ -62,13 +88,14 @@ class Publish(beam.PTransform):  # type: ignore[misc]
 class PublishEvaluation(beam.PTransform):  # type: ignore[misc]
     """Publishes metrics and report alone, for a run that was scored before."""
 
-    def __init__(self, publication: Publication) -> None:
+    def __init__(self, publication: Publication, thumbnails: beam.PCollection[Thumbnail]) -> None:
         super().__init__()
         self._publication = publication
+        self._thumbnails = thumbnails
 
     def expand(self, statistic: beam.PCollection[Statistic]) -> beam.PCollection[dict[str, Any]]:
         """One statistic in, the metrics out."""
-        return statistic | beam.Map(_publish_metrics, self._publication)
+        return statistic | beam.Map(_publish_metrics, self._publication, beam.pvalue.AsList(self._thumbnails))
 
 
 def provenance_of(plan: Plan, model: str) -> dict[str, Any]:
@@ -92,14 +119,19 @@ def to_json(content: Mapping[str, Any]) -> bytes:
 
 
 def _publish(
-    statistic: Statistic, publication: Publication, predictions: Iterable[Entry], rejected: Iterable[Entry]
+    statistic: Statistic,
+    publication: Publication,
+    thumbnails: Sequence[Thumbnail],
+    predictions: Iterable[Entry],
+    rejected: Iterable[Entry],
 ) -> None:
-    metrics = _publish_metrics(statistic, publication)
+    metrics = _publish_metrics(statistic, publication, thumbnails)
     counts = metrics["counts"]
     fraction = counts["rejected"] / counts["records"] if counts["records"] else 0.0
     accepted = fraction <= publication.max_rejected_fraction
     manifest = {
         **publication.provenance,
+        **publication.asked_for,
         "counts": counts,
         "rejected_fraction": fraction,
         "max_rejected_fraction": publication.max_rejected_fraction,
@@ -117,9 +149,19 @@ def _publish(
     files.write(files.join(publication.output, SUCCESS_FILE), b"")
 
 
-def _publish_metrics(statistic: Statistic, publication: Publication) -> dict[str, Any]:
-    metrics = compute_metrics(statistic, publication.recipe.labels, publication.recipe.thresholds)
-    report = render_report(metrics, {}, publication.provenance)
-    files.write(files.join(publication.output, METRICS_FILE), to_json(metrics))
-    files.write(files.join(publication.output, REPORT_FILE), report.encode())
+def _publish_metrics(statistic: Statistic, publication: Publication, thumbnails: Sequence[Thumbnail]) -> dict[str, Any]:
+    """Write what is a function of the statistic, all of it from one set of metrics."""
+    recipe = publication.recipe
+    metrics = compute_metrics(statistic, recipe.labels, recipe.thresholds, publication.goal)
+    drawn = drawings(statistic) | gallery(statistic.examples, thumbnails)
+    report = render_report(metrics, drawn, publication.provenance)
+    content = {
+        METRICS_FILE: to_json(metrics),
+        PER_LABEL_FILE: per_label_csv(metrics).encode(),
+        THRESHOLDS_FILE: to_json(thresholds_file(metrics)),
+        CURVES_FILE: to_parquet(curves_table(statistic, recipe.labels)),
+        REPORT_FILE: report.encode(),
+    }
+    for name, written in content.items():
+        files.write(files.join(publication.output, name), written)
     return metrics

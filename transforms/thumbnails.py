@@ -12,6 +12,7 @@ from apache_beam.metrics import Metrics
 from model.errors import RecordError
 from model.examples import Examples
 from model.gallery import Thumbnail, make_thumbnail
+from model.statistic import Statistic
 from transforms import files
 from transforms.plan import Recipe
 from transforms.readers import read_shard
@@ -29,7 +30,7 @@ Wanted = Mapping[Place, str]
 
 
 class MakeThumbnails(beam.PTransform):  # type: ignore[misc]
-    """From the run's examples, with the mistakes of each label beside them, to the thumbnails of their records.
+    """From the run's statistic to the thumbnails of the records that it keeps as examples.
 
     A record whose image is not found again has none: examples are worth no failed run. At most `MOST_THUMBNAILS` are
     made, those of the labels with the most mistakes.
@@ -44,9 +45,9 @@ class MakeThumbnails(beam.PTransform):  # type: ignore[misc]
         self._recipe = recipe
         self._decode_seconds = decode_seconds
 
-    def expand(self, examples: beam.PCollection[tuple[Examples, Sequence[int]]]) -> beam.PCollection[Thumbnail]:
-        """One pair in, with a number of mistakes for each label; any number of thumbnails out."""
-        wanted = examples | "Choose" >> beam.MapTuple(choose_records)
+    def expand(self, statistic: beam.PCollection[Statistic]) -> beam.PCollection[Thumbnail]:
+        """One statistic in, any number of thumbnails out."""
+        wanted = statistic | "Choose" >> beam.Map(_examples_of)
         return (
             self._shards
             | "Find" >> beam.FlatMap(_wanted_of, beam.pvalue.AsSingleton(wanted))
@@ -77,6 +78,11 @@ def choose_records(
     for place, (shard, record_id) in chosen.items():
         by_shard.setdefault(shard, {})[place] = record_id
     return by_shard
+
+
+def _examples_of(statistic: Statistic) -> dict[int, dict[Place, str]]:
+    total = statistic.sums.total()
+    return choose_records(statistic.examples, (total.false_positives + total.false_negatives).tolist())
 
 
 def _wanted_of(shard: Shard, wanted: Mapping[int, Wanted]) -> list[tuple[Shard, Wanted]]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from model.metrics.curves import spread
 from model.metrics.goals import Curve, threshold_curve
 from model.statistic import Statistic
 from model.statistic.fixed import FIXED_POINT
@@ -19,13 +20,14 @@ PAIRED, MOST_CONFUSED = 40, 50
 """Labels in the tables of pairs, and pairs in the list of what is confused."""
 
 
-def drawings(statistic: Statistic, scores: Counts) -> dict[str, Any]:
-    """Curves (`cuts`), `reliability` and `pairs`, of each label and of all answers; `scores` is L×3×bins, counted.
+def drawings(statistic: Statistic) -> dict[str, Any]:
+    """Curves (`cuts`), `reliability` and `pairs`, of each label and of all answers.
 
     A cut is [threshold, true positives, false positives], thresholds falling. Reliability is, for each of ten equal
     bins of probability, [records, records where the label is present, mean probability or None].
     """
     precision, total = score_precision(statistic.labels), statistic.sums.total()
+    scores = statistic.scores.counts()
     return {
         "cuts": [_cuts(threshold_curve(histogram, precision)) for histogram in scores],
         "all_cuts": _cuts(threshold_curve(scores.sum(axis=0), precision)),
@@ -36,14 +38,10 @@ def drawings(statistic: Statistic, scores: Counts) -> dict[str, Any]:
 
 
 def _cuts(curve: Curve) -> list[list[float | int]]:
-    """Points that lie evenly along the curve of true against false positives, with its ends."""
-    if not len(curve.thresholds):
-        return []
-    shares = [counts / max(1, counts[-1]) for counts in (curve.true_positives, curve.false_positives)]
-    along = shares[0] + shares[1]
-    chosen = np.unique(np.searchsorted(along, np.linspace(0, along[-1], POINTS)).clip(max=len(along) - 1))
+    counts = (curve.true_positives, curve.false_positives)
     return [
-        [float(str(curve.thresholds[i])), int(curve.true_positives[i]), int(curve.false_positives[i])] for i in chosen
+        [float(str(curve.thresholds[index])), *(int(values[index]) for values in counts)]
+        for index in spread(curve, POINTS)
     ]
 
 

@@ -13,13 +13,12 @@ from model.metrics.jackknife import interval
 from model.metrics.sliced import slice_evidence
 from model.statistic import GROUPS, Statistic
 from model.statistic.scores import group_precision, score_precision
-from model.statistic.tally import Counts
 
 Row = dict[str, Any]
 
 
 def compute_metrics(
-    statistic: Statistic, labels: Sequence[str], thresholds: Sequence[float], goal: Goal, scores: Counts | None = None
+    statistic: Statistic, labels: Sequence[str], thresholds: Sequence[float], goal: Goal
 ) -> dict[str, Any]:
     """The content of `metrics.json`.
 
@@ -31,9 +30,8 @@ def compute_metrics(
         labels: their names.
         thresholds: those that decided what is predicted, L numbers in 0…1.
         goal: what the suggested thresholds are for.
-        scores: `statistic.scores.counts()`, if the caller has it already.
     """
-    scores = statistic.scores.counts() if scores is None else scores
+    scores = statistic.scores.counts()
     evidence = Evidence(
         statistic.sums,
         scores,

@@ -46,7 +46,7 @@ def coarser(bins: Bins, precision: int, coarse: int) -> Bins:
 
 @functools.lru_cache(8)
 def lowest_of(precision: int) -> npt.NDArray[np.float32]:
-    """Of each bin the smallest float32: `p >= lowest_of(precision)[b]` means that p lies in the bin b or above."""
+    """Each bin's smallest float32, ascending: what is as large or larger lies in that bin or above."""
     side = OCTAVES << precision
     first_bits = (np.arange(side + 1, dtype=np.int32) + np.int32(_LOWEST_EXPONENT << precision)) << (
         _MANTISSA_BITS - precision
