@@ -36,7 +36,9 @@ def test_the_report_shows_the_metrics(finished: Path) -> None:
     for name in ("f1_micro", "jaccard_samples", "hamming_loss"):
         assert f"{found['overall'][name]:.4f}" in page
     for row in found["per_label"]:
-        (line,) = re.findall(rf'<tr data-row.*?title="{row["label"]}".*?</tr>', page, re.DOTALL)
+        (line,) = re.findall(
+            rf'<tr data-row[^\n]*<button type="button" title="{row["label"]}".*?</tr>', page, re.DOTALL
+        )
         assert all(f">{row[name]:,}</td>" in line for name in ("support", "tp", "fp", "fn", "tn"))
         assert all(f"{row[name]:.4f}</td>" in line for name in ("f1", "precision", "recall", "threshold"))
     assert "zebra" in page

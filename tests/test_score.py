@@ -316,8 +316,8 @@ def test_thresholds_decide_what_is_predicted(corpus: Path, model_directory: Path
 
 
 def test_the_graph_counts_what_it_does(corpus: Path, model_directory: Path, tmp_path: Path) -> None:
-    from pipelines.score import build
     from model.metrics import Goal
+    from pipelines.score import build
     from transforms.models import load_model
     from transforms.once import OncePerProcess
     from transforms.planning import make_plan

@@ -1,6 +1,8 @@
 """A block: some records' truth beside their probabilities, a row a label, as everything that is counted needs them."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -14,9 +16,16 @@ from model.thresholds import predict_labels
 Flags = npt.NDArray[np.bool_]
 Scores = npt.NDArray[np.float32]
 Number = TypeVar("Number", bound=np.generic)
+Result = TypeVar("Result")
 
-BLOCK_CELLS = 2**18
-"""A block has at most so many answers (records times labels): what is computed of one stays in the cache."""
+BLOCK_CELLS = 2**22
+"""A block has at most so many answers (records times labels): the limit of the memory that counting takes."""
+
+BLOCK_RECORDS = 2**16
+"""And so many records: the sums of their fixed-point numbers are exact in float64."""
+
+CHUNK_CELLS = 2**17
+"""Blocks are worked on in chunks of about so many answers, so that what is computed of one stays in the cache."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +60,17 @@ class Block:
         """Whether no truth is unknown."""
         return bool(self.known.all())
 
-    def take(self, records: Flags) -> "Block":
-        """Some of the records; `records` says which of the N."""
+    def of_labels(self, labels: slice) -> "Block":
+        """Some of the labels."""
+        return Block(self.present[labels], self.known[labels], self.predicted[labels], self.scores[labels])
+
+    def of_records(self, records: slice) -> "Block":
+        """Some records that follow each other."""
+        every = (slice(None), records)
+        return Block(self.present[every], self.known[every], self.predicted[every], self.scores[every])
+
+    def take(self, records: Flags | npt.NDArray[np.int64]) -> "Block":
+        """Some of the records, or all in another order; `records` says which of the N, as flags or indices."""
         return Block(
             np.ascontiguousarray(self.present[:, records]),
             np.ascontiguousarray(self.known[:, records]),
@@ -81,7 +99,29 @@ class Block:
         return np.asarray(self.known.any(axis=0))
 
 
-def row_blocks(records: int, labels: int) -> Iterator[slice]:
-    """Slices of the rows that are a block each; none if there are no records."""
-    step = max(1, BLOCK_CELLS // labels)
-    return (slice(first, first + step) for first in range(0, records, step))
+def row_blocks(records: int, labels: int) -> list[slice]:
+    """Slices of the rows that are a block each; a single empty one if there are no records."""
+    return _slices(records, min(BLOCK_RECORDS, BLOCK_CELLS // labels))
+
+
+def label_chunks(block: Block) -> list[slice]:
+    """Slices of a block's labels."""
+    return _slices(block.labels, CHUNK_CELLS // max(1, block.records))
+
+
+def record_chunks(block: Block) -> list[slice]:
+    """Slices of a block's records; a single empty one if there are none."""
+    return _slices(block.records, CHUNK_CELLS // block.labels)
+
+
+def _slices(length: int, step: int) -> list[slice]:
+    step = max(1, step)
+    return [slice(first, first + step) for first in range(0, max(1, length), step)]
+
+
+def in_threads(work: Callable[[slice], Result], chunks: Sequence[slice]) -> list[Result]:
+    """What the work gives for each chunk, in their order; several are done at once, a thread a core."""
+    if len(chunks) == 1:
+        return [work(chunks[0])]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(work, chunks))

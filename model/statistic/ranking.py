@@ -24,7 +24,8 @@ def rank_sums(block: Block) -> dict[str, npt.NDArray[np.float64]]:
     ranking behind each other in the worst order. `hits_at` (N×K) counts the present labels among the first k, of
     equal probabilities the first in the model's order, and `recall_at` is their share of those present, 0 if none is.
     """
-    keys = np.where(block.known, block.scores.view(np.int32) + 1, 0).T  # as integers floats above 0 keep their order
+    ordered = np.ascontiguousarray(block.scores).view(np.int32) + 1  # as integers floats above 0 keep their order
+    keys = np.ascontiguousarray((ordered if block.all_known else np.where(block.known, ordered, 0)).T)
     known, present = block.known.sum(axis=0), block.present.sum(axis=0)
     mixed = (present > 0) & (present < known)
     rank, rank_among_present, record = _ranks_of_present(keys, block)

@@ -1,10 +1,12 @@
 """Histograms of the probabilities by label and truth: in fine bins of all records, in coarse ones by group."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from model.statistic.bins import bin_of, bins_count, coarser, finest
-from model.statistic.block import Block
+from model.statistic.block import Block, in_threads, label_chunks
 from model.statistic.tally import Counts, Tally
 
 ABSENT, PRESENT, UNKNOWN = PLANES = range(3)
@@ -28,33 +30,38 @@ def group_precision(labels: int, groups: int) -> int:
 
 def score_cells(block: Block, precision: int) -> Counts:
     """The cell of each answer in an array L×3×bins, L×N."""
-    return _cells(block, bin_of(block.scores, precision), precision)
+    label = np.arange(block.labels)[:, np.newaxis]
+    return _cells(block, label, bin_of(block.scores, precision), precision)
 
 
-def score_tally(labels: int, precision: int, cells: Counts) -> Tally:
+def score_tally(labels: int, precision: int, cells: Sequence[Counts]) -> Tally:
     """Answers by label, by truth (absent, present, unknown) and by bin: L×3×bins."""
-    return Tally((labels, len(PLANES), bins_count(precision)), [cells.ravel()] if cells.size else [])
+    return Tally((labels, len(PLANES), bins_count(precision)), [some.ravel() for some in cells if some.size])
 
 
 def scores_of(block: Block, groups: npt.NDArray[np.int64], groups_count: int) -> tuple[Tally, Tally]:
     """The histogram of all records (L×3×bins), and the one by group of those whose truth is known (G×L×2×bins)."""
     precision, coarse = score_precision(block.labels), group_precision(block.labels, groups_count)
-    bins = bin_of(block.scores, precision)
     width = bins_count(coarse)
-    of_group = ((groups * block.labels + np.arange(block.labels)[:, None]) * 2 + block.present) * width
-    of_group += coarser(bins, precision, coarse)
-    known = block.of_known(of_group)
-    by_group = Tally((groups_count, block.labels, 2, width), [known] if known.size else [])
-    return score_tally(block.labels, precision, _cells(block, bins, precision)), by_group
+
+    def cells(labels: slice) -> tuple[Counts, Counts]:
+        chunk = block.of_labels(labels)
+        bins = bin_of(chunk.scores, precision)
+        label = np.arange(block.labels)[labels, np.newaxis]
+        by_group = ((groups * block.labels + label) * 2 + chunk.present) * width + coarser(bins, precision, coarse)
+        return _cells(chunk, label, bins, precision), chunk.of_known(by_group)
+
+    everything, known = zip(*in_threads(cells, label_chunks(block)), strict=True)
+    by_group = Tally((groups_count, block.labels, 2, width), [some for some in known if some.size])
+    return score_tally(block.labels, precision, everything), by_group
 
 
 def no_scores(labels: int, groups_count: int) -> tuple[Tally, Tally]:
     """Both histograms of no records."""
-    nothing = np.zeros((labels, 0), np.int64)
     by_group = Tally((groups_count, labels, 2, bins_count(group_precision(labels, groups_count))), [])
-    return score_tally(labels, score_precision(labels), nothing), by_group
+    return score_tally(labels, score_precision(labels), []), by_group
 
 
-def _cells(block: Block, bins: npt.NDArray[np.int32], precision: int) -> Counts:
+def _cells(block: Block, label: Counts, bins: npt.NDArray[np.int32], precision: int) -> Counts:
     plane = np.where(block.known, block.present, UNKNOWN)
-    return (np.arange(block.labels)[:, None] * len(PLANES) + plane) * bins_count(precision) + bins
+    return (label * len(PLANES) + plane) * bins_count(precision) + bins

@@ -68,7 +68,7 @@ def slices_of(
         name: Slice(
             records=int((number == index).sum()),
             sums=sums.group(slice(index * groups_count, (index + 1) * groups_count)).copy(),
-            scores=score_tally(block.labels, precision, cells[:, number == index]),
+            scores=score_tally(block.labels, precision, [cells[:, number == index]]),
         )
         for index, name in enumerate(names)
     }

@@ -2,11 +2,13 @@
 
 import copy
 import functools
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from model.examples import Examples, examples_kept
@@ -77,12 +79,17 @@ class Statistic:
             unknown_labels: records by the name of a label in the truth that the model does not know.
             rejected: records by stage and reason.
         """
-        statistic = Statistic.zero(truth.shape[1])
         groups = (hash_ids(records.column("id").to_pylist()) % np.uint64(GROUPS)).astype(np.int64)
-        values = {column: records.column(column).to_pylist() for column in slice_by}
-        for rows in row_blocks(*truth.shape):
-            block = Block.of(truth[rows], probabilities[rows], thresholds)
-            statistic._count(block, groups[rows], {column: names[rows] for column, names in values.items()})
+        values = {column: np.array(records.column(column).to_pylist(), object) for column in slice_by}
+
+        in_order = np.argsort(groups, kind="stable")  # sorted by group a block's records need not be sorted again
+
+        def of_rows(rows: slice) -> Statistic:
+            some = in_order[rows]
+            block = Block.of(truth[some], probabilities[some], thresholds)
+            return _of_block(block, groups[some], {column: found[some] for column, found in values.items()})
+
+        statistic = functools.reduce(operator.iadd, map(of_rows, row_blocks(*truth.shape)))
         statistic.scored = len(truth)
         statistic.rejected = dict(rejected or {})
         statistic.unknown_labels = _first_names(unknown_labels or {})
@@ -120,24 +127,20 @@ class Statistic:
         """Whether both are the same in every count."""
         return isinstance(other, Statistic) and self.__dict__ == other.__dict__
 
-    def _count(self, block: Block, groups: np.ndarray, values: Mapping[str, Sequence[str | None]]) -> None:
-        scores, by_group = scores_of(block, groups, GROUPS)
-        self.scores += scores
-        self.scores_by_group += by_group
-        for column, names in values.items():
-            self.slices[column] = add_slices(
-                self.slices.get(column, {}), slices_of(block, names, groups, GROUPS), self.labels
-            )
-        if not block.with_truth.all():
-            block, groups = block.take(block.with_truth), groups[block.with_truth]
-        if block.records:
-            self.sums += Sums.of(block, groups, GROUPS)
-            self.pairs += pairs_of(block)
-
 
 def merge(statistics: Sequence[Statistic], labels: int) -> Statistic:
     """The sum of many statistics of `labels` labels; of none, zero."""
-    return functools.reduce(Statistic.__iadd__, statistics, Statistic.zero(labels))
+    return functools.reduce(operator.iadd, statistics, Statistic.zero(labels))
+
+
+def _of_block(block: Block, groups: npt.NDArray[np.int64], values: Mapping[str, npt.NDArray[np.object_]]) -> Statistic:
+    """What is counted of a block's records."""
+    slices = {column: slices_of(block, some.tolist(), groups, GROUPS) for column, some in values.items()}
+    scores, by_group = scores_of(block, groups, GROUPS)
+    if not block.with_truth.all():
+        block, groups = block.take(block.with_truth), groups[block.with_truth]
+    sums = Sums.of(block, groups, GROUPS) if block.records else Sums.zero(block.labels, GROUPS)
+    return Statistic(0, {}, {}, sums, scores, by_group, pairs_of(block), Examples.none(), slices)
 
 
 def _merged(first: Mapping[Key, int], second: Mapping[Key, int]) -> dict[Key, int]:

@@ -3,29 +3,15 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from model.statistic.block import Block
-from model.statistic.fixed import fixed
-from model.statistic.ranking import rank_sums
+from model.statistic.block import Block, in_threads, label_chunks
+from model.statistic.grouping import Grouping
+from model.statistic.label_sums import label_sums
+from model.statistic.record_sums import record_sums
 from model.statistic.tally import Counts
-
-Values = npt.NDArray[np.float64]
-
-RELIABILITY_BINS = 10
-"""Equal bins of probability, as in scikit-learn's `calibration_curve`: each includes its upper end."""
-
-FLOAT_EPSILON = float(np.finfo(np.float64).eps)
-KERAS_EPSILON = 1e-7
-
-_UPPER_ENDS = [
-    np.nextafter(np.float32(end), np.float32(0)) if np.float32(end) > end else np.float32(end)
-    for end in np.linspace(0, 1, RELIABILITY_BINS + 1)[1:-1].tolist()
-]
-"""The largest float32 in each bin: what is above it lies above the exact end, too."""
 
 
 @dataclass(eq=False)
@@ -63,31 +49,12 @@ class Sums:
     @staticmethod
     def of(block: Block, groups: npt.NDArray[np.int64], count: int) -> "Sums":
         """The sums of a block's records; `groups` holds for each of the N its group, from 0 to `count` - 1."""
-        by_label, by_record = _summed_by(groups, count)
-        hits, trues, guesses = (rows.sum(axis=0) for rows in (block.hits, block.present, block.predicted))
-        true_positives, present, predicted = (by_label(rows) for rows in (block.hits, block.present, block.predicted))
-        sizes = np.bincount(groups, minlength=count)
-        known = by_label(block.known) if not block.all_known else np.repeat(sizes[:, None], block.labels, axis=1)
-        false_positives, false_negatives = predicted - true_positives, present - true_positives
-        wrong = block.present != block.predicted  # neither is set where truth is unknown
-        log_loss, binary_crossentropy = _losses(block)
-        return Sums(
-            with_truth=by_record(block.with_truth),
-            all_correct=by_record(block.with_truth & ~wrong.any(axis=0)),
-            true_positives=true_positives,
-            false_positives=false_positives,
-            false_negatives=false_negatives,
-            true_negatives=known - true_positives - false_positives - false_negatives,
-            precision_by_size=_by_size(hits, guesses, block.labels, groups, count),
-            recall_by_size=_by_size(hits, trues, block.labels, groups, count),
-            f1_by_size=_by_size(2 * hits, trues + guesses, 2 * block.labels, groups, count),
-            jaccard_by_size=_by_size(hits, trues + guesses - hits, block.labels, groups, count),
-            log_loss=_whole_and_fraction(log_loss, by_label),
-            binary_crossentropy=_whole_and_fraction(binary_crossentropy, by_label),
-            brier=by_label(fixed(np.square(block.scores - block.present, dtype=np.float64) * block.known)),
-            **_reliability(block, groups, count),
-            **{name: by_record(values) for name, values in rank_sums(block).items()},
-        )
+        grouping = Grouping.of(groups, count)
+        if not grouping.is_sorted:
+            block, grouping = block.take(grouping.order), Grouping.of(groups[grouping.order], count)
+        chunks = in_threads(lambda labels: label_sums(block.of_labels(labels), grouping), label_chunks(block))
+        by_label = {name: np.concatenate([chunk[name] for chunk in chunks], axis=1) for name in chunks[0]}
+        return Sums(**by_label, **record_sums(block, grouping))
 
     @staticmethod
     def zero(labels: int, count: int) -> "Sums":
@@ -140,76 +107,6 @@ class Sums:
 
     def _each(self, change: Callable[[Counts], Counts]) -> "Sums":
         return Sums(**{item.name: change(getattr(self, item.name)) for item in fields(self)})
-
-
-Numbers = npt.NDArray[Any]  # bool, int64 or float64
-SumRows = Callable[[Numbers], Counts]
-
-
-def _summed_by(groups: npt.NDArray[np.int64], count: int) -> tuple[SumRows, SumRows]:
-    """What sums rows of values (L×N, or N) by group, to G×L, or G.
-
-    By a product of matrices, which is exact: all values are integers whose sums stay below 2**53.
-    """
-    member = np.zeros((len(groups), count))
-    member[np.arange(len(groups)), groups] = 1
-    member_of_few = member.astype(np.float32)  # counts of a block's records are exact in float32, and twice as fast
-
-    def by_label(rows: Numbers) -> Counts:
-        return _whole((rows.astype(np.float32) @ member_of_few).T if rows.dtype == bool else (rows @ member).T)
-
-    def by_record(values: Numbers) -> Counts:
-        return _whole(member.T @ values)
-
-    return by_label, by_record
-
-
-def _whole(values: npt.NDArray[Any]) -> Counts:
-    return np.asarray(np.rint(values), np.int64)
-
-
-def _by_size(
-    numerators: Counts, denominators: Counts, largest: int, groups: npt.NDArray[np.int64], count: int
-) -> Counts:
-    cells = groups * (largest + 1) + denominators
-    sums = np.bincount(cells, weights=numerators, minlength=count * (largest + 1))
-    return sums.astype(np.int64).reshape(count, largest + 1)
-
-
-def _losses(block: Block) -> tuple[Values, Values]:
-    """-log(probability of the truth), L×N, as scikit-learn and as Keras clip it; 0 where truth is unknown.
-
-    scikit-learn (`log_loss`) keeps away from 0 and 1 by float64's epsilon, Keras (`binary_crossentropy`) by 1e-7.
-    """
-    exact = block.scores.astype(np.float64)
-    truth = np.where(block.present, exact, 1 - exact)
-    losses = -np.log(np.clip(truth, FLOAT_EPSILON, 1 - FLOAT_EPSILON))
-    clipped = np.clip(losses, -np.log1p(-KERAS_EPSILON), -np.log(KERAS_EPSILON))
-    return losses * block.known, clipped * block.known
-
-
-def _whole_and_fraction(values: Values, by_label: SumRows) -> Counts:
-    whole = np.floor(values)
-    return np.stack([by_label(whole), by_label(fixed(values - whole))], axis=-1)
-
-
-def _reliability(block: Block, groups: npt.NDArray[np.int64], count: int) -> dict[str, Counts]:
-    """Records, those where the label is present, and the probabilities' sum: by group, label and bin, where known."""
-    shape = (count, block.labels, RELIABILITY_BINS)
-    bins = np.zeros(block.scores.shape, np.uint8)
-    for end in _UPPER_ENDS:
-        bins += block.scores > end
-    cells = (groups * block.labels + np.arange(block.labels)[:, None]) * RELIABILITY_BINS + bins
-    cells, present, scores = block.of_known(cells), block.of_known(block.present), block.of_known(block.scores)
-    size = int(np.prod(shape))
-    records = np.bincount(cells, minlength=size)
-    return {
-        "reliability_records": records.reshape(shape),
-        "reliability_present": np.bincount(cells[present], minlength=size).reshape(shape),
-        "reliability_probability": np.bincount(cells, fixed(scores.astype(np.float64)), size)
-        .astype(np.int64)
-        .reshape(shape),
-    }
 
 
 @functools.lru_cache(4)
