@@ -1,5 +1,6 @@
 """The records that show best what a label's answers are like: its worst mistakes, and what it was least sure of."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -62,6 +63,7 @@ class Examples:
     keep: int
 
     @staticmethod
+    @functools.cache
     def none() -> "Examples":
         """No examples: the identity of `+`."""
         return Examples(EXAMPLES.empty_table(), 0)

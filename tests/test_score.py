@@ -44,6 +44,9 @@ def truth_and_answers(output: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return truth, predicted, np.stack([table.column(f"prob_{name}").to_numpy() for name in names], axis=1)
 
 
+AREAS = {"roc_auc": oracle.roc_auc_score, "average_precision": oracle.average_precision_score}
+
+
 def test_metrics_equal_scikit_learn_on_the_runs_own_parquet(finished: Path) -> None:
     truth, predicted, probabilities = truth_and_answers(finished)
     found = metrics_of(finished)
@@ -54,6 +57,11 @@ def test_metrics_equal_scikit_learn_on_the_runs_own_parquet(finished: Path) -> N
         "hamming_loss": oracle.hamming_loss(truth, predicted),
         "support": truth.sum(),
         "log_loss": oracle.log_loss(truth.ravel(), probabilities.astype(float).ravel()),
+        "brier": np.mean((truth - probabilities.astype(float)) ** 2),
+        "label_ranking_average_precision": oracle.label_ranking_average_precision_score(truth, probabilities),
+        "coverage_error": oracle.coverage_error(truth, probabilities),
+        "label_ranking_loss": oracle.label_ranking_loss(truth, probabilities),
+        "one_error": 1 - np.mean(truth[np.arange(len(truth)), probabilities.argmax(axis=1)]),
     }
     functions = [oracle.precision_score, oracle.recall_score, oracle.f1_score, oracle.jaccard_score]
     for name, function in zip(("precision", "recall", "f1", "jaccard"), functions, strict=True):
@@ -67,7 +75,20 @@ def test_metrics_equal_scikit_learn_on_the_runs_own_parquet(finished: Path) -> N
         assert overall[name] == pytest.approx(float(value), abs=1e-9), name
     loss = keras.losses.BinaryCrossentropy()(truth.astype("float32"), probabilities)
     assert overall["binary_crossentropy"] == pytest.approx(float(loss), rel=1e-5)
-    assert set(overall) == {*expected, "binary_crossentropy"}
+    for average in ("micro", "macro", "weighted"):
+        for name, function in AREAS.items():
+            low, high = overall[f"{name}_{average}_bounds"]
+            assert low <= function(truth, probabilities, average=average) <= high
+            assert low <= overall[f"{name}_{average}"] <= high
+    for row, column, scores in zip(found["per_label"], truth.T, probabilities.T, strict=True):
+        for name, function in AREAS.items():
+            low, high = row[f"{name}_bounds"]
+            assert low <= function(column, scores) <= high
+            assert high - low < 1e-3
+        assert row["brier"] == pytest.approx(oracle.brier_score_loss(column, scores.astype(float)), abs=1e-9)
+        assert row["coverage"] == found["counts"]["with_truth"] / found["counts"]["scored"]
+    assert {name for name in overall if overall[name] is None} == set()
+    assert set(found["intervals"]) == {name for name in overall if not name.endswith("_bounds")} - {"support"}
     confusion = oracle.multilabel_confusion_matrix(truth, predicted)
     found_confusion = [[[row["tn"], row["fp"]], [row["fn"], row["tp"]]] for row in found["per_label"]]
     assert np.array_equal(confusion, found_confusion)
@@ -335,6 +356,7 @@ def test_the_graph_counts_what_it_does(corpus: Path, model_directory: Path, tmp_
     counters = {item.key.metric.name: item.committed for item in found["counters"]}
     assert counters == {
         "records": 4800,
+        "thumbnails_missing": 0,
         "rejected_missing_image": 1,
         "rejected_empty_image": 1,
         "rejected_not_an_image": 1,

@@ -214,7 +214,7 @@ def test_a_run_is_judged_by_what_is_known(finished: Path, tmp_path: Path, capsys
     printed = capsys.readouterr().out
     assert f"truth of {len(ids) + 7:,} records, 3 of them not in the run\n" in printed
     assert "2 of 10 labels have no column, so are unknown: 8, 9\n" in printed
-    assert "truth_records_used" in (tmp_path / "e" / "report.html").read_text()
+    assert "truth records used" in (tmp_path / "e" / "report.html").read_text()
     found = metrics_of(tmp_path / "e")
     assert found["counts"]["with_truth"] == (truth != -1).any(axis=1).sum()
     for column, row in enumerate(found["per_label"][:8]):
