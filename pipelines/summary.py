@@ -3,6 +3,11 @@
 import json
 from typing import Any
 
+from model.report.numbers import format_number as number
+
+HEADLINES = ("f1_micro", "f1_macro", "subset_accuracy", "hamming_loss", "average_precision_macro", "ece")
+MOST_LABELS = 40
+
 ROW = "  {:<12}{:>9}{:>11}{:>11}{:>9}{:>9}"
 
 
@@ -16,10 +21,8 @@ def print_summary(output: str) -> None:
 
 
 def summary(metrics: dict[str, Any]) -> str:
-    """The metrics as lines of text, a row a label."""
-    from model.report import format_number as number
-
-    counts = metrics["counts"]
+    """The metrics as lines of text: a row a label, for those with the largest support, and averages with intervals."""
+    counts, overall = metrics["counts"], metrics["overall"]
     lines = [
         f"  {number(counts['records'])} records: {number(counts['scored'])} scored, "
         f"{number(counts['rejected'])} rejected; {number(counts['with_truth'])} with truth"
@@ -30,18 +33,20 @@ def summary(metrics: dict[str, Any]) -> str:
         lines.append(f"  labels in the truth that the model does not know: {names}")
     if not counts["with_truth"]:
         return "\n".join([*lines, "  no record has truth, so there are no metrics"])
-    lines += ["", ROW.format("label", "support", "precision", "recall", "f1", "accuracy")]
-    for row in metrics["per_label"]:
-        rates = [number(row[name]) for name in ("precision", "recall", "f1", "accuracy")]
+    lines += ["", ROW.format("label", "support", "precision", "recall", "f1", "roc auc")]
+    by_support = sorted(metrics["per_label"], key=lambda row: -row["support"])[:MOST_LABELS]
+    for row in (row for row in metrics["per_label"] if row in by_support):
+        rates = [number(row[name]) for name in ("precision", "recall", "f1", "roc_auc")]
         lines.append(ROW.format(row["label"][:12], number(row["support"]), *rates))
-    overall = metrics["overall"]
+    left = len(metrics["per_label"]) - len(by_support)
+    lines += [f"  … and {number(left)} more, with smaller support" for _ in range(left > 0)]
     lines.append("")
     for average in ("micro", "macro", "weighted", "samples"):
-        rates = [number(overall[f"{name}_{average}"]) for name in ("precision", "recall", "f1")]
-        lines.append(ROW.format(average, "", *rates, ""))
+        rates = [number(overall.get(f"{name}_{average}")) for name in ("precision", "recall", "f1", "roc_auc")]
+        lines.append(ROW.format(average, "", *rates))
     lines.append("")
-    lines += [
-        f"  {name.replace('_', ' '):<21}{number(overall[name])}"
-        for name in ("subset_accuracy", "label_accuracy", "hamming_loss", "binary_crossentropy")
-    ]
+    for name in HEADLINES:
+        interval = metrics["intervals"][name]
+        extent = f"   95 %: {number(interval[0])} to {number(interval[1])}" if interval else ""
+        lines.append(f"  {name.replace('_', ' '):<25}{number(overall[name])}{extent}")
     return "\n".join(line.rstrip() for line in lines)
