@@ -1,4 +1,4 @@
-"""What a run publishes of its metrics: files that agree, slices, and thresholds for a goal, by flags of both commands."""
+"""What a run publishes of its metrics: files that agree, slices, and thresholds for a goal; both commands' flags."""
 
 import csv
 import html
