@@ -46,7 +46,7 @@ def coarser(bins: Bins, precision: int, coarse: int) -> Bins:
 
 @functools.lru_cache(8)
 def lowest_of(precision: int) -> npt.NDArray[np.float32]:
-    """Each bin's smallest float32, ascending: what is as large or larger lies in that bin or above."""
+    """Of each bin the smallest float32, one a bin: what is at or above that of the bin b lies in b or above."""
     side = OCTAVES << precision
     first_bits = (np.arange(side + 1, dtype=np.int32) + np.int32(_LOWEST_EXPONENT << precision)) << (
         _MANTISSA_BITS - precision
@@ -54,7 +54,9 @@ def lowest_of(precision: int) -> npt.NDArray[np.float32]:
     ends = first_bits.view(np.float32)  # the bin i of the lower side is ends[i] <= p < ends[i + 1]
     lower = ends[:-1].copy()
     lower[0] = 0
-    upper = np.nextafter(np.float32(1) - ends[:0:-1], np.float32(1))
+    beyond = 1 - ends[:0:-1].astype(np.float64)  # exact, and just below the bin
+    upper = beyond.astype(np.float32)
+    upper = np.where(upper > beyond, upper, np.nextafter(upper, np.float32(1)))
     upper[0] = 0.5  # one half itself belongs to the first bin of the upper side
     lowest = np.concatenate([lower, upper])
     lowest.flags.writeable = False
