@@ -1,5 +1,7 @@
-"""The statistic's laws, and every metric against scikit-learn on the raw predictions."""
+"""The statistic's laws: whatever the order, the sharding and the grouping, nothing differs."""
 
+import copy
+import json
 import pickle
 from typing import Any
 
@@ -7,145 +9,212 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as npst
-from sklearn import metrics as oracle
 
-from model.metrics import compute_metrics
 from model.statistic import MAX_NAMES, Statistic, merge
+from model.statistic.block import BLOCK_CELLS, row_blocks
+from model.statistic.slices import most_values
+from model.statistic.tally import SPARSE_UP_TO, Tally
+from tests.synthetic import Batch, batches, logistic_batch, metrics_of_statistic, records_table, statistic_of
 
-NAMES = ("precision", "recall", "f1", "jaccard")
-AVERAGES = ("micro", "macro", "weighted", "samples")
-THRESHOLD = 0.25
-
-Batch = tuple[np.ndarray, np.ndarray]
-
-
-@st.composite
-def batches(draw: st.DrawFn, unknown: bool = False) -> Batch:
-    """Truth and probabilities; often exactly at the threshold, saturated, empty, or of a label that never occurs."""
-    records, labels = draw(st.integers(0 if unknown else 1, 30)), draw(st.integers(1, 6))
-    truth = draw(npst.arrays(np.int8, (records, labels), elements=st.integers(-1 if unknown else 0, 1)))
-    for label in draw(st.sets(st.integers(0, labels - 1))):
-        truth[:, label] = 0
-    score = st.one_of(st.sampled_from([0.0, THRESHOLD, 1.0]), st.floats(0, 1, width=32))
-    return truth, draw(npst.arrays(np.float32, (records, labels), elements=score))
+COUNTRIES = ["no", "se", "ø", "", None]
 
 
-def statistic_of(batch: Batch, **more: Any) -> Statistic:
+def published(statistic: Statistic) -> str:
+    return json.dumps(metrics_of_statistic(statistic))
+
+
+def sliced(batch: Batch, values: np.ndarray, rows: Any = slice(None)) -> Statistic:
+    """Some of a batch's records, with their values of one column."""
     truth, probabilities = batch
-    return Statistic.from_batch(truth, probabilities, [THRESHOLD] * truth.shape[1], **more)
+    places = np.arange(len(truth))[rows]
+    table = records_table(places, country=[COUNTRIES[value] for value in values[rows]])
+    thresholds = [0.25] * truth.shape[1]
+    return Statistic.from_batch(truth[rows], probabilities[rows], thresholds, table, slice_by=["country"])
 
 
-@given(batches())
-def test_metrics_equal_scikit_learn(batch: Batch) -> None:
-    truth, probabilities = batch
-    predicted = (probabilities >= THRESHOLD).astype(int)
-    labels = [f"l{i}" for i in range(truth.shape[1])]
-    found = compute_metrics(statistic_of(batch), labels, [THRESHOLD] * len(labels))
-    overall = found["overall"]
-    if len(labels) == 1:  # as one column scikit-learn would take it for a binary target
-        truth, predicted = truth[:, 0], predicted[:, 0]
-    else:
-        for name, function in zip(NAMES, functions(), strict=True):
-            for average in AVERAGES:
-                expected = function(truth, predicted, average=average, zero_division=0)
-                assert overall[f"{name}_{average}"] == pytest.approx(expected, abs=1e-12)
-    assert overall["subset_accuracy"] == pytest.approx(oracle.accuracy_score(truth, predicted), abs=1e-12)
-    assert overall["hamming_loss"] == pytest.approx(oracle.hamming_loss(truth, predicted), abs=1e-12)
-    assert overall["label_accuracy"] == pytest.approx(1 - oracle.hamming_loss(truth, predicted), abs=1e-12)
-    expected = oracle.log_loss(truth.ravel(), probabilities.ravel().astype(float), labels=[0, 1])
-    assert overall["log_loss"] == pytest.approx(expected, abs=1e-9)
+@settings(max_examples=25)
+@given(batches(unknown=True, fewest=0), st.data())
+def test_any_split_in_any_order_and_grouping_gives_the_same_to_the_last_byte(batch: Batch, data: st.DataObject) -> None:
+    records, labels = batch[0].shape
+    values = np.array(data.draw(st.lists(st.integers(0, 4), min_size=records, max_size=records)), np.int64)
+    order = np.array(data.draw(st.permutations(range(records))), np.int64)
+    cuts = sorted(data.draw(st.lists(st.integers(0, records), max_size=4)))
+    parts = [sliced(batch, values, rows) for rows in np.split(order, cuts)]
+    middle = data.draw(st.integers(0, len(parts)))
+    before = pickle.dumps(parts)
+
+    whole = sliced(batch, values)
+    left, right = merge(parts[:middle], labels), merge(parts[middle:], labels)
+    in_place = Statistic.zero(labels)
+    for part in reversed(parts):
+        in_place += part
+    for found in (merge(parts, labels), right + left, left + right, in_place):
+        assert found == whole
+    assert published(in_place) == published(whole)
+    left += right
+    assert left == whole
+    assert pickle.dumps(parts) == before
 
 
-def functions() -> list[Any]:
-    # in the order of NAMES
-    return [oracle.precision_score, oracle.recall_score, oracle.f1_score, oracle.jaccard_score]
-
-
-@given(batches())
-def test_per_label_metrics_equal_scikit_learn(batch: Batch) -> None:
-    truth, probabilities = batch
-    predicted = (probabilities >= THRESHOLD).astype(int)
-    labels = [f"l{i}" for i in range(truth.shape[1])]
-    for i, row in enumerate(compute_metrics(statistic_of(batch), labels, [THRESHOLD] * len(labels))["per_label"]):
-        column, guess = truth[:, i], predicted[:, i]
-        confusion = oracle.confusion_matrix(column, guess, labels=[0, 1]).ravel().tolist()
-        assert [row["tn"], row["fp"], row["fn"], row["tp"]] == confusion
-        assert row["support"] == int(column.sum())
-        assert row["accuracy"] == pytest.approx(oracle.accuracy_score(column, guess), abs=1e-12)
-        for name, function in zip(NAMES, functions(), strict=True):
-            assert row[name] == pytest.approx(function(column, guess, zero_division=0), abs=1e-12)
-
-
-@given(batches())
-def test_binary_crossentropy_equals_keras(batch: Batch) -> None:
-    import keras
-
-    truth, probabilities = batch
-    found = compute_metrics(statistic_of(batch), ["x"] * truth.shape[1], [THRESHOLD] * truth.shape[1])
-    expected = np.mean(keras.losses.binary_crossentropy(truth.astype("float32"), probabilities))
-    assert found["overall"]["binary_crossentropy"] == pytest.approx(float(expected), rel=1e-5, abs=1e-6)
-
-
-@settings(max_examples=50)
-@given(batches(unknown=True), st.data())
-def test_any_split_in_any_order_gives_the_same_statistic(batch: Batch, data: st.DataObject) -> None:
-    truth, probabilities = batch
-    whole = statistic_of(batch)
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(truth)), max_size=4)))
-    bounds = zip([0, *cuts], [*cuts, len(truth)], strict=True)
-    parts = [statistic_of((truth[a:b], probabilities[a:b])) for a, b in bounds]
-    shuffled = data.draw(st.permutations(parts))
-    assert merge(shuffled, truth.shape[1]) == whole
-    left, right = shuffled[: len(parts) // 2], shuffled[len(parts) // 2 :]
-    assert merge(right, truth.shape[1]) + merge(left, truth.shape[1]) == whole
-
-
-@settings(max_examples=50)
-@given(batches(unknown=True))
+@settings(max_examples=25)
+@given(batches(unknown=True, fewest=0))
 def test_zero_is_the_identity_and_inputs_stay_as_they_are(batch: Batch) -> None:
-    statistic = statistic_of(batch, unknown_labels={"zebra": 2}, rejected={("decode", "damaged_image"): 3})
-    before = pickle.dumps(statistic)
-    zero = Statistic.zero(batch[0].shape[1])
+    values = np.arange(len(batch[0])) % len(COUNTRIES)
+    statistic, other = sliced(batch, values), sliced(batch, values[::-1])
+    statistic.rejected, statistic.unknown_labels = {("decode", "damaged_image"): 3}, {"zebra": 2}
+    before = pickle.dumps((statistic, other))
+    zero = Statistic.zero(statistic.labels)
     assert statistic + zero == statistic == zero + statistic
-    _ = statistic + statistic
-    assert pickle.dumps(statistic) == before
-    assert pickle.loads(before) == statistic  # noqa: S301
+    _ = statistic + other
+    changed = copy.deepcopy(statistic)
+    changed += other
+    changed += other
+    assert pickle.dumps((statistic, other)) == before
+    assert Statistic.zero(statistic.labels) == zero
+    assert pickle.loads(before)[0] == statistic  # noqa: S301
+
+
+def test_a_sum_shares_no_memory_that_changes_later() -> None:
+    batch = logistic_batch(np.random.default_rng(0), 4000, 3)  # so many that tallies are arrays
+    values = np.arange(4000) % len(COUNTRIES)
+    first, second = sliced(batch, values, slice(0, 3000)), sliced(batch, values, slice(3000, 4000))
+    total = Statistic.zero(3)
+    total += first
+    before = pickle.dumps((first, second))
+    total += second
+    assert total == sliced(batch, values)
+    assert pickle.dumps((first, second)) == before
 
 
 def test_a_difference_in_any_count_is_a_difference() -> None:
     batch = (np.array([[1, 0]], np.int8), np.array([[0.9, 0.1]], np.float32))
+    assert statistic_of(batch) == statistic_of(batch)
     assert statistic_of(batch) != statistic_of((batch[0], 1 - batch[1]))
     assert statistic_of(batch) != statistic_of(batch, unknown_labels={"zebra": 1})
     assert statistic_of(batch) != statistic_of(batch, rejected={("read", "empty_image"): 1})
+    assert sliced(batch, np.array([0])) != sliced(batch, np.array([1]))
+    assert sliced(batch, np.array([0])) != statistic_of(batch)
 
 
-def test_unknown_truth_is_left_out() -> None:
-    truth = np.array([[1, 0, -1], [-1, -1, -1], [0, -1, 1]], np.int8)
-    probabilities = np.array([[0.9, 0.1, 0.9], [0.9, 0.9, 0.9], [0.9, 0.9, 0.9]], np.float32)
-    found = compute_metrics(Statistic.from_batch(truth, probabilities, [0.5] * 3), ["a", "b", "c"], [0.5] * 3)
-    assert found["counts"] == {"records": 3, "scored": 3, "rejected": 0, "with_truth": 2}
-    assert found["overall"]["hamming_loss"] == 1 / 4
-    assert found["overall"]["subset_accuracy"] == 1 / 2
-    assert [row["tp"] + row["fp"] + row["fn"] + row["tn"] for row in found["per_label"]] == [2, 1, 1]
+def test_records_without_truth_are_scored_and_nothing_else() -> None:
+    batch = (np.full((4, 2), -1, np.int8), np.ones((4, 2), np.float32))
+    found = statistic_of(batch)
+    assert (found.scored, int(found.sums.with_truth.sum())) == (4, 0)
+    assert found.sums == Statistic.zero(2).sums
+    assert found.scores.counts().sum(axis=(0, 2)).tolist() == [0, 0, 8]
+    assert found.scores_by_group.counts().sum() == found.pairs.counts().sum() == 0
 
 
-def test_without_truth_every_metric_is_none() -> None:
-    statistic = Statistic.from_batch(np.full((4, 2), -1, np.int8), np.ones((4, 2), np.float32), [0.5, 0.5])
-    found = compute_metrics(statistic, ["a", "b"], [0.5, 0.5])
-    assert found["counts"]["scored"] == 4
-    assert {name: value for name, value in found["overall"].items() if value is not None} == {"support": 0}
-    assert found["per_label"][0]["f1"] is None
+def test_records_of_one_id_are_in_one_group() -> None:
+    batch = (np.ones((50, 1), np.int8), np.ones((50, 1), np.float32))
+    assert np.count_nonzero(statistic_of(batch, [7] * 50).sums.with_truth) == 1
+    assert np.count_nonzero(statistic_of(batch).sums.with_truth) > 10
+
+
+@pytest.mark.parametrize("labels", [3, 700])
+def test_many_blocks_are_as_one(labels: int) -> None:
+    records = 2 * BLOCK_CELLS // labels + 5
+    random = np.random.default_rng(labels)
+    batch = logistic_batch(random, records, labels)
+    batch[0][random.random(batch[0].shape) < 0.1] = -1
+    values = random.integers(0, len(COUNTRIES), records)
+    whole = sliced(batch, values)
+    assert len(list(row_blocks(records, labels))) == 3
+    parts = [sliced(batch, values, rows) for rows in np.array_split(np.arange(records), 7)]
+    assert merge(parts, labels) == whole
+
+
+def test_a_tally_is_the_same_as_list_and_as_array() -> None:
+    random = np.random.default_rng(3)
+    size = 4 * 16
+    lists = [random.integers(0, size, count) for count in (0, 3, size // SPARSE_UP_TO, 1, 5, 200)]
+    expected = np.bincount(np.concatenate(lists), minlength=size).reshape(4, 16)
+    tallies = [Tally((4, 16), [cells]) for cells in lists]
+    arrays = [Tally((4, 16), [], tally.counts().ravel().copy()) for tally in tallies]
+    assert tallies == arrays
+    for several in (tallies, arrays, [*tallies[:3], *arrays[3:]], [*arrays[:3], *tallies[3:]], arrays[::-1]):
+        before = pickle.dumps(several)
+        total = Tally((4, 16), [])
+        for tally in several:
+            total += tally
+        assert np.array_equal(total.counts(), expected)
+        assert total == total.copy()
+        assert pickle.dumps(several) == before
+    assert Tally((4, 16), [np.array([0])]) != Tally((4, 16), [np.array([1])])
+
+
+def test_what_is_counted_can_be_neither_lost_nor_changed_by_reading_it() -> None:
+    tally = Tally((2, 4), [np.array([1, 1, 6])])
+    for _ in range(3):
+        counts = tally.counts() + 0
+        assert counts.tolist() == [[0, 2, 0, 0], [0, 0, 1, 0]]
+    tally += Tally((2, 4), [np.array([1, 1, 6])])
+    assert tally.counts().tolist() == [[0, 4, 0, 0], [0, 0, 2, 0]]
+
+
+def test_values_of_a_column_beyond_the_most_are_dropped_exactly() -> None:
+    labels = 200
+    kept = most_values(labels)
+    records = 3 * kept
+    random = np.random.default_rng(1)
+    batch = logistic_batch(random, records, labels)
+    names = [None, *(f"v{value:04d}" for value in range(records - 1))]
+    shuffled = random.permutation(records)
+
+    def part(rows: np.ndarray) -> Statistic:
+        table = records_table(rows, camera=[names[row] for row in rows])
+        return Statistic.from_batch(batch[0][rows], batch[1][rows], [0.25] * labels, table, slice_by=["camera"])
+
+    whole = part(np.arange(records))
+    assert list(whole.slices["camera"]) == names[:kept]
+    parts = [part(rows) for rows in np.array_split(shuffled, 5)]
+    grouped = (parts[4] + parts[2]) + (parts[0] + (parts[1] + parts[3]))
+    assert merge(parts, labels).slices == grouped.slices == whole.slices
+    found = metrics_of_statistic(whole)["slices"]["camera"]
+    assert sum(row["counts"]["records"] for row in found) == records
+    assert [row["other"] for row in found] == [False] * 20 + [True]
+    assert found[0]["value"] is None
+
+
+def test_each_slice_is_what_its_records_alone_would_be() -> None:
+    random = np.random.default_rng(2)
+    batch = logistic_batch(random, 500, 3)
+    batch[0][random.random(batch[0].shape) < 0.2] = -1
+    values = random.choice(30, 500, p=np.arange(1, 31) / np.arange(1, 31).sum())
+    names = [None if value == 3 else f"v{value}" for value in values.tolist()]
+    table = records_table(range(500), camera=names)
+    whole = Statistic.from_batch(*batch, [0.25] * 3, table, slice_by=["camera"])
+    found = metrics_of_statistic(whole)["slices"]["camera"]
+    assert len(found) == 21
+    assert sorted((row["counts"]["records"] for row in found[:-1]), reverse=True) == [
+        row["counts"]["records"] for row in found[:-1]
+    ]
+    named = [row["value"] for row in found[:-1]]
+    for row in found:
+        chosen = [name not in named if row["other"] else name == row["value"] for name in names]
+        places = np.flatnonzero(chosen)
+        alone = metrics_of_statistic(statistic_of((batch[0][places], batch[1][places]), places))
+        assert row["counts"] == {"records": len(places), "with_truth": alone["counts"]["with_truth"]}
+        for name, value in row["overall"].items():
+            if "roc_auc" in name or "average_precision_" in name:
+                continue  # of coarser bins
+            assert value == alone["overall"][name], name
+            assert row["intervals"].get(name) == alone["intervals"].get(name), name
+        assert [label["f1"] for label in row["per_label"]] == [label["f1"] for label in alone["per_label"]]
+        for name in ("roc_auc_macro", "average_precision_micro"):
+            low, high = row["overall"][f"{name}_bounds"]
+            assert low <= row["overall"][name] <= high
+            assert low <= alone["overall"][f"{name}_bounds"][0] <= alone["overall"][f"{name}_bounds"][1] <= high
 
 
 def test_sums_do_not_overflow_or_lose_small_addends() -> None:
-    batch = (np.ones((1, 1), np.int8), np.zeros((1, 1), np.float32))
-    total = statistic_of(batch)
-    for _ in range(40):
-        total = total + total
-    found = compute_metrics(total, ["a"], [0.5])
-    assert found["counts"]["scored"] == 2**40
-    assert found["overall"]["log_loss"] == pytest.approx(36.0436533, abs=1e-6)
+    total = statistic_of((np.array([[1], [0]], np.int8), np.array([[0], [0.75]], np.float32)))
+    for _ in range(29):
+        total += copy.deepcopy(total)
+    found = metrics_of_statistic(total)
+    assert found["counts"]["scored"] == 2**30
+    assert found["overall"]["log_loss"] == pytest.approx((-np.log(2.0**-52) + np.log(4)) / 2, abs=1e-9)
+    assert found["overall"]["brier"] == (1 + 0.75**2) / 2
 
 
 def test_names_of_unknown_labels_are_bounded_and_their_merge_exact() -> None:
@@ -155,3 +224,34 @@ def test_names_of_unknown_labels_are_bounded_and_their_merge_exact() -> None:
     parts = [statistic_of(nothing, unknown_labels=dict(list(names.items())[start::3])) for start in range(3)]
     assert merge(parts, 1) == merge(parts[::-1], 1) == whole
     assert list(whole.unknown_labels) == sorted(names)[:MAX_NAMES]
+
+
+def test_rejected_records_are_counted_by_stage_and_reason() -> None:
+    nothing = (np.zeros((0, 1), np.int8), np.zeros((0, 1), np.float32))
+    first = statistic_of(nothing, rejected={("read", "bad_labels"): 2, ("decode", "damaged_image"): 1})
+    second = statistic_of(nothing, rejected={("decode", "damaged_image"): 3})
+    assert published(first + second) == published(second + first)
+    assert metrics_of_statistic(first + second)["rejected"] == [
+        {"stage": "decode", "reason": "damaged_image", "records": 4},
+        {"stage": "read", "reason": "bad_labels", "records": 2},
+    ]
+
+
+def test_a_label_confused_with_another_is_counted_as_a_pair() -> None:
+    random = np.random.default_rng(4)
+    truth = random.integers(-1, 2, (300, 5)).astype(np.int8)
+    scores = random.choice(np.array([0.1, 0.9], np.float32), truth.shape)
+    present, absent, predicted = truth == 1, truth == 0, (scores >= 0.25) & (truth != -1)
+    missed, invented = present & ~predicted, absent & predicted
+    expected = [present.T.astype(int) @ present, predicted.T.astype(int) @ predicted, missed.T.astype(int) @ invented]
+    assert np.array_equal(statistic_of((truth, scores)).pairs.counts(), expected)
+    rare = np.zeros((300, 5), np.int8)  # so rare that pairs are looked up one by one
+    rare[3, [1, 2]] = 1
+    low = np.full((300, 5), 0.1, np.float32)
+    low[3, [1, 4]] = 0.9
+    counts = statistic_of((rare, low)).pairs.counts()
+    assert np.argwhere(counts).tolist() == [
+        *([0, i, j] for i in (1, 2) for j in (1, 2)),
+        *([1, i, j] for i in (1, 4) for j in (1, 4)),
+        [2, 2, 4],
+    ]
