@@ -67,8 +67,8 @@ def averages(found: dict[str, Area], pooled: dict[str, Area], support: Counts) -
 
 def _areas(scores: Counts, single: npt.NDArray[np.bool_]) -> dict[str, Area]:
     """The same of few labels; everything runs from the highest bin down."""
-    present, absent = scores[:, PRESENT, ::-1], scores[:, ABSENT, ::-1]
-    ties = single[::-1]
+    filled = np.flatnonzero(scores[:, [ABSENT, PRESENT]].any(axis=(0, 1)))[::-1]
+    present, absent, ties = scores[:, PRESENT, filled], scores[:, ABSENT, filled], single[filled]
     return {
         "roc_auc": _roc_auc(present, absent, ties),
         "average_precision": _average_precision(present, absent, ties),
@@ -97,9 +97,7 @@ def _average_precision(present: Counts, absent: Counts, ties: npt.NDArray[np.boo
     a sum of 1 / x is less than the integral. If all p are equal, each has (t + p) / (t + p + f + n).
     """
     positives, negatives = present.sum(axis=1), absent.sum(axis=1)
-    some = (present > 0).any(axis=0)
-    with_before, all_absent = np.cumsum(present, axis=1)[:, some], np.cumsum(absent, axis=1)[:, some]
-    present, absent, ties = present[:, some], absent[:, some], ties[some]
+    with_before, all_absent = np.cumsum(present, axis=1), np.cumsum(absent, axis=1)
     before, absent_before = with_before - present, all_absent - absent
     with np.errstate(invalid="ignore", divide="ignore"):
         together = present * (with_before / (with_before + all_absent))

@@ -15,9 +15,10 @@ RELIABILITY_BINS = 10
 
 FLOAT_EPSILON = float(np.finfo(np.float64).eps)
 KERAS_EPSILON = 1e-7
+_BELOW_ONE = 1 - float(np.float32(1 - KERAS_EPSILON))
 
 _UPPER_ENDS = [
-    np.nextafter(np.float32(end), np.float32(0)) if np.float32(end) > end else np.float32(end)
+    np.nextafter(np.float32(end), np.float32(0)) if float(np.float32(end)) > end else np.float32(end)
     for end in np.linspace(0, 1, RELIABILITY_BINS + 1)[1:-1].tolist()
 ]
 """The largest float32 in each bin: what is above it lies above the exact end, too."""
@@ -29,7 +30,7 @@ def label_sums(block: Block, grouping: Grouping) -> dict[str, Counts]:
     true_positives, present, predicted = (by_label(rows) for rows in (block.hits, block.present, block.predicted))
     false_positives, false_negatives = predicted - true_positives, present - true_positives
     log_loss, binary_crossentropy = _losses(block)
-    distance = np.square(block.scores - block.present, dtype=np.float64)
+    distance = np.square(block.scores.astype(np.float64) - block.present)
     return {
         "true_positives": true_positives,
         "false_positives": false_positives,
@@ -45,12 +46,13 @@ def label_sums(block: Block, grouping: Grouping) -> dict[str, Counts]:
 def _losses(block: Block) -> tuple[Values, Values]:
     """-log(probability of the truth), L×N, as scikit-learn and as Keras clip it; 0 where truth is unknown.
 
-    scikit-learn (`log_loss`) keeps away from 0 and 1 by float64's epsilon, Keras (`binary_crossentropy`) by 1e-7.
+    scikit-learn (`log_loss`) keeps away from 0 and 1 by float64's epsilon, Keras (`binary_crossentropy`) by 1e-7 in
+    float32: from 1 that is 2**-23.
     """
     exact = block.scores.astype(np.float64)
     truth = np.where(block.present, exact, 1 - exact)
     losses = -np.log(np.clip(truth, FLOAT_EPSILON, 1 - FLOAT_EPSILON))
-    clipped = np.clip(losses, -np.log1p(-KERAS_EPSILON), -np.log(KERAS_EPSILON))
+    clipped = np.clip(losses, -np.log1p(-_BELOW_ONE), -np.log(np.where(block.present, KERAS_EPSILON, _BELOW_ONE)))
     return losses * block.known, clipped * block.known
 
 
