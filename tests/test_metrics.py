@@ -23,8 +23,16 @@ RATES: dict[str, Callable[..., float]] = {
     "jaccard": oracle.jaccard_score,
 }
 AVERAGES = ("micro", "macro", "weighted", "samples")
-EXACT = {"rel": 1e-12, "abs": 1e-12}
-FIXED = {"rel": 0, "abs": 1e-9}
+
+
+def same(expected: Any) -> Any:
+    """But for the rounding of float64."""
+    return pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def near(expected: Any) -> Any:
+    """But for fixed point."""
+    return pytest.approx(expected, rel=0, abs=1e-9)
 
 
 def metrics_of(batch: Batch) -> dict[str, Any]:
@@ -34,7 +42,9 @@ def metrics_of(batch: Batch) -> dict[str, Any]:
 def known_columns(batch: Batch) -> list[tuple[np.ndarray, np.ndarray]]:
     """Each label's truth and probabilities where its truth is known, the latter in float64."""
     truth, scores = batch
-    return [(column[column >= 0], score[column >= 0].astype(float)) for column, score in zip(truth.T, scores.T)]
+    return [
+        (column[column >= 0], score[column >= 0].astype(float)) for column, score in zip(truth.T, scores.T, strict=True)
+    ]
 
 
 def area(name: str, truth: np.ndarray, scores: np.ndarray) -> float | None:
@@ -73,10 +83,10 @@ def test_rates_equal_scikit_learn(batch: Batch) -> None:
         for name, function in RATES.items():
             for average in AVERAGES:
                 expected = function(truth, predicted, average=average, zero_division=0)
-                assert overall[f"{name}_{average}"] == pytest.approx(expected, **EXACT)
-    assert overall["subset_accuracy"] == pytest.approx(oracle.accuracy_score(truth, predicted), **EXACT)
-    assert overall["hamming_loss"] == pytest.approx(oracle.hamming_loss(truth, predicted), **EXACT)
-    assert overall["label_accuracy"] == pytest.approx(1 - oracle.hamming_loss(truth, predicted), **EXACT)
+                assert overall[f"{name}_{average}"] == same(expected)
+    assert overall["subset_accuracy"] == same(oracle.accuracy_score(truth, predicted))
+    assert overall["hamming_loss"] == same(oracle.hamming_loss(truth, predicted))
+    assert overall["label_accuracy"] == same(1 - oracle.hamming_loss(truth, predicted))
 
 
 @given(batches(unknown=True, fewest=0))
@@ -95,12 +105,12 @@ def test_each_label_equals_scikit_learn_where_its_truth_is_known(batch: Batch) -
             continue
         confusion = oracle.confusion_matrix(truth, guess, labels=[0, 1]).ravel().tolist()
         assert [row["tn"], row["fp"], row["fn"], row["tp"]] == confusion
-        assert row["accuracy"] == pytest.approx(oracle.accuracy_score(truth, guess), **EXACT)
+        assert row["accuracy"] == same(oracle.accuracy_score(truth, guess))
         for name, function in RATES.items():
-            assert row[name] == pytest.approx(function(truth, guess, zero_division=0), **EXACT)
-        assert row["log_loss"] == pytest.approx(oracle.log_loss(truth, scores, labels=[0, 1]), **FIXED)
-        assert row["brier"] == pytest.approx(oracle.brier_score_loss(truth, scores, pos_label=1), **FIXED)
-        assert row["ece"] == pytest.approx(calibration_error(truth, scores), **FIXED)
+            assert row[name] == same(function(truth, guess, zero_division=0))
+        assert row["log_loss"] == near(oracle.log_loss(truth, scores, labels=[0, 1]))
+        assert row["brier"] == near(oracle.brier_score_loss(truth, scores, pos_label=1))
+        assert row["ece"] == near(calibration_error(truth, scores))
 
 
 @given(batches(unknown=True))
@@ -111,9 +121,9 @@ def test_losses_of_all_answers_equal_scikit_learn(batch: Batch) -> None:
     if not len(truth):
         assert overall["log_loss"] is overall["brier"] is overall["ece"] is None
         return
-    assert overall["log_loss"] == pytest.approx(oracle.log_loss(truth, scores, labels=[0, 1]), **FIXED)
-    assert overall["brier"] == pytest.approx(oracle.brier_score_loss(truth, scores, pos_label=1), **FIXED)
-    assert overall["ece"] == pytest.approx(calibration_error(truth, scores), **FIXED)
+    assert overall["log_loss"] == near(oracle.log_loss(truth, scores, labels=[0, 1]))
+    assert overall["brier"] == near(oracle.brier_score_loss(truth, scores, pos_label=1))
+    assert overall["ece"] == near(calibration_error(truth, scores))
 
 
 @given(batches())
@@ -138,7 +148,9 @@ def test_bounds_of_areas_contain_what_scikit_learn_says(batch: Batch) -> None:
             "macro": mean_defined(exact),
             "weighted": mean_defined(exact, support),
         }
-        pairs = [(row[name], row[f"{name}_bounds"], value) for row, value in zip(found["per_label"], exact)]
+        pairs = [
+            (row[name], row[f"{name}_bounds"], value) for row, value in zip(found["per_label"], exact, strict=True)
+        ]
         pairs += [
             (found["overall"][f"{name}_{average}"], found["overall"][f"{name}_{average}_bounds"], value)
             for average, value in expected.items()
@@ -172,7 +184,7 @@ def test_saturated_answers_have_exact_areas() -> None:
     batch = (truth, np.array([[1], [1], [1], [0.3], [0.2]], np.float32))
     row = metrics_of(batch)["per_label"][0]
     for name in ("roc_auc", "average_precision"):
-        assert row[name] == pytest.approx(area(name, truth[:, 0], batch[1][:, 0]), **EXACT)
+        assert row[name] == same(area(name, truth[:, 0], batch[1][:, 0]))
         assert row[f"{name}_bounds"][1] - row[f"{name}_bounds"][0] < 1e-11
 
 
@@ -215,9 +227,9 @@ def test_rankings_equal_scikit_learn(batch: Batch) -> None:
         assert overall["coverage_error"] == truth.mean()
         return
     expected = oracle.label_ranking_average_precision_score(truth, scores)
-    assert overall["label_ranking_average_precision"] == pytest.approx(expected, **FIXED)
-    assert overall["coverage_error"] == pytest.approx(oracle.coverage_error(truth, scores), **EXACT)
-    assert overall["label_ranking_loss"] == pytest.approx(oracle.label_ranking_loss(truth, scores), **FIXED)
+    assert overall["label_ranking_average_precision"] == near(expected)
+    assert overall["coverage_error"] == same(oracle.coverage_error(truth, scores))
+    assert overall["label_ranking_loss"] == near(oracle.label_ranking_loss(truth, scores))
 
 
 @given(batches(unknown=True))
@@ -240,7 +252,7 @@ def test_rankings_of_partly_known_truth_are_those_of_the_known_labels(batch: Bat
             alone.append([1.0, float(row[known][0]), 0.0])
     names = ["label_ranking_average_precision", "coverage_error", "label_ranking_loss"]
     if alone:
-        assert [overall[name] for name in names] == pytest.approx(np.mean(alone, axis=0).tolist(), **FIXED)
+        assert [overall[name] for name in names] == near(np.mean(alone, axis=0).tolist())
     else:
         assert {overall[name] for name in names} == {None}
 
@@ -267,11 +279,11 @@ def test_the_first_labels_of_each_record_equal_plain_sorting(batch: Batch) -> No
     if not errors:
         assert overall["one_error"] is overall["recall_at_1"] is None
         return
-    assert overall["one_error"] == pytest.approx(np.mean(errors), **EXACT)
+    assert overall["one_error"] == same(np.mean(errors))
     for rank in precision:
         if rank <= labels:
-            assert overall[f"precision_at_{rank}"] == pytest.approx(np.mean(precision[rank]), **EXACT)
-            assert overall[f"recall_at_{rank}"] == pytest.approx(np.mean(recall[rank]), **FIXED)
+            assert overall[f"precision_at_{rank}"] == same(np.mean(precision[rank]))
+            assert overall[f"recall_at_{rank}"] == near(np.mean(recall[rank]))
 
 
 @given(batches(unknown=True))
@@ -280,14 +292,15 @@ def test_reliability_equals_scikit_learns_calibration_curve(batch: Batch) -> Non
     drawn = drawings(statistic, statistic.scores.counts())
     columns = known_columns(batch)
     everything = tuple(np.concatenate([column[side] for column in columns]) for side in (0, 1))
-    for rows, (truth, scores) in zip([*drawn["reliability"], drawn["all_reliability"]], [*columns, everything]):
+    drawn_rows = [*drawn["reliability"], drawn["all_reliability"]]
+    for rows, (truth, scores) in zip(drawn_rows, [*columns, everything], strict=True):
         assert sum(row[0] for row in rows) == len(truth)
         filled = [row for row in rows if row[0]]
         assert all(row[1:] == [0, None] for row in rows if not row[0])
         if len(set(truth.tolist())) == 2:  # else scikit-learn refuses
             share, mean = calibration_curve(truth, scores, n_bins=10)
-            assert [row[1] / row[0] for row in filled] == pytest.approx(share.tolist(), **EXACT)
-            assert [row[2] for row in filled] == pytest.approx(mean.tolist(), **FIXED)
+            assert [row[1] / row[0] for row in filled] == same(share.tolist())
+            assert [row[2] for row in filled] == near(mean.tolist())
 
 
 def test_every_float_at_the_end_of_a_tenth_is_in_scikit_learns_bin() -> None:
