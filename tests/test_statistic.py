@@ -127,10 +127,10 @@ def test_many_blocks_are_as_one(labels: int) -> None:
 def test_a_tally_is_the_same_as_list_and_as_array() -> None:
     random = np.random.default_rng(3)
     size = 4 * 16
-    lists = [random.integers(0, size, count) for count in (0, 3, size // SPARSE_UP_TO, 1, 5, 200)]
+    lists = [random.integers(0, size, count, np.int32) for count in (0, 3, size // SPARSE_UP_TO, 1, 5, 200)]
     expected = np.bincount(np.concatenate(lists), minlength=size).reshape(4, 16)
     tallies = [Tally((4, 16), [cells]) for cells in lists]
-    arrays = [Tally((4, 16), [], tally.counts().ravel().copy()) for tally in tallies]
+    arrays = [Tally((4, 16), [], tally.counts().ravel().astype(np.uint32)) for tally in tallies]
     assert tallies == arrays
     for several in (tallies, arrays, [*tallies[:3], *arrays[3:]], [*arrays[:3], *tallies[3:]], arrays[::-1]):
         before = pickle.dumps(several)
@@ -140,15 +140,16 @@ def test_a_tally_is_the_same_as_list_and_as_array() -> None:
         assert np.array_equal(total.counts(), expected)
         assert total == total.copy()
         assert pickle.dumps(several) == before
-    assert Tally((4, 16), [np.array([0])]) != Tally((4, 16), [np.array([1])])
+    assert Tally((4, 16), [np.zeros(1, np.int32)]) != Tally((4, 16), [np.ones(1, np.int32)])
 
 
 def test_what_is_counted_can_be_neither_lost_nor_changed_by_reading_it() -> None:
-    tally = Tally((2, 4), [np.array([1, 1, 6])])
+    cells = np.array([1, 1, 6], np.int32)
+    tally = Tally((2, 4), [cells])
     for _ in range(3):
         counts = tally.counts() + 0
         assert counts.tolist() == [[0, 2, 0, 0], [0, 0, 1, 0]]
-    tally += Tally((2, 4), [np.array([1, 1, 6])])
+    tally += Tally((2, 4), [cells])
     assert tally.counts().tolist() == [[0, 4, 0, 0], [0, 0, 2, 0]]
 
 

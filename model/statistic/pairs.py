@@ -45,8 +45,8 @@ def _counted(first: Flags, second: Flags, kind: int, shape: tuple[int, ...]) -> 
     if pairs * SPARSE_PAIRS <= labels * labels * first.shape[1]:
         found = (_sparse(first) @ _sparse(second).T).tocoo()
         cells = (kind * labels + found.row.astype(np.int64)) * labels + found.col
-        return Tally(shape, [np.repeat(cells, found.data)])
-    dense = np.zeros(shape, np.int64)
+        return Tally(shape, [np.repeat(cells, found.data).astype(np.int32)])
+    dense = np.zeros(shape, np.uint32)
     dense[kind] = np.rint(first.astype(np.float32) @ second.astype(np.float32).T)
     return Tally(shape, [], dense.ravel())
 

@@ -7,19 +7,19 @@ import numpy.typing as npt
 
 from model.statistic.bins import bin_of, bins_count, coarser, finest
 from model.statistic.block import Block, in_threads, label_chunks
-from model.statistic.tally import Counts, Tally
+from model.statistic.tally import Cells, Tally
 
 ABSENT, PRESENT, UNKNOWN = PLANES = range(3)
 
 MOST_PRECISION = 12
 MOST_GROUP_PRECISION = 5
-MOST_CELLS = 2**25
+MOST_CELLS = 40_000_000
 MOST_GROUP_CELLS = 2**22
-"""Limits of the histograms' size: 268 MB, and (unless labels are many) 34 MB by group."""
+"""Limits of the histograms' size: 160 MB, and (unless labels are many) 17 MB by group."""
 
 
 def score_precision(labels: int) -> int:
-    """The precision of the bins of all records: 12 for 10 labels, 7 for 1,000, 4 for 10,000."""
+    """The precision of the bins of all records: 12 for 10 labels, 8 for 1,000, 4 for 10,000."""
     return finest(len(PLANES) * labels, MOST_CELLS, MOST_PRECISION)
 
 
@@ -28,13 +28,13 @@ def group_precision(labels: int, groups: int) -> int:
     return finest(2 * groups * labels, MOST_GROUP_CELLS, MOST_GROUP_PRECISION)
 
 
-def score_cells(block: Block, precision: int) -> Counts:
+def score_cells(block: Block, precision: int) -> Cells:
     """The cell of each answer in an array L×3×bins, L×N."""
-    label = np.arange(block.labels)[:, np.newaxis]
+    label = np.arange(block.labels, dtype=np.int32)[:, np.newaxis]
     return _cells(block, label, bin_of(block.scores, precision), precision)
 
 
-def score_tally(labels: int, precision: int, cells: Sequence[Counts]) -> Tally:
+def score_tally(labels: int, precision: int, cells: Sequence[Cells]) -> Tally:
     """Answers by label, by truth (absent, present, unknown) and by bin: L×3×bins."""
     return Tally((labels, len(PLANES), bins_count(precision)), [some.ravel() for some in cells if some.size])
 
@@ -42,13 +42,13 @@ def score_tally(labels: int, precision: int, cells: Sequence[Counts]) -> Tally:
 def scores_of(block: Block, groups: npt.NDArray[np.int64], groups_count: int) -> tuple[Tally, Tally]:
     """The histogram of all records (L×3×bins), and the one by group of those whose truth is known (G×L×2×bins)."""
     precision, coarse = score_precision(block.labels), group_precision(block.labels, groups_count)
-    width = bins_count(coarse)
+    width, groups32 = bins_count(coarse), groups.astype(np.int32)
 
-    def cells(labels: slice) -> tuple[Counts, Counts]:
+    def cells(labels: slice) -> tuple[Cells, Cells]:
         chunk = block.of_labels(labels)
         bins = bin_of(chunk.scores, precision)
-        label = np.arange(block.labels)[labels, np.newaxis]
-        by_group = ((groups * block.labels + label) * 2 + chunk.present) * width + coarser(bins, precision, coarse)
+        label = np.arange(block.labels, dtype=np.int32)[labels, np.newaxis]
+        by_group = ((groups32 * block.labels + label) * 2 + chunk.present) * width + coarser(bins, precision, coarse)
         return _cells(chunk, label, bins, precision), chunk.of_known(by_group)
 
     everything, known = zip(*in_threads(cells, label_chunks(block)), strict=True)
@@ -62,6 +62,6 @@ def no_scores(labels: int, groups_count: int) -> tuple[Tally, Tally]:
     return score_tally(labels, score_precision(labels), []), by_group
 
 
-def _cells(block: Block, label: Counts, bins: npt.NDArray[np.int32], precision: int) -> Counts:
-    plane = np.where(block.known, block.present, UNKNOWN)
+def _cells(block: Block, label: Cells, bins: npt.NDArray[np.int32], precision: int) -> Cells:
+    plane = np.where(block.known, block.present, np.int32(UNKNOWN))
     return (label * len(PLANES) + plane) * bins_count(precision) + bins

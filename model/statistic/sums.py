@@ -59,7 +59,7 @@ class Sums:
     @staticmethod
     def zero(labels: int, count: int) -> "Sums":
         """The sums of no records in `count` groups."""
-        return _zero(labels, count).copy()
+        return Sums(**{name: np.zeros(shape, np.int64) for name, shape in _shapes(labels, count).items()})
 
     @property
     def labels(self) -> int:
@@ -110,6 +110,7 @@ class Sums:
 
 
 @functools.lru_cache(4)
-def _zero(labels: int, count: int) -> Sums:
+def _shapes(labels: int, count: int) -> dict[str, tuple[int, ...]]:
     truth, probabilities = np.zeros((0, labels), np.int8), np.zeros((0, labels), np.float32)
-    return Sums.of(Block.of(truth, probabilities, [0.5] * labels), np.zeros(0, np.int64), count)
+    nothing = Sums.of(Block.of(truth, probabilities, [0.5] * labels), np.zeros(0, np.int64), count)
+    return {item.name: getattr(nothing, item.name).shape for item in fields(nothing)}
