@@ -289,7 +289,7 @@ def test_the_first_labels_of_each_record_equal_plain_sorting(batch: Batch) -> No
 @given(batches(unknown=True))
 def test_reliability_equals_scikit_learns_calibration_curve(batch: Batch) -> None:
     statistic = statistic_of(batch)
-    drawn = drawings(statistic, statistic.scores.counts())
+    drawn = drawings(statistic)
     columns = known_columns(batch)
     everything = tuple(np.concatenate([column[side] for column in columns]) for side in (0, 1))
     drawn_rows = [*drawn["reliability"], drawn["all_reliability"]]
@@ -310,7 +310,7 @@ def test_every_float_at_the_end_of_a_tenth_is_in_scikit_learns_bin() -> None:
     for score in scores.tolist():
         truth = np.array([[0], [1]], np.int8)
         statistic = statistic_of((truth, np.array([[score], [score]], np.float32)))
-        rows = drawings(statistic, statistic.scores.counts())["all_reliability"]
+        rows = drawings(statistic)["all_reliability"]
         edges = np.linspace(0, 1, 11)
         expected = np.searchsorted(edges[1:-1], score)  # as `calibration_curve` does
         assert [index for index, row in enumerate(rows) if row[0]] == [expected]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.statistic import MAX_NAMES, Statistic, merge
-from model.statistic.block import BLOCK_CELLS, row_blocks
+from model.statistic.block import BLOCK_CELLS, BLOCK_RECORDS, row_blocks
 from model.statistic.slices import most_values
 from model.statistic.tally import SPARSE_UP_TO, Tally
 from tests.synthetic import Batch, batches, logistic_batch, metrics_of_statistic, records_table, statistic_of
@@ -113,13 +113,13 @@ def test_records_of_one_id_are_in_one_group() -> None:
 
 @pytest.mark.parametrize("labels", [3, 700])
 def test_many_blocks_are_as_one(labels: int) -> None:
-    records = 2 * BLOCK_CELLS // labels + 5
+    records = 2 * min(BLOCK_RECORDS, BLOCK_CELLS // labels) + 5
     random = np.random.default_rng(labels)
     batch = logistic_batch(random, records, labels)
     batch[0][random.random(batch[0].shape) < 0.1] = -1
     values = random.integers(0, len(COUNTRIES), records)
     whole = sliced(batch, values)
-    assert len(list(row_blocks(records, labels))) == 3
+    assert len(row_blocks(records, labels)) == 3
     parts = [sliced(batch, values, rows) for rows in np.array_split(np.arange(records), 7)]
     assert merge(parts, labels) == whole
 
