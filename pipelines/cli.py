@@ -10,6 +10,7 @@ COMMANDS = {
     "package": "make a model directory from your own Keras network",
     "score": "score images with a model directory: predictions, metrics, report",
     "evaluate": "compute the metrics of a finished run again, with other thresholds or other truth",
+    "compare": "say what changed between two finished runs: metrics, labels, records",
 }
 
 

@@ -9,6 +9,11 @@ HEADLINES = ("f1_micro", "f1_macro", "subset_accuracy", "hamming_loss", "average
 MOST_LABELS = 40
 
 ROW = "  {:<12}{:>9}{:>11}{:>11}{:>9}{:>9}"
+CHANGE_ROW = "  {:<21}{:>9}{:>9}{:>9}"
+FLIPS_ROW = "  {:<12}{:>9}{:>9}{:>9}"
+
+MOST_FLIPPED = 10
+"""Labels of a comparison that are printed."""
 
 
 def print_summary(output: str) -> None:
@@ -18,6 +23,43 @@ def print_summary(output: str) -> None:
 
     print(summary(json.loads(files.read(files.join(files.absolute(output), METRICS_FILE)))))
     print(f"\n  {output}/{REPORT_FILE}")
+
+
+def print_comparison(output: str) -> None:
+    """Print the short of an output's `comparison.json`, and the place of its page, as the user named it."""
+    from transforms import files
+    from transforms.comparing import COMPARISON_FILE
+    from transforms.planning import REPORT_FILE
+
+    print(comparison_summary(json.loads(files.read(files.join(files.absolute(output), COMPARISON_FILE)))))
+    print(f"\n  {output}/{REPORT_FILE}")
+
+
+def comparison_summary(content: dict[str, Any]) -> str:
+    """The headlines and the labels that flipped most as lines of text."""
+    from model.comparison_page import HEADLINES, flips_of, format_change, most_flipped
+    from model.report import format_number as number
+
+    records = content["records"]
+    lines = [
+        f"  {number(records['both'])} records in both runs, {number(records['with_truth'])} with truth; "
+        f"{number(records['only_before'])} only before, {number(records['only_after'])} only after"
+    ]
+    repeated = records["repeated_before"] + records["repeated_after"]
+    if repeated:
+        lines.append(f"  {number(repeated)} records left out, whose id occurs more than once")
+    if records["with_truth"]:
+        lines += ["", CHANGE_ROW.format("", "before", "after", "change")]
+    for name in HEADLINES if records["with_truth"] else ():
+        row = content["overall"][name]
+        values = number(row["before"]), number(row["after"]), format_change(row["change"])
+        lines.append(CHANGE_ROW.format(name.replace("_", " "), *values))
+    lines += ["", FLIPS_ROW.format("label", "flips", "right", "wrong")]
+    for row in most_flipped(content["per_label"])[:MOST_FLIPPED]:
+        flips = row["flips"]
+        counts = (number(count) for count in (flips_of(row), flips["became_right"], flips["became_wrong"]))
+        lines.append(FLIPS_ROW.format(row["label"][:12], *counts))
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def summary(metrics: dict[str, Any]) -> str:

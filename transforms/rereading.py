@@ -1,7 +1,9 @@
 """A finished run read again: its parts, and truth from elsewhere put in place of what they hold."""
 
+import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -37,6 +39,36 @@ def load_run(output: str) -> Plan:
         return read_plan(files.read(files.join(place, PLAN_FILE)))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{output}/{PLAN_FILE} cannot be read ({error}); score again with --overwrite.") from error
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that was published: the path as the user named it, where that is, its plan, and its manifest."""
+
+    path: str
+    place: str
+    plan: Plan
+    manifest: dict[str, Any]
+
+    @property
+    def scored(self) -> int:
+        """How many records it scored."""
+        return int(self.manifest["counts"]["scored"])
+
+
+def find_run(output: str) -> Run:
+    """A run that was published.
+
+    Raises:
+        UserError: if there is none, it has not finished, or its manifest cannot be read.
+    """
+    plan, place = load_run(output), files.absolute(output)
+    try:
+        run = Run(output, place, plan, json.loads(files.read(files.join(place, MANIFEST_FILE))))
+        _ = run.scored
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{output}/{MANIFEST_FILE} cannot be read ({error}); score again with --overwrite.") from error
+    return run
 
 
 def truth_used(output: str, plan: Plan, truth: TruthTable) -> int:

@@ -1,0 +1,105 @@
+"""The mergeable summary of how a run's answers differ from an earlier run's."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from model.labels import PRESENT, UNKNOWN
+from model.pairs import Pairs, RecordCounts
+from model.statistic import FIXED_POINT, Counts
+from model.thresholds import predict_labels
+
+MOST_CHANGED = 50
+"""How many of the records that changed most are kept."""
+
+
+@dataclass(frozen=True)
+class ChangedRecord:
+    """A record at the label where its probability (0…1) changed most; `truth` is 1, 0 or, where unknown, -1."""
+
+    id: str
+    label: int
+    before: float
+    after: float
+    truth: int
+
+    @property
+    def rank(self) -> tuple[float, str, int, float, float, int]:
+        """What records are sorted by, in a total order: the largest change first, equal ones by id."""
+        return -abs(self.after - self.before), self.id, self.label, self.before, self.after, self.truth
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """What changed in N records that two runs share, with L labels. `+` is exactly associative and commutative.
+
+    All arrays are int64 and L long. An answer flips where it is predicted by one run's threshold and not by the
+    other's: `became_present` or `became_absent`; where truth is known it `became_right` or `became_wrong` by that.
+    `change_sum` is the sum of |probability after - before| in units of 2⁻³²: two billion records can change from 0
+    to 1 before it overflows. `most_changed` are the first fifty records by `ChangedRecord.rank`, none unchanged.
+    """
+
+    records: RecordCounts
+    became_present: Counts
+    became_absent: Counts
+    became_right: Counts
+    became_wrong: Counts
+    change_sum: Counts
+    most_changed: tuple[ChangedRecord, ...]
+
+    @staticmethod
+    def zero(labels: int) -> "Changes":
+        """The changes of no records: the identity of `+`."""
+        nothing = np.zeros((0, labels))
+        probabilities = nothing.astype(np.float32)
+        pairs = Pairs(pa.array([], pa.string()), nothing.astype(np.int8), probabilities, probabilities, RecordCounts())
+        return Changes.from_batch(pairs, [0.5] * labels, [0.5] * labels)
+
+    @staticmethod
+    def from_batch(pairs: Pairs, thresholds_before: Sequence[float], thresholds_after: Sequence[float]) -> "Changes":
+        """The changes of N records, by each run's own L thresholds, 0…1."""
+        before = predict_labels(pairs.before, thresholds_before)
+        after = predict_labels(pairs.after, thresholds_after)
+        flipped, known, present = before != after, pairs.truth != UNKNOWN, pairs.truth == PRESENT
+        changes = np.abs(pairs.after.astype(np.float64) - pairs.before)
+        return Changes(
+            records=pairs.counts,
+            became_present=(flipped & after).sum(axis=0),
+            became_absent=(flipped & before).sum(axis=0),
+            became_right=(flipped & known & (after == present)).sum(axis=0),
+            became_wrong=(flipped & known & (before == present)).sum(axis=0),
+            change_sum=np.rint(changes * FIXED_POINT).astype(np.int64).sum(axis=0),
+            most_changed=_first(_changed_most(pairs, changes)),
+        )
+
+    def __add__(self, other: "Changes") -> "Changes":
+        """The changes of both sets of records together."""
+        added = {item.name: getattr(self, item.name) + getattr(other, item.name) for item in fields(self)}
+        return Changes(**added | {"most_changed": _first(added["most_changed"])})
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same in every count and record."""
+        return isinstance(other, Changes) and all(
+            np.array_equal(getattr(self, item.name), getattr(other, item.name)) for item in fields(self)
+        )
+
+
+def _first(records: Sequence[ChangedRecord]) -> tuple[ChangedRecord, ...]:
+    return tuple(sorted(records, key=lambda record: record.rank)[:MOST_CHANGED])
+
+
+def _changed_most(pairs: Pairs, changes: npt.NDArray[np.float64]) -> list[ChangedRecord]:
+    """The records whose change is among the largest, with all that are equal to the last of those."""
+    largest = changes.max(axis=1)
+    last = np.partition(largest, -MOST_CHANGED)[-MOST_CHANGED] if len(largest) > MOST_CHANGED else 0.0
+    return list(_records(pairs, changes, np.flatnonzero((largest >= last) & (largest > 0))))
+
+
+def _records(pairs: Pairs, changes: npt.NDArray[np.float64], rows: npt.NDArray[np.intp]) -> Iterator[ChangedRecord]:
+    for row in rows:
+        label = int(changes[row].argmax())
+        before, after = float(pairs.before[row, label]), float(pairs.after[row, label])
+        yield ChangedRecord(pairs.ids[row].as_py(), label, before, after, int(pairs.truth[row, label]))

@@ -1,0 +1,117 @@
+"""Two runs' answers to the same records, side by side."""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from model.labels import UNKNOWN, Truth, encode_truth
+from model.predictions import probabilities_of
+
+
+@dataclass(frozen=True)
+class RecordCounts:
+    """How many records two runs have in common, and not. Merging by `+` is exactly associative and commutative.
+
+    An id that occurs more than once in either run says nothing of which record is which: all records of such an id
+    are left out, and counted as `repeated` in the run they are of. So each run's scored records are
+    `both` + its `only` + its `repeated`. `other_truth` are those in both whose truth is known to both and differs.
+    """
+
+    both: int = 0
+    only_before: int = 0
+    only_after: int = 0
+    repeated_before: int = 0
+    repeated_after: int = 0
+    other_truth: int = 0
+
+    def __add__(self, other: "RecordCounts") -> "RecordCounts":
+        """The counts of both sets of records together."""
+        return RecordCounts(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """N records that are in both runs, with L labels that both runs know.
+
+    `ids` are N strings; `truth` is N×L, the later run's where that is known, else the earlier one's; `before` and
+    `after` are the N×L probabilities, 0…1; `counts` says too what is not among the N.
+    """
+
+    ids: pa.Array
+    truth: Truth
+    before: npt.NDArray[np.float32]
+    after: npt.NDArray[np.float32]
+    counts: RecordCounts
+
+
+def answers_schema(labels: int) -> pa.Schema:
+    """The columns of `answers_table`, for so many labels."""
+    return pa.schema(
+        [
+            pa.field("id", pa.string()),
+            pa.field("truth", pa.list_(pa.int8(), labels)),
+            pa.field("probabilities", pa.list_(pa.float32(), labels)),
+        ]
+    )
+
+
+def answers_table(predictions: pa.Table, run_labels: Sequence[str], shared: Sequence[str]) -> pa.Table:
+    """What is compared of a part: `id`, `truth` and `probabilities`, of the shared labels alone.
+
+    Args:
+        predictions: the part's table, N rows, of either layout.
+        run_labels: all labels of its run, in order.
+        shared: the L labels that both runs know, in the order wanted.
+    """
+    truth, _ = encode_truth(predictions.column("labels"), shared)
+    places = {label: place for place, label in enumerate(run_labels)}
+    probabilities = probabilities_of(predictions, run_labels)[:, [places[label] for label in shared]]
+    columns = [predictions.column("id"), *(_lists(block) for block in (truth, probabilities))]
+    return pa.table(columns, schema=answers_schema(len(shared)))
+
+
+def pair(before: pa.Table, after: pa.Table) -> Pairs:
+    """The records of two answers tables by id; rows may come in any order, and pairs do."""
+    repeated = pa.concat_arrays([_repeated(before), _repeated(after)])
+    single_before, single_after = (
+        table.filter(pc.invert(pc.is_in(table.column("id"), value_set=repeated))) for table in (before, after)
+    )
+    places = pc.index_in(single_before.column("id"), value_set=single_after.column("id").combine_chunks())
+    earlier, later = single_before.filter(places.is_valid()), single_after.take(places.drop_null())
+    truth_before, truth_after = _block(earlier, "truth"), _block(later, "truth")
+    differs = (truth_before != truth_after) & (truth_before != UNKNOWN) & (truth_after != UNKNOWN)
+    return Pairs(
+        ids=later.column("id").combine_chunks(),
+        truth=np.where(truth_after != UNKNOWN, truth_after, truth_before),
+        before=_block(earlier, "probabilities"),
+        after=_block(later, "probabilities"),
+        counts=RecordCounts(
+            both=len(later),
+            only_before=len(single_before) - len(later),
+            only_after=len(single_after) - len(later),
+            repeated_before=len(before) - len(single_before),
+            repeated_after=len(after) - len(single_after),
+            other_truth=int(differs.any(axis=1).sum()),
+        ),
+    )
+
+
+def _repeated(table: pa.Table) -> pa.Array:
+    counted = table.column("id").value_counts()
+    return counted.field("values").filter(pc.greater(counted.field("counts"), 1))
+
+
+def _lists(block: npt.NDArray[np.generic]) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(block).reshape(-1)), block.shape[1])
+
+
+def _block(table: pa.Table, name: str) -> npt.NDArray[Any]:
+    """A column of fixed-size lists as an N×L matrix."""
+    column = table.column(name)
+    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(flat).reshape(len(table), column.type.list_size)

@@ -1,0 +1,85 @@
+"""`bulklabel compare`: what changed between two finished runs, metric by metric, label by label, record by record."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from model.errors import UserError
+from pipelines.options import CommandParser, add_store_flags, beam_options, store_flags
+from pipelines.running import run_command
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+
+    from transforms.comparing import ComparisonPublication
+    from transforms.rereading import Run
+
+
+def parser() -> CommandParser:
+    """The flags of `compare`."""
+    flags = CommandParser("compare", "Say what changed between two finished runs, of any models and shards.")
+    flags.add_argument("before", metavar="RUN_A", help="the --output of a finished `score`")
+    flags.add_argument("after", metavar="RUN_B", help="that of another, whose records have the same ids")
+    flags.add_argument("--output", required=True, metavar="DIR", help="where comparison.json and report.html go")
+    add_store_flags(flags)
+    return flags
+
+
+def build(root: "beam.Pipeline", runs: "Mapping[str, Run]", publication: "ComparisonPublication") -> None:
+    """The whole graph."""
+    import apache_beam as beam
+
+    from transforms.comparing import AFTER, BEFORE, Compare, PublishComparison
+    from transforms.rereading import ReadParts
+
+    results = {
+        side: root
+        | f"Shards {side}" >> beam.Create(run.plan.shards, reshuffle=False)
+        | f"Reshuffle {side}" >> beam.Reshuffle()
+        | f"ReadParts {side}" >> beam.ParDo(ReadParts(run.place, run.plan.stamp))
+        for side, run in runs.items()
+    }
+    comparison = results[BEFORE] | "Compare" >> Compare(results[AFTER], runs, publication.labelling)
+    _ = comparison | "Publish" >> PublishComparison(publication)
+
+
+def compare(argv: Sequence[str]) -> None:
+    """Join the parts of two runs by the records' ids, and publish what changed.
+
+    Raises:
+        UserError: if the command line, a run or the output cannot be used.
+    """
+    flags = parser()
+    options, rest = flags.parse_known_args(argv)
+    if rest and list(argv[:2]) != [options.before, options.after]:
+        raise UserError("with Beam's flags the two runs come first: `bulklabel compare RUN_A RUN_B --output DIR …`.")
+    pipeline_options = beam_options([*rest, *store_flags(options)], flags)
+
+    import apache_beam as beam
+
+    from pipelines.summary import print_comparison
+    from transforms import files
+    from transforms.comparing import AFTER, BEFORE, publication_of
+    from transforms.patience import planning
+    from transforms.planning import PLAN_FILE
+    from transforms.rereading import find_run
+
+    output = files.absolute(options.output)
+    with planning():
+        runs = {BEFORE: find_run(options.before), AFTER: find_run(options.after)}
+        publication = publication_of(runs, output)
+        if files.exists(files.join(output, PLAN_FILE)):
+            raise UserError(f"--output {options.output} is a run, whose report is kept; give another place.")
+    files.check_writable(output)
+    with beam.Pipeline(options=pipeline_options) as root:
+        build(root, runs, publication)
+    print_comparison(options.output)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `compare`; the exit code."""
+    return run_command(compare, sys.argv[1:] if argv is None else argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
