@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from model.joining import Joined, RecordCounts
 from model.labels import PRESENT, UNKNOWN
-from model.pairs import Pairs, RecordCounts
 from model.statistic import FIXED_POINT, Counts
 from model.thresholds import predict_labels
 
@@ -55,24 +55,26 @@ class Changes:
         """The changes of no records: the identity of `+`."""
         nothing = np.zeros((0, labels))
         probabilities = nothing.astype(np.float32)
-        pairs = Pairs(pa.array([], pa.string()), nothing.astype(np.int8), probabilities, probabilities, RecordCounts())
-        return Changes.from_batch(pairs, [0.5] * labels, [0.5] * labels)
+        joined = Joined(
+            pa.array([], pa.string()), nothing.astype(np.int8), probabilities, probabilities, RecordCounts()
+        )
+        return Changes.from_batch(joined, [0.5] * labels, [0.5] * labels)
 
     @staticmethod
-    def from_batch(pairs: Pairs, thresholds_before: Sequence[float], thresholds_after: Sequence[float]) -> "Changes":
+    def from_batch(joined: Joined, thresholds_before: Sequence[float], thresholds_after: Sequence[float]) -> "Changes":
         """The changes of N records, by each run's own L thresholds, 0…1."""
-        before = predict_labels(pairs.before, thresholds_before)
-        after = predict_labels(pairs.after, thresholds_after)
-        flipped, known, present = before != after, pairs.truth != UNKNOWN, pairs.truth == PRESENT
-        changes = np.abs(pairs.after.astype(np.float64) - pairs.before)
+        before = predict_labels(joined.before, thresholds_before)
+        after = predict_labels(joined.after, thresholds_after)
+        flipped, known, present = before != after, joined.truth != UNKNOWN, joined.truth == PRESENT
+        changes = np.abs(joined.after.astype(np.float64) - joined.before)
         return Changes(
-            records=pairs.counts,
+            records=joined.counts,
             became_present=(flipped & after).sum(axis=0),
             became_absent=(flipped & before).sum(axis=0),
             became_right=(flipped & known & (after == present)).sum(axis=0),
             became_wrong=(flipped & known & (before == present)).sum(axis=0),
             change_sum=np.rint(changes * FIXED_POINT).astype(np.int64).sum(axis=0),
-            most_changed=_first(_changed_most(pairs, changes)),
+            most_changed=_first(_changed_most(joined, changes)),
         )
 
     def __add__(self, other: "Changes") -> "Changes":
@@ -91,15 +93,15 @@ def _first(records: Sequence[ChangedRecord]) -> tuple[ChangedRecord, ...]:
     return tuple(sorted(records, key=lambda record: record.rank)[:MOST_CHANGED])
 
 
-def _changed_most(pairs: Pairs, changes: npt.NDArray[np.float64]) -> list[ChangedRecord]:
+def _changed_most(joined: Joined, changes: npt.NDArray[np.float64]) -> list[ChangedRecord]:
     """The records whose change is among the largest, with all that are equal to the last of those."""
     largest = changes.max(axis=1)
     last = np.partition(largest, -MOST_CHANGED)[-MOST_CHANGED] if len(largest) > MOST_CHANGED else 0.0
-    return list(_records(pairs, changes, np.flatnonzero((largest >= last) & (largest > 0))))
+    return list(_records(joined, changes, np.flatnonzero((largest >= last) & (largest > 0))))
 
 
-def _records(pairs: Pairs, changes: npt.NDArray[np.float64], rows: npt.NDArray[np.intp]) -> Iterator[ChangedRecord]:
+def _records(joined: Joined, changes: npt.NDArray[np.float64], rows: npt.NDArray[np.intp]) -> Iterator[ChangedRecord]:
     for row in rows:
         label = int(changes[row].argmax())
-        before, after = float(pairs.before[row, label]), float(pairs.after[row, label])
-        yield ChangedRecord(pairs.ids[row].as_py(), label, before, after, int(pairs.truth[row, label]))
+        before, after = float(joined.before[row, label]), float(joined.after[row, label])
+        yield ChangedRecord(joined.ids[row].as_py(), label, before, after, int(joined.truth[row, label]))

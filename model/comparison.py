@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from model.changes import ChangedRecord, Changes
+from model.joining import Joined
 from model.labels import PRESENT, UNKNOWN
 from model.metrics import compute_metrics
-from model.pairs import Pairs
-from model.statistic import FIXED_POINT, Statistic
+from model.statistic import FIXED_POINT, Statistic, merge
 
 NOT_METRICS = ("label", "threshold", "support", "tp", "fp", "fn", "tn", "known", "unknown", "coverage")
 """What `metrics.json` says beside metrics, overall or of a label."""
@@ -43,12 +43,12 @@ class Comparison:
         return Comparison(Changes.zero(labels), Statistic.zero(labels), Statistic.zero(labels))
 
     @staticmethod
-    def from_pairs(pairs: Pairs, labelling: Labelling) -> "Comparison":
+    def from_joined(joined: Joined, labelling: Labelling) -> "Comparison":
         """The comparison of N records."""
         return Comparison(
-            Changes.from_batch(pairs, labelling.before, labelling.after),
-            Statistic.from_batch(pairs.truth, pairs.before, labelling.before),
-            Statistic.from_batch(pairs.truth, pairs.after, labelling.after),
+            Changes.from_batch(joined, labelling.before, labelling.after),
+            Statistic.from_batch(joined.truth, joined.before, labelling.before),
+            Statistic.from_batch(joined.truth, joined.after, labelling.after),
         )
 
     def __add__(self, other: "Comparison") -> "Comparison":
@@ -58,15 +58,18 @@ class Comparison:
 
 def merge_comparisons(comparisons: Iterable[Comparison], labels: int) -> Comparison:
     """The sum of comparisons of so many labels; of none, zero."""
-    return functools.reduce(Comparison.__add__, comparisons, Comparison.zero(labels))
+    every = list(comparisons)
+    return Comparison(
+        functools.reduce(Changes.__add__, [one.changes for one in every], Changes.zero(labels)),
+        merge([one.before for one in every], labels),
+        merge([one.after for one in every], labels),
+    )
 
 
-def compare_metrics(comparison: Comparison, labelling: Labelling) -> tuple[dict[str, Change], list[dict[str, Change]]]:
-    """The change of every metric: of all labels together, and a mapping a label."""
-    before = compute_metrics(comparison.before, labelling.labels, labelling.before)
-    after = compute_metrics(comparison.after, labelling.labels, labelling.after)
-    per_label = map(_metric_changes, before["per_label"], after["per_label"])
-    return _metric_changes(before["overall"], after["overall"]), list(per_label)
+def metric_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Change]:
+    """The change of every metric of `overall`, or of an entry of `per_label`, of two `metrics.json`."""
+    names = [name for name, value in after.items() if _is_metric(name, value)]
+    return {name: _change(before[name], after[name]) for name in names}
 
 
 def comparison_content(comparison: Comparison, labelling: Labelling) -> dict[str, Any]:
@@ -74,19 +77,19 @@ def comparison_content(comparison: Comparison, labelling: Labelling) -> dict[str
 
     Rates and probabilities are in 0…1; `mean_change` is that of |probability after - before|, None without records.
     """
-    changes = comparison.changes
-    overall, label_metrics = compare_metrics(comparison, labelling)
-    support = comparison.after.true_positives + comparison.after.false_negatives
+    changes, labels = comparison.changes, labelling.labels
+    before = compute_metrics(comparison.before, labels, labelling.before)
+    after = compute_metrics(comparison.after, labels, labelling.after)
     both = changes.records.both
     return {
-        "records": asdict(changes.records) | {"with_truth": comparison.after.with_truth},
-        "overall": overall,
+        "records": asdict(changes.records) | {"with_truth": after["counts"]["with_truth"]},
+        "overall": metric_changes(before["overall"], after["overall"]),
         "per_label": [
             {
                 "label": label,
-                "support": int(support[i]),
+                "support": after["per_label"][i]["support"],
                 "thresholds": {"before": _as_stored(labelling.before[i]), "after": _as_stored(labelling.after[i])},
-                "metrics": label_metrics[i],
+                "metrics": metric_changes(before["per_label"][i], after["per_label"][i]),
                 "flips": {
                     "became_present": int(changes.became_present[i]),
                     "became_absent": int(changes.became_absent[i]),
@@ -95,15 +98,10 @@ def comparison_content(comparison: Comparison, labelling: Labelling) -> dict[str
                 },
                 "mean_change": int(changes.change_sum[i]) / (both * FIXED_POINT) if both else None,
             }
-            for i, label in enumerate(labelling.labels)
+            for i, label in enumerate(labels)
         ],
         "changed_records": [_changed_record(record, labelling) for record in changes.most_changed],
     }
-
-
-def _metric_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Change]:
-    names = [name for name, value in after.items() if _is_metric(name, value)]
-    return {name: _change(before[name], after[name]) for name in names}
 
 
 def _is_metric(name: str, value: object) -> bool:

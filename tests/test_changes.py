@@ -10,48 +10,48 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from model.changes import MOST_CHANGED, Changes
-from model.comparison import Comparison, Labelling, compare_metrics, merge_comparisons
-from model.pairs import Pairs, RecordCounts, answers_schema, pair
+from model.comparison import Comparison, Labelling, comparison_content, merge_comparisons
+from model.joining import Joined, RecordCounts, answers_schema, join
 
 BEFORE, AFTER = 0.25, 0.7
 SCORES = st.one_of(st.sampled_from([0.0, BEFORE, AFTER, 1.0]), st.floats(0, 1, width=32))
 
 
-def pairs_of(truth: np.ndarray, before: np.ndarray, after: np.ndarray, start: int = 0) -> Pairs:
+def joined_of(truth: np.ndarray, before: np.ndarray, after: np.ndarray, start: int = 0) -> Joined:
     ids = pa.array([f"r{start + row}" for row in range(len(truth))], pa.string())
-    return Pairs(ids, truth, before, after, RecordCounts(both=len(truth), only_before=2, repeated_after=3))
+    return Joined(ids, truth, before, after, RecordCounts(both=len(truth), only_before=2, repeated_after=3))
 
 
 @st.composite
-def batches(draw: st.DrawFn) -> Pairs:
-    """Pairs whose probabilities are often equal, saturated or exactly at a threshold."""
+def batches(draw: st.DrawFn) -> Joined:
+    """Joined records whose probabilities are often equal, saturated or exactly at a threshold."""
     shape = draw(st.integers(0, 70)), draw(st.integers(1, 4))
     before, after = (draw(npst.arrays(np.float32, shape, elements=SCORES)) for _ in range(2))
-    return pairs_of(draw(npst.arrays(np.int8, shape, elements=st.integers(-1, 1))), before, after)
+    return joined_of(draw(npst.arrays(np.int8, shape, elements=st.integers(-1, 1))), before, after)
 
 
-def labelling_of(pairs: Pairs) -> Labelling:
-    labels = pairs.truth.shape[1]
+def labelling_of(joined: Joined) -> Labelling:
+    labels = joined.truth.shape[1]
     return Labelling(tuple(f"l{i}" for i in range(labels)), (BEFORE,) * labels, (AFTER,) * labels)
 
 
-def comparison_of(pairs: Pairs) -> Comparison:
-    return Comparison.from_pairs(pairs, labelling_of(pairs))
+def comparison_of(joined: Joined) -> Comparison:
+    return Comparison.from_joined(joined, labelling_of(joined))
 
 
-def rows_of(pairs: Pairs, rows: slice) -> Pairs:
+def rows_of(joined: Joined, rows: slice) -> Joined:
     """Some of the rows; what is counted beside them goes with the first."""
-    counts = replace(pairs.counts if rows.start == 0 else RecordCounts(), both=len(pairs.truth[rows]))
-    return Pairs(pairs.ids[rows], pairs.truth[rows], pairs.before[rows], pairs.after[rows], counts)
+    counts = replace(joined.counts if rows.start == 0 else RecordCounts(), both=len(joined.truth[rows]))
+    return Joined(joined.ids[rows], joined.truth[rows], joined.before[rows], joined.after[rows], counts)
 
 
 @settings(max_examples=50)
 @given(batches(), st.data())
-def test_any_split_in_any_order_gives_the_same_comparison(pairs: Pairs, data: st.DataObject) -> None:
-    labels, whole = pairs.truth.shape[1], comparison_of(pairs)
-    cuts = sorted(data.draw(st.lists(st.integers(1, max(1, len(pairs.truth))), max_size=4, unique=True)))
-    bounds = zip([0, *cuts], [*cuts, len(pairs.truth)], strict=True)
-    parts = data.draw(st.permutations([comparison_of(rows_of(pairs, slice(a, b))) for a, b in bounds]))
+def test_any_split_in_any_order_gives_the_same_comparison(joined: Joined, data: st.DataObject) -> None:
+    labels, whole = joined.truth.shape[1], comparison_of(joined)
+    cuts = sorted(data.draw(st.lists(st.integers(1, max(1, len(joined.truth))), max_size=4, unique=True)))
+    bounds = zip([0, *cuts], [*cuts, len(joined.truth)], strict=True)
+    parts = data.draw(st.permutations([comparison_of(rows_of(joined, slice(a, b))) for a, b in bounds]))
     assert merge_comparisons(parts, labels) == whole
     left, right = parts[: len(parts) // 2], parts[len(parts) // 2 :]
     assert merge_comparisons(right, labels) + merge_comparisons(left, labels) == whole
@@ -59,8 +59,8 @@ def test_any_split_in_any_order_gives_the_same_comparison(pairs: Pairs, data: st
 
 @settings(max_examples=50)
 @given(batches())
-def test_zero_is_the_identity_and_inputs_stay_as_they_are(pairs: Pairs) -> None:
-    comparison, zero = comparison_of(pairs), Comparison.zero(pairs.truth.shape[1])
+def test_zero_is_the_identity_and_inputs_stay_as_they_are(joined: Joined) -> None:
+    comparison, zero = comparison_of(joined), Comparison.zero(joined.truth.shape[1])
     before = pickle.dumps(comparison)
     assert comparison + zero == comparison == zero + comparison
     _ = comparison + comparison
@@ -69,13 +69,13 @@ def test_zero_is_the_identity_and_inputs_stay_as_they_are(pairs: Pairs) -> None:
 
 
 @given(batches())
-def test_the_changes_are_what_plain_python_counts(pairs: Pairs) -> None:
-    changes = comparison_of(pairs).changes
-    ids = pairs.ids.to_pylist()
+def test_the_changes_are_what_plain_python_counts(joined: Joined) -> None:
+    changes = comparison_of(joined).changes
+    ids = joined.ids.to_pylist()
     ranked = []
-    for i in range(pairs.truth.shape[1]):
+    for i in range(joined.truth.shape[1]):
         rows = list(
-            zip(pairs.truth[:, i].tolist(), pairs.before[:, i].tolist(), pairs.after[:, i].tolist(), strict=True)
+            zip(joined.truth[:, i].tolist(), joined.before[:, i].tolist(), joined.after[:, i].tolist(), strict=True)
         )
         answers = [(t, b >= np.float32(BEFORE), a >= np.float32(AFTER)) for t, b, a in rows]
         assert changes.became_present[i] == sum(not b and a for _, b, a in answers)
@@ -91,18 +91,18 @@ def test_the_changes_are_what_plain_python_counts(pairs: Pairs) -> None:
 def test_a_difference_in_any_count_is_a_difference() -> None:
     one, none = np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32)
     truth = np.ones((1, 1), np.int8)
-    changes = comparison_of(pairs_of(truth, none, one)).changes
-    assert changes != comparison_of(pairs_of(truth, one, none)).changes
-    assert changes != comparison_of(pairs_of(truth, none, one, start=1)).changes
+    changes = comparison_of(joined_of(truth, none, one)).changes
+    assert changes != comparison_of(joined_of(truth, one, none)).changes
+    assert changes != comparison_of(joined_of(truth, none, one, start=1)).changes
     assert changes != replace(changes, records=RecordCounts())
     assert changes != Changes.zero(1)
 
 
 def test_ties_are_cut_by_id_and_sums_do_not_overflow() -> None:
     size = 3 * MOST_CHANGED
-    pairs = pairs_of(np.ones((size, 2), np.int8), np.zeros((size, 2), np.float32), np.ones((size, 2), np.float32))
-    changes = comparison_of(pairs).changes
-    assert [record.id for record in changes.most_changed] == sorted(pairs.ids.to_pylist())[:MOST_CHANGED]
+    joined = joined_of(np.ones((size, 2), np.int8), np.zeros((size, 2), np.float32), np.ones((size, 2), np.float32))
+    changes = comparison_of(joined).changes
+    assert [record.id for record in changes.most_changed] == sorted(joined.ids.to_pylist())[:MOST_CHANGED]
     assert {record.label for record in changes.most_changed} == {0}
     for _ in range(20):
         changes = changes + changes
@@ -110,13 +110,13 @@ def test_ties_are_cut_by_id_and_sums_do_not_overflow() -> None:
 
 
 def test_without_truth_metrics_are_none_and_changes_are_not() -> None:
-    pairs = pairs_of(np.full((3, 2), -1, np.int8), np.zeros((3, 2), np.float32), np.ones((3, 2), np.float32))
-    comparison = comparison_of(pairs)
-    overall, per_label = compare_metrics(comparison, labelling_of(pairs))
-    assert {row["change"] for row in overall.values() if row["before"] is None} == {None}
-    assert (
-        overall["f1_micro"] == per_label[0]["f1"] == {"before": None, "after": None, "change": None, "interval": None}
-    )
+    joined = joined_of(np.full((3, 2), -1, np.int8), np.zeros((3, 2), np.float32), np.ones((3, 2), np.float32))
+    comparison = comparison_of(joined)
+    content = comparison_content(comparison, labelling_of(joined))
+    undefined = {"before": None, "after": None, "change": None, "interval": None}
+    assert content["overall"]["f1_micro"] == content["per_label"][0]["metrics"]["f1"] == undefined
+    assert content["per_label"][0]["mean_change"] == 1
+    assert content["changed_records"][0]["truth"] is None
     assert comparison.changes.became_present.tolist() == [3, 3]
     assert comparison.changes.became_right.tolist() == comparison.changes.became_wrong.tolist() == [0, 0]
 
@@ -133,17 +133,17 @@ RUN = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(-1, 1), st.flo
 
 
 @given(RUN, RUN)
-def test_records_are_paired_by_id(before: list[Row], after: list[Row]) -> None:
-    pairs = pair(answers(before), answers(after))
+def test_records_are_joined_by_id(before: list[Row], after: list[Row]) -> None:
+    joined = join(answers(before), answers(after))
     first, second = [row[0] for row in before], [row[0] for row in after]
     repeated = {name for name in (*first, *second) if first.count(name) > 1 or second.count(name) > 1}
     both = (set(first) & set(second)) - repeated
     old, new = {row[0]: row for row in before}, {row[0]: row for row in after}
-    assert sorted(pairs.ids.to_pylist()) == sorted(both)
-    for row, name in enumerate(pairs.ids.to_pylist()):
-        assert (pairs.before[row, 0], pairs.after[row, 0]) == (old[name][2], new[name][2])
-        assert pairs.truth[row, 0] == (old[name][1] if new[name][1] == -1 else new[name][1])
-    assert pairs.counts == RecordCounts(
+    assert sorted(joined.ids.to_pylist()) == sorted(both)
+    for row, name in enumerate(joined.ids.to_pylist()):
+        assert (joined.before[row, 0], joined.after[row, 0]) == (old[name][2], new[name][2])
+        assert joined.truth[row, 0] == (old[name][1] if new[name][1] == -1 else new[name][1])
+    assert joined.counts == RecordCounts(
         both=len(both),
         only_before=len(set(first) - repeated - both),
         only_after=len(set(second) - repeated - both),

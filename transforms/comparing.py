@@ -12,7 +12,7 @@ import pyarrow as pa
 from model.comparison import Comparison, Labelling, comparison_content, merge_comparisons
 from model.comparison_page import render_comparison
 from model.errors import UserError
-from model.pairs import answers_schema, answers_table, pair
+from model.joining import answers_schema, answers_table, join
 from transforms import files
 from transforms.plan import Recipe
 from transforms.planning import REPORT_FILE
@@ -138,7 +138,7 @@ def _compare(bucket: tuple[int, Sides], labelling: Labelling) -> Comparison:
     _, sides = bucket
     nothing = answers_schema(len(labelling.labels)).empty_table()
     before, after = (pa.concat_tables([nothing, *sides[side]]) for side in (BEFORE, AFTER))
-    return Comparison.from_pairs(pair(before, after), labelling)
+    return Comparison.from_joined(join(before, after), labelling)
 
 
 def _publish(comparison: Comparison, publication: ComparisonPublication) -> None:

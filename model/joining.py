@@ -35,7 +35,7 @@ class RecordCounts:
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
+class Joined:
     """N records that are in both runs, with L labels that both runs know.
 
     `ids` are N strings; `truth` is N×L, the later run's where that is known, else the earlier one's; `before` and
@@ -75,8 +75,8 @@ def answers_table(predictions: pa.Table, run_labels: Sequence[str], shared: Sequ
     return pa.table(columns, schema=answers_schema(len(shared)))
 
 
-def pair(before: pa.Table, after: pa.Table) -> Pairs:
-    """The records of two answers tables by id; rows may come in any order, and pairs do."""
+def join(before: pa.Table, after: pa.Table) -> Joined:
+    """The records of two answers tables by id; rows may come in any order, and the result has any order."""
     repeated = pa.concat_arrays([_repeated(before), _repeated(after)])
     single_before, single_after = (
         table.filter(pc.invert(pc.is_in(table.column("id"), value_set=repeated))) for table in (before, after)
@@ -85,7 +85,7 @@ def pair(before: pa.Table, after: pa.Table) -> Pairs:
     earlier, later = single_before.filter(places.is_valid()), single_after.take(places.drop_null())
     truth_before, truth_after = _block(earlier, "truth"), _block(later, "truth")
     differs = (truth_before != truth_after) & (truth_before != UNKNOWN) & (truth_after != UNKNOWN)
-    return Pairs(
+    return Joined(
         ids=later.column("id").combine_chunks(),
         truth=np.where(truth_after != UNKNOWN, truth_after, truth_before),
         before=_block(earlier, "probabilities"),
