@@ -28,9 +28,9 @@ def render_comparison(content: Mapping[str, Any]) -> str:
 
 
 def format_change(value: float | int | None) -> str:
-    """A change with its sign, and a dash for what is undefined."""
-    if value is None:
-        return "–"
+    """A change with its sign, 0 for none, and a dash for what is undefined."""
+    if not value:
+        return "–" if value is None else "0"
     return f"{value:+,}" if isinstance(value, int) else f"{value:+.4f}"
 
 

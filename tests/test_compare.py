@@ -1,8 +1,10 @@
 """`compare`: two runs against numpy on their predictions, whatever the shards are, and all that is refused."""
 
 import json
+import re
 import shutil
 from collections import Counter
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model.comparison_page import format_change
+from model.comparison import Comparison, Labelling, comparison_content
+from model.comparison_page import format_change, render_comparison
+from model.joining import Joined, RecordCounts
 from pipelines.compare import main
 from tests.conftest import label_file, metrics_of, predictions_of, score, untrained_model, write_parquet
 from transforms.comparing import bucket_count
@@ -151,15 +155,22 @@ def check_metrics(changes: dict[str, Any], before: dict[str, Any], after: dict[s
 
 
 def test_other_shards_and_another_order_change_nothing(
-    compared: Path, corpus: Path, model_directory: Path, later: Path, tmp_path: Path
+    compared: Path,
+    corpus: Path,
+    model_directory: Path,
+    later: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rows = [row for path in sorted(corpus.glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
     write_parquet(tmp_path / "corpus" / "all.parquet", rows[::-1], row_group_size=900)
     run = tmp_path / "run"
     assert score(tmp_path / "corpus", model_directory, run) == 0
     assert len(list(run.glob("predictions/*"))) != len(list(later.glob("predictions/*")))
-    assert compare(run, later, tmp_path / "compared") == 0
-    assert without_runs(tmp_path / "compared") == without_runs(compared)
+    for name, values in (("compared", 10_000_000), ("in_buckets", 10_000)):
+        monkeypatch.setattr("transforms.comparing.BUCKET_VALUES", values)
+        assert compare(run, later, tmp_path / name) == 0
+        assert without_runs(tmp_path / name) == without_runs(compared)
 
 
 def test_more_buckets_and_more_processes_change_nothing(
@@ -273,3 +284,18 @@ def test_what_cannot_be_compared_is_one_line(
     assert main(["--direct_num_workers", "2", str(finished), str(later), f"--output={output}"]) == 2
     assert "the two runs come first" in capsys.readouterr().err
     assert not list(output.glob("*"))
+
+
+def test_names_stay_text_on_the_page() -> None:
+    nasty = "<script>alert(1)</script>"
+    one, none = np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32)
+    ids = pa.array([nasty])
+    joined = Joined(ids, np.ones((1, 1), np.int8), none, one, RecordCounts(both=1))
+    labelling = Labelling((nasty,), (0.5,), (0.5,))
+    content = comparison_content(Comparison.from_joined(joined, labelling), labelling)
+    run = {"path": nasty, "versions": {nasty: nasty}}
+    content |= {"runs": {"before": run, "after": run}, "labels": {"only_before": [nasty], "only_after": [nasty]}}
+    page = render_comparison(content)
+    assert "<script" not in page
+    assert unescape(page).count(nasty) == 11
+    assert not re.search(r"(src|href)=|url\(|@import", page)

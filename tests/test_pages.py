@@ -1,5 +1,6 @@
 """The pages of the documentation: what they tell users to type is run."""
 
+import json
 import re
 from pathlib import Path
 
@@ -29,6 +30,20 @@ def test_the_example_of_a_format_runs(
         "rejected": 0,
         "with_truth": 5,
     }
+
+
+def test_the_page_on_comparing_runs(
+    corpus: Path, model_directory: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "compare.md").read_text()
+    (shell,) = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    for name, path in (("corpus/heldout", corpus), ("model", model_directory), ("scores", finished)):
+        shell = shell.replace(f"demo/{name}", str(path))
+    assert [main(line.removeprefix(".venv/bin/bulklabel ").split()) for line in shell.splitlines()] == [0, 0]
+    content = json.loads(Path("my/changes/comparison.json").read_bytes())
+    tables = text[text.index("## `comparison.json`") :]
+    assert set(re.findall(r"^\| `(\w+)` \|", tables, re.MULTILINE)) == content.keys()
 
 
 def test_links_between_pages_lead_somewhere() -> None:
