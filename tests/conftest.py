@@ -3,11 +3,12 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,9 @@ from model.resizing import Preprocessing
 from transforms.planning import find_shards
 from transforms.readers import read_shard
 from transforms.records import Columns, Unreadable
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 settings.register_profile("bulklabel", deadline=None, derandomize=True)
 settings.load_profile("bulklabel")
@@ -94,6 +98,21 @@ def finished(tmp_path_factory: pytest.TempPathFactory, corpus: Path, model_direc
     output = tmp_path_factory.mktemp("runs") / "finished"
     assert score(corpus, model_directory, output) == 0
     return output
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """Headless Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    program = shutil.which("chromium")
+    if program is None:
+        missing = "no chromium on the PATH: apt-get install chromium"
+        pytest.fail(missing, pytrace=False) if os.environ.get("CI") else pytest.skip(missing)
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield opened
+        opened.close()
 
 
 def score(corpus: Path, model_directory: Path, output: Path, *flags: str) -> int:

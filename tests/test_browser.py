@@ -1,33 +1,15 @@
 """The report in headless Chromium: nothing is loaded or goes wrong, and all that can be pressed does what it says."""
 
-import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 from sklearn.metrics import f1_score
 
+from tests.browsing import DESK, PHONE, Opened, labels_shown, scroll_through
 from tests.sample_report import NASTY, Sample, names_of
-
-PHONE = {"width": 390, "height": 844}
-DESK = {"width": 1400, "height": 900}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium")
-    if program is None:
-        missing = "no chromium on the PATH: apt-get install chromium"
-        pytest.fail(missing, pytrace=False) if os.environ.get("CI") else pytest.skip(missing)
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -42,50 +24,6 @@ def folder(samples: dict[int, Sample], tmp_path_factory: pytest.TempPathFactory)
         (folder / f"{labels}.html").write_text(sample.page())
     (folder / "truthless.html").write_text(Sample(names_of(3), 300, with_truth=False).page())
     return folder
-
-
-class Opened:
-    """A page, and whatever it asked for or complained of; both must be nothing but the file itself at the end."""
-
-    def __init__(self, browser: Browser, path: Path, **options: Any) -> None:
-        self.context = browser.new_context(offline=True, **({"viewport": DESK} | options))
-        self.page: Page = self.context.new_page()
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", self._dismiss)
-        self.page.on("console", self._listen)
-        self.address = path.as_uri()
-        self.page.goto(self.address)
-
-    def _dismiss(self, dialog: Dialog) -> None:
-        self.complaints.append(dialog.message)
-        dialog.dismiss()
-
-    def _listen(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            self.complaints.append(message.text)
-
-    def __enter__(self) -> Page:
-        return self.page
-
-    def __exit__(self, *failure: object) -> None:
-        self.context.close()
-        if not any(failure):
-            assert self.complaints == []
-            assert {url for url in self.requests if not url.startswith("data:")} == {self.address}
-
-
-def scroll_through(page: Page) -> None:
-    """Bring every plot into view, and wait for each to be drawn."""
-    for figure in page.locator("figure.plot").all():
-        figure.scroll_into_view_if_needed()
-        expect(figure.locator("svg")).to_have_count(1)
-
-
-def labels_shown(page: Page) -> list[str]:
-    return page.locator("#label-table tbody tr:visible th").all_inner_texts()
 
 
 @pytest.mark.parametrize("labels", [3, 10, 1000])

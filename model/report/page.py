@@ -1,30 +1,60 @@
-"""Makes the page: templates, style, scripts, Vega-Lite and the data in one file that loads nothing."""
+"""Makes a page: template, style, scripts, Vega-Lite and the data in one file that loads nothing."""
 
 import base64
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from model.report import content, words
-from model.report.numbers import format_number, format_range
+from model.report.numbers import FILTERS
 from model.report.per_label import flatten
 
-SCRIPTS = ("tables.js", "points.js", "drawing.js", "detail.js")
+SCRIPTS = ("tables.js", "points.js", "drawing.js", "figures.js", "detail.js")
 
 
 def render_report(metrics: Mapping[str, Any], drawings: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
-    """The page for a `metrics.json`'s content. It loads nothing; every name in it is escaped.
-
-    A policy in the page lets the browser run its own scripts alone, known by their hash, and reach no other place.
+    """The page for a `metrics.json`'s content.
 
     Args:
         metrics: what `compute_metrics` returns.
         drawings: curves, histograms, pairs of labels and examples; without them there are no plots and no gallery.
         provenance: names and values for the page's last table.
+    """
+    rows = [flatten(metrics["per_label"][index]) for index in content.shown_labels(metrics)]
+    return render_page(
+        "page.html",
+        SCRIPTS,
+        content.page_data(metrics, drawings),
+        bool(drawings),
+        metrics=metrics,
+        intervals=metrics.get("intervals") or {},
+        rows=rows,
+        columns=content.shown_columns(rows),
+        singles=content.single_metrics(metrics),
+        slices=content.slice_tables(metrics),
+        confused=content.confused_labels(metrics, drawings),
+        drawings=drawings,
+        provenance=provenance,
+    )
+
+
+def render_page(
+    template: str, script_names: Sequence[str], data: Mapping[str, Any], with_plots: bool, **shown: Any
+) -> str:
+    """A page that loads nothing, and in which every name is escaped.
+
+    A policy in the page lets the browser run its own scripts alone, known by their hash, and reach no other place.
+
+    Args:
+        template: one that extends `base.html`; it is given `data` and `words`.
+        script_names: the files that are the page's script, in order.
+        data: what the script is given, JSON-able.
+        with_plots: whether the page holds the library that draws plots.
+        **shown: what the template is given besides.
     """
     environment = Environment(
         loader=PackageLoader("model.report"),
@@ -33,21 +63,12 @@ def render_report(metrics: Mapping[str, Any], drawings: Mapping[str, Any], prove
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": format_number, "range": format_range}
-    rows = [flatten(metrics["per_label"][index]) for index in content.shown_labels(metrics)]
-    scripts = [_plotting_library()] if drawings else []
-    scripts.append("\n".join(_read(name) for name in SCRIPTS))
-    return environment.get_template("page.html").render(
-        metrics=metrics,
-        intervals=metrics.get("intervals") or {},
-        rows=rows,
-        columns=content.shown_columns(rows),
-        singles=content.single_metrics(metrics),
-        slices=content.slice_tables(metrics),
-        confused=content.confused_labels(metrics, drawings),
-        data=content.page_data(metrics, drawings),
-        drawings=drawings,
-        provenance=provenance,
+    environment.filters |= FILTERS
+    scripts = [_plotting_library()] if with_plots else []
+    scripts.append("\n".join(_read(name) for name in script_names))
+    return environment.get_template(template).render(
+        shown,
+        data=data,
         words=words,
         style=_read("style.css"),
         scripts=scripts,

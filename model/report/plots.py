@@ -55,7 +55,8 @@ def plots() -> dict[str, Spec]:
     }
 
 
-def _plot(layers: list[Spec], height: int = 230) -> Spec:
+def layered(layers: list[Spec], height: int = 230) -> Spec:
+    """A specification whose layers show `points`; height in pixels."""
     return {"width": "container", "height": height, "data": {"name": "points"}, "layer": layers}
 
 
@@ -65,9 +66,10 @@ def _share(field: str, title: str | None = None) -> Spec:
     return {"field": field, "type": "quantitative", "scale": UNIT, "title": title, "axis": {"values": TICKS}}
 
 
-def _tooltip(*fields: str) -> list[Spec]:
-    names = ("label", "value", "kind", "metric", "truth", "bin", "other", "interval")
-    formats = {"records": ","}
+def tooltip(*fields: str) -> list[Spec]:
+    """What is said of a mark under the pointer."""
+    names = ("label", "value", "kind", "metric", "truth", "bin", "other", "interval", "verdict")
+    formats = {"records": ",", "change": "+.4f"}
     return [
         {"field": field, "title": field.replace("_", " ")}
         | ({"type": "nominal"} if field in names else {"type": "quantitative", "format": formats.get(field, ".4f")})
@@ -78,19 +80,19 @@ def _tooltip(*fields: str) -> list[Spec]:
 def _curve(x: str, y: str, interpolate: str, below: list[Spec]) -> Spec:
     """A curve over all thresholds, with a dot at the current threshold and a diamond at the suggested one."""
     encoding = {"x": _share(x), "y": _share(y)}
-    tooltip = {"tooltip": _tooltip("threshold", x, y)}
+    said = {"tooltip": tooltip("threshold", x, y)}
     line = {"type": "line", "interpolate": interpolate, "stroke": "var(--blue)", "strokeWidth": 2}
     shape = {"field": "kind", "type": "nominal", "scale": KINDS, "legend": None}
-    return _plot(
+    return layered(
         [
             *below,
             {"mark": line, "encoding": encoding | {"order": {"field": "order", "type": "quantitative"}}},
-            {"mark": INVISIBLE | {"fill": "var(--blue)"}, "encoding": encoding | tooltip},
+            {"mark": INVISIBLE | {"fill": "var(--blue)"}, "encoding": encoding | said},
             {
                 "data": {"name": "marks"},
                 "mark": {"type": "point", "filled": True, "size": 110, "fill": "var(--orange)", "opacity": 1}
                 | {"stroke": "var(--paper)", "strokeWidth": 1.5},
-                "encoding": encoding | {"shape": shape, "tooltip": _tooltip("kind", "threshold", x, y)},
+                "encoding": encoding | {"shape": shape, "tooltip": tooltip("kind", "threshold", x, y)},
             },
         ]
     )
@@ -110,17 +112,17 @@ def _thresholds() -> Spec:
     }
     rule = {"field": "kind", "type": "nominal", "legend": None}
     rule["scale"] = {"domain": KINDS["domain"], "range": [[1, 0], [4, 4]]}  # type: ignore[assignment]
-    return _plot(
+    return layered(
         [
             {
                 "data": {"name": "marks"},
                 "mark": {"type": "rule", "stroke": "var(--ink)", "strokeWidth": 1.5},
-                "encoding": {"x": encoding["x"], "strokeDash": rule, "tooltip": _tooltip("kind", "threshold")},
+                "encoding": {"x": encoding["x"], "strokeDash": rule, "tooltip": tooltip("kind", "threshold")},
             },
             {"mark": {"type": "line", "interpolate": "step-before", "strokeWidth": 2}, "encoding": encoding | series},
             {
                 "mark": INVISIBLE,
-                "encoding": encoding | {"tooltip": _tooltip("metric", "threshold", "rate")},
+                "encoding": encoding | {"tooltip": tooltip("metric", "threshold", "rate")},
             },
         ]
     ) | {"resolve": {"scale": {"strokeDash": "independent"}}}
@@ -130,13 +132,13 @@ def _reliability() -> Spec:
     encoding = {"x": _share("probability", "mean probability given"), "y": _share("frequency", "share that is true")}
     size = {"field": "records", "type": "quantitative", "legend": None, "scale": {"range": [25, 260]}}
     dots = {"type": "point", "filled": True, "fill": "var(--blue)", "opacity": 0.9}
-    return _plot(
+    return layered(
         [
             DIAGONAL,
             {"mark": {"type": "line", "stroke": "var(--blue)", "strokeWidth": 1.5}, "encoding": encoding},
             {
                 "mark": dots,
-                "encoding": encoding | {"size": size, "tooltip": _tooltip("probability", "frequency", "records")},
+                "encoding": encoding | {"size": size, "tooltip": tooltip("probability", "frequency", "records")},
             },
         ]
     )
@@ -144,7 +146,7 @@ def _reliability() -> Spec:
 
 def _histogram() -> Spec:
     truth = {"domain": ["has the label", "does not"], "range": ["var(--blue)", "var(--orange)"]}
-    return _plot(
+    return layered(
         [
             {
                 "mark": {"type": "bar", "clip": True},
@@ -154,32 +156,32 @@ def _histogram() -> Spec:
                     "xOffset": {"field": "truth", "sort": truth["domain"]},
                     "y": {"field": "records", "type": "quantitative", "title": "records"},
                     "fill": {"field": "truth", "type": "nominal", "scale": truth},
-                    "tooltip": _tooltip("truth", "bin", "records"),
+                    "tooltip": tooltip("truth", "bin", "records"),
                 },
             }
         ]
     )
 
 
-def _named(field: str, title: str, limit: int) -> Spec:
+def named_axis(field: str, title: str, limit: int) -> Spec:
     """An axis of names: the data hold their numbers, since two names may read the same."""
     axis = {"labelExpr": "names[datum.value]", "labelLimit": limit, "labelOverlap": "greedy", "grid": False}
     return {"field": field, "type": "ordinal", "title": title, "sort": "ascending", "axis": axis}
 
 
 def _pairs() -> Spec:
-    x = _named("column", "", 110)
+    x = named_axis("column", "", 110)
     x["axis"] |= {"labelAngle": -90}
     opacity = {"field": "share", "type": "quantitative", "legend": None, "scale": {"zero": True, "range": [0.03, 1]}}
-    return _plot(
+    return layered(
         [
             {
                 "mark": {"type": "rect", "fill": "var(--blue)"},
                 "encoding": {
                     "x": x,
-                    "y": _named("row", "", 110),
+                    "y": named_axis("row", "", 110),
                     "fillOpacity": opacity,
-                    "tooltip": _tooltip("label", "other", "records", "share"),
+                    "tooltip": tooltip("label", "other", "records", "share"),
                 },
             }
         ]
@@ -187,14 +189,14 @@ def _pairs() -> Spec:
 
 
 def _slices() -> Spec:
-    y = _named("row", "", 130)
+    y = named_axis("row", "", 130)
     x = {"type": "quantitative", "title": "F1", "scale": {"zero": False, "nice": True}}
-    return _plot(
+    return layered(
         [
             {
                 "data": {"name": "marks"},
                 "mark": {"type": "rule", "stroke": "var(--orange)", "strokeWidth": 1.5, "strokeDash": [4, 3]},
-                "encoding": {"x": {**x, "field": "f1"}, "tooltip": _tooltip("kind", "f1")},
+                "encoding": {"x": {**x, "field": "f1"}, "tooltip": tooltip("kind", "f1")},
             },
             {
                 "mark": {"type": "rule", "stroke": "var(--blue)", "strokeWidth": 2},
@@ -203,7 +205,7 @@ def _slices() -> Spec:
             {
                 "mark": {"type": "point", "filled": True, "fill": "var(--blue)", "opacity": 1, "size": 70},
                 "encoding": {"x": {**x, "field": "f1"}, "y": y}
-                | {"tooltip": _tooltip("value", "f1", "interval", "records")},
+                | {"tooltip": tooltip("value", "f1", "interval", "records")},
             },
         ]
     )
