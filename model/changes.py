@@ -5,11 +5,12 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from model.joining import Joined, RecordCounts
 from model.labels import PRESENT, UNKNOWN
-from model.statistic import FIXED_POINT, Counts
+from model.predictions import RECORD_FIELDS
+from model.statistic.fixed import fixed
+from model.statistic.tally import Counts
 from model.thresholds import predict_labels
 
 MOST_CHANGED = 50
@@ -38,7 +39,8 @@ class Changes:
 
     All arrays are int64 and L long. An answer flips where it is predicted by one run's threshold and not by the
     other's: `became_present` or `became_absent`; where truth is known it `became_right` or `became_wrong` by that.
-    `change_sum` is the sum of |probability after - before| in units of 2⁻³²: two billion records can change from 0
+    `change_sum` is the sum of |probability after - before| in units of
+    `model.statistic.fixed`: two billion records can change from 0
     to 1 before it overflows. `most_changed` are the first fifty records by `ChangedRecord.rank`, none unchanged.
     """
 
@@ -56,7 +58,7 @@ class Changes:
         nothing = np.zeros((0, labels))
         probabilities = nothing.astype(np.float32)
         joined = Joined(
-            pa.array([], pa.string()), nothing.astype(np.int8), probabilities, probabilities, RecordCounts()
+            RECORD_FIELDS.empty_table(), nothing.astype(np.int8), probabilities, probabilities, RecordCounts()
         )
         return Changes.from_batch(joined, [0.5] * labels, [0.5] * labels)
 
@@ -73,7 +75,7 @@ class Changes:
             became_absent=(flipped & before).sum(axis=0),
             became_right=(flipped & known & (after == present)).sum(axis=0),
             became_wrong=(flipped & known & (before == present)).sum(axis=0),
-            change_sum=np.rint(changes * FIXED_POINT).astype(np.int64).sum(axis=0),
+            change_sum=fixed(changes).astype(np.int64).sum(axis=0),
             most_changed=_first(_changed_most(joined, changes)),
         )
 
@@ -101,7 +103,8 @@ def _changed_most(joined: Joined, changes: npt.NDArray[np.float64]) -> list[Chan
 
 
 def _records(joined: Joined, changes: npt.NDArray[np.float64], rows: npt.NDArray[np.intp]) -> Iterator[ChangedRecord]:
-    for row in rows:
+    ids = joined.records.column("id").take(rows).to_pylist()
+    for row, record_id in zip(rows, ids, strict=True):
         label = int(changes[row].argmax())
         before, after = float(joined.before[row, label]), float(joined.after[row, label])
-        yield ChangedRecord(joined.ids[row].as_py(), label, before, after, int(joined.truth[row, label]))
+        yield ChangedRecord(record_id, label, before, after, int(joined.truth[row, label]))

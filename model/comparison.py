@@ -1,6 +1,7 @@
 """Two runs compared: one mergeable summary of the records in both, and the content of `comparison.json` made of it."""
 
 import functools
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,14 +11,9 @@ import numpy as np
 from model.changes import ChangedRecord, Changes
 from model.joining import Joined
 from model.labels import PRESENT, UNKNOWN
-from model.metrics import compute_metrics
-from model.statistic import FIXED_POINT, Statistic, merge
-
-NOT_METRICS = ("label", "threshold", "support", "tp", "fp", "fn", "tn", "known", "unknown", "coverage")
-"""What `metrics.json` says beside metrics, overall or of a label."""
-
-Change = dict[str, Any]
-"""A metric's `before`, `after`, `change` (after - before) and `interval` (95 %) of the change; None where undefined."""
+from model.metrics import Change, Evidence, paired_changes
+from model.statistic import Statistic, merge
+from model.statistic.fixed import FIXED_POINT
 
 
 @dataclass(frozen=True)
@@ -47,8 +43,8 @@ class Comparison:
         """The comparison of N records."""
         return Comparison(
             Changes.from_batch(joined, labelling.before, labelling.after),
-            Statistic.from_batch(joined.truth, joined.before, labelling.before),
-            Statistic.from_batch(joined.truth, joined.after, labelling.after),
+            Statistic.from_batch(joined.truth, joined.before, labelling.before, joined.records),
+            Statistic.from_batch(joined.truth, joined.after, labelling.after, joined.records),
         )
 
     def __add__(self, other: "Comparison") -> "Comparison":
@@ -66,51 +62,49 @@ def merge_comparisons(comparisons: Iterable[Comparison], labels: int) -> Compari
     )
 
 
-def metric_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Change]:
-    """The change of every metric of `overall`, or of an entry of `per_label`, of two `metrics.json`."""
-    names = [name for name, value in after.items() if _is_metric(name, value)]
-    return {name: _change(before[name], after[name]) for name in names}
-
-
 def comparison_content(comparison: Comparison, labelling: Labelling) -> dict[str, Any]:
     """`records`, `overall`, `per_label` and `changed_records` of `comparison.json`: what follows from the records.
 
     Rates and probabilities are in 0…1; `mean_change` is that of |probability after - before|, None without records.
     """
-    changes, labels = comparison.changes, labelling.labels
-    before = compute_metrics(comparison.before, labels, labelling.before)
-    after = compute_metrics(comparison.after, labels, labelling.after)
-    both = changes.records.both
+    evidence = Evidence.of(comparison.after)
+    overall, per_label = paired_changes(Evidence.of(comparison.before), evidence)
     return {
-        "records": asdict(changes.records) | {"with_truth": after["counts"]["with_truth"]},
-        "overall": metric_changes(before["overall"], after["overall"]),
+        "records": asdict(comparison.changes.records) | {"with_truth": int(evidence.total.with_truth)},
+        "overall": _published(overall),
         "per_label": [
             {
                 "label": label,
-                "support": after["per_label"][i]["support"],
+                "support": int(evidence.total.support[i]),
                 "thresholds": {"before": _as_stored(labelling.before[i]), "after": _as_stored(labelling.after[i])},
-                "metrics": metric_changes(before["per_label"][i], after["per_label"][i]),
-                "flips": {
-                    "became_present": int(changes.became_present[i]),
-                    "became_absent": int(changes.became_absent[i]),
-                    "became_right": int(changes.became_right[i]),
-                    "became_wrong": int(changes.became_wrong[i]),
-                },
-                "mean_change": int(changes.change_sum[i]) / (both * FIXED_POINT) if both else None,
+                "metrics": _published(per_label, i),
+                **_flips(comparison.changes, i),
             }
-            for i, label in enumerate(labels)
+            for i, label in enumerate(labelling.labels)
         ],
-        "changed_records": [_changed_record(record, labelling) for record in changes.most_changed],
+        "changed_records": [_changed_record(record, labelling) for record in comparison.changes.most_changed],
     }
 
 
-def _is_metric(name: str, value: object) -> bool:
-    return name not in NOT_METRICS and not name.endswith("_bounds") and not isinstance(value, Mapping)
+def _published(changes: Mapping[str, Change], label: int | None = None) -> dict[str, dict[str, Any]]:
+    """By metric `before`, `after`, `change` and its `interval`, overall or of a label; None is undefined."""
+    rows = {}
+    for name, change in changes.items():
+        every = (change.before, change.after, change.change, change.low, change.high)
+        values = [float(value if label is None else value[label]) for value in every]
+        before, after, difference, low, high = (None if math.isnan(value) else value for value in values)
+        interval = None if low is None or high is None else [low, high]
+        rows[name] = {"before": before, "after": after, "change": difference, "interval": interval}
+    return rows
 
 
-def _change(before: float | None, after: float | None) -> Change:
-    change = None if before is None or after is None else after - before
-    return {"before": before, "after": after, "change": change, "interval": None}
+def _flips(changes: Changes, label: int) -> dict[str, Any]:
+    names = ("became_present", "became_absent", "became_right", "became_wrong")
+    both = changes.records.both
+    return {
+        "flips": {name: int(getattr(changes, name)[label]) for name in names},
+        "mean_change": int(changes.change_sum[label]) / (both * FIXED_POINT) if both else None,
+    }
 
 
 def _changed_record(record: ChangedRecord, labelling: Labelling) -> dict[str, Any]:

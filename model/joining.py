@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.labels import UNKNOWN, Truth, encode_truth
-from model.predictions import probabilities_of
+from model.labels import UNKNOWN, Truth
+from model.predictions import RECORD_FIELDS, probabilities_of, truth_of
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,12 @@ class RecordCounts:
 class Joined:
     """N records that are in both runs, with L labels that both runs know.
 
-    `ids` are N strings; `truth` is N×L, the later run's where that is known, else the earlier one's; `before` and
-    `after` are the N×L probabilities, 0…1; `counts` says too what is not among the N.
+    `records` are N rows with `id` and, of the later run, `source` and `position`; `truth` is N×L, the later run's where
+    that is known, else the earlier one's; `before` and `after` are the N×L probabilities, 0…1; `counts` says too what
+    is not among the N.
     """
 
-    ids: pa.Array
+    records: pa.Table
     truth: Truth
     before: npt.NDArray[np.float32]
     after: npt.NDArray[np.float32]
@@ -53,7 +54,7 @@ def answers_schema(labels: int) -> pa.Schema:
     """The columns of `answers_table`, for so many labels."""
     return pa.schema(
         [
-            pa.field("id", pa.string()),
+            *RECORD_FIELDS,
             pa.field("truth", pa.list_(pa.int8(), labels)),
             pa.field("probabilities", pa.list_(pa.float32(), labels)),
         ]
@@ -61,18 +62,18 @@ def answers_schema(labels: int) -> pa.Schema:
 
 
 def answers_table(predictions: pa.Table, run_labels: Sequence[str], shared: Sequence[str]) -> pa.Table:
-    """What is compared of a part: `id`, `truth` and `probabilities`, of the shared labels alone.
+    """What is compared of a part: its records, their `truth` and `probabilities`, of the shared labels alone.
 
     Args:
         predictions: the part's table, N rows, of either layout.
         run_labels: all labels of its run, in order.
         shared: the L labels that both runs know, in the order wanted.
     """
-    truth, _ = encode_truth(predictions.column("labels"), shared)
+    truth, _ = truth_of(predictions, shared)
     places = {label: place for place, label in enumerate(run_labels)}
     probabilities = probabilities_of(predictions, run_labels)[:, [places[label] for label in shared]]
-    columns = [predictions.column("id"), *(_lists(block) for block in (truth, probabilities))]
-    return pa.table(columns, schema=answers_schema(len(shared)))
+    records = [predictions.column(name) for name in RECORD_FIELDS.names]
+    return pa.table([*records, _lists(truth), _lists(probabilities)], schema=answers_schema(len(shared)))
 
 
 def join(before: pa.Table, after: pa.Table) -> Joined:
@@ -86,7 +87,7 @@ def join(before: pa.Table, after: pa.Table) -> Joined:
     truth_before, truth_after = _block(earlier, "truth"), _block(later, "truth")
     differs = (truth_before != truth_after) & (truth_before != UNKNOWN) & (truth_after != UNKNOWN)
     return Joined(
-        ids=later.column("id").combine_chunks(),
+        records=later.select(RECORD_FIELDS.names),
         truth=np.where(truth_after != UNKNOWN, truth_after, truth_before),
         before=_block(earlier, "probabilities"),
         after=_block(later, "probabilities"),

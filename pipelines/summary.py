@@ -9,7 +9,7 @@ HEADLINES = ("f1_micro", "f1_macro", "subset_accuracy", "hamming_loss", "average
 MOST_LABELS = 40
 
 ROW = "  {:<12}{:>9}{:>11}{:>11}{:>9}{:>9}"
-CHANGE_ROW = "  {:<21}{:>9}{:>9}{:>9}"
+CHANGE_ROW = "  {:<25}{:>9}{:>9}{:>9}{:>21}"
 FLIPS_ROW = "  {:<12}{:>9}{:>9}{:>9}"
 
 MOST_FLIPPED = 10
@@ -37,7 +37,7 @@ def print_comparison(output: str) -> None:
 
 def comparison_summary(content: dict[str, Any]) -> str:
     """The headlines and the labels that flipped most as lines of text."""
-    from model.comparison_page import HEADLINES, flips_of, format_change, most_flipped
+    from model.report import format_change, format_change_range, headlines, most_flipped
     from model.report import format_number as number
 
     records = content["records"]
@@ -49,16 +49,16 @@ def comparison_summary(content: dict[str, Any]) -> str:
     if repeated:
         lines.append(f"  {number(repeated)} records left out, whose id occurs more than once")
     if records["with_truth"]:
-        lines += ["", CHANGE_ROW.format("", "before", "after", "change")]
-    for name in HEADLINES if records["with_truth"] else ():
+        lines += ["", CHANGE_ROW.format("", "before", "after", "change", "95 % interval")]
+    for name in headlines(content["overall"]) if records["with_truth"] else ():
         row = content["overall"][name]
         values = number(row["before"]), number(row["after"]), format_change(row["change"])
-        lines.append(CHANGE_ROW.format(name.replace("_", " "), *values))
+        lines.append(CHANGE_ROW.format(name.replace("_", " "), *values, format_change_range(row["interval"])))
     lines += ["", FLIPS_ROW.format("label", "flips", "right", "wrong")]
     for row in most_flipped(content["per_label"])[:MOST_FLIPPED]:
         flips = row["flips"]
-        counts = (number(count) for count in (flips_of(row), flips["became_right"], flips["became_wrong"]))
-        lines.append(FLIPS_ROW.format(row["label"][:12], *counts))
+        counts = (flips["became_present"] + flips["became_absent"], flips["became_right"], flips["became_wrong"])
+        lines.append(FLIPS_ROW.format(row["label"][:12], *map(number, counts)))
     return "\n".join(line.rstrip() for line in lines)
 
 

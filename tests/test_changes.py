@@ -12,14 +12,15 @@ from hypothesis.extra import numpy as npst
 from model.changes import MOST_CHANGED, Changes
 from model.comparison import Comparison, Labelling, comparison_content, merge_comparisons
 from model.joining import Joined, RecordCounts, answers_schema, join
+from tests.sample_comparison import records_table
 
 BEFORE, AFTER = 0.25, 0.7
 SCORES = st.one_of(st.sampled_from([0.0, BEFORE, AFTER, 1.0]), st.floats(0, 1, width=32))
 
 
 def joined_of(truth: np.ndarray, before: np.ndarray, after: np.ndarray, start: int = 0) -> Joined:
-    ids = pa.array([f"r{start + row}" for row in range(len(truth))], pa.string())
-    return Joined(ids, truth, before, after, RecordCounts(both=len(truth), only_before=2, repeated_after=3))
+    records = records_table([f"r{start + row}" for row in range(len(truth))])
+    return Joined(records, truth, before, after, RecordCounts(both=len(truth), only_before=2, repeated_after=3))
 
 
 @st.composite
@@ -28,6 +29,11 @@ def batches(draw: st.DrawFn) -> Joined:
     shape = draw(st.integers(0, 70)), draw(st.integers(1, 4))
     before, after = (draw(npst.arrays(np.float32, shape, elements=SCORES)) for _ in range(2))
     return joined_of(draw(npst.arrays(np.int8, shape, elements=st.integers(-1, 1))), before, after)
+
+
+def ids_of(joined: Joined) -> list[str]:
+    ids: list[str] = joined.records.column("id").to_pylist()
+    return ids
 
 
 def labelling_of(joined: Joined) -> Labelling:
@@ -42,7 +48,7 @@ def comparison_of(joined: Joined) -> Comparison:
 def rows_of(joined: Joined, rows: slice) -> Joined:
     """Some of the rows; what is counted beside them goes with the first."""
     counts = replace(joined.counts if rows.start == 0 else RecordCounts(), both=len(joined.truth[rows]))
-    return Joined(joined.ids[rows], joined.truth[rows], joined.before[rows], joined.after[rows], counts)
+    return Joined(joined.records[rows], joined.truth[rows], joined.before[rows], joined.after[rows], counts)
 
 
 @settings(max_examples=50)
@@ -71,7 +77,7 @@ def test_zero_is_the_identity_and_inputs_stay_as_they_are(joined: Joined) -> Non
 @given(batches())
 def test_the_changes_are_what_plain_python_counts(joined: Joined) -> None:
     changes = comparison_of(joined).changes
-    ids = joined.ids.to_pylist()
+    ids = ids_of(joined)
     ranked = []
     for i in range(joined.truth.shape[1]):
         rows = list(
@@ -102,7 +108,7 @@ def test_ties_are_cut_by_id_and_sums_do_not_overflow() -> None:
     size = 3 * MOST_CHANGED
     joined = joined_of(np.ones((size, 2), np.int8), np.zeros((size, 2), np.float32), np.ones((size, 2), np.float32))
     changes = comparison_of(joined).changes
-    assert [record.id for record in changes.most_changed] == sorted(joined.ids.to_pylist())[:MOST_CHANGED]
+    assert [record.id for record in changes.most_changed] == sorted(ids_of(joined))[:MOST_CHANGED]
     assert {record.label for record in changes.most_changed} == {0}
     for _ in range(20):
         changes = changes + changes
@@ -125,8 +131,9 @@ Row = tuple[str, int, float]
 
 
 def answers(rows: list[Row]) -> pa.Table:
-    rows_by_name = [{"id": name, "truth": [truth], "probabilities": [score]} for name, truth, score in rows]
-    return pa.Table.from_pylist(rows_by_name, answers_schema(1))
+    named = [{"id": name, "truth": [truth], "probabilities": [score]} for name, truth, score in rows]
+    places = [{"source": "file", "position": position} for position in range(len(rows))]
+    return pa.Table.from_pylist([row | place for row, place in zip(named, places, strict=True)], answers_schema(1))
 
 
 RUN = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(-1, 1), st.floats(0, 1, width=32)), max_size=12)
@@ -139,8 +146,8 @@ def test_records_are_joined_by_id(before: list[Row], after: list[Row]) -> None:
     repeated = {name for name in (*first, *second) if first.count(name) > 1 or second.count(name) > 1}
     both = (set(first) & set(second)) - repeated
     old, new = {row[0]: row for row in before}, {row[0]: row for row in after}
-    assert sorted(joined.ids.to_pylist()) == sorted(both)
-    for row, name in enumerate(joined.ids.to_pylist()):
+    assert sorted(ids_of(joined)) == sorted(both)
+    for row, name in enumerate(ids_of(joined)):
         assert (joined.before[row, 0], joined.after[row, 0]) == (old[name][2], new[name][2])
         assert joined.truth[row, 0] == (old[name][1] if new[name][1] == -1 else new[name][1])
     assert joined.counts == RecordCounts(

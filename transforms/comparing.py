@@ -1,6 +1,5 @@
 """Compare: the parts of two runs joined by the records' ids, and merged to one comparison."""
 
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from model.comparison import Comparison, Labelling, comparison_content, merge_comparisons
-from model.comparison_page import render_comparison
 from model.errors import UserError
+from model.hashing import hash_ids
 from model.joining import answers_schema, answers_table, join
+from model.report import render_comparison
 from transforms import files
 from transforms.plan import Recipe
 from transforms.planning import REPORT_FILE
@@ -128,8 +128,7 @@ def _split(
     result: ShardResult, run_labels: tuple[str, ...], shared: tuple[str, ...], buckets: int
 ) -> Iterator[tuple[int, pa.Table]]:
     table = answers_table(result.predictions.table, run_labels, shared)
-    ids = table.column("id").to_pylist()
-    chosen = np.array([zlib.crc32(name.encode()) % buckets for name in ids], np.int64)
+    chosen = hash_ids(table.column("id").to_pylist()) % np.uint64(buckets)
     for bucket in np.unique(chosen):
         yield int(bucket), table.take(np.flatnonzero(chosen == bucket))  # a slice would be sent with all its table
 

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from model.metrics import rates
 from model.metrics.areas import areas, averages
+from model.statistic import GROUPS, Statistic
+from model.statistic.scores import group_precision, score_precision
 from model.statistic.sums import Sums
 from model.statistic.tally import Counts
 
@@ -41,6 +43,14 @@ class Evidence:
     precision: int
     scores_by_group: Counts | None
     group_precision: int
+
+    @staticmethod
+    def of(statistic: Statistic) -> "Evidence":
+        """All that a statistic holds of its records."""
+        labels = statistic.labels
+        by_group = statistic.scores_by_group.counts()
+        scores = statistic.scores.counts()
+        return Evidence(statistic.sums, scores, score_precision(labels), by_group, group_precision(labels, GROUPS))
 
     @cached_property
     def total(self) -> Sums:

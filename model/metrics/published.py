@@ -11,8 +11,7 @@ from model.metrics.estimates import Estimate, Evidence
 from model.metrics.goals import Choice, Goal, choose, threshold_curve
 from model.metrics.jackknife import interval
 from model.metrics.sliced import slice_evidence
-from model.statistic import GROUPS, Statistic
-from model.statistic.scores import group_precision, score_precision
+from model.statistic import Statistic
 
 Row = dict[str, Any]
 
@@ -31,15 +30,8 @@ def compute_metrics(
         thresholds: those that decided what is predicted, L numbers in 0…1.
         goal: what the suggested thresholds are for.
     """
-    scores = statistic.scores.counts()
-    evidence = Evidence(
-        statistic.sums,
-        scores,
-        score_precision(len(labels)),
-        statistic.scores_by_group.counts(),
-        group_precision(len(labels), GROUPS),
-    )
-    choices = [choose(threshold_curve(histogram, evidence.precision), goal) for histogram in scores]
+    evidence = Evidence.of(statistic)
+    choices = [choose(threshold_curve(histogram, evidence.precision), goal) for histogram in evidence.scores]
     found, without = evidence.estimate(), list(evidence.without_groups())
     rows = _label_rows(evidence, found, labels, thresholds)
     intervals = _label_intervals(found, without)

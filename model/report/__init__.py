@@ -1,7 +1,17 @@
-"""The report: one self-contained HTML page made of the metrics, what is drawn of them, and where they came from."""
+"""The reports: self-contained HTML pages made of metrics, what is drawn of them, and where they came from."""
 
-from model.report.numbers import format_number
+from model.report.comparison import headlines, most_flipped, render_comparison
+from model.report.numbers import format_change, format_change_range, format_number
 from model.report.page import render_report
 from model.report.per_label import per_label_csv
 
-__all__ = ["format_number", "per_label_csv", "render_report"]
+__all__ = [
+    "format_change",
+    "format_change_range",
+    "format_number",
+    "headlines",
+    "most_flipped",
+    "per_label_csv",
+    "render_comparison",
+    "render_report",
+]

@@ -55,6 +55,10 @@ SINGLE = {
 }
 
 
+LOSSES = ("hamming_loss", "log_loss", "binary_crossentropy", "label_ranking_loss")
+LOWER_IS_BETTER = frozenset((*LOSSES, "brier", "ece", "coverage_error", "one_error"))
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of the table of labels: the name in a flattened row, the title, the view it belongs to, its meaning."""
