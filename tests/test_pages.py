@@ -50,3 +50,20 @@ def test_links_between_pages_lead_somewhere() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_the_commands_of_the_page_on_metrics_run(finished: Path, tmp_path: Path) -> None:
+    lines = re.findall(r"^\.venv/bin/bulklabel (.+)$", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE)
+    assert len(lines) == 4
+    for line in lines:
+        here = line.replace("demo/scores", str(finished)).replace("demo/", f"{tmp_path}/")
+        assert main(here.split()) == 0
+
+
+def test_the_page_on_metrics_names_every_metric(finished: Path) -> None:
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    found = metrics_of(finished)
+    names = {re.sub(r"_at_\d$", "_at_k", name) for name in found["overall"] if not name.endswith("_bounds")}
+    names = {re.sub("_(micro|macro|weighted|samples)$", "", name) for name in names} | set(found) | set(found["counts"])
+    for name in sorted(names | set(found["per_label"][0]) - {"accuracy", "roc_auc_bounds", "average_precision_bounds"}):
+        assert f"`{name}`" in text, name
