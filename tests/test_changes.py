@@ -11,7 +11,8 @@ from hypothesis.extra import numpy as npst
 
 from model.changes import MOST_CHANGED, Changes
 from model.comparison import Comparison, Labelling, comparison_content, merge_comparisons
-from model.joining import Joined, RecordCounts, answers_schema, join
+from model.joining import Joined, RecordCounts, answers_schema, answers_table, join
+from model.predictions import predictions_table
 from tests.sample_comparison import records_table
 
 BEFORE, AFTER = 0.25, 0.7
@@ -134,6 +135,21 @@ def answers(rows: list[Row]) -> pa.Table:
     named = [{"id": name, "truth": [truth], "probabilities": [score]} for name, truth, score in rows]
     places = [{"source": "file", "position": position} for position in range(len(rows))]
     return pa.Table.from_pylist([row | place for row, place in zip(named, places, strict=True)], answers_schema(1))
+
+
+def test_only_shared_labels_are_taken_and_what_is_unknown_stays_unknown() -> None:
+    truth = [{"labels": ["a", "c"], "unknown": ["b"]}, {"labels": None, "unknown": None}, {"labels": [], "unknown": []}]
+    kinds = pa.schema([pa.field(name, pa.list_(pa.string())) for name in ("labels", "unknown")])
+    records = records_table(["x", "y", "z"])
+    for name in kinds.names:
+        records = records.append_column(name, pa.Table.from_pylist(truth, kinds).column(name))
+    scores = np.linspace(0, 1, 9, dtype=np.float32).reshape(3, 3)
+    for layout in ("wide", "list"):
+        predictions = predictions_table(records, scores, [0.5] * 3, ["a", "b", "c"], layout)
+        table = answers_table(predictions, ["a", "b", "c"], ["c", "b"])
+        assert table.column("id").to_pylist() == ["x", "y", "z"]
+        assert table.column("truth").to_pylist() == [[1, -1], [-1, -1], [0, 0]]
+        assert np.array_equal(np.array(table.column("probabilities").to_pylist(), np.float32), scores[:, [2, 1]])
 
 
 RUN = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(-1, 1), st.floats(0, 1, width=32)), max_size=12)

@@ -136,6 +136,11 @@ def test_dots_are_where_the_changes_are(browser: Browser, folder: Path, content:
             name: page.evaluate(f"plotOf(document.querySelector('figure[data-plot={name}]'))")
             for name in ("changes", "sides")
         }
+        scroll_through(page)
+        whiskers = page.locator("figure[data-plot=changes] .mark-rule").last.locator("line").all()
+        lengths = [abs(float(line.get_attribute("x2") or "nan")) for line in whiskers]
+        dots = page.locator("figure[data-plot=changes] .mark-symbol path").all()
+        places = [float(re.findall(r"[\d.-]+", dot.get_attribute("transform") or "")[0]) for dot in dots]
     for plot in drawn.values():
         for point in plot["datasets"]["points"]:
             row = rows[point["label"]]
@@ -147,6 +152,10 @@ def test_dots_are_where_the_changes_are(browser: Browser, folder: Path, content:
             assert [point["low"], point["high"]] == row["interval"]
     shown = [point["change"] for point in drawn["changes"]["datasets"]["points"]]
     assert shown == sorted((row["change"] for row in rows.values()), reverse=True)
+    widths = [point["high"] - point["low"] for point in drawn["changes"]["datasets"]["points"]]
+    pixels = (places[0] - places[-1]) / (shown[0] - shown[-1])
+    assert lengths == pytest.approx(np.multiply(widths, pixels), rel=1e-3)
+    assert np.diff(places) == pytest.approx(np.diff(shown) * pixels, rel=1e-3)
     names = next(param for param in drawn["changes"]["params"] if param["name"] == "names")["value"]
     assert [rows[name]["change"] for name in names] == shown
 
