@@ -31,7 +31,7 @@ def paired_changes(before: Evidence, after: Evidence) -> tuple[dict[str, Change]
     """The changes of all overall metrics, and of all metrics of the labels, by name.
 
     Each group of records is left out on both sides at once. What makes a group hard moves both metrics alike, and only
-    the rest counts as error: such an interval is narrower than two that are made of each side by itself.
+    the rest counts as error: such an interval is mostly narrower than two that are made of each side by itself.
 
     Args:
         before: of some records and their truth.
