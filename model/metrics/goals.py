@@ -1,6 +1,6 @@
 """Thresholds for a goal: best F1, a wanted precision or recall, or at most so many predicted records."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -40,11 +40,12 @@ class Choice:
 class Curve:
     """All thresholds of one label that make a difference, falling: K, and the counts at each.
 
-    `thresholds` are float32 and half-way between neighbours; `predicted` counts all records at or above, the other two
-    those whose truth is known.
+    `thresholds` are float32 and half-way between neighbours; `lowest` are the least probabilities that records above
+    may have. `predicted` counts all records at or above, the other two those whose truth is known.
     """
 
     thresholds: npt.NDArray[np.float32]
+    lowest: npt.NDArray[np.float32]
     predicted: Counts
     true_positives: Counts
     false_positives: Counts
@@ -59,15 +60,16 @@ def threshold_curve(scores: Counts, precision: int) -> Curve:
     end[excluded == -1] = 0
     counts = np.cumsum(scores[:, filled], axis=1)
     middle = ((end.astype(np.float64) + lowest[filled]) / 2).astype(np.float32)
-    return Curve(middle, counts.sum(axis=0), counts[PRESENT], counts[ABSENT])
+    return Curve(middle, lowest[filled], counts.sum(axis=0), counts[PRESENT], counts[ABSENT])
 
 
 def choose(curve: Curve, goal: Goal) -> Choice:
     """The threshold of a label that reaches the goal, and best: of several equally good ones the highest.
 
     `precision` is reached with the largest recall possible, `recall` with the highest threshold, `budget` with the
-    lowest. Where it cannot be reached, for want of present records or because too many share one probability, the
-    threshold is 1, which predicts as little as can be; for `f1` and `recall` without present records it is 0.5.
+    lowest. Where no other threshold reaches it, for want of present records or because too many share one probability,
+    it is 1, which predicts as little as can be and may keep a budget; for `f1` and `recall` without present records it
+    is 0.5.
     """
     true, false = curve.true_positives, curve.false_positives
     support = int(true[-1]) if len(true) else 0
@@ -77,10 +79,12 @@ def choose(curve: Curve, goal: Goal) -> Choice:
         return _chosen(curve, int(np.argmax(2 * true / (support + true + false))))
     target = goal.target or 0.0
     if goal.kind == RECALL:
-        return _chosen(curve, int(np.argmax(true >= target * support)))
-    good = (true >= target * (true + false)) & (true > 0) if goal.kind == PRECISION else curve.predicted <= target
+        return _chosen(curve, int(np.argmax(true / support >= target)))
+    precise = true / np.maximum(true + false, 1) >= target  # as quotients, which equal a target like 0.07
+    good = precise & (true > 0) if goal.kind == PRECISION else curve.predicted <= target
     if not good.any():
-        return _at(curve, 1.0, reached=False)
+        least = _at(curve, 1.0, reached=False)
+        return replace(least, reached=goal.kind == BUDGET and least.predicted <= target)
     worth = np.where(good, true if goal.kind == PRECISION else curve.predicted, -1)
     return _chosen(curve, int(np.argmax(worth)))
 
@@ -90,7 +94,8 @@ def _chosen(curve: Curve, index: int) -> Choice:
 
 
 def _at(curve: Curve, threshold: float, reached: bool) -> Choice:
-    above = int((curve.thresholds >= np.float32(threshold)).sum())
+    """The choice of a threshold of the curve, or of another that lies between two bins, as 0.5 and 1 do."""
+    above = int((curve.lowest >= np.float32(threshold)).sum())
     if not above:
         return Choice(threshold, reached, 0, 0, 0)
     counts = (curve.predicted, curve.true_positives, curve.false_positives)
