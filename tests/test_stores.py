@@ -240,11 +240,12 @@ def test_success_is_written_last_and_goes_first(store: Store, loaded: tuple[str,
         writes = [request for request in proxy.requests if is_write(request)]
         assert "_SUCCESS" in writes[-1]
         assert sum("predictions/part-" in request for request in writes) == SHARDS
+        written = files.list_folder(f"{store.root}/ordered")
         proxy.requests.clear()
         assert score(*loaded, f"{store.root}/ordered", "--threshold=0.3", "--overwrite", *behind.flags) == 0
         deleted = [request for request in proxy.requests if request.startswith("DELETE") and "can-write" not in request]
         assert "_SUCCESS" in deleted[0]
-        assert len(deleted) == 2 * SHARDS + 5
+        assert len(deleted) == len(written) > 2 * SHARDS
 
 
 def test_listing_is_paged_and_hides_what_is_hidden(store: Store) -> None:
