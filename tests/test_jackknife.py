@@ -110,3 +110,10 @@ def test_near_the_ends_of_the_range_an_interval_leans_inwards() -> None:
     assert 0 < low[0] < 0.985 < high[0] < 1
     assert 0.985 - low[0] > high[0] - 0.985
     assert (low[1:] == high[1:]).all()
+
+
+def test_no_end_of_an_interval_passes_the_value_by_a_rounding() -> None:
+    values = np.arange(1, 1000) / np.arange(1000, 1, -1) / 1000
+    low, high = interval("f1", values, np.tile(values, (5, 1)))
+    assert (low <= values).all()
+    assert (values <= high).all()

@@ -44,6 +44,7 @@ def interval(name: str, value: Values, without: Values) -> tuple[Values, Values]
         odds, factor = value / (1 - value), np.exp(spread / (value * (1 - value)))
         low, high = odds / factor / (1 + odds / factor), 1 / (1 + 1 / (odds * factor))
     at_end = np.where(np.isnan(error), np.nan, value)
+    low, high = np.minimum(low, value), np.maximum(high, value)  # rounded they could pass the value by a last bit
     return np.where(inside, low, at_end), np.where(inside, high, at_end)
 
 
