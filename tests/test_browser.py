@@ -1,5 +1,6 @@
 """The report in headless Chromium: nothing is loaded or goes wrong, and all that can be pressed does what it says."""
 
+import copy
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 from sklearn.metrics import f1_score
 
+from model.report import render_report
 from tests.browsing import DESK, PHONE, Opened, labels_shown, scroll_through
 from tests.sample_report import NASTY, Sample, names_of
 
@@ -147,6 +149,21 @@ def test_curves_pass_through_the_counts(browser: Browser, folder: Path, samples:
     for name, wanted in (("has the label", truth), ("does not", ~truth)):
         bars = [bar["records"] for bar in drawn["histogram"]["points"] if bar["truth"] == name]
         assert bars == np.histogram(scores[wanted], 10, (0, 1))[0].tolist()
+
+
+def test_a_suggestion_is_on_the_curve_where_truth_is_unknown(
+    browser: Browser, tmp_path: Path, samples: dict[int, Sample]
+) -> None:
+    """A suggested threshold is said to predict records of unknown truth too: they are no false positives."""
+    sample = samples[10]
+    metrics = copy.deepcopy(sample.metrics)
+    metrics["per_label"][0]["suggested"]["predicted"] += 500
+    (tmp_path / "page.html").write_text(render_report(metrics, sample.drawings, {}))
+    with Opened(browser, tmp_path / "page.html") as page:
+        page.locator("#chosen").select_option(metrics["per_label"][0]["label"])
+        mark = page.evaluate("plotOf(document.querySelector('figure[data-plot=roc]')).datasets.marks[1]")
+    wrong = sample.scores[~sample.truth[:, 0], 0] >= mark["threshold"]
+    assert mark["false_positive_rate"] == pytest.approx(wrong.mean())
 
 
 def test_names_stay_text(browser: Browser, folder: Path) -> None:

@@ -20,7 +20,8 @@ function sourceOf(position) {
   const marks = [{ kind: "current", threshold: column("threshold"), ...marked(counts) }];
   if (column("suggested_threshold") !== null) {
     const [precision, recall] = [column("suggested_precision"), column("suggested_recall")];
-    const wrong = precision === null ? null : column("suggested_predicted") * (1 - precision);
+    const found = recall * counts.tp + recall * counts.fn; // not of all that is predicted: their truth may be unknown
+    const wrong = precision ? found / precision - found : null;
     const false_positive_rate = wrong === null ? null : share(wrong, counts.fp + counts.tn);
     marks.push({ kind: "suggested", threshold: column("suggested_threshold"), precision, recall, false_positive_rate });
   }
