@@ -111,6 +111,7 @@ def test_the_table_holds_the_labels_that_flipped_most(content: dict[str, Any]) -
     assert page.index('title="n1002"') < page.index('title="n3"')
     assert 'title="n2"' not in page
     assert "The 1,000 labels that flipped most, of 1,003" in page
+    assert f"<b>{2 * sum(range(1003)):,}</b> answers flipped" in page
 
 
 @pytest.mark.parametrize("name", ["1", "10", "1000"])

@@ -63,6 +63,7 @@ def render_comparison(content: Mapping[str, Any]) -> str:
         rows=rows,
         columns=[column for column in COLUMNS if any(row.get(column.key) is not None for row in rows)],
         views=VIEWS,
+        flips=sum(map(_flips_of, content["per_label"])),
         headlines=headlines(content["overall"]),
         titles=_titles(content["overall"]),
         verdict=verdict,
