@@ -94,7 +94,7 @@ def evaluate(argv: Sequence[str]) -> None:
     from transforms import files
     from transforms.once import OncePerProcess
     from transforms.patience import planning
-    from transforms.planning import choose_thresholds
+    from transforms.planning import PLAN_FILE, choose_thresholds
     from transforms.publishing import Publication, provenance_of
     from transforms.records import Columns
     from transforms.rereading import load_run, truth_used
@@ -105,6 +105,8 @@ def evaluate(argv: Sequence[str]) -> None:
         raise UserError(f"--output {options.output} is the run itself, whose metrics are kept; give another place.")
     with planning():
         plan = load_run(options.input)
+        if files.exists(files.join(output, PLAN_FILE)):
+            raise UserError(f"--output {options.output} is a run, whose metrics are kept; give another place.")
     recipe = plan.recipe
     if options.threshold is not None:
         thresholds = choose_thresholds(options.threshold, recipe.tuned_thresholds, recipe.labels)

@@ -62,6 +62,9 @@ def test_bad_truth_and_bad_runs_are_one_line(
     pq.write_table(pa.table({"id": ["a", "b", "a"], "labels": [["1"]] * 3}), twice)
     pq.write_table(pa.table({"id": ["a"], "labels": ["1"]}), wrong)
     (tmp_path / "text.parquet").write_text("text")
+    another = tmp_path / "another"
+    another.mkdir()
+    (another / "plan.json").touch()
     for flags, words in {
         (f"--truth={twice}",): "'a' occurs twice",
         (f"--truth={wrong}",): "expected list<string>",
@@ -71,6 +74,7 @@ def test_bad_truth_and_bad_runs_are_one_line(
         ("--threshold=2",): "not between 0 and 1",
         (f"--input={tmp_path}",): "is not a finished run",
         (f"--output={finished}",): "is the run itself",
+        (f"--output={another}",): "is a run, whose metrics are kept",
     }.items():
         assert evaluate(finished, tmp_path / "e", *flags) == 2
         error = capsys.readouterr().err
