@@ -7,6 +7,7 @@ from model.report.numbers import format_number as number
 
 HEADLINES = ("f1_micro", "f1_macro", "subset_accuracy", "hamming_loss", "average_precision_macro", "ece")
 MOST_LABELS = 40
+MOST_UNKNOWN = 10
 
 ROW = "  {:<12}{:>9}{:>11}{:>11}{:>9}{:>9}"
 CHANGE_ROW = "  {:<25}{:>9}{:>9}{:>9}{:>21}"
@@ -58,7 +59,7 @@ def comparison_summary(content: dict[str, Any]) -> str:
     for row in most_flipped(content["per_label"])[:MOST_FLIPPED]:
         flips = row["flips"]
         counts = (flips["became_present"] + flips["became_absent"], flips["became_right"], flips["became_wrong"])
-        lines.append(FLIPS_ROW.format(row["label"][:12], *map(number, counts)))
+        lines.append(FLIPS_ROW.format(_on_a_line(row["label"])[:12], *map(number, counts)))
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -71,15 +72,17 @@ def summary(metrics: dict[str, Any]) -> str:
     ]
     lines += [f"    {row['reason']}: {number(row['records'])}" for row in metrics["rejected"]]
     if metrics["unknown_labels"]:
-        names = ", ".join(f"{name} ({number(records)})" for name, records in metrics["unknown_labels"].items())
-        lines.append(f"  labels in the truth that the model does not know: {names}")
+        unknown = sorted(metrics["unknown_labels"].items(), key=lambda item: -item[1])
+        names = [f"{_on_a_line(name)} ({number(records)})" for name, records in unknown[:MOST_UNKNOWN]]
+        names += ["…"] * (len(unknown) > MOST_UNKNOWN)
+        lines.append(f"  labels in the truth that the model does not know: {', '.join(names)}")
     if not counts["with_truth"]:
         return "\n".join([*lines, "  no record has truth, so there are no metrics"])
     lines += ["", ROW.format("label", "support", "precision", "recall", "f1", "roc auc")]
     by_support = sorted(metrics["per_label"], key=lambda row: -row["support"])[:MOST_LABELS]
     for row in (row for row in metrics["per_label"] if row in by_support):
         rates = [number(row[name]) for name in ("precision", "recall", "f1", "roc_auc")]
-        lines.append(ROW.format(row["label"][:12], number(row["support"]), *rates))
+        lines.append(ROW.format(_on_a_line(row["label"])[:12], number(row["support"]), *rates))
     left = len(metrics["per_label"]) - len(by_support)
     lines += [f"  … and {number(left)} more, with smaller support" for _ in range(left > 0)]
     lines.append("")
@@ -92,3 +95,8 @@ def summary(metrics: dict[str, Any]) -> str:
         extent = f"   95 %: {number(interval[0])} to {number(interval[1])}" if interval else ""
         lines.append(f"  {name.replace('_', ' '):<25}{number(overall[name])}{extent}")
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _on_a_line(name: str) -> str:
+    """A name with what would break a line, or move a terminal's cursor, as Python writes it."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in name)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from model.metrics import Goal, compute_metrics
 from model.report import per_label_csv, render_report
+from model.report.content import slice_tables
 from model.statistic import Statistic
 from pipelines.summary import summary
 from tests.conftest import metrics_of
@@ -84,6 +85,19 @@ def test_names_stay_text() -> None:
     assert NASTY[:12] in summary(metrics)
 
 
+def test_names_stay_on_their_line_of_the_summary() -> None:
+    nothing = pa.table({"id": ["a"], "source": ["a"], "position": [0]})
+    strange = {f"strange\n{number:02d}": 1 + number for number in range(20)}
+    statistic = Statistic.from_batch(
+        np.array([[1]], np.int8), np.array([[0.9]], np.float32), [0.5], nothing, unknown_labels=strange
+    )
+    lines = summary(compute_metrics(statistic, ["new\n\x1b[2J"], [0.5], Goal())).split("\n")
+    assert any(line.startswith("  new\\n\\x1b[2J") for line in lines)
+    (unknown,) = (line for line in lines if "does not know" in line)
+    assert "strange\\n19 (20), strange\\n18 (19)" in unknown
+    assert unknown.endswith("strange\\n10 (11), …")
+
+
 def test_nothing_is_loaded(sample: Sample) -> None:
     """Neither by the page nor, whatever the library of plots could do, past the policy in its head."""
     page = render_report(sample.metrics, {}, PROVENANCE)
@@ -119,6 +133,14 @@ def test_the_table_holds_the_labels_with_the_largest_support(sample: Sample) -> 
     assert 'title="n3"' in page
     assert 'title="n2"' not in page
     assert "The 1,000 labels with the largest support, of 1,003" in page
+
+
+def test_every_value_of_a_slice_can_be_read() -> None:
+    entry = {"other": False, "counts": {"records": 1}, "overall": {}}
+    entries = [entry | {"value": value} for value in ("", None, "a")] + [entry | {"value": None, "other": True}]
+    shown = slice_tables({"slices": {"camera": entries}})["camera"]
+    expected = [("empty text", False), ("no value", False), ("a", True), ("other values", False)]
+    assert [(row["value"], row["named"]) for row in shown] == expected
 
 
 def test_coverage_is_shown_where_something_is_unknown(sample: Sample) -> None:

@@ -11,7 +11,7 @@ from model.report.words import AVERAGED, AVERAGES, COLUMNS, SINGLE, Column
 MAX_LABELS = 1000
 """Labels that the page shows; `metrics.json` and `per_label.csv` have all."""
 
-OTHER, MISSING = "other values", "no value"
+OTHER, MISSING, EMPTY = "other values", "no value", "empty text"
 
 
 def shown_labels(metrics: Mapping[str, Any]) -> list[int]:
@@ -41,8 +41,8 @@ def slice_tables(metrics: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return {
         column: [
             {
-                "value": OTHER if entry["other"] else MISSING if entry["value"] is None else entry["value"],
-                "named": not entry["other"] and entry["value"] is not None,
+                "value": OTHER if entry["other"] else MISSING if entry["value"] is None else entry["value"] or EMPTY,
+                "named": bool(entry["value"]),
                 "counts": entry["counts"],
                 "overall": entry["overall"],
                 "intervals": entry.get("intervals") or {},
