@@ -77,7 +77,8 @@ def summary(metrics: dict[str, Any]) -> str:
         names += ["…"] * (len(unknown) > MOST_UNKNOWN)
         lines.append(f"  labels in the truth that the model does not know: {', '.join(names)}")
     if not counts["with_truth"]:
-        return "\n".join([*lines, "  no record has truth, so there are no metrics"])
+        missing = "has truth" if counts["scored"] else "was scored"
+        return "\n".join([*lines, f"  no record {missing}, so there are no metrics"])
     lines += ["", ROW.format("label", "support", "precision", "recall", "f1", "roc auc")]
     by_support = sorted(metrics["per_label"], key=lambda row: -row["support"])[:MOST_LABELS]
     for row in (row for row in metrics["per_label"] if row in by_support):

@@ -124,6 +124,17 @@ def test_without_truth_one_sentence_says_why() -> None:
     assert 'data-plot="roc"' not in page
 
 
+def test_where_all_were_rejected_nothing_is_said_of_predictions_or_truth() -> None:
+    nothing = Statistic.zero(1)
+    nothing.rejected, nothing.slices = {("decode", "not_an_image"): 3}, {"camera": {}}
+    metrics = compute_metrics(nothing, ["cat"], [0.5], Goal())
+    page = render_report(metrics, {}, PROVENANCE)
+    assert "No record was scored, so there are no metrics." in page
+    assert "has truth" not in page
+    assert 'id="slices"' not in page
+    assert "no record was scored" in summary(metrics)
+
+
 def test_the_table_holds_the_labels_with_the_largest_support(sample: Sample) -> None:
     metrics = copy.deepcopy(sample.metrics)
     row = metrics["per_label"][0]

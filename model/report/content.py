@@ -37,7 +37,10 @@ def single_metrics(metrics: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
 
 
 def slice_tables(metrics: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Column → its values with the most records first: `value`, `named`, `counts`, `overall` and `intervals`."""
+    """Column → its values with the most records first: `value`, `named`, `counts`, `overall` and `intervals`.
+
+    A column without any value is left out: no record was scored.
+    """
     return {
         column: [
             {
@@ -50,6 +53,7 @@ def slice_tables(metrics: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
             for entry in sorted(entries, key=lambda entry: (entry["other"], -entry["counts"]["records"]))
         ]
         for column, entries in (metrics.get("slices") or {}).items()
+        if entries
     }
 
 
