@@ -101,7 +101,8 @@ def goal_of(options: argparse.Namespace) -> "Goal":
 
 def slice_columns(options: argparse.Namespace) -> tuple[str, ...]:
     """The columns of `--slice_by`, each once."""
-    return tuple(dict.fromkeys(name for names in getattr(options, "slice_by", ()) for name in names.split(",") if name))
+    names = [name.strip() for names in getattr(options, "slice_by", ()) for name in names.split(",")]
+    return tuple(dict.fromkeys(filter(None, names)))
 
 
 def add_store_flags(parser: argparse.ArgumentParser) -> None:

@@ -14,6 +14,9 @@ import pytest
 from apache_beam.metrics.metric import MetricsFilter
 from sklearn import metrics as oracle
 
+from model.archive import network_bytes
+from model.directory import Model
+from model.resizing import Preprocessing
 from tests.conftest import (
     FILES,
     GROUP,
@@ -22,12 +25,14 @@ from tests.conftest import (
     collage_rows,
     command,
     metrics_of,
+    png,
     predictions_of,
     rejected_of,
     score,
     write_parquet,
 )
 from transforms import files
+from transforms.models import save_model
 
 SHARDS = FILES * RECORDS // GROUP
 
@@ -473,3 +478,25 @@ def test_what_is_carried_needs_a_name_of_its_own(
         assert code == 2
         assert "rename it in the input" in capsys.readouterr().err
         assert not (tmp_path / "scores").exists()
+
+
+def test_answers_that_are_no_probabilities_are_rejected(tmp_path: Path) -> None:
+    pixels = keras.Input((32, 32, 3))
+    dense = keras.layers.Dense(3, use_bias=False)
+    network = keras.Model(pixels, dense(keras.layers.GlobalAveragePooling2D()(pixels)))
+    dense.set_weights([np.diag([1 / 100, 1 / 254.99, 1e37]).astype(np.float32)])
+    save_model(Model(("a", "b", "c"), Preprocessing(32, 32), network_bytes(network)), str(tmp_path / "model"))
+    colours = {"good": (50, 255, 0), "large": (150, 0, 0), "infinite": (0, 0, 255)}
+    rows = [
+        {"id": name, "image": png(np.full((32, 32, 3), colour, np.uint8)), "labels": ["a"]}
+        for name, colour in colours.items()
+    ]
+    write_parquet(tmp_path / "a.parquet", rows)
+    run = tmp_path / "run"
+    assert score(tmp_path / "a.parquet", tmp_path / "model", run, "--max_rejected_fraction=1") == 0
+    assert [(row["id"], row["stage"], row["reason"]) for row in rejected_of(run)] == [
+        ("large", "predict", "not_a_probability"),
+        ("infinite", "predict", "not_finite"),
+    ]
+    good = predictions_of(run).to_pylist()[0]
+    assert (good["id"], good["prob_a"], good["prob_b"]) == ("good", 0.5, 1)

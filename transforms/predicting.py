@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from model.errors import RecordError
+from model.golden import TOLERANCE
 from model.predictions import predictions_table
 from transforms.decoding import DecodedBatch, rejected_row
 from transforms.plan import Recipe
@@ -65,7 +67,7 @@ def no_predictions(recipe: Recipe) -> pa.Table:
 
 
 def predict_batch(batch: DecodedBatch | ScoredBatch, scorer: "Scorer", recipe: Recipe) -> ScoredBatch:
-    """Run the network on a decoded batch; records whose answer is not a number are rejected."""
+    """Run the network on a decoded batch; records whose answers are no probabilities are rejected."""
     if isinstance(batch, ScoredBatch):
         return batch
     started = time.monotonic()
@@ -74,13 +76,23 @@ def predict_batch(batch: DecodedBatch | ScoredBatch, scorer: "Scorer", recipe: R
     else:
         probabilities = np.zeros((len(batch.good), len(recipe.labels)), np.float32)
     milliseconds = round(1000 * (time.monotonic() - started))
-    finite = np.isfinite(probabilities).all(axis=1)
-    error = RecordError("predict", "not_finite", "the network's answer is not a number")
-    rejected = batch.rejected + [
-        rejected_row(batch.records, int(row), error) for row in np.flatnonzero(batch.good & ~finite)
-    ]
-    kept = batch.good & finite
+    rejected, kept = [*batch.rejected], batch.good.copy()
+    for good, error in _judged(probabilities):
+        rejected += [rejected_row(batch.records, int(row), error) for row in np.flatnonzero(kept & ~good)]
+        kept &= good
+    probabilities = probabilities.clip(0, 1)
     table = predictions_table(
         batch.records.filter(pa.array(kept)), probabilities[kept], recipe.thresholds, recipe.labels, recipe.layout
     )
     return ScoredBatch(table, rejected, milliseconds)
+
+
+def _judged(probabilities: npt.NDArray[np.float32]) -> list[tuple[npt.NDArray[np.bool_], RecordError]]:
+    """Which rows of N×L are as they must be, and why the others are rejected; rounding may pass 0 and 1 by a little."""
+    lowest, highest = probabilities.min(axis=1), probabilities.max(axis=1)
+    finite = np.isfinite(lowest) & np.isfinite(highest)
+    inside = (lowest >= -TOLERANCE) & (highest <= 1 + TOLERANCE)
+    return [
+        (finite, RecordError("predict", "not_finite", "the network's answer is not a number")),
+        (inside, RecordError("predict", "not_a_probability", "the network's answer is below 0 or above 1")),
+    ]

@@ -16,8 +16,11 @@ Slices = Mapping[str | None, "Slice"]
 
 
 def most_values(labels: int) -> int:
-    """So many values of a column are kept, the first in alphabetical order, which makes the merge exact."""
-    return max(4, min(256, 32_000 // labels))
+    """So many values of a column are kept, the first in alphabetical order, which makes the merge exact.
+
+    A value may take 30 kB a label.
+    """
+    return max(4, min(256, 8_000 // labels))
 
 
 @dataclass(eq=False)
