@@ -1,6 +1,7 @@
 """What decides the last bit of an answer besides plan and network: versions of packages, and the processor."""
 
 import platform
+import re
 from importlib.metadata import version
 
 DECIDING_PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "pillow", "simplejpeg")
@@ -19,3 +20,16 @@ def processor() -> str:
     except OSError:
         names = []
     return names[0] if names else platform.machine()
+
+
+def processor_flags() -> list[str]:
+    """What the processor can do with vectors and matrices, in Linux's words; nothing elsewhere.
+
+    By these the libraries choose their code, and with it the last bits of an answer.
+    """
+    try:
+        with open("/proc/cpuinfo") as file:
+            lines = [line.split(":", 1)[1] for line in file if line.startswith(("flags", "Features"))]
+    except OSError:
+        lines = []
+    return sorted(set(re.findall(r"\b(?:avx|amx|fma|sve|asimd|bf16)\w*", lines[0]))) if lines else []

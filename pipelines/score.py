@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import apache_beam as beam
 
     from model.scorer import Scorer
+    from transforms.manifest import Launch
     from transforms.once import OncePerProcess
     from transforms.plan import Plan
     from transforms.publishing import Publication
@@ -83,6 +84,7 @@ def build(
     root: "beam.Pipeline",
     plan: "Plan",
     scorer: "OncePerProcess[Scorer]",
+    launch: "Launch",
     publication: "Publication",
     decode_seconds: float,
 ) -> None:
@@ -107,7 +109,7 @@ def build(
     rejected = results | "WriteRejected" >> WriteParts(output, REJECTED)
     statistic = results | "Evaluate" >> Evaluate(Evaluation(recipe.labels, recipe.thresholds, publication.slice_by))
     thumbnails = statistic | "Thumbnails" >> MakeThumbnails(shards, recipe, decode_seconds)
-    _ = statistic | "Publish" >> Publish(publication, thumbnails, predictions, rejected)
+    _ = statistic | "Publish" >> Publish(publication, launch, thumbnails, predictions, rejected)
 
 
 def score(argv: Sequence[str]) -> None:
@@ -125,6 +127,7 @@ def score(argv: Sequence[str]) -> None:
     from pipelines.progress import show_progress
     from pipelines.summary import print_summary
     from transforms import files
+    from transforms.manifest import launch_of, now
     from transforms.models import load_model
     from transforms.once import OncePerProcess
     from transforms.patience import planning
@@ -132,7 +135,7 @@ def score(argv: Sequence[str]) -> None:
     from transforms.publishing import Publication, provenance_of
     from transforms.scoring import load_scorer
 
-    output = files.absolute(options.output)
+    started, output = now(), files.absolute(options.output)
     columns = columns_of(options)
     with planning():
         model = load_model(options.model)
@@ -140,6 +143,7 @@ def score(argv: Sequence[str]) -> None:
         state = settle(plan, output, options.overwrite)
         for doubt in doubts(plan) if state is not State.FINISHED else []:
             print(f"bulklabel: warning: {doubt}", file=sys.stderr)
+    launch = launch_of(plan, vars(options), started)
     publication = Publication(
         output,
         plan.recipe,
@@ -159,7 +163,7 @@ def score(argv: Sequence[str]) -> None:
     if state is not State.CONTINUES:
         start(plan, output, state)
     with show_progress(output, plan), beam.Pipeline(options=pipeline_options) as root:
-        build(root, plan, scorer, publication, options.decode_timeout)
+        build(root, plan, scorer, launch, publication, options.decode_timeout)
     print_summary(options.output)
 
 

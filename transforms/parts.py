@@ -15,6 +15,9 @@ from transforms.records import Shard
 
 PREDICTIONS, REJECTED = KINDS = ("predictions", "rejected")
 
+Entry = dict[str, str | int]
+"""What the manifest says of a file."""
+
 
 @dataclass(frozen=True)
 class PartStamp:
@@ -26,7 +29,11 @@ class PartStamp:
 
     def name(self, kind: str, shard: Shard) -> str:
         """The path of a shard's part, below the output: it follows from the plan alone."""
-        return f"{kind}/part-{shard.index:05d}-of-{self.shards:05d}.parquet"
+        return self.name_of(kind, shard.index)
+
+    def name_of(self, kind: str, index: int) -> str:
+        """The same of a shard that is known by its index alone."""
+        return f"{kind}/part-{index:05d}-of-{self.shards:05d}.parquet"
 
     def metadata(self, shard: Shard) -> dict[str, str]:
         """The entries of the footer."""
@@ -42,7 +49,7 @@ class Part:
     content: bytes
 
     @cached_property
-    def entry(self) -> dict[str, str | int]:
+    def entry(self) -> Entry:
         """What the manifest says of it: name, rows, bytes and SHA-256."""
         digest = hashlib.sha256(self.content).hexdigest()
         return {"name": self.name, "rows": len(self.table), "bytes": len(self.content), "sha256": digest}

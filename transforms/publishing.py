@@ -1,31 +1,34 @@
 """Publish: metrics, report and manifest, then `_SUCCESS`, inside the graph, so that no runner's driver is needed."""
 
+import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 import apache_beam as beam
 
+from model.errors import StoreError
 from model.gallery import Thumbnail, gallery
 from model.metrics import Goal, compute_metrics, curves_table, drawings, thresholds_file
 from model.report import per_label_csv, render_report
 from model.statistic import Statistic
 from transforms import files
-from transforms.parts import to_parquet
+from transforms.manifest import Launch, Written, build_manifest, entry_of
+from transforms.parts import Entry, PartStamp, to_parquet
 from transforms.plan import Plan, Recipe
 from transforms.planning import (
     CURVES_FILE,
     MANIFEST_FILE,
     METRICS_FILE,
     PER_LABEL_FILE,
+    PLAN_FILE,
     REPORT_FILE,
     SUCCESS_FILE,
     THRESHOLDS_FILE,
 )
-
-Entry = dict[str, str | int]
+from transforms.rows import clean
 
 
 class TooManyRejectedError(Exception):
@@ -64,12 +67,14 @@ class Publish(beam.PTransform):  # type: ignore[misc]
     def __init__(
         self,
         publication: Publication,
+        launch: Launch,
         thumbnails: beam.PCollection[Thumbnail],
-        predictions: beam.PCollection[Entry],
-        rejected: beam.PCollection[Entry],
+        predictions: beam.PCollection[Written],
+        rejected: beam.PCollection[Written],
     ) -> None:
         super().__init__()
         self._publication = publication
+        self._launch = launch
         self._thumbnails = thumbnails
         self._predictions = predictions
         self._rejected = rejected
@@ -79,6 +84,7 @@ class Publish(beam.PTransform):  # type: ignore[misc]
         return statistic | beam.Map(
             _publish,
             self._publication,
+            self._launch,
             beam.pvalue.AsList(self._thumbnails),
             beam.pvalue.AsList(self._predictions),
             beam.pvalue.AsList(self._rejected),
@@ -103,7 +109,7 @@ def provenance_of(plan: Plan, model: str) -> dict[str, Any]:
     return {
         "bulklabel": version("bulklabel"),
         "plan": plan.digest,
-        "model": model,
+        "model": clean(model),
         "model_digest": plan.recipe.model_digest,
         "input_files": len(plan.inputs),
         "input_bytes": sum(max(file.size, 0) for file in plan.inputs),
@@ -121,24 +127,24 @@ def to_json(content: Mapping[str, Any]) -> bytes:
 def _publish(
     statistic: Statistic,
     publication: Publication,
+    launch: Launch,
     thumbnails: Sequence[Thumbnail],
-    predictions: Iterable[Entry],
-    rejected: Iterable[Entry],
+    predictions: Sequence[Written],
+    rejected: Sequence[Written],
 ) -> None:
-    metrics = _publish_metrics(statistic, publication, thumbnails)
+    plan = _plan_entry(publication.output, launch.stamp)
+    metrics, published = _write_metrics(statistic, publication, thumbnails)
     counts = metrics["counts"]
     fraction = counts["rejected"] / counts["records"] if counts["records"] else 0.0
     accepted = fraction <= publication.max_rejected_fraction
-    manifest = {
-        **publication.provenance,
-        **publication.asked_for,
+    verdict = {
         "counts": counts,
         "rejected_fraction": fraction,
         "max_rejected_fraction": publication.max_rejected_fraction,
         "accepted": accepted,
-        "predictions": sorted(predictions, key=lambda entry: entry["name"]),
-        "rejected": sorted(rejected, key=lambda entry: entry["name"]),
     }
+    about = {**publication.provenance, **publication.asked_for}
+    manifest = build_manifest(about, launch, verdict, [*predictions, *rejected], [plan, *published])
     files.write(files.join(publication.output, MANIFEST_FILE), to_json(manifest))
     if not accepted:
         raise TooManyRejectedError(
@@ -146,11 +152,46 @@ def _publish(
             f"{publication.max_rejected_fraction:.2%} allowed); see {publication.output}/{REPORT_FILE}, "
             "or raise --max_rejected_fraction."
         )
-    files.write(files.join(publication.output, SUCCESS_FILE), b"")
+    _succeed(publication.output)
+
+
+def _plan_entry(output: str, stamp: PartStamp) -> Entry:
+    """The manifest's entry of `plan.json`.
+
+    Raises:
+        StoreError: if another command put its own plan in place of ours while we ran.
+    """
+    path = files.join(output, PLAN_FILE)
+    try:
+        content = files.read(path)
+        ours = json.loads(content.decode("utf-8", "surrogatepass"))["digest"] == stamp.plan_digest
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        ours = False
+    if not ours:
+        raise StoreError(f"{path} is no longer this run's plan: another run replaced it; give each its own --output.")
+    return entry_of(PLAN_FILE, content)
+
+
+def _succeed(output: str) -> None:
+    """Write `_SUCCESS`: the SHA-256 of `manifest.json`.
+
+    Two runs of one plan may end at once, and their manifests differ in their times: whoever comes last must name the
+    one that is there, so it is looked at again after each write.
+    """
+    named = None
+    while (digest := hashlib.sha256(files.read(files.join(output, MANIFEST_FILE))).hexdigest()) != named:
+        files.write(files.join(output, SUCCESS_FILE), f"{digest}\n".encode())
+        named = digest
 
 
 def _publish_metrics(statistic: Statistic, publication: Publication, thumbnails: Sequence[Thumbnail]) -> dict[str, Any]:
-    """Write what is a function of the statistic, all of it from one set of metrics."""
+    return _write_metrics(statistic, publication, thumbnails)[0]
+
+
+def _write_metrics(
+    statistic: Statistic, publication: Publication, thumbnails: Sequence[Thumbnail]
+) -> tuple[dict[str, Any], list[Entry]]:
+    """Write what is a function of the statistic, all of it from one set of metrics; those, and what was written."""
     recipe = publication.recipe
     metrics = compute_metrics(statistic, recipe.labels, recipe.thresholds, publication.goal)
     drawn = drawings(statistic) | gallery(statistic.examples, thumbnails)
@@ -164,4 +205,4 @@ def _publish_metrics(statistic: Statistic, publication: Publication, thumbnails:
     }
     for name, written in content.items():
         files.write(files.join(publication.output, name), written)
-    return metrics
+    return metrics, [entry_of(name, written) for name, written in content.items()]

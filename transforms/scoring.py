@@ -1,9 +1,9 @@
 """ScoreShards: a shard in, its predictions and its rejected records out, as whole tables."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from transforms.plan import Recipe
 from transforms.predicting import ScoredBatch, full_batches, no_predictions, predict_batch
 from transforms.readers import read_shard
 from transforms.records import Shard, Unreadable
+from transforms.timing import DECODING, PREDICTING, READING, WRITING, StageClock
 
 if TYPE_CHECKING:
     from model.scorer import Scorer
@@ -31,12 +32,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ShardResult:
-    """What one shard became. `committed` says that both parts were already there, from an earlier run."""
+    """What one shard became, and the seconds by stage that it took.
+
+    `committed` says that both parts were already there, from an earlier run: then it took none.
+    """
 
     shard: Shard
     predictions: Part
     rejected: Part
     committed: bool
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def load_scorer(directory: str, digest: str, trusted: bool = False) -> "Scorer":
@@ -97,22 +102,25 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
 
     def _score(self, shard: Shard) -> ShardResult:
         recipe, scorer = self._recipe, self._scorer.get()
+        clock = StageClock()
         tables = read_shard(shard, recipe.input_format, recipe.columns, recipe.labels, recipe.batch_size)
-        decoded = ahead(self._pool, lambda table: self._decode(table, scorer), tables, 4 * self._threads)
+        timed = clock.each(READING, tables)
+        decoded = ahead(self._pool, lambda table: self._decode(table, scorer, clock), timed, 4 * self._threads)
         full = full_batches(decoded, recipe.batch_size)
         batches = list(ahead(self._pool, lambda batch: predict_batch(batch, scorer, recipe), full, 2 * self._threads))
         for batch in batches:
             Metrics.distribution("bulklabel", "batch_milliseconds").update(batch.milliseconds)
+            clock.add(PREDICTING, batch.milliseconds / 1000)
         predictions = [batch.predictions for batch in batches] or [no_predictions(recipe)]
         rejected = sorted((row for batch in batches for row in batch.rejected), key=itemgetter("source", "position"))
-        return ShardResult(
-            shard,
-            make_part(PREDICTIONS, shard, pa.concat_tables(predictions).combine_chunks(), self._stamp),
-            make_part(REJECTED_PART, shard, pa.Table.from_pylist(rejected, REJECTED), self._stamp),
-            committed=False,
-        )
+        with clock.running(WRITING):
+            parts = (
+                make_part(PREDICTIONS, shard, pa.concat_tables(predictions).combine_chunks(), self._stamp),
+                make_part(REJECTED_PART, shard, pa.Table.from_pylist(rejected, REJECTED), self._stamp),
+            )
+        return ShardResult(shard, *parts, committed=False, seconds=clock.seconds)
 
-    def _decode(self, table: pa.Table | Unreadable, scorer: "Scorer") -> DecodedBatch | ScoredBatch:
+    def _decode(self, table: pa.Table | Unreadable, scorer: "Scorer", clock: StageClock) -> DecodedBatch | ScoredBatch:
         """A table that is a whole batch of small images goes through the network in the same thread.
 
         Otherwise all threads would decode, and wait for their turn to, while batches wait for the network.
@@ -120,5 +128,6 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         recipe = self._recipe
         if isinstance(table, Unreadable):
             return reject_unreadable(table, recipe.preprocessing, recipe.columns.schema)
-        decoded = decode_batch(table, recipe.preprocessing, self._decode_seconds)
+        with clock.running(DECODING):
+            decoded = decode_batch(table, recipe.preprocessing, self._decode_seconds)
         return predict_batch(decoded, scorer, recipe) if len(decoded) == recipe.batch_size else decoded

@@ -116,7 +116,7 @@ def _images(shard: Shard, wanted: Wanted, recipe: Recipe) -> Iterator[tuple[Plac
     """Places and images of the records that still have the id that they had; nothing is read after the last one."""
     columns = replace(recipe.columns, carry=())
     left = set(wanted)
-    some = _only(shard, {source for source, _ in wanted})
+    some = only_files(shard, {source for source, _ in wanted})
     for table in read_shard(some, recipe.input_format, columns, recipe.labels, recipe.batch_size):
         if isinstance(table, Unreadable):
             continue
@@ -130,8 +130,8 @@ def _images(shard: Shard, wanted: Wanted, recipe: Recipe) -> Iterator[tuple[Plac
             return
 
 
-def _only(shard: Shard, sources: Collection[str]) -> Shard:
-    """Of an image folder's shard the files that are wanted; any other as it is."""
+def only_files(shard: Shard, sources: Collection[str]) -> Shard:
+    """Of an image folder's shard the files that are wanted, by their sources in the parts; any other as it is."""
     return replace(shard, names=tuple(name for name in shard.names if clean(files.join(shard.source, name)) in sources))
 
 

@@ -3,25 +3,32 @@
 import apache_beam as beam
 
 from transforms import files
+from transforms.manifest import Written
 from transforms.parts import PREDICTIONS, Part
 from transforms.scoring import ShardResult
+from transforms.timing import WRITING, StageClock
 
 
 class WriteParts(beam.PTransform):  # type: ignore[misc]
-    """From results to the manifest's entries of their parts of one kind, `predictions` or `rejected`."""
+    """From results to what the manifest says of their parts of one kind, `predictions` or `rejected`."""
 
     def __init__(self, output: str, kind: str) -> None:
         super().__init__()
         self._output = output
         self._kind = kind
 
-    def expand(self, results: beam.PCollection[ShardResult]) -> beam.PCollection[dict[str, str | int]]:
-        """One entry a part, after the part was committed."""
+    def expand(self, results: beam.PCollection[ShardResult]) -> beam.PCollection[Written]:
+        """One a part, after the part was committed."""
         return results | beam.Map(_write, self._output, self._kind)
 
 
-def _write(result: ShardResult, output: str, kind: str) -> dict[str, str | int]:
+def _write(result: ShardResult, output: str, kind: str) -> Written:
+    """A shard's seconds are counted with its predictions."""
     part: Part = result.predictions if kind == PREDICTIONS else result.rejected
+    clock = StageClock()
     if not result.committed:
-        files.write(files.join(output, part.name), part.content)
-    return part.entry
+        with clock.running(WRITING):
+            files.write(files.join(output, part.name), part.content)
+    for stage, seconds in result.seconds.items() if kind == PREDICTIONS else ():
+        clock.add(stage, seconds)
+    return Written(part.entry, clock.seconds)
