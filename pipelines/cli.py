@@ -11,6 +11,7 @@ COMMANDS = {
     "score": "score images with a model directory: predictions, metrics, report",
     "evaluate": "compute the metrics of a finished run again, with other thresholds or other truth",
     "compare": "say what changed between two finished runs: metrics, labels, records",
+    "verify": "check every file of a finished run: checksums, counts, what is missing or foreign; score some again",
 }
 
 

@@ -11,7 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 DONE, FAILED, BAD_COMMAND, TOO_MANY_REJECTED = 0, 1, 2, 4
 
-EXIT_CODES = {"UserError": BAD_COMMAND, "StoreError": FAILED, "TooManyRejectedError": TOO_MANY_REJECTED}
+EXIT_CODES = {
+    "UserError": BAD_COMMAND,
+    "StoreError": FAILED,
+    "FaultsFoundError": FAILED,
+    "TooManyRejectedError": TOO_MANY_REJECTED,
+}
 """By class name, since workers' errors reach the driver as text."""
 
 
