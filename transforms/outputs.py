@@ -25,9 +25,15 @@ class Output:
     manifest_content: bytes | None
     plan_content: bytes | None
 
-    @cached_property
+    @property
     def plan(self) -> Plan | None:
-        """The plan, if it can be read and has the digest that it claims."""
+        """The plan to judge by: the one that can be read, unless the manifest is another's."""
+        agrees = self.saved_plan and (self.manifest is None or self.manifest.plan == self.saved_plan.digest)
+        return self.saved_plan if agrees else None
+
+    @cached_property
+    def saved_plan(self) -> Plan | None:
+        """What `plan.json` holds, if it can be read and has the digest that it claims."""
         try:
             claimed = json.loads((self.plan_content or b"").decode("utf-8", "surrogatepass"))["digest"]
             plan = read_plan(self.plan_content or b"")

@@ -86,7 +86,8 @@ def _check(found: Output, part: PlannedPart) -> CheckedPart:
         return CheckedPart(f"{part.name} is no Parquet file")
     if rows != entry["rows"]:
         return CheckedPart(f"{part.name} has {rows:,} rows, and {MANIFEST_FILE} says {entry['rows']:,}", rows)
-    return CheckedPart(_footer_fault(part, schema, found.plan), rows)
+    fault = _footer_fault(part, schema, found.plan)
+    return CheckedPart(fault, None if fault else rows)
 
 
 def _footer_fault(part: PlannedPart, schema: pa.Schema, plan: Plan | None) -> str | None:

@@ -123,7 +123,7 @@ def _read_again(place: str, plan: Plan, inputs: Mapping[str, File], index: int, 
         sources[shard.metadata] = _input_fault(inputs[clean(shard.metadata)])
     faults = [fault for fault in sources.values() if fault]
     wanted = {(source, position) for source, position in stored if not sources.get(source)}
-    tables, more = _records(shard, wanted, recipe)
+    tables, more = _records(shard, wanted, recipe) if wanted else ([], [])
     decoded = decode_batch(pa.concat_tables(tables), recipe.preprocessing) if tables else None
     return ReadAgain(stored, decoded, faults + more)
 
