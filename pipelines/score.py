@@ -105,8 +105,8 @@ def build(
         | "Reshuffle" >> beam.Reshuffle()
         | "ScoreShards" >> beam.ParDo(ScoreShards(output, recipe, plan.stamp, scorer, decode_seconds))
     )
-    predictions = results | "WritePredictions" >> WriteParts(output, PREDICTIONS)
-    rejected = results | "WriteRejected" >> WriteParts(output, REJECTED)
+    predictions = results | "WritePredictions" >> WriteParts(output, PREDICTIONS, plan.digest)
+    rejected = results | "WriteRejected" >> WriteParts(output, REJECTED, plan.digest)
     statistic = results | "Evaluate" >> Evaluate(Evaluation(recipe.labels, recipe.thresholds, publication.slice_by))
     thumbnails = statistic | "Thumbnails" >> MakeThumbnails(shards, recipe, decode_seconds)
     _ = statistic | "Publish" >> Publish(publication, launch, thumbnails, predictions, rejected)
@@ -127,11 +127,12 @@ def score(argv: Sequence[str]) -> None:
     from pipelines.progress import show_progress
     from pipelines.summary import print_summary
     from transforms import files
+    from transforms.claims import start
     from transforms.manifest import launch_of, now
     from transforms.models import load_model
     from transforms.once import OncePerProcess
     from transforms.patience import planning
-    from transforms.planning import State, doubts, make_plan, settle, start
+    from transforms.planning import State, doubts, make_plan, settle
     from transforms.publishing import Publication, provenance_of
     from transforms.scoring import load_scorer
 
@@ -160,8 +161,7 @@ def score(argv: Sequence[str]) -> None:
     scorer = OncePerProcess(load_scorer, files.absolute(options.model), model.digest, options.trust_model_code)
     import_tensorflow()
     scorer.get()  # what is wrong with the network is said before anything is written
-    if state is not State.CONTINUES:
-        start(plan, output, state)
+    start(plan, output, options.overwrite)
     with show_progress(output, plan), beam.Pipeline(options=pipeline_options) as root:
         build(root, plan, scorer, launch, publication, options.decode_timeout)
     print_summary(options.output)

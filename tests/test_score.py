@@ -344,19 +344,20 @@ def test_thresholds_decide_what_is_predicted(corpus: Path, model_directory: Path
 def test_the_graph_counts_what_it_does(corpus: Path, model_directory: Path, tmp_path: Path) -> None:
     from model.metrics import Goal
     from pipelines.score import build
+    from transforms.claims import start
     from transforms.manifest import launch_of, now
     from transforms.models import load_model
     from transforms.once import OncePerProcess
-    from transforms.planning import State, make_plan, start
+    from transforms.planning import make_plan
     from transforms.publishing import Publication, provenance_of
     from transforms.records import Columns
     from transforms.scoring import load_scorer
 
     model, run = load_model(str(model_directory)), str(tmp_path / "run")
     plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide", run)
-    start(plan, run, State.STARTS)
     root = beam.Pipeline(runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner", argv=[])
     scorer = OncePerProcess(load_scorer, str(model_directory), model.digest)
+    start(plan, run, overwrite=False)
     launch = launch_of(plan, {"model": str(model_directory)}, now())
     publication = Publication(run, plan.recipe, provenance_of(plan, str(model_directory)), Goal(), ())
     build(root, plan, scorer, launch, publication, decode_seconds=60)

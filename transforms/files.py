@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import BinaryIO
 
 from apache_beam.io.filesystem import FileSystem
 
 from model.errors import UserError
 from transforms.ahead import ahead
+from transforms.local import exists_local, open_local, read_local
 from transforms.patience import failure
 from transforms.remote import open_remote, read_remote
 from transforms.stores import PIECE_BYTES, store_of
-from transforms.stores.names import escaped, is_remote, prefix_of
+from transforms.stores.names import TEMPORARY, escaped, is_remote, prefix_of, temporary_of
 
 MAX_RECORD_BYTES = 2**29
 """A record of more bytes is rejected; `read_many` reads one byte more of it and no further."""
@@ -84,18 +84,40 @@ def list_folder(folder: str) -> list[File]:
     return _match(f"{escaped(folder)}/**")
 
 
+def list_temporary(folder: str) -> list[File]:
+    """The temporary files of writers, alive or dead, in a folder, not in those below it."""
+    return [file for file in _match(f"{escaped(folder)}/.*") if TEMPORARY.search(file.path)]
+
+
 def read(path: str) -> bytes:
     """The bytes of a file.
+
+    Raises:
+        FileNotFoundError: if there is none, or only a folder.
+        StoreError: if the store fails; `UserError` while planning.
+    """
+    if is_remote(path):
+        return read_remote(path)
+    try:
+        return read_local(path)
+    except (IsADirectoryError, NotADirectoryError) as error:
+        raise FileNotFoundError(path) from error
+
+
+def read_start(path: str, size: int) -> bytes:
+    """The first bytes of a file, at most so many.
 
     Raises:
         FileNotFoundError: if there is none.
         StoreError: if the store fails; `UserError` while planning.
     """
-    if is_remote(path):
-        return read_remote(path)
-    if not os.path.isfile(path):
-        raise FileNotFoundError(path)
-    return Path(path).read_bytes()
+    store, patience = store_of(path)
+    try:
+        return patience.call(partial(store.get, path, 0, size))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise failure(path, "read", error) from error
 
 
 def read_many(paths: Sequence[str]) -> Iterator[bytes | OSError]:
@@ -120,13 +142,13 @@ def open_file(path: str) -> BinaryIO:
         FileNotFoundError: if there is none.
         StoreError: if the store fails, now or in any later read; `UserError` while planning.
     """
-    return open_remote(path) if is_remote(path) else open(path, "rb")
+    return open_remote(path) if is_remote(path) else open_local(path)
 
 
 def exists(path: str) -> bool:
     """Whether there is a file of this name; a local folder counts, too."""
     if not is_remote(path):
-        return os.path.exists(path)
+        return exists_local(path)
     try:
         open_remote(path).close()
     except FileNotFoundError:
@@ -154,7 +176,7 @@ def check_writable(folder: str) -> None:
     Raises:
         UserError: if that fails.
     """
-    probe = join(folder, ".bulklabel-can-write")
+    probe = temporary_of(join(folder, "bulklabel-can-write"))
     try:
         _put(probe, b"")
         _delete(probe)
@@ -189,7 +211,10 @@ def _delete(path: str) -> None:
 
 
 def _match(pattern: str) -> list[File]:
-    """The files that a glob matches: `*` ends at a slash, `**` does not."""
+    """The files that a glob matches: `*` ends at a slash, `**` does not.
+
+    Object stores' consoles make an empty object to show a folder; its name ends with a slash.
+    """
     store, patience = store_of(pattern)
     wanted = re.compile(FileSystem.translate_pattern(pattern).replace("[[]", r"\["))  # Python warns of nested sets
     found: list[File] = []
@@ -197,15 +222,10 @@ def _match(pattern: str) -> list[File]:
     try:
         while token is not None:
             page, token = patience.call(partial(store.page, pattern, token))
-            found += [File(path, size) for path, size in page if wanted.match(path) and not _is_folder(path)]
+            found += [File(path, size) for path, size in page if wanted.match(path) and not path.endswith("/")]
     except OSError as error:
         raise failure(pattern, "listed", error) from error
     return found
-
-
-def _is_folder(path: str) -> bool:
-    """Whether it is a local folder, or the empty object that object stores' consoles make to show one."""
-    return path.endswith("/") if is_remote(path) else os.path.isdir(path)
 
 
 def _is_data(path: str, names: re.Pattern[str]) -> bool:
@@ -215,9 +235,6 @@ def _is_data(path: str, names: re.Pattern[str]) -> bool:
 
 def _bytes_or_error(path: str) -> bytes | OSError:
     try:
-        if is_remote(path):
-            return read(path)
-        with open(path, "rb") as file:
-            return file.read(MAX_RECORD_BYTES + 1)
+        return read(path) if is_remote(path) else read_local(path, MAX_RECORD_BYTES + 1)
     except OSError as error:
         return error

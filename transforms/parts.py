@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +18,7 @@ PREDICTIONS, REJECTED = KINDS = ("predictions", "rejected")
 
 Entry = dict[str, str | int]
 """What the manifest says of a file."""
+PART_NAME = re.compile(r"/part-(\d{5,})-of-(\d{5,})\.parquet$")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class PartStamp:
     def name_of(self, kind: str, index: int) -> str:
         """The same of a shard that is known by its index alone."""
         return f"{kind}/part-{index:05d}-of-{self.shards:05d}.parquet"
+
+    def is_foreign(self, path: str) -> bool:
+        """Whether a path is named as a part, but of no shard of this plan."""
+        named = PART_NAME.search(path)
+        return named is not None and not int(named[1]) < self.shards == int(named[2])
 
     def metadata(self, shard: Shard) -> dict[str, str]:
         """The entries of the footer."""

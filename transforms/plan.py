@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,8 @@ from transforms.parts import PartStamp
 from transforms.records import Columns, Problem, Shard
 
 SHARD_FIELDS = tuple(field.name for field in dataclasses.fields(Shard) if field.name != "index")
+
+DIGEST_BYTES = 100
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,12 @@ def _shard(index: int, row: Sequence[Any]) -> Shard:
     saved = dict(zip(SHARD_FIELDS, row, strict=True))
     problem = saved["problem"] and Problem(**saved["problem"])
     return Shard(index, **saved | {"names": tuple(saved["names"]), "problem": problem})
+
+
+def digest_in(start: bytes) -> str:
+    """The digest that `plan.json` opens with, from its first `DIGEST_BYTES`; empty if they are none of one."""
+    found = re.match(rb'\{\s*"digest": "([0-9a-f]{64})"', start)
+    return found.group(1).decode() if found else ""
 
 
 def _canonical(content: Mapping[str, Any]) -> bytes:

@@ -187,20 +187,3 @@ def settle(plan: Plan, output: str, overwrite: bool) -> State:
             f"{output} holds another plan ({differences}); give another --output, or --overwrite to replace it."
         )
     return State.REPLACES
-
-
-def start(plan: Plan, output: str, state: State) -> None:
-    """Write the plan down, after clearing what another one left if the state says so: its `_SUCCESS` goes first.
-
-    A run that starts in an empty place deletes nothing: another of the same plan may have started just before it.
-
-    Raises:
-        UserError: if the output cannot be written.
-    """
-    files.check_writable(output)
-    if state is State.REPLACES:
-        files.delete([files.join(output, SUCCESS_FILE)])
-        files.delete([files.join(output, name) for name in (*PUBLISHED, PLAN_FILE)])
-        for kind in KINDS:
-            files.delete([file.path for file in files.list_folder(files.join(output, kind))])
-    files.write(files.join(output, PLAN_FILE), plan.to_json())

@@ -1,6 +1,5 @@
 """Publish: metrics, report and manifest, then `_SUCCESS`, inside the graph, so that no runner's driver is needed."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,14 +8,14 @@ from typing import Any
 
 import apache_beam as beam
 
-from model.errors import StoreError
 from model.gallery import Thumbnail, gallery
 from model.metrics import Goal, compute_metrics, curves_table, drawings, thresholds_file
 from model.report import per_label_csv, render_report
 from model.statistic import Statistic
 from transforms import files
+from transforms.claims import check_claim, check_parts, succeed
 from transforms.manifest import Launch, Written, build_manifest, entry_of
-from transforms.parts import Entry, PartStamp, to_parquet
+from transforms.parts import Entry, to_parquet
 from transforms.plan import Plan, Recipe
 from transforms.planning import (
     CURVES_FILE,
@@ -25,7 +24,6 @@ from transforms.planning import (
     PER_LABEL_FILE,
     PLAN_FILE,
     REPORT_FILE,
-    SUCCESS_FILE,
     THRESHOLDS_FILE,
 )
 from transforms.rows import clean
@@ -132,7 +130,8 @@ def _publish(
     predictions: Sequence[Written],
     rejected: Sequence[Written],
 ) -> None:
-    plan = _plan_entry(publication.output, launch.stamp)
+    output, digest = publication.output, launch.stamp.plan_digest
+    check_claim(output, digest)
     metrics, published = _write_metrics(statistic, publication, thumbnails)
     counts = metrics["counts"]
     fraction = counts["rejected"] / counts["records"] if counts["records"] else 0.0
@@ -144,44 +143,17 @@ def _publish(
         "accepted": accepted,
     }
     about = {**publication.provenance, **publication.asked_for}
-    manifest = build_manifest(about, launch, verdict, [*predictions, *rejected], [plan, *published])
-    files.write(files.join(publication.output, MANIFEST_FILE), to_json(manifest))
+    plan, parts = entry_of(PLAN_FILE, files.read(files.join(output, PLAN_FILE))), [*predictions, *rejected]
+    manifest = build_manifest(about, launch, verdict, parts, [plan, *published])
+    files.write(files.join(output, MANIFEST_FILE), to_json(manifest))
     if not accepted:
         raise TooManyRejectedError(
             f"{counts['rejected']:,} of {counts['records']:,} records were rejected ({fraction:.2%}, at most "
             f"{publication.max_rejected_fraction:.2%} allowed); see {publication.output}/{REPORT_FILE}, "
             "or raise --max_rejected_fraction."
         )
-    _succeed(publication.output)
-
-
-def _plan_entry(output: str, stamp: PartStamp) -> Entry:
-    """The manifest's entry of `plan.json`.
-
-    Raises:
-        StoreError: if another command put its own plan in place of ours while we ran.
-    """
-    path = files.join(output, PLAN_FILE)
-    try:
-        content = files.read(path)
-        ours = json.loads(content.decode("utf-8", "surrogatepass"))["digest"] == stamp.plan_digest
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        ours = False
-    if not ours:
-        raise StoreError(f"{path} is no longer this run's plan: another run replaced it; give each its own --output.")
-    return entry_of(PLAN_FILE, content)
-
-
-def _succeed(output: str) -> None:
-    """Write `_SUCCESS`: the SHA-256 of `manifest.json`.
-
-    Two runs of one plan may end at once, and their manifests differ in their times: whoever comes last must name the
-    one that is there, so it is looked at again after each write.
-    """
-    named = None
-    while (digest := hashlib.sha256(files.read(files.join(output, MANIFEST_FILE))).hexdigest()) != named:
-        files.write(files.join(output, SUCCESS_FILE), f"{digest}\n".encode())
-        named = digest
+    check_parts(output, [part.entry for part in parts])
+    succeed(output, digest)
 
 
 def _publish_metrics(statistic: Statistic, publication: Publication, thumbnails: Sequence[Thumbnail]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import apache_beam as beam
 
 from transforms import files
+from transforms.claims import check_claim
 from transforms.manifest import Written
 from transforms.parts import PREDICTIONS, Part
 from transforms.scoring import ShardResult
@@ -12,21 +13,23 @@ from transforms.timing import WRITING, StageClock
 class WriteParts(beam.PTransform):  # type: ignore[misc]
     """From results to what the manifest says of their parts of one kind, `predictions` or `rejected`."""
 
-    def __init__(self, output: str, kind: str) -> None:
+    def __init__(self, output: str, kind: str, digest: str) -> None:
         super().__init__()
+        self._digest = digest
         self._output = output
         self._kind = kind
 
     def expand(self, results: beam.PCollection[ShardResult]) -> beam.PCollection[Written]:
         """One a part, after the part was committed."""
-        return results | beam.Map(_write, self._output, self._kind)
+        return results | beam.Map(_write, self._output, self._kind, self._digest)
 
 
-def _write(result: ShardResult, output: str, kind: str) -> Written:
+def _write(result: ShardResult, output: str, kind: str, digest: str) -> Written:
     """A shard's seconds are counted with its predictions."""
     part: Part = result.predictions if kind == PREDICTIONS else result.rejected
     clock = StageClock()
     if not result.committed:
+        check_claim(output, digest)
         with clock.running(WRITING):
             files.write(files.join(output, part.name), part.content)
     for stage, seconds in result.seconds.items() if kind == PREDICTIONS else ():

@@ -1,4 +1,4 @@
-"""The remote stores: one object a scheme, whose operations are single attempts; patience is the caller's."""
+"""The stores: one object a scheme, whose operations are single attempts; patience is the caller's."""
 
 from functools import lru_cache
 from typing import Protocol
@@ -8,6 +8,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from model.errors import UserError
 from transforms.patience import Patience, StoreOptions, failure, store_options
 from transforms.stores.beam import BeamStore
+from transforms.stores.local import LocalStore
 from transforms.stores.names import is_remote
 
 PIECE_BYTES = 8 * 2**20
@@ -21,7 +22,7 @@ CONNECT_TIMEOUT = 10.0
 
 
 class Store(Protocol):
-    """What files need of a store, by full paths such as `s3://bucket/key`; each call is one attempt.
+    """What files need of a store, by full paths such as `s3://bucket/key`, or local ones; each call is one attempt.
 
     All of them raise `FileNotFoundError` for what is not there, `ConnectionError` or `TimeoutError` for what another
     attempt may mend (`ConnectionRefusedError` where no connection was made), and another `OSError` for what none will.
@@ -47,7 +48,9 @@ class Store(Protocol):
 
 
 def store_of(path: str) -> tuple[Store, Patience]:
-    """The store of a path, made once a process, and the patience that the command asks for; a local one needs none.
+    """The store of a path, made once a process, and the patience that the command asks for.
+
+    An attempt on a local folder has no time limit: it would cost a thread each, and what hangs there cannot be left.
 
     Raises:
         UserError: if there is no such scheme, or the packages for it are not installed.
@@ -61,9 +64,9 @@ def store_of(path: str) -> tuple[Store, Patience]:
 
 @lru_cache(maxsize=8)
 def _store(scheme: str, options: PipelineOptions) -> tuple[Store, Patience]:
-    if not scheme:
-        return BeamStore(scheme), Patience(None, 0)
     flags = options.view_as(StoreOptions)
+    if not scheme:
+        return LocalStore(), Patience(None, flags.store_retries)
     patience = Patience(flags.store_timeout, flags.store_retries)
     return _make(scheme, options, flags.store_timeout), patience
 

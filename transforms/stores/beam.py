@@ -1,15 +1,13 @@
-"""Local folders, and every other file system that Beam knows, such as `hdfs://`, by Beam's own interface."""
+"""Every other file system that Beam knows, such as `hdfs://`, by Beam's own interface."""
 
 import contextlib
-import posixpath
-import uuid
 from collections.abc import Iterator
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from model.errors import UserError
-from transforms.stores.names import escaped
+from transforms.stores.names import escaped, temporary_of
 
 RAW = CompressionTypes.UNCOMPRESSED
 
@@ -17,13 +15,12 @@ RAW = CompressionTypes.UNCOMPRESSED
 class BeamStore:
     """One of Beam's file systems.
 
-    What goes wrong in a remote one, apart from a missing file, may be mended by another attempt for all that we know.
+    What goes wrong in it, apart from a missing file, may be mended by another attempt for all that we know.
     """
 
     def __init__(self, scheme: str) -> None:
-        self._remote = bool(scheme)
         try:
-            self._has_dirs = bool(FileSystems.get_filesystem(f"{scheme}://" if scheme else "/").has_dirs())
+            self._has_dirs = bool(FileSystems.get_filesystem(f"{scheme}://").has_dirs())
         except (ValueError, BeamIOError) as error:
             raise UserError(
                 f"{scheme}:// is no file system that is installed and configured here; "
@@ -32,13 +29,13 @@ class BeamStore:
 
     def page(self, pattern: str, token: str) -> tuple[list[tuple[str, int]], str | None]:  # noqa: ARG002
         """As `Store.page`; there is only one."""
-        with self._as_os_errors():
+        with _as_os_errors():
             found = FileSystems.match([pattern])[0].metadata_list
         return [(item.path, item.size_in_bytes) for item in found], None
 
     def size(self, path: str) -> int:
         """As `Store.size`."""
-        with self._as_os_errors():
+        with _as_os_errors():
             found = FileSystems.match([escaped(path)])[0].metadata_list
         if not found:
             raise FileNotFoundError(path)
@@ -46,38 +43,41 @@ class BeamStore:
 
     def get(self, path: str, start: int, stop: int) -> bytes:
         """As `Store.get`."""
-        with self._as_os_errors(), FileSystems.open(path, compression_type=RAW) as file:
+        with _as_os_errors(), FileSystems.open(path, compression_type=RAW) as file:
             file.seek(start)
             return bytes(file.read(stop - start))
 
     def put(self, path: str, content: bytes) -> None:
         """As `Store.put`: where there are folders, under a temporary name that is changed when all is written."""
-        with self._as_os_errors():
+        with _as_os_errors():
             if not self._has_dirs:
                 _create(path, content)
                 return
-            folder, name = posixpath.split(path)
-            temporary = posixpath.join(folder, f".{name}.{uuid.uuid4().hex}.tmp")
+            temporary = temporary_of(path)
             _create(temporary, content)
-            FileSystems.rename([temporary], [path])
+            try:
+                FileSystems.rename([temporary], [path])
+            except BeamIOError as error:  # also if another run took the temporary file for a dead one's
+                raise ConnectionError(str(next(iter(error.exception_details.values()), error))) from error
 
     def delete(self, path: str) -> None:
         """As `Store.delete`."""
-        with self._as_os_errors():
+        with _as_os_errors():
             if not FileSystems.exists(path):
                 raise FileNotFoundError(path)
             FileSystems.delete([escaped(path)])
 
-    @contextlib.contextmanager
-    def _as_os_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            details = getattr(error, "exception_details", None)
-            inner = next(iter(details.values())) if details else error
-            if isinstance(inner, FileNotFoundError) or (isinstance(inner, OSError) and not self._remote):
-                raise inner from error
-            raise (ConnectionError if self._remote else OSError)(str(inner)) from error
+
+@contextlib.contextmanager
+def _as_os_errors() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        details = getattr(error, "exception_details", None)
+        inner = next(iter(details.values())) if details else error
+        if isinstance(inner, FileNotFoundError):
+            raise inner from error
+        raise ConnectionError(str(inner)) from error
 
 
 def _create(path: str, content: bytes) -> None:

@@ -1,13 +1,24 @@
 """Paths and globs: what their text alone says."""
 
+import posixpath
 import re
+import uuid
 
 GLOB_MARKS = re.compile(r"[*?\[]")
+
+TEMPORARY = re.compile(r"/\.[^/]+\.[0-9a-f]{32}\.tmp$|/\.bulklabel-can-write$")
+"""The path of a file that is being written, or was when its writer died; the second name is an older version's."""
 
 
 def is_remote(path: str) -> bool:
     """Whether a path names its file system, as `s3://bucket/key` does."""
     return "://" in path
+
+
+def temporary_of(path: str) -> str:
+    """The path of a temporary file beside a file, another one each time."""
+    folder, name = posixpath.split(path)
+    return posixpath.join(folder, f".{name}.{uuid.uuid4().hex}.tmp")
 
 
 def bucket_and_key(path: str) -> tuple[str, str]:

@@ -1,0 +1,101 @@
+"""Whose an output is: the plan's that is written there, whatever other runs do at the same time."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+from model.errors import StoreError
+from transforms import files
+from transforms.parts import KINDS, PART_NAME, PartStamp
+from transforms.plan import DIGEST_BYTES, Plan, digest_in
+from transforms.planning import MANIFEST_FILE, PLAN_FILE, PUBLISHED, SUCCESS_FILE, State, settle
+
+
+def start(plan: Plan, output: str, overwrite: bool) -> None:
+    """Make the output this plan's, and clear what dead runs and other plans left there.
+
+    It is settled once more: other runs may have come since. Another plan's `_SUCCESS` goes first, and again when this
+    plan is written down, after which the other one's runs write no more. A run that starts in an empty place, or that
+    continues, deletes nothing that another one of its plan has made; a temporary file its writer makes again.
+
+    Raises:
+        UserError: if the output cannot be written, or is another plan's and `overwrite` is not set.
+    """
+    state = settle(plan, output, overwrite)
+    if state is State.FINISHED:
+        return
+    if state is not State.CONTINUES:
+        files.check_writable(output)
+        replaced = [files.join(output, SUCCESS_FILE)] if state is State.REPLACES else []
+        files.delete(replaced)
+        if replaced:
+            files.delete([files.join(output, name) for name in PUBLISHED])
+            files.delete([file.path for folder in _folders(output)[1:] for file in files.list_folder(folder)])
+        files.write(files.join(output, PLAN_FILE), plan.to_json())
+        files.delete(replaced)
+    _clear(output, plan.stamp)
+
+
+def check_claim(output: str, digest: str) -> None:
+    """Ask, before more is written there, whether the output still is the plan's of this digest.
+
+    Raises:
+        StoreError: if another plan has replaced it, or it is gone.
+    """
+    try:
+        found = digest_in(files.read_start(files.join(output, PLAN_FILE), DIGEST_BYTES))
+    except FileNotFoundError:
+        found = ""
+    if found != digest:
+        what = "another run replaced this one's plan" if found else f"somebody deleted {PLAN_FILE}"
+        raise StoreError(f"{output}: {what} while it went on, so it has stopped; give each plan its own --output.")
+
+
+def check_parts(output: str, entries: Iterable[Mapping[str, str | int]]) -> None:
+    """Ask whether the parts at the output are the very ones that this run wrote or found, by name and size.
+
+    Raises:
+        StoreError: if one is missing, is another one, or belongs to no shard.
+    """
+    expected = {files.join(output, str(entry["name"])): entry["bytes"] for entry in entries}
+    found = {file.path: file.size for file in _parts(output)}
+    for path in sorted(expected.keys() | found.keys()):
+        if expected.get(path) != found.get(path):
+            raise StoreError(f"{path} was written or deleted by another run; run the same command again.")
+
+
+def succeed(output: str, digest: str) -> None:
+    """Write `_SUCCESS`, the SHA-256 of `manifest.json`, unless the output is not the plan's of this digest any more.
+
+    Two runs of one plan may end at once, and their manifests differ in their times: whoever comes last must name the
+    one that is there, so it is looked at again after each write.
+
+    Raises:
+        StoreError: if the output is another plan's, or gone.
+    """
+    success, manifest = files.join(output, SUCCESS_FILE), files.join(output, MANIFEST_FILE)
+    check_claim(output, digest)
+    named = None
+    while (found := hashlib.sha256(files.read(manifest)).hexdigest()) != named:
+        files.write(success, f"{found}\n".encode())
+        named = found
+    try:
+        check_claim(output, digest)
+    except StoreError:
+        files.delete([success])
+        raise
+
+
+def _clear(output: str, stamp: PartStamp) -> None:
+    """Delete what no shard of the plan is going to replace: temporary files of dead runs, and other plans' parts."""
+    stale = [file.path for folder in _folders(output) for file in files.list_temporary(folder)]
+    foreign = [file.path for file in _parts(output) if stamp.is_foreign(file.path)]
+    files.delete([*stale, *foreign])
+
+
+def _folders(output: str) -> list[str]:
+    return [output, *(files.join(output, kind) for kind in KINDS)]
+
+
+def _parts(output: str) -> list[files.File]:
+    found = [file for folder in _folders(output)[1:] for file in files.list_folder(folder)]
+    return [file for file in found if PART_NAME.search(file.path)]
