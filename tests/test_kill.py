@@ -1,6 +1,8 @@
 """Runs that are killed with SIGKILL in the middle, and finished by the same command again."""
 
+import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -9,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, answers, command, score, write_parquet
+from tests.conftest import ROOT, answers, score, write_parquet
 from tests.conftest import collage_rows as rows
+from tests.forked import Death, Run, forked, outcome, tiny_run
 
 PARTS = 24
 DEADLINE = 120
@@ -34,8 +37,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory, many_shards: Path, model_dir
     return answers(output)
 
 
-def started(run: Path, *flags: str) -> subprocess.Popen[str]:
-    """A run that has written three parts."""
+def started(run: Path, parts: int, *flags: str) -> subprocess.Popen[str]:
+    """A run that has written so many parts."""
     process = subprocess.Popen(
         [sys.executable, "-m", "pipelines.cli", "score", f"--output={run}", *flags],
         cwd=ROOT,
@@ -45,11 +48,19 @@ def started(run: Path, *flags: str) -> subprocess.Popen[str]:
         start_new_session=True,
     )
     until = time.monotonic() + DEADLINE
-    while len(list(run.glob("predictions/*.parquet"))) < 3:
+    while len(list(run.glob("predictions/*.parquet"))) < parts:
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < until, "no part was written"
         time.sleep(0.01)
     return process
+
+
+def wait_until_gone(processes: list[int]) -> None:
+    """Workers end soon after the process that started them, however that one ended."""
+    until = time.monotonic() + DEADLINE
+    while any(Path(f"/proc/{process}/stat").exists() for process in processes):
+        assert time.monotonic() < until, "workers are left behind"
+        time.sleep(0.05)
 
 
 def workers_of(session: int) -> list[int]:
@@ -66,39 +77,68 @@ def workers_of(session: int) -> list[int]:
     return found
 
 
-def test_a_killed_worker_ends_the_run_in_one_line_and_the_same_command_finishes_it(
-    many_shards: Path, model_directory: Path, whole: dict[str, bytes], tmp_path: Path
+@pytest.mark.parametrize(("victim", "parts"), [("worker", 3), ("main", 5), ("group", 9)])
+def test_a_run_of_several_processes_is_finished_by_the_same_command(
+    many_shards: Path, model_directory: Path, whole: dict[str, bytes], tmp_path: Path, victim: str, parts: int
 ) -> None:
     run = tmp_path / "run"
-    flags = [f"--input={many_shards}", f"--model={model_directory}"]
-    flags += ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
-    first = started(run, *flags)
-    os.kill(workers_of(first.pid)[0], signal.SIGKILL)
+    flags = (f"--input={many_shards}", f"--model={model_directory}")
+    first = started(run, parts, *flags, "--direct_running_mode=multi_processing", "--direct_num_workers=2")
+    workers = workers_of(first.pid)
+    assert workers
+    if victim == "group":
+        os.killpg(first.pid, signal.SIGKILL)
+    else:
+        os.kill(workers[0] if victim == "worker" else first.pid, signal.SIGKILL)
     _, errors = first.communicate(timeout=DEADLINE)
-    assert first.returncode == 1
-    assert "Traceback" not in errors
-    assert errors.splitlines()[-1].startswith("bulklabel: error: a worker process died or was killed")
-    again = command("score", f"--output={run}", *flags[:2])
-    assert again.returncode == 0, again.stderr
-    assert answers(run) == whole
-
-
-@pytest.mark.parametrize(
-    "flags", [(), ("--direct_running_mode=multi_processing", "--direct_num_workers=2")], ids=["in one", "in several"]
-)
-def test_a_killed_run_is_finished_by_the_same_command(
-    many_shards: Path, model_directory: Path, whole: dict[str, bytes], tmp_path: Path, flags: tuple[str, ...]
-) -> None:
-    run = tmp_path / "run"
-    arguments = (f"--input={many_shards}", f"--model={model_directory}")
-    first = started(run, *arguments, *flags)
-    os.killpg(first.pid, signal.SIGKILL)
-    first.communicate()
+    if victim == "worker":
+        assert first.returncode == 1
+        assert "Traceback" not in errors
+        assert errors.splitlines()[-1].startswith("bulklabel: error: a worker process died or was killed")
+    wait_until_gone(workers)
     kept = {path: path.stat().st_mtime_ns for path in run.glob("predictions/*.parquet")}
-    assert 3 <= len(kept) < PARTS
+    assert parts <= len(kept) < PARTS
     assert not (run / "_SUCCESS").exists()
-    again = command("score", *arguments, f"--output={run}", *flags)
-    assert again.returncode == 0, again.stderr
+    assert score(many_shards, model_directory, run) == 0
     scored_again = [path for path, before in kept.items() if path.stat().st_mtime_ns != before]
     assert len(scored_again) <= 2  # killed between a shard's two parts, at most once a worker
     assert answers(run) == whole
+    assert not list(run.rglob(".*"))
+
+
+def moments() -> list[tuple[str, float]]:
+    """Seeded moments of a run, as fractions of the files that it touches or of the time that it computes."""
+    chance = random.Random(30)  # noqa: S311
+    return [("touches" if number % 3 else "seconds", 0.95 * chance.random()) for number in range(27)]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The flags of a small run."""
+    return tiny_run(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, tiny: list[str]) -> Run:
+    """That run, when nobody kills it."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    run = forked(tiny, folder / "run", folder / "log")
+    assert run.end() == 0, run.said
+    return run
+
+
+@pytest.mark.parametrize(("by", "fraction"), moments())
+def test_a_run_killed_at_any_moment_is_finished_by_the_same_command(
+    tiny: list[str], uninterrupted: Run, tmp_path: Path, by: str, fraction: float
+) -> None:
+    total = json.loads(uninterrupted.said.splitlines()[-1])
+    death = (
+        Death(touches=1 + int(fraction * total["touches"]))
+        if by == "touches"
+        else Death(seconds=fraction * total["seconds"])
+    )
+    killed = forked(tiny, tmp_path / "run", tmp_path / "log", death)
+    assert killed.end() == -signal.SIGKILL, killed.said
+    again = forked(tiny, tmp_path / "run", tmp_path / "log")
+    assert again.end() == 0, again.said
+    assert outcome(again.output) == outcome(uninterrupted.output)

@@ -1,0 +1,127 @@
+"""Runs of `score` in forked processes, which may kill themselves at a chosen moment, or all start at the same one."""
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import answers, collage_rows, untrained_model, write_parquet
+from transforms.models import save_model
+
+EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.scandir")
+"""What Python says of each touch of a file, just before it happens."""
+
+SHARDS, RECORDS = 8, 40
+PATIENCE = 120
+
+
+@dataclass(frozen=True)
+class Death:
+    """When a run kills itself: just before so many touches of files below its output, or after so much CPU time."""
+
+    touches: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A forked run, where it writes its results and where what it says."""
+
+    process: Any
+    output: Path
+    log: Path
+
+    def end(self) -> int:
+        """Its exit code, or the signal that ended it, below zero."""
+        self.process.join(PATIENCE)
+        assert self.process.exitcode is not None, f"it hangs: {self.said}"
+        return int(self.process.exitcode)
+
+    @property
+    def said(self) -> str:
+        """All that it printed."""
+        return self.log.read_text()
+
+
+def forks() -> Any:
+    """Where processes come from: a server that has imported all that a run needs, and started none of it."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.preloaded"])
+    return context
+
+
+def forked(
+    flags: Sequence[str], output: Path, log: Path, death: Death | None = None, barrier: Barrier | None = None
+) -> Run:
+    """Start `score` with the flags, at once or when all are at the barrier."""
+    command = [*flags, f"--output={output}"]
+    process = forks().Process(target=_score, args=(command, output, log, death or Death(), barrier))
+    process.start()
+    return Run(process, output, log)
+
+
+def _score(command: list[str], output: Path, log: Path, death: Death, barrier: Barrier | None) -> None:
+    from pipelines.score import main
+
+    written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(written, 1)
+    os.dup2(written, 2)
+    touches = 0
+
+    def touched(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal touches
+        if event in EVENTS and str(arguments[0]).startswith(str(output)):
+            touches += 1
+            if touches == death.touches:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def watch() -> None:
+        while time.process_time() < death.seconds:
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(touched)
+    if death.seconds:
+        threading.Thread(target=watch, daemon=True).start()
+    if barrier is not None:
+        barrier.wait(PATIENCE)
+    exit_code = main(command)
+    print(json.dumps({"touches": touches, "seconds": time.process_time()}))
+    sys.stdout.flush()
+    os._exit(exit_code)
+
+
+def outcome(output: Path) -> dict[str, Any]:
+    """What must be the same however often a run was interrupted: its files, the answers, the manifest's counts."""
+    manifest = json.loads((output / "manifest.json").read_bytes())
+    names = sorted(str(path.relative_to(output)) for path in output.rglob("*"))
+    said = {name: manifest[name] for name in ("counts", "predictions", "rejected")}
+    return answers(output) | {"files": names} | said
+
+
+def tiny_run(folder: Path) -> list[str]:
+    """Flags for a run of a second: eight shards, some records broken, and a small network that knows two labels."""
+    rows = [
+        row | {"labels": [label for label in row["labels"] if label in "01"]}
+        for row in collage_rows(SHARDS * RECORDS, seed=5)
+    ]
+    for row in rows[::79]:
+        row["image"] = b"no image"
+    for number in range(SHARDS):
+        write_parquet(folder / "in" / f"{number}.parquet", rows[number * RECORDS : (number + 1) * RECORDS])
+    save_model(untrained_model(("0", "1"), 16), str(folder / "model"))
+    return [f"--input={folder / 'in'}", f"--model={folder / 'model'}"]
+
+
+def said_in_one_line(text: str) -> None:
+    """No traceback, and the error last."""
+    assert "Traceback" not in text, text
+    assert [line for line in text.splitlines() if "error" in line] == text.splitlines()[-1:], text
