@@ -11,6 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from model import jpeg, png
 from model.errors import RecordError
+from model.kinds import Kind, kind_of
 from model.resizing import Pixels as Pixels
 from model.resizing import Preprocessing as Preprocessing
 from model.resizing import resize
@@ -45,7 +46,17 @@ def decode(data: bytes | None, preprocessing: Preprocessing) -> Pixels:
     Raises:
         RecordError: at the stage `read` if there are no bytes, at the stage `decode` if they are not an image.
     """
-    return resize(decode_whole(data), preprocessing)
+    return decode_with_kind(data, preprocessing)[0]
+
+
+def decode_with_kind(data: bytes | None, preprocessing: Preprocessing) -> tuple[Pixels, Kind]:
+    """What `decode` returns, and the kind of image that it was.
+
+    Raises:
+        RecordError: as `decode` does.
+    """
+    whole = decode_whole(data)
+    return resize(whole, preprocessing), kind_of(data or b"", whole)
 
 
 def decode_whole(data: bytes | None) -> Pixels:

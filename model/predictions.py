@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from model.kinds import Kind, Kinds, kinds_from_json, kinds_to_json
 from model.labels import Truth, decode_predicted, encode_truth
 from model.thresholds import predict_labels
 
@@ -81,6 +82,16 @@ def truth_of(table: pa.Table, labels: Sequence[str]) -> tuple[Truth, dict[str, i
     """The truth of a table that `predictions_table` made, as `model.labels.encode_truth` returns it."""
     unknown = table.column(UNKNOWN) if UNKNOWN in table.column_names else None
     return encode_truth(table.column(LABELS), labels, unknown)
+
+
+def with_kinds(table: pa.Table, kinds: Kinds) -> pa.Table:
+    """The table with what its records' images were, counted, in its metadata."""
+    return with_metadata(table, metadata_of(table.schema) | {"images": kinds_to_json(kinds)})
+
+
+def kinds_of(table: pa.Table) -> dict[Kind, int]:
+    """What `with_kinds` put into a table; nothing if the part is of a version that did not count."""
+    return kinds_from_json(metadata_of(table.schema).get("images", "[]"))
 
 
 def with_metadata(table: pa.Table, metadata: Mapping[str, str]) -> pa.Table:

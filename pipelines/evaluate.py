@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from model.errors import UserError
+from pipelines.gating import add_gate_flags, gates_of
 from pipelines.options import (
     CommandParser,
     add_evaluation_flags,
@@ -49,6 +50,7 @@ def parser() -> CommandParser:
         "--unknown_column", metavar="NAME", help="lists of labels that nobody knows, in --truth (default: none)"
     )
     add_evaluation_flags(flags)
+    add_gate_flags(flags)
     add_store_flags(flags)
     return flags
 
@@ -107,6 +109,7 @@ def evaluate(argv: Sequence[str]) -> None:
         plan = load_run(options.input)
         if files.exists(files.join(output, PLAN_FILE)):
             raise UserError(f"--output {options.output} is a run, whose metrics are kept; give another place.")
+        gates = gates_of(options, plan.recipe.labels, output)
     recipe = plan.recipe
     if options.threshold is not None:
         thresholds = choose_thresholds(options.threshold, recipe.tuned_thresholds, recipe.labels)
@@ -121,7 +124,7 @@ def evaluate(argv: Sequence[str]) -> None:
         provenance |= {"truth": ", ".join(options.truth), "truth_records": records, "truth_records_used": used}
         print("\n".join(_truth_lines(records, used, truth.get().without_column, recipe.labels)))
     _check_slices(slice_columns(options), recipe.columns.carry)
-    publication = Publication(output, recipe, provenance, goal_of(options), slice_columns(options))
+    publication = Publication(output, recipe, provenance, goal_of(options), slice_columns(options), gates=gates)
     files.check_writable(output)
     with beam.Pipeline(options=pipeline_options) as root:
         build(root, plan, run, truth, publication)

@@ -9,12 +9,13 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 
-DONE, FAILED, BAD_COMMAND, TOO_MANY_REJECTED = 0, 1, 2, 4
+DONE, FAILED, BAD_COMMAND, GATE_FAILED, TOO_MANY_REJECTED = 0, 1, 2, 3, 4
 
 EXIT_CODES = {
     "UserError": BAD_COMMAND,
     "StoreError": FAILED,
     "FaultsFoundError": FAILED,
+    "GateFailedError": GATE_FAILED,
     "TooManyRejectedError": TOO_MANY_REJECTED,
 }
 """By class name, since workers' errors reach the driver as text."""
@@ -27,7 +28,8 @@ LOST_WORKER = re.compile("Channel closed prematurely|Worker subprocess exited|Rp
 def run_command(command: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
     """Run a command on its flags; the exit code.
 
-    0 done or nothing to do, 1 failed, 2 bad command line or configuration, 4 too many records rejected.
+    0 done or nothing to do, 1 failed, 2 bad command line or configuration, 3 a quality gate failed, 4 too many
+    records rejected.
     """
     _quiet_libraries()
     try:

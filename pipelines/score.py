@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pipelines.gating import add_gate_flags, gates_of
 from pipelines.options import (
     CommandParser,
     add_evaluation_flags,
@@ -74,6 +75,7 @@ def parser() -> CommandParser:
         help="an image whose decoder takes longer is rejected (default: 60)",
     )
     add_evaluation_flags(flags)
+    add_gate_flags(flags)
     flags.add_argument("--overwrite", action="store_true", help="replace what another plan left in --output")
     add_trust_flag(flags)
     add_store_flags(flags)
@@ -140,6 +142,7 @@ def score(argv: Sequence[str]) -> None:
     columns = columns_of(options)
     with planning():
         model = load_model(options.model)
+        gates = gates_of(options, model.labels, output)
         plan = make_plan(options.input, options.input_format, columns, model, options.threshold, options.layout, output)
         state = settle(plan, output, options.overwrite)
         for doubt in doubts(plan) if state is not State.FINISHED else []:
@@ -152,11 +155,10 @@ def score(argv: Sequence[str]) -> None:
         goal_of(options),
         slice_columns(options),
         options.max_rejected_fraction,
+        gates,
     )
-    if state is State.FINISHED:
+    if state is State.FINISHED and publication.is_published():
         print(f"{options.output}: nothing to do, this plan is finished.")
-        if not publication.is_published():
-            print("Its metrics were asked for otherwise; `bulklabel evaluate` makes them again from what was scored.")
         return
     scorer = OncePerProcess(load_scorer, files.absolute(options.model), model.digest, options.trust_model_code)
     import_tensorflow()

@@ -18,11 +18,17 @@ MOST_FLIPPED = 10
 
 
 def print_summary(output: str) -> None:
-    """Print the metrics in an output's `metrics.json`, and the place of its report, as the user named it."""
+    """Print an output's metrics and what became of its requirements, and its report's place as the user named it."""
+    from model.report import verdict_lines
     from transforms import files
-    from transforms.planning import METRICS_FILE, REPORT_FILE
+    from transforms.planning import MANIFEST_FILE, METRICS_FILE, REPORT_FILE
 
-    print(summary(json.loads(files.read(files.join(files.absolute(output), METRICS_FILE)))))
+    metrics, manifest = (
+        json.loads(files.read(files.join(files.absolute(output), name))) for name in (METRICS_FILE, MANIFEST_FILE)
+    )
+    print(summary(metrics))
+    if manifest["gates"]:
+        print("\n".join(["", *verdict_lines(manifest["gates"])]))
     print(f"\n  {output}/{REPORT_FILE}")
 
 

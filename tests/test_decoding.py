@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from model.collages import collages
-from model.images import decode
+from model.images import decode, decode_with_kind
+from model.kinds import Kind
 from model.resizing import Pixels, Preprocessing
 from transforms import decoding
 from transforms.records import RECORDS
@@ -29,12 +30,12 @@ def test_a_decoder_that_hangs_costs_its_own_record_alone(monkeypatch: pytest.Mon
     images[2], images[4] = b"hang", b"broken"
     for_ever = threading.Event()
 
-    def sometimes_hanging(data: bytes | None, preprocessing: Preprocessing) -> Pixels:
+    def sometimes_hanging(data: bytes | None, preprocessing: Preprocessing) -> tuple[Pixels, Kind]:
         if data == b"hang":
             for_ever.wait()
-        return decode(data, preprocessing)
+        return decode_with_kind(data, preprocessing)
 
-    monkeypatch.setattr(decoding, "decode", sometimes_hanging)
+    monkeypatch.setattr(decoding, "decode_with_kind", sometimes_hanging)
     found = decoding.decode_batch(batch(images), SIZE, seconds=0.5)
     for_ever.set()
     assert [(row["id"], row["stage"], row["reason"]) for row in found.rejected] == [

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from model.errors import RecordError
-from model.images import decode
+from model.images import decode_with_kind
+from model.kinds import Kind
 from model.resizing import Pixels, Preprocessing
 from transforms.records import Unreadable
 from transforms.rows import clean
@@ -19,6 +20,8 @@ from transforms.waiting import in_time
 
 DECODE_SECONDS = 60.0
 """The time limit for one image unless the user says otherwise; the slowest that are let in take about two."""
+
+Decoded = tuple[Pixels, Kind]
 
 SMALL_IMAGE_BYTES = 8 * 2**10
 ONE_AT_A_TIME = threading.Lock()
@@ -31,24 +34,29 @@ image are slower than one (32×32 PNGs on two cores: 57 µs an image instead of 
 class DecodedBatch:
     """Records between decoding and the network.
 
-    `records` are the N rows without their images, `pixels` N×H×W×3, `good` where they can be scored (N), and
-    `rejected` rows of `model.predictions.REJECTED`. Bad rows stay in place as black images, so that the others'
-    answers do not depend on them.
+    `records` are the N rows without their images, `pixels` N×H×W×3, `kinds` what each image was, None where it cannot
+    be scored (N), and `rejected` rows of `model.predictions.REJECTED`. Bad rows stay in place as black images, so that
+    the others' answers do not depend on them.
     """
 
     records: pa.Table
     pixels: Pixels
-    good: npt.NDArray[np.bool_]
+    kinds: list[Kind | None]
     rejected: list[dict[str, Any]]
+
+    @property
+    def good(self) -> npt.NDArray[np.bool_]:
+        """Where records can be scored, N."""
+        return np.array([kind is not None for kind in self.kinds], bool)
 
     def __len__(self) -> int:
         """N."""
-        return len(self.good)
+        return len(self.kinds)
 
     def split(self, size: int) -> tuple["DecodedBatch", "DecodedBatch"]:
         """The first `size` records with everything rejected, and the others."""
-        first = DecodedBatch(self.records[:size], self.pixels[:size], self.good[:size], self.rejected)
-        return first, DecodedBatch(self.records[size:], self.pixels[size:], self.good[size:], [])
+        first = DecodedBatch(self.records[:size], self.pixels[:size], self.kinds[:size], self.rejected)
+        return first, DecodedBatch(self.records[size:], self.pixels[size:], self.kinds[size:], [])
 
 
 def reject_unreadable(batch: Unreadable, preprocessing: Preprocessing, schema: pa.Schema) -> DecodedBatch:
@@ -57,9 +65,7 @@ def reject_unreadable(batch: Unreadable, preprocessing: Preprocessing, schema: p
     pixels = np.zeros((0, preprocessing.height, preprocessing.width, 3), np.uint8)
     source, problem = clean(batch.source), batch.problem
     error = RecordError("read", problem.reason, problem.detail)
-    return DecodedBatch(
-        records, pixels, np.zeros(0, bool), [_row(batch.id, source, position, error) for position in batch.positions]
-    )
+    return DecodedBatch(records, pixels, [], [_row(batch.id, source, position, error) for position in batch.positions])
 
 
 def decode_batch(batch: pa.Table, preprocessing: Preprocessing, seconds: float = DECODE_SECONDS) -> DecodedBatch:
@@ -70,7 +76,7 @@ def decode_batch(batch: pa.Table, preprocessing: Preprocessing, seconds: float =
     """
     images = batch.column("image").to_pylist()
     small = sum(len(image or b"") for image in images) < len(images) * SMALL_IMAGE_BYTES
-    found: list[Pixels | RecordError] = []
+    found: list[Decoded | RecordError] = []
     over = threading.Event()
     try:
         in_time(lambda: _decode_all(images, preprocessing, small, found, over), seconds)
@@ -79,21 +85,21 @@ def decode_batch(batch: pa.Table, preprocessing: Preprocessing, seconds: float =
         done = found[:]
         found = done + [_decode_in_time(image, preprocessing, seconds) for image in images[len(done) :]]
     pixels = np.zeros((len(batch), preprocessing.height, preprocessing.width, 3), np.uint8)
+    kinds: list[Kind | None] = [None] * len(batch)
     rejected = []
     for row, image in enumerate(found):
         if isinstance(image, RecordError):
             rejected.append(rejected_row(batch, row, image))
         else:
-            pixels[row] = image
-    good = np.array([not isinstance(image, RecordError) for image in found], bool)
-    return DecodedBatch(batch.drop_columns(["image"]), pixels, good, rejected)
+            pixels[row], kinds[row] = image
+    return DecodedBatch(batch.drop_columns(["image"]), pixels, kinds, rejected)
 
 
 def _decode_all(
     images: list[bytes | None],
     preprocessing: Preprocessing,
     small: bool,
-    found: list[Pixels | RecordError],
+    found: list[Decoded | RecordError],
     over: threading.Event,
 ) -> None:
     """Put what the images are decoded to into `found`, until that is over."""
@@ -105,14 +111,14 @@ def _decode_all(
             found.append(decoded)
 
 
-def _decode(image: bytes | None, preprocessing: Preprocessing) -> Pixels | RecordError:
+def _decode(image: bytes | None, preprocessing: Preprocessing) -> Decoded | RecordError:
     try:
-        return decode(image, preprocessing)
+        return decode_with_kind(image, preprocessing)
     except RecordError as error:
         return error
 
 
-def _decode_in_time(image: bytes | None, preprocessing: Preprocessing, seconds: float) -> Pixels | RecordError:
+def _decode_in_time(image: bytes | None, preprocessing: Preprocessing, seconds: float) -> Decoded | RecordError:
     try:
         return in_time(lambda: _decode(image, preprocessing), seconds)
     except TimeoutError:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
-from model.predictions import probabilities_of, truth_of
+from model.predictions import kinds_of, probabilities_of, truth_of
 from model.statistic import Statistic
 from transforms.scoring import ShardResult
 
@@ -33,6 +33,7 @@ class Evaluation:
             shard=result.shard.index,
             unknown_labels=unknown_labels,
             rejected=Counter(reasons),
+            kinds=kinds_of(predictions),
         )
 
 

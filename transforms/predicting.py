@@ -1,6 +1,8 @@
 """The network's step: batches of decoded records in, tables of predictions out."""
 
+import itertools
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,7 @@ import pyarrow as pa
 
 from model.errors import RecordError
 from model.golden import TOLERANCE
+from model.kinds import Kind
 from model.predictions import predictions_table
 from transforms.decoding import DecodedBatch, rejected_row
 from transforms.plan import Recipe
@@ -21,9 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScoredBatch:
-    """One batch after the network: its predictions table, its rejected rows, and the network's milliseconds."""
+    """One batch after the network: predictions, kinds of their images, rejected rows, the network's milliseconds."""
 
     predictions: pa.Table
+    kinds: Counter[Kind]
     rejected: list[dict[str, Any]]
     milliseconds: int
 
@@ -54,7 +58,7 @@ def _joined(batches: list[DecodedBatch]) -> DecodedBatch:
     return DecodedBatch(
         pa.concat_tables(batch.records for batch in batches),
         np.concatenate([batch.pixels for batch in batches]),
-        np.concatenate([batch.good for batch in batches]),
+        [kind for batch in batches for kind in batch.kinds],
         [row for batch in batches for row in batch.rejected],
     )
 
@@ -71,20 +75,22 @@ def predict_batch(batch: DecodedBatch | ScoredBatch, scorer: "Scorer", recipe: R
     if isinstance(batch, ScoredBatch):
         return batch
     started = time.monotonic()
-    if batch.good.any():
+    good = batch.good
+    if good.any():
         probabilities = scorer.predict(batch.pixels)
     else:
-        probabilities = np.zeros((len(batch.good), len(recipe.labels)), np.float32)
+        probabilities = np.zeros((len(batch), len(recipe.labels)), np.float32)
     milliseconds = round(1000 * (time.monotonic() - started))
-    rejected, kept = [*batch.rejected], batch.good.copy()
-    for good, error in _judged(probabilities):
-        rejected += [rejected_row(batch.records, int(row), error) for row in np.flatnonzero(kept & ~good)]
-        kept &= good
+    rejected, kept = [*batch.rejected], good.copy()
+    for inside, error in _judged(probabilities):
+        rejected += [rejected_row(batch.records, int(row), error) for row in np.flatnonzero(kept & ~inside)]
+        kept &= inside
     probabilities = probabilities.clip(0, 1)
+    kinds = Counter(kind for kind in itertools.compress(batch.kinds, kept) if kind)
     table = predictions_table(
         batch.records.filter(pa.array(kept)), probabilities[kept], recipe.thresholds, recipe.labels, recipe.layout
     )
-    return ScoredBatch(table, rejected, milliseconds)
+    return ScoredBatch(table, kinds, rejected, milliseconds)
 
 
 def _judged(probabilities: npt.NDArray[np.float32]) -> list[tuple[npt.NDArray[np.bool_], RecordError]]:

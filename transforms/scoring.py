@@ -1,6 +1,7 @@
 """ScoreShards: a shard in, its predictions and its rejected records out, as whole tables."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from apache_beam.metrics import Metrics
 
 from model.errors import UserError
 from model.golden import check_golden
-from model.predictions import REJECTED
+from model.predictions import REJECTED, with_kinds
 from transforms.ahead import ahead
 from transforms.decoding import DecodedBatch, decode_batch, reject_unreadable
 from transforms.models import load_model
@@ -112,10 +113,12 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
             Metrics.distribution("bulklabel", "batch_milliseconds").update(batch.milliseconds)
             clock.add(PREDICTING, batch.milliseconds / 1000)
         predictions = [batch.predictions for batch in batches] or [no_predictions(recipe)]
+        table = pa.concat_tables(predictions).combine_chunks()
+        kinds = sum((batch.kinds for batch in batches), Counter())
         rejected = sorted((row for batch in batches for row in batch.rejected), key=itemgetter("source", "position"))
         with clock.running(WRITING):
             parts = (
-                make_part(PREDICTIONS, shard, pa.concat_tables(predictions).combine_chunks(), self._stamp),
+                make_part(PREDICTIONS, shard, with_kinds(table, kinds), self._stamp),
                 make_part(REJECTED_PART, shard, pa.Table.from_pylist(rejected, REJECTED), self._stamp),
             )
         return ShardResult(shard, *parts, committed=False, seconds=clock.seconds)

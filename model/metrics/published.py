@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from model.metrics.distributions import distributions
 from model.metrics.estimates import Estimate, Evidence
 from model.metrics.goals import Choice, Goal, choose, threshold_curve
 from model.metrics.jackknife import interval
@@ -55,6 +56,7 @@ def compute_metrics(
             for (stage, reason), records in sorted(statistic.rejected.items())
         ],
         "unknown_labels": dict(statistic.unknown_labels),
+        "distributions": distributions(statistic, evidence, labels),
     }
 
 

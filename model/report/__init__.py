@@ -4,8 +4,10 @@ from model.report.comparison import headlines, most_flipped, render_comparison
 from model.report.numbers import format_change, format_change_range, format_number
 from model.report.page import render_report
 from model.report.per_label import per_label_csv
+from model.report.verdicts import failed_requirements, verdict_lines
 
 __all__ = [
+    "failed_requirements",
     "format_change",
     "format_change_range",
     "format_number",
@@ -14,4 +16,5 @@ __all__ = [
     "per_label_csv",
     "render_comparison",
     "render_report",
+    "verdict_lines",
 ]

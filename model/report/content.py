@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from model.report.drift import drift_content, drift_points
 from model.report.numbers import format_range
 from model.report.per_label import flatten
 from model.report.plots import CONFIG, plots
@@ -73,6 +74,7 @@ def page_data(metrics: Mapping[str, Any], drawings: Mapping[str, Any]) -> dict[s
         "pairs": _pairs(drawings.get("pairs"), names, metrics["per_label"]),
         "slices": {column: _slice_points(entries) for column, entries in slice_tables(metrics).items()},
         "f1": metrics["overall"].get("f1_micro"),
+        "drift": drift_points(drift_content(metrics)),
         "examples": [
             example | {"label": place[example["label"]]}
             for example in drawings.get("examples") or []

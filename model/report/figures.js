@@ -11,6 +11,9 @@ function plotOf(figure) {
     const names = data.slices[of].map((entry) => entry.value);
     return withNames(spec, names, slicePoints(of));
   }
+  if (name === "drift") {
+    return withNames(spec, data.drift.map((point) => point.label), { points: data.drift });
+  }
   const source = of === "all" ? allAnswers() : sourceOf(state.label);
   if (name === "precision_recall") return { ...spec, datasets: curve(source, "recall", "precision", false) };
   if (name === "roc") return { ...spec, datasets: curve(source, "false_positive_rate", "recall", true) };

@@ -10,19 +10,27 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from model.report import content, words
+from model.report.drift import drift_content
 from model.report.numbers import FILTERS
 from model.report.per_label import flatten
+from model.report.verdicts import value_beside
 
 SCRIPTS = ("tables.js", "points.js", "drawing.js", "figures.js", "detail.js")
 
 
-def render_report(metrics: Mapping[str, Any], drawings: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
+def render_report(
+    metrics: Mapping[str, Any],
+    drawings: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    verdicts: Sequence[Mapping[str, Any]] = (),
+) -> str:
     """The page for a `metrics.json`'s content.
 
     Args:
         metrics: what `compute_metrics` returns.
         drawings: curves, histograms, pairs of labels and examples; without them there are no plots and no gallery.
         provenance: names and values for the page's last table.
+        verdicts: what became of the requirements, as the manifest has it.
     """
     rows = [flatten(metrics["per_label"][index]) for index in content.shown_labels(metrics)]
     return render_page(
@@ -36,6 +44,8 @@ def render_report(metrics: Mapping[str, Any], drawings: Mapping[str, Any], prove
         columns=content.shown_columns(rows),
         singles=content.single_metrics(metrics),
         slices=content.slice_tables(metrics),
+        verdicts=verdicts,
+        drift=drift_content(metrics),
         confused=content.confused_labels(metrics, drawings),
         drawings=drawings,
         provenance=provenance,
@@ -63,7 +73,7 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= FILTERS
+    environment.filters |= FILTERS | {"beside": value_beside}
     scripts = [_plotting_library()] if with_plots else []
     scripts.append("\n".join(_read(name) for name in script_names))
     return environment.get_template(template).render(

@@ -52,6 +52,7 @@ def plots() -> dict[str, Spec]:
         "histogram": _histogram(),
         "pairs": _pairs(),
         "slices": _slices(),
+        "drift": _drift(),
     }
 
 
@@ -206,6 +207,30 @@ def _slices() -> Spec:
                 "mark": {"type": "point", "filled": True, "fill": "var(--blue)", "opacity": 1, "size": 70},
                 "encoding": {"x": {**x, "field": "f1"}, "y": y}
                 | {"tooltip": tooltip("value", "f1", "interval", "records")},
+            },
+        ]
+    )
+
+
+def _drift() -> Spec:
+    """A ring and a dot a label, and a line from one to the other."""
+    y = named_axis("row", "", 130)
+    x = {"type": "quantitative", "title": "share of records given the label", "scale": {"zero": False, "nice": True}}
+    said = {"tooltip": tooltip("label", "before", "now", "change")}
+    point = {"type": "point", "opacity": 1, "size": 70, "stroke": "var(--blue)", "strokeWidth": 1.5}
+    return layered(
+        [
+            {
+                "mark": {"type": "rule", "stroke": "var(--blue)", "strokeWidth": 2},
+                "encoding": {"x": {**x, "field": "before"}, "x2": {"field": "now"}, "y": y},
+            },
+            {
+                "mark": point | {"filled": True, "fill": "var(--paper)"},
+                "encoding": {"x": {**x, "field": "before"}, "y": y} | said,
+            },
+            {
+                "mark": point | {"filled": True, "fill": "var(--blue)"},
+                "encoding": {"x": {**x, "field": "now"}, "y": y} | said,
             },
         ]
     )

@@ -54,6 +54,15 @@ SINGLE = {
     "support": ("Support", "how often any label is present"),
 }
 
+DRIFT = {
+    "drift_label_rate_max": ("Rate of a label", "largest change of a label's rate"),
+    "drift_probabilities_max": ("Probabilities of a label", "largest divergence of a label's probabilities"),
+    "drift_probabilities_mean": ("Probabilities", "mean of the labels' divergences"),
+    "drift_formats": ("Image formats", "divergence"),
+    "drift_sizes": ("Image sizes", "divergence, by the longer side in powers of two"),
+    "drift_rejected_fraction": ("Rejected records", "change of the share of records that were rejected"),
+}
+"""Number of `drift` → its title and how it is measured."""
 
 LOSSES = ("hamming_loss", "log_loss", "binary_crossentropy", "label_ranking_loss")
 LOWER_IS_BETTER = frozenset((*LOSSES, "brier", "ece", "coverage_error", "one_error"))

@@ -13,18 +13,20 @@ import pyarrow as pa
 
 from model.examples import Examples, examples_kept
 from model.hashing import hash_ids
+from model.kinds import Kind, Kinds
 from model.labels import Truth
 from model.statistic.block import Block, Scores, row_blocks
 from model.statistic.pairs import no_pairs, pairs_of
 from model.statistic.scores import no_scores, scores_of
 from model.statistic.slices import Slice, add_slices, slices_of
 from model.statistic.sums import Sums
-from model.statistic.tally import Tally
+from model.statistic.tally import Counts, Tally
+from model.thresholds import predict_labels
 
 GROUPS = 20
 """Records are in so many groups by a hash of their id: what a metric does without one of them tells its uncertainty."""
 
-Key = TypeVar("Key", bound=str | tuple[str, str])
+Key = TypeVar("Key", bound=str | tuple[str, str] | Kind)
 
 MAX_NAMES = 1000
 """How many unknown labels are kept by name: the first in alphabetical order, which makes the merge exact."""
@@ -34,14 +36,17 @@ MAX_NAMES = 1000
 class Statistic:
     """What is known of N records, with L labels. Merging is exactly associative and commutative.
 
-    `scored`, `rejected` (by stage and reason), `unknown_labels` (records by label name), `scores` and `examples` are
-    of all records, the rest only of those with truth. `scores` is L×3×bins (absent, present, unknown), and
+    `scored`, `rejected` (by stage and reason), `kinds` (scored images by kind), `unknown_labels` (records by label
+    name), `predicted` (records given each label, L), `scores` and `examples` are of all records, the rest only of those
+    with truth. `scores` is L×3×bins (absent, present, unknown), and
     `scores_by_group` G×L×2×bins, with coarser bins; `slices` are by column and value.
     """
 
     scored: int
     rejected: dict[tuple[str, str], int]
+    kinds: dict[Kind, int]
     unknown_labels: dict[str, int]
+    predicted: Counts
     sums: Sums
     scores: Tally
     scores_by_group: Tally
@@ -53,7 +58,8 @@ class Statistic:
     def zero(labels: int) -> "Statistic":
         """The statistic of no records: the identity of `+`."""
         scores, by_group = no_scores(labels, GROUPS)
-        return Statistic(0, {}, {}, Sums.zero(labels, GROUPS), scores, by_group, no_pairs(labels), Examples.none(), {})
+        sums, predicted = Sums.zero(labels, GROUPS), np.zeros(labels, np.int64)
+        return Statistic(0, {}, {}, {}, predicted, sums, scores, by_group, no_pairs(labels), Examples.none(), {})
 
     @staticmethod
     def from_batch(
@@ -66,6 +72,7 @@ class Statistic:
         shard: int = 0,
         unknown_labels: Mapping[str, int] | None = None,
         rejected: Mapping[tuple[str, str], int] | None = None,
+        kinds: Kinds | None = None,
     ) -> "Statistic":
         """The statistic of N scored records and of any rejected beside them.
 
@@ -78,6 +85,7 @@ class Statistic:
             shard: where the records can be found again: its number in the plan.
             unknown_labels: records by the name of a label in the truth that the model does not know.
             rejected: records by stage and reason.
+            kinds: the N images by format and size.
         """
         groups = (hash_ids(records.column("id").to_pylist()) % np.uint64(GROUPS)).astype(np.int64)
         values = {column: np.array(records.column(column).to_pylist(), object) for column in slice_by}
@@ -91,7 +99,8 @@ class Statistic:
 
         statistic = functools.reduce(operator.iadd, map(of_rows, row_blocks(*truth.shape)))
         statistic.scored = len(truth)
-        statistic.rejected = dict(rejected or {})
+        statistic.predicted = predict_labels(probabilities, thresholds).sum(axis=0)
+        statistic.rejected, statistic.kinds = dict(rejected or {}), dict(kinds or {})
         statistic.unknown_labels = _first_names(unknown_labels or {})
         statistic.examples = Examples.from_batch(
             truth, probabilities, thresholds, records, shard, examples_kept(truth.shape[1])
@@ -107,7 +116,9 @@ class Statistic:
         """Add the other's records to these, in place; the other stays as it is."""
         self.scored += other.scored
         self.rejected = _merged(self.rejected, other.rejected)
+        self.kinds = _merged(self.kinds, other.kinds)
         self.unknown_labels = _first_names(_merged(self.unknown_labels, other.unknown_labels))
+        self.predicted += other.predicted
         self.sums += other.sums
         self.scores += other.scores
         self.scores_by_group += other.scores_by_group
@@ -125,7 +136,10 @@ class Statistic:
 
     def __eq__(self, other: object) -> bool:
         """Whether both are the same in every count."""
-        return isinstance(other, Statistic) and self.__dict__ == other.__dict__
+        return isinstance(other, Statistic) and all(
+            np.array_equal(mine, getattr(other, name)) if name == "predicted" else mine == getattr(other, name)
+            for name, mine in self.__dict__.items()
+        )
 
 
 def merge(statistics: Sequence[Statistic], labels: int) -> Statistic:
@@ -140,7 +154,8 @@ def _of_block(block: Block, groups: npt.NDArray[np.int64], values: Mapping[str, 
     if not block.with_truth.all():
         block, groups = block.take(block.with_truth), groups[block.with_truth]
     sums = Sums.of(block, groups, GROUPS) if block.records else Sums.zero(block.labels, GROUPS)
-    return Statistic(0, {}, {}, sums, scores, by_group, pairs_of(block), Examples.none(), slices)
+    predicted = np.zeros(block.labels, np.int64)
+    return Statistic(0, {}, {}, {}, predicted, sums, scores, by_group, pairs_of(block), Examples.none(), slices)
 
 
 def _merged(first: Mapping[Key, int], second: Mapping[Key, int]) -> dict[Key, int]:

@@ -1,0 +1,161 @@
+"""Requirements on metrics, such as `recall[cat]>=baseline-0.02`: parsed and checked first, judged at the end."""
+
+import difflib
+import operator
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any
+
+from model.errors import UserError
+from model.metrics.numbers import number_of, numbers_of_labels, overall_numbers
+
+OPERATORS = {">=": operator.ge, "<=": operator.le, "==": operator.eq, ">": operator.gt, "<": operator.lt}
+
+_NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_REQUIREMENT = re.compile(
+    rf"\s*(?P<metric>\w+)\s*(?:\[(?P<label>.*)\])?\s*(?P<comparison>{'|'.join(OPERATORS)})\s*"
+    rf"(?:(?P<baseline>baseline)\s*(?:(?P<change>[-+*])\s*(?P<by>{_NUMBER}))?|(?P<limit>[-+]?{_NUMBER}))\s*",
+    re.DOTALL,
+)
+"""A limit holds no bracket, so that a label ends at the last one, whatever is in it."""
+
+DRIFT = "drift_"
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One `--require`: a metric, of a label or of all, what it is compared by, and with what.
+
+    The limit is the number `by`, or the baseline's value of the same metric (`change` is `+`, `-` or `*`), changed by
+    that number.
+    """
+
+    text: str
+    metric: str
+    label: str | None
+    comparison: str
+    change: str | None
+    by: Decimal
+
+    @property
+    def name(self) -> str:
+        """The metric as it is written."""
+        return self.metric if self.label is None else f"{self.metric}[{self.label}]"
+
+    @property
+    def needs_baseline(self) -> bool:
+        """Whether it says anything only beside an earlier run."""
+        return self.change is not None or self.metric.startswith(DRIFT)
+
+    def limit(self, baseline: float | None) -> float | None:
+        """What the metric is compared with; None if that rests on an undefined value of the baseline.
+
+        Computed in decimals: 0.9157-0.02 is 0.8957.
+        """
+        if self.change is None:
+            return float(self.by)
+        if baseline is None:
+            return None
+        value = Decimal(repr(baseline))
+        return float({"+": value + self.by, "-": value - self.by, "*": value * self.by}[self.change])
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a requirement holds: the metric's value, the limit (None is undefined), and why not, in words."""
+
+    requirement: str
+    value: float | None
+    limit: float | None
+    passed: bool
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Gates:
+    """What is required of a run, and the metrics of the one that it is compared with, if any.
+
+    `baseline` is that run's path as the user named it, `digest` that of its `metrics.json`, and `before` of that what
+    is compared.
+    """
+
+    requirements: Sequence[Requirement] = ()
+    baseline: str | None = None
+    digest: str | None = None
+    before: Mapping[str, Any] | None = None
+
+    def judge(self, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The verdicts on the content of a `metrics.json`, in the order of the requirements, for the manifest."""
+        return [asdict(_judge(requirement, metrics, self.before)) for requirement in self.requirements]
+
+
+def parse_requirement(text: str) -> Requirement:
+    """A requirement of what follows `--require`.
+
+    Raises:
+        UserError: if it is none.
+    """
+    found = _REQUIREMENT.fullmatch(text)
+    if not found:
+        raise UserError(
+            f"--require {text!r} is no requirement; write METRIC or METRIC[LABEL], then one of "
+            f"{' '.join(OPERATORS)}, then a number or baseline, baseline-0.02, baseline*0.98."
+        )
+    parts = found.groupdict()
+    if parts["baseline"]:
+        change, by = parts["change"] or "+", parts["by"] or "0"
+    else:
+        change, by = None, parts["limit"]
+    return Requirement(text.strip(), parts["metric"], parts["label"], parts["comparison"], change, Decimal(by))
+
+
+def check_requirement(requirement: Requirement, metrics: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
+    """Whether it can be judged once there are metrics.
+
+    Args:
+        requirement: one that was parsed.
+        metrics: those of no records: their names and labels count alone.
+        before: the baseline's, or None without one.
+
+    Raises:
+        UserError: if there is no such metric or label, or it needs a baseline and there is none.
+    """
+    said = f"--require {requirement.text!r}"
+    metric, label = requirement.metric, requirement.label
+    if requirement.needs_baseline and before is None:
+        raise UserError(f"{said} compares with an earlier run; give its output as --baseline.")
+    if requirement.change and metric.startswith(DRIFT):
+        raise UserError(f"{said}: {metric} is itself a comparison with the baseline; give a number as its limit.")
+    of_all, of_labels = overall_numbers(metrics), numbers_of_labels(metrics)
+    of_label = next(iter(of_labels.values()))
+    if label is not None and label not in of_labels:
+        raise UserError(f"{said}: the model has no label {label!r}{_near(label, of_labels)}.")
+    if metric not in (of_all if label is None else of_label):
+        if metric in (of_label if label is None else of_all):
+            right = f"{metric}[LABEL]" if label is None else metric
+            raise UserError(f"{said}: {metric} is a number of {'a label' if label is None else 'all'}; write {right}.")
+        what = "metric" if label is None else "metric of a label"
+        raise UserError(f"{said}: there is no {what} {metric!r}{_near(metric, of_all if label is None else of_label)}.")
+    if requirement.change and before is not None:
+        try:
+            number_of(before, metric, label)
+        except KeyError:
+            raise UserError(f"{said}: the baseline has no {requirement.name}; evaluate it again.") from None
+
+
+def _near(word: str, words: Collection[str]) -> str:
+    close = difflib.get_close_matches(word, words, n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(close)}?"[:-1] if close else ""
+
+
+def _judge(requirement: Requirement, metrics: Mapping[str, Any], before: Mapping[str, Any] | None) -> Verdict:
+    value = number_of(metrics, requirement.metric, requirement.label)
+    then = number_of(before, requirement.metric, requirement.label) if requirement.change and before else None
+    limit = requirement.limit(then)
+    if value is None:
+        return Verdict(requirement.text, value, limit, False, f"{requirement.name} is undefined")
+    if limit is None:
+        return Verdict(requirement.text, value, limit, False, f"{requirement.name} is undefined in the baseline")
+    return Verdict(requirement.text, value, limit, bool(OPERATORS[requirement.comparison](value, limit)), None)

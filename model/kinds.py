@@ -1,0 +1,45 @@
+"""What kind of image a file holds, its format and its size, and how many of each kind there are."""
+
+import json
+from collections.abc import Mapping
+
+from model.resizing import Pixels
+
+Kind = tuple[str, int]
+"""A format's name, and the power of two that is the lower end of the longer side in pixels: 32 means 32 to 63."""
+
+Kinds = Mapping[Kind, int]
+"""Images by kind."""
+
+SIGNATURES = {b"\x89P": "PNG", b"\xff\xd8": "JPEG", b"RI": "WEBP", b"GI": "GIF", b"BM": "BMP"}
+"""The first two bytes tell apart what `model.images` decodes; TIFF, the only one left, starts in six ways."""
+
+
+def kind_of(data: bytes, pixels: Pixels) -> Kind:
+    """The kind of an image that was decoded, of its file's bytes and its pixels at its own size, H×W×3."""
+    return SIGNATURES.get(data[:2], "TIFF"), 1 << (max(pixels.shape[:2]).bit_length() - 1)
+
+
+def kinds_to_json(kinds: Kinds) -> str:
+    """Counts as text; equal counts give equal text."""
+    rows = [[name, size, images] for (name, size), images in sorted(kinds.items())]
+    return json.dumps(rows, separators=(",", ":"))
+
+
+def kinds_from_json(text: str) -> dict[Kind, int]:
+    """What `kinds_to_json` was given."""
+    return {(name, size): images for name, size, images in json.loads(text)}
+
+
+def formats_of(kinds: Kinds) -> dict[str, int]:
+    """Images by format, in alphabetical order."""
+    return {name: _count(kinds, name, 0) for name in sorted({name for name, _ in kinds})}
+
+
+def sizes_of(kinds: Kinds) -> dict[int, int]:
+    """Images by the lower end of their longer side, the smallest first."""
+    return {size: _count(kinds, size, 1) for size in sorted({size for _, size in kinds})}
+
+
+def _count(kinds: Kinds, value: str | int, place: int) -> int:
+    return sum(images for kind, images in kinds.items() if kind[place] == value)

@@ -1,0 +1,33 @@
+"""What became of the requirements, in words: for the terminal, and for the report's first table."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from model.report.numbers import format_number
+
+
+def failed_requirements(verdicts: Sequence[Mapping[str, Any]]) -> str:
+    """Those that do not hold, each with what it is, in one line; empty if all hold."""
+    return ", ".join(f"{verdict['requirement']} ({_found(verdict)})" for verdict in verdicts if not verdict["passed"])
+
+
+def verdict_lines(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each requirement that holds or not, for the terminal."""
+    words = {True: "passed", False: "FAILED"}
+    return [f"  {words[verdict['passed']]}  {verdict['requirement']} ({_found(verdict)})" for verdict in verdicts]
+
+
+def value_beside(value: float | None, limit: float | None) -> str:
+    """A number with at least four digits, and as many as tell it from the limit that it does not equal."""
+    if value is None or isinstance(value, int):
+        return format_number(value)
+    texts = (f"{value:.{digits}g}" for digits in range(4, 18))
+    return next((text for text in texts if value == limit or float(text) != limit), repr(value))
+
+
+def _found(verdict: Mapping[str, Any]) -> str:
+    if verdict["reason"]:
+        return str(verdict["reason"])
+    value, limit = verdict["value"], verdict["limit"]
+    baseline = f"; the limit is {value_beside(limit, value)}" if "baseline" in verdict["requirement"] else ""
+    return f"it is {value_beside(value, limit)}{baseline}"
