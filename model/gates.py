@@ -155,7 +155,7 @@ def _judge(requirement: Requirement, metrics: Mapping[str, Any], before: Mapping
     then = number_of(before, requirement.metric, requirement.label) if requirement.change and before else None
     limit = requirement.limit(then)
     if value is None:
-        return Verdict(requirement.text, value, limit, False, f"{requirement.name} is undefined")
+        return Verdict(requirement.text, value, limit, False, "no value: there are no records to tell it")
     if limit is None:
-        return Verdict(requirement.text, value, limit, False, f"{requirement.name} is undefined in the baseline")
+        return Verdict(requirement.text, value, limit, False, "no value in the baseline")
     return Verdict(requirement.text, value, limit, bool(OPERATORS[requirement.comparison](value, limit)), None)

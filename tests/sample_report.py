@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score, roc_auc_score
 
+from model.metrics.drift import OVERALL, PER_LABEL
 from model.report import render_report
 
 Truth = npt.NDArray[np.bool_]
@@ -19,6 +20,17 @@ Values = npt.NDArray[np.float64]
 
 NASTY = "<script>alert(1)</script>"
 PROVENANCE = {"model": "models/shop", "plan": "6f1c" * 16, "input_files": 12, "versions": {"tensorflow": "2.21.0"}}
+VERDICTS: list[dict[str, Any]] = [
+    {"requirement": "f1_micro>=0.5", "value": 0.8123, "limit": 0.5, "passed": True, "reason": None},
+    {"requirement": f"recall[{NASTY}]>=baseline-0.02", "value": 0.71, "limit": 0.9, "passed": False, "reason": None},
+    {
+        "requirement": "drift_formats<=0.1",
+        "value": None,
+        "limit": 0.1,
+        "passed": False,
+        "reason": "no value: there are no records to tell it",
+    },
+]
 RATES = {"precision": precision_score, "recall": recall_score, "f1": f1_score}
 RANKING = {"roc_auc": roc_auc_score, "average_precision": average_precision_score}
 
@@ -41,7 +53,7 @@ class Sample:
 
     def page(self) -> str:
         """The report."""
-        return render_report(self.metrics, self.drawings, PROVENANCE)
+        return render_report(self.metrics, self.drawings, PROVENANCE, VERDICTS)
 
     def _metrics(self, with_truth: bool) -> dict[str, Any]:
         records = len(self.truth)
@@ -62,7 +74,25 @@ class Sample:
                 {"stage": "read", "reason": "missing_image", "records": 2},
             ],
             "unknown_labels": {"zebra": 3, NASTY: 1},
+            "drift": self._drift(),
         }
+
+    def _drift(self) -> dict[str, Any]:
+        random = np.random.default_rng(1)
+        before, now = random.uniform(0, 0.5, len(self.names)), self.predicted.mean(axis=0)
+        rows: list[dict[str, Any]] = [
+            {
+                "label": name,
+                "baseline_rate": float(before[index]),
+                "label_rate": float(now[index]),
+                "drift_label_rate": abs(float(now[index] - before[index])),
+                "drift_probabilities": float(random.uniform(0, 0.1)),
+            }
+            for index, name in enumerate(self.names)
+        ]
+        most = {f"{name}_max": max(rows, key=lambda row: row[name]) for name in PER_LABEL}
+        overall = dict.fromkeys(OVERALL, 0.0421) | {name: row[name[:-4]] for name, row in most.items()}
+        return {"overall": overall, "most": {name: row["label"] for name, row in most.items()}, "per_label": rows}
 
     def _overall(self, chosen: Truth) -> dict[str, Any]:
         truth, predicted = self.truth[chosen], self.predicted[chosen]

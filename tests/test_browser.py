@@ -3,6 +3,7 @@
 import copy
 import re
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def test_everything_is_drawn_and_nothing_is_wider_than_the_page(
 ) -> None:
     with Opened(browser, folder / f"{labels}.html", viewport=viewport) as page:
         scroll_through(page)
-        assert page.locator("figure.plot").count() == 12
+        assert page.locator("figure.plot").count() == 13
         for figure in page.locator("figure.plot").all():
             assert figure.locator("svg .mark-rect path, svg .mark-line path, svg .mark-symbol path").count(), figure
         assert page.evaluate("document.scrollingElement.scrollWidth") <= viewport["width"]
@@ -232,10 +233,10 @@ def test_plots_follow_the_theme_and_print_in_light(browser: Browser, folder: Pat
 
 def test_printing_draws_what_was_not_in_view(browser: Browser, folder: Path) -> None:
     with Opened(browser, folder / "10.html") as page:
-        assert page.locator("figure.plot svg").count() < 12
+        assert page.locator("figure.plot svg").count() < 13
         printed = page.pdf(format="A4")
         assert printed.startswith(b"%PDF")
-        assert page.locator("figure.plot svg").count() == 12
+        assert page.locator("figure.plot svg").count() == 13
         assert page.locator("#gallery img").count() > 0
         assert len(page.pdf(format="A4")) == pytest.approx(len(printed), rel=0.01)
 
@@ -281,6 +282,12 @@ def test_what_is_undefined_is_no_error(browser: Browser, tmp_path: Path) -> None
         "all_reliability": bins,
         "examples": [],
     }
+    undefined = dict.fromkeys(("baseline_rate", "label_rate", "drift_label_rate", "drift_probabilities"))
+    sample.metrics["drift"] = {
+        "overall": dict.fromkeys(sample.metrics["drift"]["overall"]),
+        "most": dict.fromkeys(sample.metrics["drift"]["most"]),
+        "per_label": [row | undefined for row in sample.metrics["drift"]["per_label"]],
+    }
     sample.drawings["pairs"] |= {"top_confused": [], "confused": [[0, 0], [0, 0]]}
     (tmp_path / "page.html").write_text(sample.page())
     with Opened(browser, tmp_path / "page.html") as page:
@@ -291,6 +298,49 @@ def test_what_is_undefined_is_no_error(browser: Browser, tmp_path: Path) -> None
             page.evaluate("figure => figure.job", figure.element_handle())
         assert not re.search(r"NaN|undefined|null|None|Infinity", page.locator("body").inner_text())
         expect(page.locator("#numbers")).to_contain_text("F1–precision–")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
+def test_requirements_are_told_in_words_and_colours(
+    browser: Browser, folder: Path, viewport: dict[str, int], scheme: Literal["light", "dark"]
+) -> None:
+    with Opened(browser, folder / "truthless.html", viewport=viewport, color_scheme=scheme) as page:
+        assert page.locator("main > section").first.get_attribute("id") == "gates"
+        expect(page.locator("#gates .warning")).to_contain_text("2 of 3 requirements failed.")
+        verdicts = page.locator("#gates tbody tr")
+        expect(verdicts.locator("td.text")).to_have_text(
+            ["failed", "failed: no value: there are no records to tell it", "passed"]
+        )
+        expect(verdicts.locator("th").first).to_have_text(f"recall[{NASTY}]>=baseline-0.02")
+        colours = [
+            page.evaluate("cell => getComputedStyle(cell).color", cell.element_handle())
+            for cell in verdicts.locator("td.text b").all()
+        ]
+        assert colours[0] == colours[1] != colours[2]
+        for cell in verdicts.locator("td.text").all():
+            box = cell.bounding_box()
+            assert box
+            assert box["x"] + box["width"] <= viewport["width"]
+        page.get_by_role("link", name="Requirements").click()
+        expect(page.locator("#gates")).to_be_in_viewport()
+
+
+def test_what_moved_most_comes_first(browser: Browser, folder: Path, samples: dict[int, Sample]) -> None:
+    rows = samples[1000].metrics["drift"]["per_label"]
+    expected = sorted(rows, key=lambda row: -row["drift_label_rate"])
+    with Opened(browser, folder / "1000.html") as page:
+        shown = page.locator("#drift h3 ~ .beside tbody tr")
+        expect(shown).to_have_count(200)
+        for line, row in zip(shown.all()[:5], expected, strict=False):
+            assert line.locator("th").text_content() == row["label"]
+            assert line.locator("td").first.text_content() == f"{row['baseline_rate']:.4f}"
+        expect(page.locator("#drift")).to_contain_text(f"largest change of a label's rate: {expected[0]['label']}")
+        page.locator("figure[data-plot=drift]").scroll_into_view_if_needed()
+        expect(page.locator("figure[data-plot=drift] svg")).to_have_count(1)
+        assert page.locator("figure[data-plot=drift] .mark-symbol path").count() == 40
+        page.locator("figure[data-plot=drift] .mark-symbol path").last.hover()
+        expect(page.locator("#vg-tooltip-element")).to_contain_text("before")
 
 
 def test_no_broken_words_reach_the_page(browser: Browser, folder: Path) -> None:
