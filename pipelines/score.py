@@ -129,7 +129,7 @@ def score(argv: Sequence[str]) -> None:
     from pipelines.progress import show_progress
     from pipelines.summary import print_summary
     from transforms import files
-    from transforms.claims import start
+    from transforms.claims import reopen, start
     from transforms.manifest import launch_of, now
     from transforms.models import load_model
     from transforms.once import OncePerProcess
@@ -161,9 +161,12 @@ def score(argv: Sequence[str]) -> None:
         print(f"{options.output}: nothing to do, this plan is finished.")
         return
     scorer = OncePerProcess(load_scorer, files.absolute(options.model), model.digest, options.trust_model_code)
-    import_tensorflow()
-    scorer.get()  # what is wrong with the network is said before anything is written
-    start(plan, output, options.overwrite)
+    if state is State.FINISHED:  # nothing is left for the network to do
+        reopen(output)
+    else:
+        import_tensorflow()
+        scorer.get()  # what is wrong with the network is said before anything is written
+        start(plan, output, options.overwrite)
     with show_progress(output, plan), beam.Pipeline(options=pipeline_options) as root:
         build(root, plan, scorer, launch, publication, options.decode_timeout)
     print_summary(options.output)

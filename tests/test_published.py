@@ -4,6 +4,7 @@ import csv
 import html
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -171,11 +172,19 @@ def test_bad_flags_are_one_line(sliced: Path, tmp_path: Path, capsys: pytest.Cap
         assert len(error.splitlines()) == 1
 
 
-def test_a_finished_run_says_that_other_metrics_are_to_be_evaluated(
-    sliced: Path, cameras: Path, model_directory: Path, capsys: pytest.CaptureFixture[str]
+def test_a_finished_run_publishes_again_what_is_asked_for_otherwise(
+    sliced: Path, cameras: Path, model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(sliced, run)
     flags = ["--slice_by=camera,country"]
-    assert score(cameras, model_directory, sliced, *flags) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 1
-    assert score(cameras, model_directory, sliced, *flags, "--target_recall=0.9") == 0
-    assert "`bulklabel evaluate`" in capsys.readouterr().out
+    assert score(cameras, model_directory, run, *flags) == 0
+    assert capsys.readouterr().out == f"{run}: nothing to do, this plan is finished.\n"
+    parts = {path: path.stat().st_mtime_ns for path in run.glob("*/*.parquet")}
+    assert score(cameras, model_directory, run, *flags, "--target_recall=0.9") == 0
+    assert "nothing to do" not in capsys.readouterr().out
+    assert metrics_of(run)["thresholds"] == {"goal": "recall", "target": 0.9}
+    assert (run / "_SUCCESS").exists()
+    assert {path: path.stat().st_mtime_ns for path in run.glob("*/*.parquet")} == parts
+    assert score(cameras, model_directory, run, *flags) == 0
+    assert answers(run) == answers(sliced)

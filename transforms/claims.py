@@ -35,6 +35,16 @@ def start(plan: Plan, output: str, overwrite: bool) -> None:
     _clear(output, plan.stamp)
 
 
+def reopen(output: str) -> None:
+    """Take back the `_SUCCESS` of a finished run, before it is published again as something else was asked for.
+
+    Raises:
+        UserError: if the output cannot be written.
+    """
+    files.check_writable(output)
+    files.delete([files.join(output, SUCCESS_FILE)])
+
+
 def check_claim(output: str, digest: str) -> None:
     """Ask, before more is written there, whether the output still is the plan's of this digest.
 
