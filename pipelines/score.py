@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipelines.gating import add_gate_flags, gates_of
+from pipelines.incremental import add_since_flags, check_since_flags
 from pipelines.options import (
     CommandParser,
     add_evaluation_flags,
@@ -76,6 +77,7 @@ def parser() -> CommandParser:
     )
     add_evaluation_flags(flags)
     add_gate_flags(flags)
+    add_since_flags(flags)
     flags.add_argument("--overwrite", action="store_true", help="replace what another plan left in --output")
     add_trust_flag(flags)
     add_store_flags(flags)
@@ -122,6 +124,7 @@ def score(argv: Sequence[str]) -> None:
     """
     flags = parser()
     options, rest = flags.parse_known_args(argv)
+    check_since_flags(options)
     pipeline_options = beam_options([*rest, *store_flags(options)], flags)
 
     import apache_beam as beam
@@ -136,6 +139,7 @@ def score(argv: Sequence[str]) -> None:
     from transforms.patience import planning
     from transforms.planning import State, doubts, make_plan, settle
     from transforms.publishing import Publication, provenance_of
+    from transforms.reuse import account, find_since
     from transforms.scoring import load_scorer
 
     started, output = now(), files.absolute(options.output)
@@ -143,9 +147,12 @@ def score(argv: Sequence[str]) -> None:
     with planning():
         model = load_model(options.model)
         gates = gates_of(options, model.labels, output)
-        plan = make_plan(options.input, options.input_format, columns, model, options.threshold, options.layout, output)
+        since = find_since(options.since, output, options.carry_over)
+        thresholds, layout = options.threshold, options.layout
+        plan = make_plan(options.input, options.input_format, columns, model, thresholds, layout, output, since)
         state = settle(plan, output, options.overwrite)
-        for doubt in doubts(plan) if state is not State.FINISHED else []:
+        unused = since.doubts(plan.recipe) if since else []
+        for doubt in [*unused, *doubts(plan)] if state is not State.FINISHED else []:
             print(f"bulklabel: warning: {doubt}", file=sys.stderr)
     launch = launch_of(plan, vars(options), started)
     publication = Publication(
@@ -160,12 +167,15 @@ def score(argv: Sequence[str]) -> None:
     if state is State.FINISHED and publication.is_published():
         print(f"{options.output}: nothing to do, this plan is finished.")
         return
+    if plan.reused is not None:
+        print(account(plan))
     scorer = OncePerProcess(load_scorer, files.absolute(options.model), model.digest, options.trust_model_code)
-    if state is State.FINISHED:  # nothing is left for the network to do
-        reopen(output)
-    else:
+    if plan.new_shards and state is not State.FINISHED:  # else nothing is left for the network to do
         import_tensorflow()
         scorer.get()  # what is wrong with the network is said before anything is written
+    if state is State.FINISHED:
+        reopen(output)
+    else:
         start(plan, output, options.overwrite)
     with show_progress(output, plan), beam.Pipeline(options=pipeline_options) as root:
         build(root, plan, scorer, launch, publication, options.decode_timeout)

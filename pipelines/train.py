@@ -69,8 +69,8 @@ def train(argv: Sequence[str]) -> None:
     options, rest = flags.parse_known_args(argv)
     beam_options([*rest, *store_flags(options)], flags)
 
+    from transforms.finding import find_shards
     from transforms.patience import planning
-    from transforms.planning import find_shards
     from transforms.samples import SampleSource
 
     columns = columns_of(options)

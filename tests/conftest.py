@@ -19,7 +19,7 @@ from hypothesis import settings
 from model.collages import BROKEN, DIGITS, collages
 from model.directory import Model
 from model.resizing import Preprocessing
-from transforms.planning import find_shards
+from transforms.finding import find_shards
 from transforms.readers import read_shard
 from transforms.records import Columns, Unreadable
 

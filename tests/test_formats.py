@@ -10,8 +10,8 @@ import pytest
 from model.collages import BROKEN
 from model.errors import UserError
 from tests.conftest import DEFAULT, collage_rows, metrics_of, predictions_of, read_all, rejected_of, score
+from transforms.finding import find_shards
 from transforms.layouts import LAYOUTS, write_layout
-from transforms.planning import find_shards
 from transforms.readers import READERS, splitting
 
 

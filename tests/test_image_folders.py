@@ -12,7 +12,7 @@ import pytest
 from model.errors import UserError
 from tests.conftest import DEFAULT, read_all
 from transforms import files, rows
-from transforms.planning import find_shards
+from transforms.finding import find_shards
 from transforms.records import SHARD_RECORDS, Columns
 
 

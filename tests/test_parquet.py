@@ -11,7 +11,7 @@ from model.errors import UserError
 from tests.conftest import collage_rows, write_parquet
 from tests.conftest import read_all as every_record
 from transforms import files
-from transforms.planning import find_shards
+from transforms.finding import find_shards
 from transforms.readers import read_shard
 from transforms.readers.parquet import ParquetReader
 from transforms.records import RECORDS, SHARD_RECORDS, Columns, Shard, Unreadable

@@ -23,9 +23,9 @@ from model.statistic import Statistic
 from pipelines.local import LocalRunner
 from tests.conftest import DEFAULT, collage_rows, png, read_all
 from transforms import thumbnails
+from transforms.finding import find_shards
 from transforms.layouts import LAYOUTS, write_layout
 from transforms.plan import Recipe
-from transforms.planning import find_shards
 from transforms.records import Shard
 from transforms.thumbnails import MakeThumbnails, choose_records, thumbnails_of
 

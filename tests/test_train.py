@@ -11,7 +11,7 @@ import pytest
 from model.resizing import Preprocessing
 from pipelines.train import main
 from tests.conftest import collage_rows, label_file, write_parquet
-from transforms.planning import find_shards
+from transforms.finding import find_shards
 from transforms.records import Columns
 from transforms.samples import SampleSource, Split, is_validation
 

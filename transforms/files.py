@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import BinaryIO
 
@@ -29,19 +29,27 @@ REMOTE_THREADS = 16
 
 @dataclass(frozen=True)
 class File:
-    """A file's path and its size in bytes."""
+    """A file's path, its size in bytes, and when it was modified: microseconds since the epoch, 0 if nobody knows.
+
+    Two are equal whenever they were modified: that a file was touched makes it no other input.
+    """
 
     path: str
     size: int
+    modified: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What one path of a user's stands for: files, sorted, below the folder `root`; perhaps all that it has."""
+    """What one path of a user's stands for: files, sorted, below the folder `root`; perhaps all that it has.
+
+    `scored` are files of it that an earlier run has scored as they are: they need not be read again.
+    """
 
     root: str
     files: tuple[File, ...]
     complete: bool
+    scored: frozenset[str] = frozenset()
 
     def without(self, unwanted: Callable[[str], bool]) -> "Listing":
         """The listing without the files whose paths are unwanted."""
@@ -71,7 +79,7 @@ def list_files(path: str, names: re.Pattern[str]) -> Listing:
     """
     place = absolute(path)
     inside = [file for file in list_folder(place) if _is_data(file.path.removeprefix(place), names)]
-    exact = [] if inside else _match(escaped(place))
+    exact = [] if inside else find(place)
     found = inside or exact or _match(place)
     if not found:
         raise UserError(f"{path}: no file matches; give a file, a glob, or a folder with files of a known extension.")
@@ -87,6 +95,11 @@ def list_folder(folder: str) -> list[File]:
 def list_temporary(folder: str) -> list[File]:
     """The temporary files of writers, alive or dead, in a folder, not in those below it."""
     return [file for file in _match(f"{escaped(folder)}/.*") if TEMPORARY.search(file.path)]
+
+
+def find(path: str) -> list[File]:
+    """The file of this very name, if there is one."""
+    return _match(escaped(path))
 
 
 def read(path: str) -> bytes:
@@ -222,7 +235,7 @@ def _match(pattern: str) -> list[File]:
     try:
         while token is not None:
             page, token = patience.call(partial(store.page, pattern, token))
-            found += [File(path, size) for path, size in page if wanted.match(path) and not path.endswith("/")]
+            found += [File(*listed) for listed in page if wanted.match(listed[0]) and not listed[0].endswith("/")]
     except OSError as error:
         raise failure(pattern, "listed", error) from error
     return found

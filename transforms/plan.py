@@ -14,7 +14,38 @@ from transforms.files import File
 from transforms.parts import PartStamp
 from transforms.records import Columns, Problem, Shard
 
-SHARD_FIELDS = tuple(field.name for field in dataclasses.fields(Shard) if field.name != "index")
+SHARD_FIELDS = tuple(field.name for field in dataclasses.fields(Shard) if field.name not in ("index", "reused"))
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """An earlier run whose answers this one takes over: its output, its plan's digest and number of shards."""
+
+    place: str
+    plan_digest: str
+    shards: int
+
+
+@dataclass(frozen=True)
+class Reused:
+    """What was not scored again, since the run at an output has it: how many records it scored and rejected."""
+
+    run: str
+    plan_digest: str
+    scored: int
+    rejected: int
+
+
+def reused_content(runs: Sequence[Reused]) -> dict[str, Any]:
+    """What the manifest says of earlier runs' answers: their sums, and each run's."""
+    scored, rejected = sum(run.scored for run in runs), sum(run.rejected for run in runs)
+    return {
+        "records": scored + rejected,
+        "scored": scored,
+        "rejected": rejected,
+        "runs": [dataclasses.asdict(run) for run in runs],
+    }
+
 
 DIGEST_BYTES = 100
 
@@ -25,7 +56,7 @@ class Recipe:
 
     `labels` and `thresholds` (0…1) are in the order of the network's outputs; `tuned_thresholds` are the model's own,
     kept so that `evaluate` needs no model directory; `batch_size` is images a batch; `versions` are those of the
-    packages that decode and compute.
+    packages that decode and compute; `since` are the runs whose answers are taken over, as `Shard.reused` counts them.
     """
 
     input_format: str
@@ -38,19 +69,25 @@ class Recipe:
     layout: str
     batch_size: int
     versions: Mapping[str, str]
+    since: tuple[Earlier, ...] = ()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The inputs with their sizes, the shards in order, and the recipe."""
+    """The inputs with their sizes, the shards in order, and the recipe.
+
+    `reused` says what the shards leave out, or have from earlier runs; None where no such run was asked for. It is
+    saved beside the plan, as are the times at which the inputs were modified: neither makes it another plan.
+    """
 
     inputs: tuple[File, ...]
     shards: tuple[Shard, ...]
     recipe: Recipe
+    reused: tuple[Reused, ...] | None = None
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of everything in the plan, in hexadecimal."""
+        """SHA-256 of everything in the plan that decides the answers, in hexadecimal."""
         return hashlib.sha256(_canonical(self._content())).hexdigest()
 
     @property
@@ -58,9 +95,17 @@ class Plan:
         """What the footers of this plan's parts say."""
         return PartStamp(self.digest, self.recipe.model_digest, len(self.shards))
 
+    @property
+    def new_shards(self) -> list[Shard]:
+        """Those whose answers no earlier run has."""
+        return [shard for shard in self.shards if shard.reused is None]
+
     def to_json(self) -> bytes:
         """The text of `plan.json`."""
-        text = json.dumps({"digest": self.digest} | self._content(), ensure_ascii=False, indent=1)
+        beside: dict[str, Any] = {"inputs": [[file.path, file.size, file.modified] for file in self.inputs]}
+        if self.reused is not None:
+            beside["reused"] = [dataclasses.asdict(run) for run in self.reused]
+        text = json.dumps({"digest": self.digest} | self._content() | beside, ensure_ascii=False, indent=1)
         return text.encode("utf-8", "surrogatepass") + b"\n"  # names of files may hold bytes that are no characters
 
     def differences(self, saved: bytes) -> str:
@@ -71,29 +116,37 @@ class Plan:
                 return ""
             words = _input_differences(other["inputs"], self._content()["inputs"])
             recipe, mine = other["recipe"], self._content()["recipe"]
-            words += [_change(key, recipe.get(key), mine[key]) for key in mine if recipe.get(key) != mine[key]]
+            words += changes(recipe, mine)
         except (ValueError, KeyError, TypeError, AttributeError):
             return "its plan.json cannot be read"
         return ", ".join(words) or "the shards differ"
 
     def _content(self) -> dict[str, Any]:
+        fields = SHARD_FIELDS + ("reused",) * any(shard.reused for shard in self.shards)
         return {
             "inputs": [[file.path, file.size] for file in self.inputs],
-            "recipe": json.loads(json.dumps(dataclasses.asdict(self.recipe))),
-            "shard_fields": list(SHARD_FIELDS),
-            "shards": [_row(shard) for shard in self.shards],
+            "recipe": recipe_content(self.recipe),
+            "shard_fields": list(fields),
+            "shards": [_row(shard, fields) for shard in self.shards],
         }
 
 
-def _row(shard: Shard) -> list[Any]:
-    row = {name: getattr(shard, name) for name in SHARD_FIELDS}
+def recipe_content(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as `plan.json` has it; what only some runs have is left out of the others'."""
+    content: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(recipe)))
+    return {key: value for key, value in content.items() if value or key not in ("since",)}
+
+
+def _row(shard: Shard, fields: Sequence[str]) -> list[Any]:
+    row = {name: getattr(shard, name) for name in fields}
     return [*(row | {"problem": shard.problem and dataclasses.asdict(shard.problem)}).values()]
 
 
-def _shard(index: int, row: Sequence[Any]) -> Shard:
-    saved = dict(zip(SHARD_FIELDS, row, strict=True))
+def _shard(index: int, fields: Sequence[str], row: Sequence[Any]) -> Shard:
+    saved = dict(zip(fields, row, strict=True))
     problem = saved["problem"] and Problem(**saved["problem"])
-    return Shard(index, **saved | {"names": tuple(saved["names"]), "problem": problem})
+    reused = saved.get("reused") and tuple(saved["reused"])
+    return Shard(index, **saved | {"names": tuple(saved["names"]), "problem": problem, "reused": reused})
 
 
 def digest_in(start: bytes) -> str:
@@ -107,8 +160,7 @@ def _canonical(content: Mapping[str, Any]) -> bytes:
 
 
 def _input_differences(old: list[list[Any]], new: list[list[Any]]) -> list[str]:
-    before: dict[str, int] = dict(map(tuple, old))
-    after: dict[str, int] = dict(map(tuple, new))
+    before, after = ({path: size for path, size, *_ in inputs} for inputs in (old, new))
     counted = {
         "added": len(after.keys() - before.keys()),
         "removed": len(before.keys() - after.keys()),
@@ -117,10 +169,15 @@ def _input_differences(old: list[list[Any]], new: list[list[Any]]) -> list[str]:
     return [f"{count} input file{'s' * (count > 1)} {what}" for what, count in counted.items() if count]
 
 
+def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """In words, in which fields one recipe's content differs from another's."""
+    return [_change(key, old.get(key), new.get(key)) for key in old | new if old.get(key) != new.get(key)]
+
+
 def _change(key: str, old: Any, new: Any) -> str:
     if key == "model_digest":
-        return f"model changed from {str(old)[:12]}… to {new[:12]}…"
-    if isinstance(new, list | dict):
+        return f"model changed from {str(old)[:12]}… to {str(new)[:12]}…"
+    if isinstance(old or new, list | dict):
         return f"{key} changed"
     return f"{key} changed from {old} to {new}"
 
@@ -131,7 +188,7 @@ def read_plan(content: bytes) -> Plan:
     recipe = saved["recipe"]
     return Plan(
         inputs=tuple(File(*row) for row in saved["inputs"]),
-        shards=tuple(_shard(index, row) for index, row in enumerate(saved["shards"])),
+        shards=tuple(_shard(index, saved["shard_fields"], row) for index, row in enumerate(saved["shards"])),
         recipe=Recipe(
             **recipe
             | {
@@ -140,6 +197,8 @@ def read_plan(content: bytes) -> Plan:
                 "preprocessing": Preprocessing(**recipe["preprocessing"]),
                 "thresholds": tuple(recipe["thresholds"]),
                 "tuned_thresholds": recipe["tuned_thresholds"] and tuple(recipe["tuned_thresholds"]),
+                "since": tuple(Earlier(**run) for run in recipe.get("since", ())),
             }
         ),
+        reused=tuple(Reused(**run) for run in saved["reused"]) if "reused" in saved else None,
     )

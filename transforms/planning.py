@@ -1,10 +1,8 @@
 """Makes the plan of a run, and settles it with what the output already holds."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from enum import Enum
-
-import bracex
+from typing import TYPE_CHECKING
 
 from model.directory import Model
 from model.errors import UserError
@@ -13,20 +11,21 @@ from model.predictions import column_names
 from model.thresholds import DEFAULT_THRESHOLD, TUNED, parse_threshold, read_thresholds
 from model.versions import deciding_versions
 from transforms import files
+from transforms.finding import check_usable, find_listings, shards_of
 from transforms.parts import KINDS
 from transforms.plan import Plan, Recipe
-from transforms.readers import ANY_FORMAT, AUTO, READERS, choose_format, read_shard
+from transforms.readers import READERS, read_shard
 from transforms.readers.splitting import StreamReader
-from transforms.records import RECORDS, UNKNOWN, Columns, Inputs, Unreadable
+from transforms.records import RECORDS, UNKNOWN, Columns, Unreadable
+
+if TYPE_CHECKING:
+    from transforms.reuse import Since
 
 PLAN_FILE = "plan.json"
 SUCCESS_FILE = "_SUCCESS"
 MANIFEST_FILE, METRICS_FILE, REPORT_FILE = "manifest.json", "metrics.json", "report.html"
 PER_LABEL_FILE, THRESHOLDS_FILE, CURVES_FILE = "per_label.csv", "thresholds.json", "threshold_curves.parquet"
 PUBLISHED = (MANIFEST_FILE, METRICS_FILE, REPORT_FILE, PER_LABEL_FILE, THRESHOLDS_FILE, CURVES_FILE)
-
-MOST_EXPANDED = 1_000_000
-"""Paths that braces may stand for."""
 
 
 class State(Enum):
@@ -36,47 +35,6 @@ class State(Enum):
     CONTINUES = "continues"
     STARTS = "starts"
     REPLACES = "replaces"
-
-
-def find_shards(
-    inputs: Sequence[str], input_format: str, columns: Columns, output: str | None = None
-) -> tuple[str, Inputs]:
-    """The format, the files and the shards that `--input` and `--input_format` mean; braces are expanded.
-
-    What lies below `output` does not count: a run must not find its own parts.
-
-    Raises:
-        UserError: if no file matches, none can be read, or none holds a record.
-    """
-    names = {AUTO: ANY_FORMAT} | {name: reader.names for name, reader in READERS.items()}
-    listings = [files.list_files(path, names[input_format]) for given in inputs for path in _expanded(given)]
-    if output is not None:
-        listings = [listing.without(lambda path: path.startswith(f"{output}/")) for listing in listings]
-    if not any(listing.files for listing in listings):
-        raise UserError(f"{', '.join(inputs)}: there is nothing but the output {output}; give other files.")
-    chosen, listings = choose_format(listings) if input_format == AUTO else (input_format, listings)
-    found = READERS[chosen].shards(listings, columns)
-    shards = [shard for shard in found.shards if shard.records != 0]
-    if not shards:
-        raise UserError(f"{', '.join(inputs)}: the input holds no records; give files with at least one.")
-    if all(shard.problem for shard in shards):
-        problem = shards[0].problem
-        raise UserError(f"{shards[0].source}: {problem and problem.detail}.")
-    return chosen, Inputs(found.files, tuple(replace(shard, index=index) for index, shard in enumerate(shards)))
-
-
-def _expanded(path: str) -> list[str]:
-    """`shard-{000..127}.tar` as 128 paths, unless there is a file of this very name.
-
-    Raises:
-        UserError: if it stands for too many.
-    """
-    if "{" not in path or files.exists(files.absolute(path)):
-        return [path]
-    try:
-        return list(bracex.expand(path, keep_escapes=True, limit=MOST_EXPANDED))
-    except bracex.ExpansionLimitException as error:
-        raise UserError(f"{path} stands for more than {MOST_EXPANDED:,} paths; give a glob.") from error
 
 
 def choose_thresholds(
@@ -118,8 +76,11 @@ def make_plan(
     threshold: str | None,
     layout: str,
     output: str,
+    since: "Since | None" = None,
 ) -> Plan:
-    """The plan for scoring the inputs with a model into an output; reads the files' footers, not their records.
+    """The plan for scoring the inputs with a model into an output, without what was scored `since` earlier runs.
+
+    Reads the files' footers, not their records.
 
     Raises:
         UserError: if the inputs or the threshold cannot be used.
@@ -127,7 +88,8 @@ def make_plan(
     for name in columns.carry:
         if name in (*column_names(model.labels, layout), *RECORDS.names) or columns.carry.count(name) > 1:
             raise UserError(f"--carry {name}: records have a column of this name already; rename it in the input.")
-    chosen, found = find_shards(inputs, input_format, columns, output)
+    outputs = [output, *(since.places if since else ())]
+    chosen, listings = find_listings(inputs, input_format, outputs)
     recipe = Recipe(
         input_format=chosen,
         columns=columns,
@@ -140,7 +102,14 @@ def make_plan(
         batch_size=batch_size_for(model.preprocessing),
         versions=deciding_versions(),
     )
-    return Plan(found.files, found.shards, recipe)
+    if since is not None:
+        plan = since.plan(listings, recipe)
+    else:
+        found = shards_of(listings, chosen, columns)
+        plan = Plan(found.files, found.shards, recipe)
+    if not plan.reused:
+        check_usable(inputs, plan.shards)
+    return plan
 
 
 def doubts(plan: Plan) -> list[str]:
@@ -149,9 +118,9 @@ def doubts(plan: Plan) -> list[str]:
     Only for formats whose records each have names of their own; the others' readers know, and refuse wrong ones.
     """
     recipe, flags = plan.recipe, plan.recipe.columns.flags
-    if not flags or not isinstance(READERS[recipe.input_format], StreamReader):
+    if not flags or not plan.new_shards or not isinstance(READERS[recipe.input_format], StreamReader):
         return []
-    shard = plan.shards[0]
+    shard = plan.new_shards[0]
     first = next(read_shard(shard, recipe.input_format, recipe.columns, recipe.labels, recipe.batch_size), None)
     if first is None or isinstance(first, Unreadable):
         return []

@@ -18,7 +18,7 @@ from transforms import files
 from transforms.claims import check_claim, check_parts, succeed
 from transforms.manifest import Launch, Written, build_manifest, entry_of
 from transforms.parts import Entry, to_parquet
-from transforms.plan import Plan, Recipe
+from transforms.plan import Plan, Recipe, reused_content
 from transforms.planning import (
     CURVES_FILE,
     MANIFEST_FILE,
@@ -124,7 +124,7 @@ class PublishEvaluation(beam.PTransform):  # type: ignore[misc]
 
 def provenance_of(plan: Plan, model: str) -> dict[str, Any]:
     """What the manifest and the report say of a run's origin; `model` is the directory as the user named it."""
-    return {
+    origin = {
         "bulklabel": version("bulklabel"),
         "plan": plan.digest,
         "model": clean(model),
@@ -135,6 +135,7 @@ def provenance_of(plan: Plan, model: str) -> dict[str, Any]:
         "layout": plan.recipe.layout,
         "versions": dict(plan.recipe.versions),
     }
+    return origin if plan.reused is None else origin | {"reused": reused_content(plan.reused)}
 
 
 def to_json(content: Mapping[str, Any]) -> bytes:

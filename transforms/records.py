@@ -75,7 +75,8 @@ class Shard:
     in image folders; `stop` is None for the end of the file. `position` is the first record's, and
     `records` their number where it is known before they are read. `names` are the files below the folder `source`
     that an image folder's shard consists of, `metadata` the file that says more of them. A shard with a problem is
-    `records` records that cannot be read.
+    `records` records that cannot be read. `reused` is of a shard whose answers are an earlier run's: which of
+    `Recipe.since`, and the number of the shard there, of whose records only those of `names` are still wanted.
     """
 
     index: int
@@ -87,6 +88,7 @@ class Shard:
     names: tuple[str, ...] = ()
     metadata: str | None = None
     problem: Problem | None = None
+    reused: tuple[int, int] | None = None
 
     @classmethod
     def unreadable(cls, source: str, problem: Problem) -> "Shard":

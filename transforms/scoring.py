@@ -25,6 +25,7 @@ from transforms.plan import Recipe
 from transforms.predicting import ScoredBatch, full_batches, no_predictions, predict_batch
 from transforms.readers import read_shard
 from transforms.records import Shard, Unreadable
+from transforms.takeover import taken_over
 from transforms.timing import DECODING, PREDICTING, READING, WRITING, StageClock
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
 
     def process(self, shard: Shard) -> Iterator[ShardResult]:
         """One shard, one result."""
-        result = self._committed(shard) or self._score(shard)
+        result = self._committed(shard) or (self._take_over(shard) if shard.reused else self._score(shard))
         Metrics.counter("bulklabel", "records").inc(len(result.predictions.table) + len(result.rejected.table))
         for reason in result.rejected.table.column("reason").to_pylist():
             Metrics.counter("bulklabel", f"rejected_{reason}").inc()
@@ -100,6 +101,15 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         predictions = read_part(self._output, PREDICTIONS, shard, self._stamp)
         rejected = predictions and read_part(self._output, REJECTED_PART, shard, self._stamp)
         return ShardResult(shard, predictions, rejected, committed=True) if predictions and rejected else None
+
+    def _take_over(self, shard: Shard) -> ShardResult:
+        predictions, rejected = taken_over(shard, self._recipe)
+        return ShardResult(
+            shard,
+            make_part(PREDICTIONS, shard, predictions, self._stamp),
+            make_part(REJECTED_PART, shard, rejected, self._stamp),
+            committed=False,
+        )
 
     def _score(self, shard: Shard) -> ShardResult:
         recipe, scorer = self._recipe, self._scorer.get()

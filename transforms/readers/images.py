@@ -32,7 +32,8 @@ class ImagesReader:
     def shards(self, listings: Sequence[Listing], columns: Columns) -> Inputs:
         """Runs of files that lie below one folder and share one metadata file, or none.
 
-        The rows of a metadata file that name no image are one more shard, whose records cannot be read.
+        The rows of a metadata file that name no image are one more shard, whose records cannot be read. A metadata file
+        is needed for as long as it describes an image that is new.
 
         Raises:
             UserError: if no metadata file has a column that is to be carried along, or says which labels are unknown.
@@ -47,14 +48,16 @@ class ImagesReader:
             images = {file.path: file for file in listing.files if not is_metadata(file.path)}
             if listing.complete:
                 images |= {
-                    path: File(path, MISSING) for rows in contents.values() for path in rows.rows.keys() - images.keys()
+                    path: File(path, MISSING)
+                    for rows in contents.values()
+                    for path in rows.rows.keys() - images.keys() - listing.scored
                 }
             new = [images[path] for path in sorted(images.keys() - inputs.keys())]
             shards += _pack(new, listing.root, set(contents))
             shards += [
                 Shard(0, path, 0, None, 0, len(content.problems), metadata=path)
                 for path, content in contents.items()
-                if content.problems and path not in inputs
+                if content.problems and path not in inputs.keys() | listing.scored
             ]
             inputs |= images | described
         for name, flag in columns.flags.items():
@@ -76,7 +79,7 @@ def _metadata_files(listing: Listing) -> list[File]:
     if not listing.complete:
         folders = {folder for file in listing.files for folder in _up(posixpath.dirname(file.path), listing.root)}
         places = [files.join(folder, name) for folder in sorted(folders) for name in METADATA_NAMES]
-        found = [File(place, len(files.read(place))) for place in places if files.exists(place)]
+        found = [file for place in places for file in files.find(place)]
     by_folder: dict[str, str] = {}
     for file in found:
         folder = posixpath.dirname(file.path)

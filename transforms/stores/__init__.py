@@ -9,7 +9,7 @@ from model.errors import UserError
 from transforms.patience import Patience, StoreOptions, failure, store_options
 from transforms.stores.beam import BeamStore
 from transforms.stores.local import LocalStore
-from transforms.stores.names import is_remote
+from transforms.stores.names import Listed, is_remote
 
 PIECE_BYTES = 8 * 2**20
 """The time limit of an attempt holds for each so many bytes that it moves."""
@@ -28,8 +28,8 @@ class Store(Protocol):
     attempt may mend (`ConnectionRefusedError` where no connection was made), and another `OSError` for what none will.
     """
 
-    def page(self, pattern: str, token: str) -> tuple[list[tuple[str, int]], str | None]:
-        """Path and bytes of files that a glob may match, all of those that it does among them, a page at a time.
+    def page(self, pattern: str, token: str) -> tuple[list[Listed], str | None]:
+        """Files that a glob may match, all of those that it does among them, a page at a time.
 
         The first token is empty; with each page comes the next one's, None after the last.
         """

@@ -7,7 +7,7 @@ from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from model.errors import UserError
-from transforms.stores.names import escaped, temporary_of
+from transforms.stores.names import SECOND, Listed, escaped, temporary_of
 
 RAW = CompressionTypes.UNCOMPRESSED
 
@@ -27,11 +27,11 @@ class BeamStore:
                 "give a local path, s3:// or gs://, or Beam's flags for it."
             ) from error
 
-    def page(self, pattern: str, token: str) -> tuple[list[tuple[str, int]], str | None]:  # noqa: ARG002
+    def page(self, pattern: str, token: str) -> tuple[list[Listed], str | None]:  # noqa: ARG002
         """As `Store.page`; there is only one."""
         with _as_os_errors():
             found = FileSystems.match([pattern])[0].metadata_list
-        return [(item.path, item.size_in_bytes) for item in found], None
+        return [(item.path, item.size_in_bytes, round(item.last_updated_in_seconds * SECOND)) for item in found], None
 
     def size(self, path: str) -> int:
         """As `Store.size`."""

@@ -1,8 +1,13 @@
-"""Paths and globs: what their text alone says."""
+"""Paths and globs: what their text alone says, and what a listing says of a path."""
 
 import posixpath
 import re
 import uuid
+
+Listed = tuple[str, int, int]
+"""A file's path, its bytes, and when it was modified: microseconds since the epoch, 0 where nobody knows."""
+
+SECOND = 1_000_000
 
 GLOB_MARKS = re.compile(r"[*?\[]")
 

@@ -15,7 +15,7 @@ from botocore.exceptions import (
     HTTPClientError,
 )
 
-from transforms.stores.names import bucket_and_key, prefix_of
+from transforms.stores.names import SECOND, Listed, bucket_and_key, prefix_of
 
 NOT_FOUND, RANGE_BEHIND_END = 404, 416
 FORBIDDEN = (401, 403)
@@ -46,13 +46,16 @@ class S3:
                 ),
             )
 
-    def page(self, pattern: str, token: str) -> tuple[list[tuple[str, int]], str | None]:
+    def page(self, pattern: str, token: str) -> tuple[list[Listed], str | None]:
         """As `Store.page`; a page has up to 1,000 files."""
         bucket, prefix = bucket_and_key(prefix_of(pattern))
         more = {"ContinuationToken": token} if token else {}
         with _as_os_errors():
             answer = self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, **more)
-        found = [(f"s3://{bucket}/{item['Key']}", item["Size"]) for item in answer.get("Contents", ())]
+        found = [
+            (f"s3://{bucket}/{item['Key']}", item["Size"], round(item["LastModified"].timestamp() * SECOND))
+            for item in answer.get("Contents", ())
+        ]
         return found, answer.get("NextContinuationToken")
 
     def size(self, path: str) -> int:

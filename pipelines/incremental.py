@@ -1,0 +1,29 @@
+"""The flags of `score` that say which earlier runs' answers are good enough to be used again."""
+
+import argparse
+
+from model.errors import UserError
+
+
+def add_since_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that name earlier runs, and say what becomes of their answers."""
+    parser.add_argument(
+        "--since",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="the --output of a finished run: what it scored in the same way is not scored again; repeatable",
+    )
+    parser.add_argument(
+        "--carry_over", action="store_true", help="write the answers of --since too, so that the output is complete"
+    )
+
+
+def check_since_flags(options: argparse.Namespace) -> None:
+    """Flags that need others have them.
+
+    Raises:
+        UserError: if not.
+    """
+    if options.carry_over and not options.since:
+        raise UserError("--carry_over has nothing to carry over; name the earlier runs by --since.")
