@@ -114,6 +114,8 @@ def account(plan: Plan) -> str:
     scored, rejected = sum(run.scored for run in reused), sum(run.rejected for run in reused)
     runs = f" in {', '.join(run.run for run in reused)}" if reused else ""
     before = f"{scored:,} records were scored and {rejected:,} rejected before{runs}"
+    if not new:
+        return f"{before}; nothing is new."
     records = [shard.records for shard in new if shard.records is not None]
     if len(records) == len(new):
         return f"{before}; {sum(records):,} are new."

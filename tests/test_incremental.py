@@ -1,0 +1,295 @@
+"""Nights: each scores what is new since the earlier ones, and together they hold what one run over everything holds."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from model.collages import DIGITS
+from tests.conftest import ROOT, collage_rows, metrics_of, predictions_of, rejected_of, untrained_model, write_parquet
+from transforms.models import save_model
+
+ROWS = collage_rows(70, seed=11)
+FILE_ROWS = 10
+
+
+@dataclass(frozen=True)
+class Nights:
+    """A folder of pictures that changes, a model, and runs side by side."""
+
+    root: Path
+    model: Path
+
+    @property
+    def pictures(self) -> Path:
+        return self.root / "pictures"
+
+    def put(self, kind: str, number: int, seed: int = 0, modified: int = 1_000) -> Path:
+        """Make, or change, the file of a number: a Parquet file of ten records, or an image of a class of its own."""
+        rows = (ROWS[seed:] + ROWS[:seed])[number * FILE_ROWS : (number + 1) * FILE_ROWS]
+        if kind == "parquet":
+            path = write_parquet(self.pictures / f"{number}.parquet", [*rows, {"id": f"bad{number}", "image": b"no"}])
+        else:
+            path = self.pictures / f"{number}.png"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(rows[0]["image"])
+        os.utime(path, (modified, modified))
+        return path
+
+    def score(self, name: str, *flags: str, since: tuple[str, ...] = (), exit_code: int = 0) -> Path:
+        """One night's run."""
+        from pipelines.score import main
+
+        output = self.root / name
+        earlier = [f"--since={self.root / run}" for run in since]
+        given = [f"--input={self.pictures}", f"--model={self.model}", f"--output={output}", "--max_rejected_fraction=1"]
+        assert main([*given, *earlier, *flags]) == exit_code
+        return output
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "digits"
+    save_model(untrained_model(tuple(DIGITS)), str(folder))
+    return folder
+
+
+@pytest.fixture
+def nights(tmp_path: Path, digits: Path) -> Nights:
+    return Nights(tmp_path, digits)
+
+
+def rows_of(*runs: Path) -> list[dict[str, Any]]:
+    """All rows of some runs, scored and rejected, in one order."""
+    scored = [predictions_of(run).to_pylist() for run in runs if any(run.glob("predictions/*"))]
+    rows = [*(row for rows in scored for row in rows), *(row for run in runs for row in rejected_of(run))]
+    return sorted(rows, key=lambda row: (row["source"], row["position"]))
+
+
+def names_of(run: Path) -> set[str]:
+    """The files that a run has rows of."""
+    return {Path(row["source"]).name for row in rows_of(run)}
+
+
+def manifest_of(run: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((run / "manifest.json").read_bytes())
+    return content
+
+
+@pytest.mark.parametrize("kind", ["parquet", "images"])
+def test_a_night_scores_what_is_new_or_has_changed(
+    nights: Nights, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [nights.put(kind, number) for number in range(4)]
+    first = nights.score("first")
+    sizes = [path.stat().st_size for path in paths]
+    paths[0].unlink()
+    content = bytearray(paths[1].read_bytes())
+    content[len(content) // 2] ^= 1
+    paths[1].write_bytes(content)
+    assert paths[1].stat().st_size == sizes[1]
+    new = nights.put(kind, 4)
+    capsys.readouterr()
+    second = nights.score("second", since=("first",))
+    kept = [row for row in rows_of(first) if row["source"] in (str(paths[2]), str(paths[3]))]
+    scored = sum("stage" not in row for row in kept)
+    said = f"{scored} records were scored and {len(kept) - scored} rejected before in {first}; {len(kept)} are new."
+    assert capsys.readouterr().out.startswith(said)
+    assert names_of(second) == {paths[1].name, new.name}
+    everything = nights.score("everything")
+    assert sorted(kept + rows_of(second), key=lambda row: (row["source"], row["position"])) == rows_of(everything)
+    reused = manifest_of(second)["reused"]
+    assert {name: reused[name] for name in ("records", "scored", "rejected")} == {
+        "records": len(kept),
+        "scored": scored,
+        "rejected": len(kept) - scored,
+    }
+    assert [run["run"] for run in reused["runs"]] == [str(first)]
+    assert "reused" not in manifest_of(everything)
+
+
+def test_a_night_with_nothing_new_ends_well(nights: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without the network, which would take longer to load than all the rest."""
+    nights.put("parquet", 0)
+    nights.score("first")
+    arguments = [f"--input={nights.pictures}", f"--model={nights.model}", f"--output={nights.root / 'second'}"]
+    code = "import sys; from pipelines.score import main; sys.exit(main(sys.argv[1:]) or 'keras' in sys.modules)"
+    command = [sys.executable, "-c", code, *arguments, f"--since={nights.root / 'first'}"]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "nothing is new" in done.stdout
+    second = nights.root / "second"
+    assert (second / "_SUCCESS").exists()
+    assert metrics_of(second)["counts"]["records"] == 0
+    assert manifest_of(second)["predictions"] == []
+    capsys.readouterr()
+    nights.score("second", since=("first",))
+    assert "nothing to do" in capsys.readouterr().out
+    third = nights.score("third", "--carry_over", since=("second", "first"))
+    assert rows_of(third) == rows_of(nights.root / "first")
+
+
+def test_a_touched_file_makes_no_other_plan_and_is_scored_by_the_next_night(nights: Nights) -> None:
+    path = nights.put("images", 0)
+    nights.put("images", 1)
+    first = nights.score("first")
+    os.utime(path, (2_000, 2_000))
+    (first / "_SUCCESS").unlink()
+    nights.score("first")
+    assert names_of(nights.score("second", since=("first",))) == {path.name}
+
+
+def test_nights_overlap_and_follow_each_other(nights: Nights) -> None:
+    for number in range(2):
+        nights.put("images", number)
+    nights.score("first")
+    nights.put("images", 2)
+    nights.score("overlapping")
+    nights.put("images", 3)
+    assert names_of(nights.score("third", since=("first", "overlapping"))) == {"3.png"}
+    nights.put("images", 4)
+    fourth = nights.score("fourth", since=("third", "first", "overlapping", "first"))
+    assert names_of(fourth) == {"4.png"}
+    assert [run["scored"] for run in manifest_of(fourth)["reused"]["runs"]] == [1, 2, 1]
+    fifth = nights.score("fifth", since=("third", "fourth"))
+    assert names_of(fifth) == {"0.png", "1.png", "2.png"}
+
+
+def test_what_was_scored_otherwise_is_scored_again(
+    nights: Nights, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nights.put("images", 0)
+    described(nights)
+    first = nights.score("first", "--threshold=0.5")
+    save_model(untrained_model(tuple(DIGITS[::-1])), str(tmp_path / "other"))
+    for name, flags, words in (
+        ("model", (f"--model={tmp_path / 'other'}",), "model changed from "),
+        ("columns", ("--labels_column=none",), "columns changed"),
+        ("carried", ("--carry=file_name", "--carry_over"), "it did not carry file_name"),
+    ):
+        capsys.readouterr()
+        run = nights.score(name, *flags, since=("first",))
+        assert f"warning: --since {first}: nothing of it can be reused ({words}" in capsys.readouterr().err
+        assert "0.png" in names_of(run)
+        assert manifest_of(run)["reused"]["records"] == 0
+    assert not rows_of(nights.score("threshold", "--threshold=0.1", "--carry=file_name", since=("first",)))
+
+
+def test_a_run_that_is_none_is_refused(nights: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    nights.put("images", 0)
+    first = nights.score("first")
+    (first / "_SUCCESS").unlink()
+    for since, words in (
+        (("first",), "the run has not finished, _SUCCESS is missing"),
+        (("nothing",), "is not a finished run: manifest.json is missing"),
+        (("second",), "is the output itself"),
+    ):
+        nights.score("second", since=since, exit_code=2)
+        assert words in capsys.readouterr().err
+    nights.score("second", "--carry_over", exit_code=2)
+    assert "--carry_over has nothing to carry over" in capsys.readouterr().err
+    assert not (nights.root / "second").exists()
+
+
+def test_a_file_that_cannot_be_used_is_looked_at_each_night_and_counted_once(nights: Nights) -> None:
+    nights.put("parquet", 0)
+    broken = nights.put("parquet", 1)
+    content = broken.read_bytes()
+    broken.write_bytes(bytes(len(content)))
+    os.utime(broken, (1_000, 1_000))
+    assert [row["reason"] for row in rejected_of(nights.score("first"))] == ["not_an_image", "damaged_file"]
+    second = nights.score("second", since=("first",))
+    assert not rows_of(second)
+    assert manifest_of(second)["reused"]["rejected"] == 2
+    carried = nights.score("carried", "--carry_over", since=("first",))
+    assert rows_of(carried) == rows_of(nights.root / "first")
+    broken.write_bytes(content)
+    os.utime(broken, (1_000, 1_000))  # as if a store had given damaged bytes that night
+    assert len(rows_of(nights.score("third", since=("first", "second")))) == FILE_ROWS + 1
+
+
+def described(nights: Nights, *more: dict[str, Any]) -> None:
+    """A metadata file with the truth of some images, one that is not there, and a row that cannot be used."""
+    rows = [{"file_name": f"{number}.png", "labels": ROWS[number * FILE_ROWS]["labels"]} for number in range(5)]
+    lines = [json.dumps(row) for row in [*rows, {"file_name": "missing.png"}, *more, {"labels": []}]]
+    (nights.pictures / "metadata.jsonl").write_text("\n".join(lines))
+
+
+@pytest.mark.parametrize("kind", ["parquet", "images"])
+def test_what_is_carried_over_is_what_a_run_over_everything_says(nights: Nights, kind: str) -> None:
+    for number in range(4):
+        nights.put(kind, number)
+    if kind == "images":
+        described(nights)
+    nights.score("first", "--layout=list", "--threshold=0.45")
+    (nights.pictures / ("1.parquet" if kind == "parquet" else "1.png")).unlink()
+    nights.put(kind, 2, seed=5, modified=2_000)
+    nights.put(kind, 4)
+    if kind == "images":
+        described(nights, {"file_name": "later.png"})
+    flags = ("--threshold=0.51",)
+    second = nights.score("second", "--carry_over", *flags, since=("first",))
+    nights.put(kind, 5)
+    third = nights.score("third", "--carry_over", *flags, since=("second",))
+    everything = nights.score("everything", *flags)
+    assert (third / "metrics.json").read_bytes() == (everything / "metrics.json").read_bytes()
+    assert rows_of(third) == rows_of(everything)
+    assert predictions_of(third).schema.equals(predictions_of(everything).schema, check_metadata=False)
+    assert manifest_of(third)["reused"]["runs"][0]["run"] == str(second)
+    assert len(rows_of(third)) == manifest_of(third)["counts"]["records"]
+    assert not rows_of(nights.score("fourth", *flags, since=("third",)))
+    assert metrics_of(third)["counts"]["with_truth"] > 0
+    assert (third / "report.html").read_text().count("data:image") == (everything / "report.html").read_text().count(
+        "data:image"
+    )
+
+
+def test_what_is_named_and_missing_is_no_news(nights: Nights) -> None:
+    for number in range(2):
+        nights.put("images", number)
+    described(nights)
+    assert len(rejected_of(nights.score("first"))) == 5
+    second = nights.score("second", since=("first",))
+    assert not rows_of(second)
+    assert manifest_of(second)["reused"]["rejected"] == 5
+    nights.put("images", 2)
+    assert names_of(nights.score("third", since=("second", "first"))) == {"2.png"}
+
+
+def test_a_lost_part_is_named_with_the_way_to_mend_it(nights: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(2):
+        nights.put("parquet", number)
+    first = nights.score("first")
+    kept = shutil.copytree(first, nights.root / "kept")
+    nights.put("parquet", 2)
+    part = first / "rejected" / "part-00001-of-00002.parquet"
+    part.write_bytes(part.read_bytes()[:-9])
+    capsys.readouterr()
+    nights.score("second", "--carry_over", since=("first",), exit_code=1)
+    error = capsys.readouterr().err
+    assert error.startswith(f"bulklabel: error: {part} is missing or damaged; delete {first}/_SUCCESS")
+    assert error.count("\n") == 1
+    (first / "_SUCCESS").unlink()
+    (nights.pictures / "2.parquet").rename(nights.root / "2.parquet")
+    nights.score("first")
+    assert part.read_bytes() == (kept / "rejected" / part.name).read_bytes()
+    shutil.move(nights.root / "2.parquet", nights.pictures / "2.parquet")
+    second = nights.score("second", "--carry_over", since=("first",))
+    assert rows_of(second) == rows_of(nights.score("everything"))
+
+
+def test_a_run_that_does_not_say_when_files_were_modified_is_no_reason_to_leave_them_out(nights: Nights) -> None:
+    nights.put("images", 0)
+    first = nights.score("first")
+    plan = json.loads((first / "plan.json").read_bytes())
+    assert all(len(row) == 3 for row in plan["inputs"])
+    (first / "plan.json").write_text(json.dumps(plan | {"inputs": [row[:2] for row in plan["inputs"]]}))
+    assert names_of(nights.score("second", since=("first",))) == {"0.png"}
+    assert pq.read_table(nights.root / "second" / "predictions").num_rows == 1
