@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from transforms.once import OncePerProcess
     from transforms.plan import Plan
-    from transforms.publishing import Publication
+    from transforms.publication import Publication
     from transforms.truth import TruthTable
 
 
@@ -97,7 +97,7 @@ def evaluate(argv: Sequence[str]) -> None:
     from transforms.once import OncePerProcess
     from transforms.patience import planning
     from transforms.planning import PLAN_FILE, choose_thresholds
-    from transforms.publishing import Publication, provenance_of
+    from transforms.publication import Publication, provenance_of
     from transforms.records import Columns
     from transforms.rereading import load_run, truth_used
     from transforms.truth import load_truth

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from transforms.manifest import Launch
     from transforms.once import OncePerProcess
     from transforms.plan import Plan
-    from transforms.publishing import Publication
+    from transforms.publication import Publication
 
 
 def parser() -> CommandParser:
@@ -138,7 +138,7 @@ def score(argv: Sequence[str]) -> None:
     from transforms.once import OncePerProcess
     from transforms.patience import planning
     from transforms.planning import State, doubts, make_plan, settle
-    from transforms.publishing import Publication, provenance_of
+    from transforms.publication import Publication, provenance_of
     from transforms.reuse import account, find_since
     from transforms.scoring import load_scorer
 
@@ -163,6 +163,7 @@ def score(argv: Sequence[str]) -> None:
         slice_columns(options),
         options.max_rejected_fraction,
         gates,
+        plan.reused,
     )
     if state is State.FINISHED and publication.is_published():
         print(f"{options.output}: nothing to do, this plan is finished.")

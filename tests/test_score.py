@@ -349,7 +349,7 @@ def test_the_graph_counts_what_it_does(corpus: Path, model_directory: Path, tmp_
     from transforms.models import load_model
     from transforms.once import OncePerProcess
     from transforms.planning import make_plan
-    from transforms.publishing import Publication, provenance_of
+    from transforms.publication import Publication, provenance_of
     from transforms.records import Columns
     from transforms.scoring import load_scorer
 

@@ -16,7 +16,8 @@ from model.report import render_comparison
 from transforms import files
 from transforms.plan import Recipe
 from transforms.planning import REPORT_FILE
-from transforms.publishing import provenance_of, to_json
+from transforms.publication import provenance_of
+from transforms.publishing import to_json
 from transforms.rereading import Run
 from transforms.scoring import ShardResult
 
