@@ -46,6 +46,29 @@ def test_the_page_on_comparing_runs(
     assert set(re.findall(r"^\| `(\w+)` \|", tables, re.MULTILINE)) == content.keys()
 
 
+def test_the_page_on_what_is_new(
+    model_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each night a picture more; what the last command carries over is complete."""
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "incremental.md").read_text()
+    lines = re.findall(r"^\.venv/bin/bulklabel (.+)$", text, re.MULTILINE)
+    assert len(lines) == 4
+    Path("my/pictures").mkdir(parents=True)
+    for row, line in zip(collage_rows(4), lines, strict=True):
+        Path("my/pictures", f"{row['id']}.png").write_bytes(row["image"])
+        assert main(line.replace("demo/model", str(model_directory)).split()) == 0
+    assert "2 records were scored and 0 rejected before in" in capsys.readouterr().out
+    runs = [metrics_of(Path("my/scores", name))["counts"]["records"] for name in ("night-1", "night-2", "whole")]
+    assert runs == [1, 1, 4]
+    manifest = json.loads(Path("my/scores/whole/manifest.json").read_bytes())
+    table = text[text.index("## What the files say") :]
+    assert set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)))) == set(
+        manifest["reused"]
+    )
+    assert all(f"`{name}`" in table for run in manifest["reused"]["runs"] for name in run)
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):

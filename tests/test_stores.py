@@ -234,6 +234,24 @@ def test_a_finished_run_on_a_store_has_nothing_to_do_and_can_be_judged_again(
     assert files.read(f"{store.root}/judged/metrics.json") == remote_run["metrics.json"]
 
 
+def test_a_night_on_a_store_takes_over_what_has_not_changed(
+    store: Store, loaded: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.use()
+    rows = collage_rows(40, seed=7)
+    files.write(f"{store.root}/nights/0.parquet", write_parquet(tmp_path / "0.parquet", rows[:30]).read_bytes())
+    given = f"{store.root}/nights", loaded[1]
+    assert score(*given, f"{store.root}/night-1", *store.flags) == 0
+    files.write(f"{store.root}/nights/1.parquet", write_parquet(tmp_path / "1.parquet", rows[30:]).read_bytes())
+    since = f"--since={store.root}/night-1"
+    capsys.readouterr()
+    assert score(*given, f"{store.root}/night-2", since, "--carry_over", *store.flags) == 0
+    said = f"30 records were scored and 0 rejected before in {store.root}/night-1; 10 are new."
+    assert capsys.readouterr().out.startswith(said)
+    assert score(*given, f"{store.root}/night-3", *store.flags) == 0
+    assert files.read(f"{store.root}/night-2/metrics.json") == files.read(f"{store.root}/night-3/metrics.json")
+
+
 def test_success_is_written_last_and_goes_first(store: Store, loaded: tuple[str, str]) -> None:
     with failing(store, lambda _: None) as (behind, proxy):
         assert score(*loaded, f"{store.root}/ordered", *behind.flags) == 0
