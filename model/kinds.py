@@ -1,7 +1,8 @@
 """What kind of image a file holds, its format and its size, and how many of each kind there are."""
 
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from model.resizing import Pixels
 
@@ -20,15 +21,15 @@ def kind_of(data: bytes, pixels: Pixels) -> Kind:
     return SIGNATURES.get(data[:2], "TIFF"), 1 << (max(pixels.shape[:2]).bit_length() - 1)
 
 
-def kinds_to_json(kinds: Kinds) -> str:
-    """Counts as text; equal counts give equal text."""
-    rows = [[name, size, images] for (name, size), images in sorted(kinds.items())]
+def kinds_to_json(kinds: Iterable[Kind]) -> str:
+    """The kinds of some images, in order, as text: each with how many of them follow each other."""
+    rows = [[name, size, sum(1 for _ in equal)] for (name, size), equal in itertools.groupby(kinds)]
     return json.dumps(rows, separators=(",", ":"))
 
 
-def kinds_from_json(text: str) -> dict[Kind, int]:
+def kinds_from_json(text: str) -> list[Kind]:
     """What `kinds_to_json` was given."""
-    return {(name, size): images for name, size, images in json.loads(text)}
+    return [(name, size) for name, size, images in json.loads(text) for _ in range(images)]
 
 
 def formats_of(kinds: Kinds) -> dict[str, int]:

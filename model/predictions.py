@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from model.kinds import Kind, Kinds, kinds_from_json, kinds_to_json
+from model.kinds import Kind, kinds_from_json, kinds_to_json
 from model.labels import Truth, decode_predicted, encode_truth
 from model.thresholds import predict_labels
 
@@ -25,6 +25,9 @@ RECORD_FIELDS = pa.schema(
 
 LABELS, UNKNOWN = TRUTH = ("labels", "unknown")
 """Columns of truth as `model.labels.encode_truth` takes it. Without the second a record's is all or nothing."""
+
+KINDS = pa.field("bulklabel.kind", pa.struct({"format": pa.string(), "size": pa.int64()}))
+"""`model.kinds.Kind` of each image, while a table is not yet, or no longer, a part's."""
 
 REJECTED = pa.schema(
     [*RECORD_FIELDS, pa.field("stage", pa.string()), pa.field("reason", pa.string()), pa.field("detail", pa.string())]
@@ -84,14 +87,22 @@ def truth_of(table: pa.Table, labels: Sequence[str]) -> tuple[Truth, dict[str, i
     return encode_truth(table.column(LABELS), labels, unknown)
 
 
-def with_kinds(table: pa.Table, kinds: Kinds) -> pa.Table:
-    """The table with what its records' images were, counted, in its metadata."""
-    return with_metadata(table, metadata_of(table.schema) | {"images": kinds_to_json(kinds)})
+def with_kinds(table: pa.Table, kinds: Sequence[Kind]) -> pa.Table:
+    """The table with the kinds of its N images in a column, which `fold_kinds` takes away again."""
+    return table.append_column(KINDS, pa.array([{"format": name, "size": size} for name, size in kinds], KINDS.type))
 
 
-def kinds_of(table: pa.Table) -> dict[Kind, int]:
-    """What `with_kinds` put into a table; nothing if the part is of a version that did not count."""
-    return kinds_from_json(metadata_of(table.schema).get("images", "[]"))
+def fold_kinds(table: pa.Table) -> pa.Table:
+    """The table with what `with_kinds` added in its metadata instead: nobody looks for it among the predictions."""
+    if KINDS.name not in table.column_names:
+        return table
+    kinds = [(kind["format"], kind["size"]) for kind in table.column(KINDS.name).to_pylist()]
+    return with_metadata(table.drop_columns([KINDS.name]), metadata_of(table.schema) | {"images": kinds_to_json(kinds)})
+
+
+def kinds_of(table: pa.Table) -> list[Kind]:
+    """The kinds of the N images of a table that `fold_kinds` made."""
+    return kinds_from_json(metadata_of(table.schema)["images"])
 
 
 def with_metadata(table: pa.Table, metadata: Mapping[str, str]) -> pa.Table:

@@ -4,6 +4,8 @@ import argparse
 
 from model.errors import UserError
 
+FILE, CONTENT = "file", "content"
+
 
 def add_since_flags(parser: argparse.ArgumentParser) -> None:
     """The flags that name earlier runs, and say what becomes of their answers."""
@@ -16,6 +18,12 @@ def add_since_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--carry_over", action="store_true", help="write the answers of --since too, so that the output is complete"
+    )
+    parser.add_argument(
+        "--match",
+        default=FILE,
+        choices=(FILE, CONTENT),
+        help="what was scored before: files by path, size and time, or images by their bytes, too (default: file)",
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipelines.gating import add_gate_flags, gates_of
-from pipelines.incremental import add_since_flags, check_since_flags
+from pipelines.incremental import CONTENT, add_since_flags, check_since_flags
 from pipelines.options import (
     CommandParser,
     add_evaluation_flags,
@@ -130,7 +130,7 @@ def score(argv: Sequence[str]) -> None:
     import apache_beam as beam
 
     from pipelines.progress import show_progress
-    from pipelines.summary import print_summary
+    from pipelines.summary import print_reused, print_summary
     from transforms import files
     from transforms.claims import reopen, start
     from transforms.manifest import launch_of, now
@@ -147,12 +147,11 @@ def score(argv: Sequence[str]) -> None:
     with planning():
         model = load_model(options.model)
         gates = gates_of(options, model.labels, output)
-        since = find_since(options.since, output, options.carry_over)
+        since = find_since(options.since, output, options.carry_over, options.match == CONTENT)
         thresholds, layout = options.threshold, options.layout
         plan = make_plan(options.input, options.input_format, columns, model, thresholds, layout, output, since)
         state = settle(plan, output, options.overwrite)
-        unused = since.doubts(plan.recipe) if since else []
-        for doubt in [*unused, *doubts(plan)] if state is not State.FINISHED else []:
+        for doubt in [*since.doubts(plan.recipe), *doubts(plan)] if state is not State.FINISHED else []:
             print(f"bulklabel: warning: {doubt}", file=sys.stderr)
     launch = launch_of(plan, vars(options), started)
     publication = Publication(
@@ -181,6 +180,8 @@ def score(argv: Sequence[str]) -> None:
     with show_progress(output, plan), beam.Pipeline(options=pipeline_options) as root:
         build(root, plan, scorer, launch, publication, options.decode_timeout)
     print_summary(options.output)
+    if plan.recipe.by_content and plan.reused is not None:
+        print_reused(options.output)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

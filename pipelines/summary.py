@@ -32,6 +32,17 @@ def print_summary(output: str) -> None:
     print(f"\n  {output}/{REPORT_FILE}")
 
 
+def print_reused(output: str) -> None:
+    """Print how many records needed no scoring, by an output's `manifest.json`."""
+    from transforms import files
+    from transforms.planning import MANIFEST_FILE
+
+    reused = json.loads(files.read(files.join(files.absolute(output), MANIFEST_FILE)))["reused"]
+    print(
+        f"\n  {number(reused['records'])} records needed no scoring: earlier runs had scored or rejected their images"
+    )
+
+
 def print_comparison(output: str) -> None:
     """Print the short of an output's `comparison.json`, and the place of its page, as the user named it."""
     from transforms import files

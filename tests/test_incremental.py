@@ -1,5 +1,6 @@
 """Nights: each scores what is new since the earlier ones, and together they hold what one run over everything holds."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -9,12 +10,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from model.collages import DIGITS
-from tests.conftest import ROOT, collage_rows, metrics_of, predictions_of, rejected_of, untrained_model, write_parquet
+from model.errors import RecordError
+from model.predictions import predictions_table
+from model.resizing import Preprocessing
+from tests.conftest import (
+    DEFAULT,
+    ROOT,
+    collage_rows,
+    metrics_of,
+    predictions_of,
+    rejected_of,
+    untrained_model,
+    write_parquet,
+)
+from transforms.contents import answers_at, load_known
+from transforms.decoding import rejected_row
 from transforms.models import save_model
+from transforms.plan import Recipe
+from transforms.records import Unreadable
+from transforms.sifting import Sieve
 
 ROWS = collage_rows(70, seed=11)
 FILE_ROWS = 10
@@ -293,3 +313,94 @@ def test_a_run_that_does_not_say_when_files_were_modified_is_no_reason_to_leave_
     (first / "plan.json").write_text(json.dumps(plan | {"inputs": [row[:2] for row in plan["inputs"]]}))
     assert names_of(nights.score("second", since=("first",))) == {"0.png"}
     assert pq.read_table(nights.root / "second" / "predictions").num_rows == 1
+
+
+def put_image(nights: Nights, name: str, content: bytes) -> None:
+    path = nights.pictures / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    os.utime(path, (1_000, 1_000))
+
+
+def contents_night(nights: Nights) -> Path:
+    """A first night; after it one picture is renamed, one touched, one there twice, one new, and one still broken."""
+    for name, row in zip("abcd", ROWS, strict=False):
+        put_image(nights, f"{name}.png", row["image"])
+    put_image(nights, "broken.png", b"no image")
+    first = nights.score("first", "--match=content")
+    (nights.pictures / "a.png").rename(nights.pictures / "z.png")
+    os.utime(nights.pictures / "b.png", (2_000, 2_000))
+    shutil.copy(nights.pictures / "c.png", nights.pictures / "copy.png")
+    (nights.pictures / "broken.png").rename(nights.pictures / "unfit.png")
+    for name in ("new.png", "new-again.png"):
+        put_image(nights, name, ROWS[50]["image"])
+    return first
+
+
+def test_images_are_known_whatever_they_are_called(nights: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    first = contents_night(nights)
+    second = nights.score("second", "--match=content", since=("first",))
+    assert names_of(second) == {"new.png", "new-again.png"}
+    one, other = predictions_of(second).drop_columns(["id", "source"]).to_pylist()
+    assert one == other
+    assert one["content"] == hashlib.blake2b(ROWS[50]["image"], digest_size=16).digest()
+    reused = {"run": str(first), "scored": 5, "rejected": 1}
+    manifest = manifest_of(second)
+    assert manifest["reused"]["runs"] == [reused | {"plan_digest": manifest_of(first)["plan"]}]
+    assert manifest["counts"]["records"] + manifest["reused"]["records"] == len(list(nights.pictures.iterdir()))
+    assert "6 records needed no scoring" in capsys.readouterr().out
+    (second / "_SUCCESS").unlink()
+    nights.score("second", "--match=content", since=("first",))
+    assert manifest_of(second) == manifest
+    third = nights.score("third", "--match=content", since=("second", "first"))
+    assert manifest_of(third)["counts"]["records"] == 0
+
+
+def test_answers_are_carried_over_by_content(nights: Nights) -> None:
+    first = contents_night(nights)
+    carried = nights.score("carried", "--match=content", "--carry_over", "--threshold=0.49", since=("first",))
+    everything = nights.score("everything", "--match=content", "--threshold=0.49")
+    assert rows_of(carried) == rows_of(everything)
+    assert len(rows_of(carried)) == len(list(nights.pictures.iterdir()))
+    assert (carried / "metrics.json").read_bytes() == (everything / "metrics.json").read_bytes()
+    assert manifest_of(carried)["reused"]["records"] == 6
+    (part,) = first.glob("predictions/*")
+    table = pq.read_table(part)
+    pq.write_table(table.set_column(table.column_names.index("prob_0"), "prob_0", pa.array([0.25] * 4, "f4")), part)
+    answers_at.cache_clear()
+    again = nights.score("again", "--match=content", "--carry_over", since=("first",))
+    found = {Path(row["source"]).stem: row["prob_0"] for row in predictions_of(again).to_pylist()}
+    assert {name for name, probability in found.items() if probability == 0.25} == {"b", "c", "copy", "d", "z"}
+
+
+def test_an_image_is_let_through_once() -> None:
+    """And records without an image, of which nobody knows whether they are the same, each time."""
+    recipe = Recipe("parquet", DEFAULT, "", ("a",), Preprocessing(8, 8), (0.5,), None, "wide", 8, {}, by_content=True)
+    images = [b"one", b"two", b"one", None, None, b"two"]
+    rows = [{"id": str(index), "source": "s", "position": index, "image": image} for index, image in enumerate(images)]
+    sieve = Sieve(recipe, load_known(recipe))
+    tables = [pa.Table.from_pylist(some, DEFAULT.schema) for some in (rows[:3], rows[3:5], rows[5:])]
+    fresh = pa.concat_tables(table for table in sieve.fresh(tables) if not isinstance(table, Unreadable))
+    assert fresh.column("position").to_pylist() == [0, 1, 3, 4]
+    records = fresh.drop_columns(["image"])
+    predictions = predictions_table(records[:1], np.array([[0.75]], np.float32), (0.5,), ("a",), "wide")
+    refused = [rejected_row(records, row, RecordError("decode", "odd", "")) for row in (1, 2, 3)]
+    table, rejected, reused = sieve.joined(predictions, refused)
+    assert table.select(["position", "prob_a"]).to_pylist() == [
+        {"position": 0, "prob_a": 0.75},
+        {"position": 2, "prob_a": 0.75},
+    ]
+    assert sorted((row["position"], row["content"] is None) for row in rejected) == [
+        (1, False),
+        (3, True),
+        (4, True),
+        (5, False),
+    ]
+    assert reused == []
+
+
+def test_contents_that_were_never_noted_cannot_be_compared(nights: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    nights.put("images", 0)
+    nights.score("first")
+    nights.score("second", "--match=content", since=("first",), exit_code=2)
+    assert "it was scored without --match content" in capsys.readouterr().err

@@ -351,10 +351,11 @@ def test_the_graph_counts_what_it_does(corpus: Path, model_directory: Path, tmp_
     from transforms.planning import make_plan
     from transforms.publication import Publication, provenance_of
     from transforms.records import Columns
+    from transforms.reuse import Since
     from transforms.scoring import load_scorer
 
     model, run = load_model(str(model_directory)), str(tmp_path / "run")
-    plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide", run)
+    plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide", run, Since())
     root = beam.Pipeline(runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner", argv=[])
     scorer = OncePerProcess(load_scorer, str(model_directory), model.digest)
     start(plan, run, overwrite=False)

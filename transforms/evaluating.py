@@ -33,7 +33,7 @@ class Evaluation:
             shard=result.shard.index,
             unknown_labels=unknown_labels,
             rejected=Counter(reasons),
-            kinds=kinds_of(predictions),
+            kinds=Counter(kinds_of(predictions)),
         )
 
 

@@ -2,21 +2,26 @@
 
 import hashlib
 import io
+import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.predictions import metadata_of, with_metadata
+from model.predictions import fold_kinds, metadata_of, with_metadata
 from transforms import files
 from transforms.paths import raise_if_the_store_failed
 from transforms.records import Shard
 
+REUSED = "reused"
+
 PREDICTIONS, REJECTED = KINDS = ("predictions", "rejected")
 
-Entry = dict[str, str | int]
+Entry = dict[str, Any]
 """What the manifest says of a file."""
 PART_NAME = re.compile(r"/part-(\d{5,})-of-(\d{5,})\.parquet$")
 
@@ -57,13 +62,24 @@ class Part:
 
     @cached_property
     def entry(self) -> Entry:
-        """What the manifest says of it: name, rows, bytes and SHA-256."""
+        """What the manifest says of it: name, rows, bytes and SHA-256, and what `with_reused` told it."""
         digest = hashlib.sha256(self.content).hexdigest()
-        return {"name": self.name, "rows": len(self.table), "bytes": len(self.content), "sha256": digest}
+        entry: Entry = {"name": self.name, "rows": len(self.table), "bytes": len(self.content), "sha256": digest}
+        reused = metadata_of(self.table.schema).get(REUSED)
+        return entry if reused is None else entry | {REUSED: json.loads(reused)}
+
+
+def with_reused(table: pa.Table, reused: Sequence[Sequence[int]]) -> pa.Table:
+    """The table, whose part's footer will say how many records of its shard each earlier run had scored, and rejected.
+
+    A continued run needs to know it too.
+    """
+    return with_metadata(table, metadata_of(table.schema) | {REUSED: json.dumps(reused)})
 
 
 def make_part(kind: str, shard: Shard, table: pa.Table, stamp: PartStamp) -> Part:
     """Encode a shard's table; equal tables give equal bytes."""
+    table = fold_kinds(table)
     stamped = with_metadata(table, metadata_of(table.schema) | stamp.metadata(shard))
     return Part(stamp.name(kind, shard), stamped, to_parquet(stamped))
 

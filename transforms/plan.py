@@ -4,10 +4,12 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
+
+import pyarrow as pa
 
 from model.resizing import Preprocessing
 from transforms.files import File
@@ -15,6 +17,13 @@ from transforms.parts import PartStamp
 from transforms.records import Columns, Problem, Shard
 
 SHARD_FIELDS = tuple(field.name for field in dataclasses.fields(Shard) if field.name not in ("index", "reused"))
+
+
+INCREMENTAL = ("since", "by_content", "carry_over")
+"""The fields of a recipe that only some runs have."""
+
+CONTENT = pa.field("content", pa.binary(16))
+"""The hash of a record's encoded image, as `transforms.contents.hash_of` has it; null where there is no image."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,16 @@ def reused_content(runs: Sequence[Reused]) -> dict[str, Any]:
     }
 
 
+def with_parts(runs: Sequence[Reused], parts: Iterable[Sequence[Sequence[int]]]) -> list[Reused]:
+    """The same with what each part says that each run had scored, and rejected, of its shard; perhaps nothing."""
+    found = list(runs)
+    for part in parts:
+        for number, (scored, rejected) in enumerate(part):
+            run = found[number]
+            found[number] = replace(run, scored=run.scored + scored, rejected=run.rejected + rejected)
+    return found
+
+
 DIGEST_BYTES = 100
 
 
@@ -56,7 +75,8 @@ class Recipe:
 
     `labels` and `thresholds` (0…1) are in the order of the network's outputs; `tuned_thresholds` are the model's own,
     kept so that `evaluate` needs no model directory; `batch_size` is images a batch; `versions` are those of the
-    packages that decode and compute; `since` are the runs whose answers are taken over, as `Shard.reused` counts them.
+    packages that decode and compute; `since` are the runs whose answers are known, as `Shard.reused` counts them;
+    `by_content` says that images are recognised by their bytes, `carry_over` that known answers are written again.
     """
 
     input_format: str
@@ -70,6 +90,13 @@ class Recipe:
     batch_size: int
     versions: Mapping[str, str]
     since: tuple[Earlier, ...] = ()
+    by_content: bool = False
+    carry_over: bool = False
+
+    @property
+    def schema(self) -> pa.Schema:
+        """That of the records' tables: the columns', and `CONTENT` where records are known by it."""
+        return self.columns.schema.append(CONTENT) if self.by_content else self.columns.schema
 
 
 @dataclass(frozen=True)
@@ -134,7 +161,7 @@ class Plan:
 def recipe_content(recipe: Recipe) -> dict[str, Any]:
     """A recipe as `plan.json` has it; what only some runs have is left out of the others'."""
     content: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(recipe)))
-    return {key: value for key, value in content.items() if value or key not in ("since",)}
+    return {key: value for key, value in content.items() if value or key not in INCREMENTAL}
 
 
 def _row(shard: Shard, fields: Sequence[str]) -> list[Any]:

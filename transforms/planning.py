@@ -11,9 +11,9 @@ from model.predictions import column_names
 from model.thresholds import DEFAULT_THRESHOLD, TUNED, parse_threshold, read_thresholds
 from model.versions import deciding_versions
 from transforms import files
-from transforms.finding import check_usable, find_listings, shards_of
+from transforms.finding import check_usable, find_listings
 from transforms.parts import KINDS
-from transforms.plan import Plan, Recipe
+from transforms.plan import CONTENT, Plan, Recipe
 from transforms.readers import READERS, read_shard
 from transforms.readers.splitting import StreamReader
 from transforms.records import RECORDS, UNKNOWN, Columns, Unreadable
@@ -76,20 +76,20 @@ def make_plan(
     threshold: str | None,
     layout: str,
     output: str,
-    since: "Since | None" = None,
+    since: "Since",
 ) -> Plan:
-    """The plan for scoring the inputs with a model into an output, without what was scored `since` earlier runs.
+    """The plan for scoring what is new in the inputs with a model into an output.
 
     Reads the files' footers, not their records.
 
     Raises:
         UserError: if the inputs or the threshold cannot be used.
     """
+    own = (*column_names(model.labels, layout), *RECORDS.names, *([CONTENT.name] if since.by_content else ()))
     for name in columns.carry:
-        if name in (*column_names(model.labels, layout), *RECORDS.names) or columns.carry.count(name) > 1:
+        if name in own or columns.carry.count(name) > 1:
             raise UserError(f"--carry {name}: records have a column of this name already; rename it in the input.")
-    outputs = [output, *(since.places if since else ())]
-    chosen, listings = find_listings(inputs, input_format, outputs)
+    chosen, listings = find_listings(inputs, input_format, [output, *since.places])
     recipe = Recipe(
         input_format=chosen,
         columns=columns,
@@ -102,12 +102,8 @@ def make_plan(
         batch_size=batch_size_for(model.preprocessing),
         versions=deciding_versions(),
     )
-    if since is not None:
-        plan = since.plan(listings, recipe)
-    else:
-        found = shards_of(listings, chosen, columns)
-        plan = Plan(found.files, found.shards, recipe)
-    if not plan.reused:
+    plan = since.plan(listings, recipe)
+    if not any(run.scored or run.rejected for run in plan.reused or ()):
         check_usable(inputs, plan.shards)
     return plan
 

@@ -2,7 +2,6 @@
 
 import itertools
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,7 @@ import pyarrow as pa
 
 from model.errors import RecordError
 from model.golden import TOLERANCE
-from model.kinds import Kind
-from model.predictions import predictions_table
+from model.predictions import predictions_table, with_kinds
 from transforms.decoding import DecodedBatch, rejected_row
 from transforms.plan import Recipe
 
@@ -24,10 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScoredBatch:
-    """One batch after the network: predictions, kinds of their images, rejected rows, the network's milliseconds."""
+    """One batch after the network: its predictions table, its rejected rows, and the network's milliseconds."""
 
     predictions: pa.Table
-    kinds: Counter[Kind]
     rejected: list[dict[str, Any]]
     milliseconds: int
 
@@ -66,7 +63,7 @@ def _joined(batches: list[DecodedBatch]) -> DecodedBatch:
 def no_predictions(recipe: Recipe) -> pa.Table:
     """The predictions of a shard without records."""
     nothing = np.empty((0, len(recipe.labels)), np.float32)
-    records = recipe.columns.schema.empty_table().drop_columns(["image"])
+    records = with_kinds(recipe.schema.empty_table().drop_columns(["image"]), [])
     return predictions_table(records, nothing, recipe.thresholds, recipe.labels, recipe.layout)
 
 
@@ -86,11 +83,10 @@ def predict_batch(batch: DecodedBatch | ScoredBatch, scorer: "Scorer", recipe: R
         rejected += [rejected_row(batch.records, int(row), error) for row in np.flatnonzero(kept & ~inside)]
         kept &= inside
     probabilities = probabilities.clip(0, 1)
-    kinds = Counter(kind for kind in itertools.compress(batch.kinds, kept) if kind)
-    table = predictions_table(
-        batch.records.filter(pa.array(kept)), probabilities[kept], recipe.thresholds, recipe.labels, recipe.layout
-    )
-    return ScoredBatch(table, kinds, rejected, milliseconds)
+    kinds = [kind for kind in itertools.compress(batch.kinds, kept) if kind]
+    records = with_kinds(batch.records.filter(pa.array(kept)), kinds)
+    table = predictions_table(records, probabilities[kept], recipe.thresholds, recipe.labels, recipe.layout)
+    return ScoredBatch(table, rejected, milliseconds)
 
 
 def _judged(probabilities: npt.NDArray[np.float32]) -> list[tuple[npt.NDArray[np.bool_], RecordError]]:

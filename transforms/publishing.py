@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
@@ -13,7 +14,8 @@ from model.statistic import Statistic
 from transforms import files
 from transforms.claims import check_claim, check_parts, succeed
 from transforms.manifest import Launch, Written, build_manifest, entry_of
-from transforms.parts import Entry, to_parquet
+from transforms.parts import REUSED, Entry, to_parquet
+from transforms.plan import with_parts
 from transforms.planning import (
     CURVES_FILE,
     MANIFEST_FILE,
@@ -84,6 +86,9 @@ def _publish(
 ) -> None:
     output, digest = publication.output, launch.stamp.plan_digest
     check_claim(output, digest)
+    if publication.reused:
+        found = with_parts(publication.reused, [part.entry.get(REUSED, ()) for part in predictions])
+        publication = replace(publication, reused=found)
     judgement = judge(statistic, publication)
     published = _write_metrics(statistic, publication, judgement, thumbnails)
     plan, parts = entry_of(PLAN_FILE, files.read(files.join(output, PLAN_FILE))), [*predictions, *rejected]

@@ -51,10 +51,14 @@ class Share:
 
 @dataclass(frozen=True)
 class Since:
-    """Finished runs, in the order in which they are asked, and whether their answers are to be written again."""
+    """Finished runs, in the order in which they are asked; perhaps none.
 
-    runs: tuple[Run, ...]
-    carry_over: bool
+    `carry_over` says that their answers are to be written again, `by_content` that images are recognised, too.
+    """
+
+    runs: tuple[Run, ...] = ()
+    carry_over: bool = False
+    by_content: bool = False
 
     @property
     def places(self) -> list[str]:
@@ -73,13 +77,25 @@ class Since:
         be used is looked at again, and left out if the same is wrong with it now.
 
         Raises:
-            UserError: if no file has a column that is asked for, or a run has lost a part.
+            UserError: if no file has a column that is asked for, or a run does not know its images.
+            StoreError: if a run has lost a part.
         """
         here = {file.path: file for listing in listings for file in listing.files}
         usable = [run for run in self.runs if not self._differences(run, recipe)]
+        for run in usable if self.by_content else ():
+            if not run.plan.recipe.by_content:
+                raise UserError(
+                    f"--since {run.path}: it was scored without --match content, so its images are not known; "
+                    "leave it out, or leave out --match content."
+                )
         shares = list(_shares(usable, here, self.carry_over))
         new = shards_of(_rest(listings, shares, recipe.input_format), recipe.input_format, recipe.columns)
-        return _with_answers(new, shares, here, recipe) if self.carry_over else _without_answers(new, shares, recipe)
+        plan = _with_answers(new, shares, here, recipe) if self.carry_over else _without_answers(new, shares, recipe)
+        if self.carry_over or self.by_content:
+            known = tuple(Earlier(run.place, run.plan.digest, len(run.plan.shards)) for run in usable)
+            asked = replace(recipe, since=known, by_content=self.by_content, carry_over=self.carry_over)
+            plan = replace(plan, recipe=asked)
+        return plan if self.runs else replace(plan, reused=None)
 
     def _differences(self, run: Run, recipe: Recipe) -> list[str]:
         """In words, why a run's answers are none of a recipe."""
@@ -88,8 +104,8 @@ class Since:
         return changes(_deciding(old), _deciding(recipe)) + [f"it did not carry {name}" for name in lacking]
 
 
-def find_since(paths: Sequence[str], output: str, carry_over: bool) -> Since | None:
-    """The finished runs at some paths, each once; None if there are no paths.
+def find_since(paths: Sequence[str], output: str, carry_over: bool, by_content: bool) -> Since:
+    """The finished runs at some paths, each once.
 
     Raises:
         UserError: if one is no finished run, or is the output itself.
@@ -105,7 +121,7 @@ def find_since(paths: Sequence[str], output: str, carry_over: bool) -> Since | N
                 f"--since {path}: the run has not finished, {SUCCESS_FILE} is missing; "
                 "run its command again, or leave it out."
             )
-    return Since(tuple(runs.values()), carry_over) if runs else None
+    return Since(tuple(runs.values()), carry_over, by_content)
 
 
 def account(plan: Plan) -> str:
@@ -116,9 +132,10 @@ def account(plan: Plan) -> str:
     before = f"{scored:,} records were scored and {rejected:,} rejected before{runs}"
     if not new:
         return f"{before}; nothing is new."
+    looked_at = "are in files that are new: their images are looked up" if plan.recipe.by_content else "are new"
     records = [shard.records for shard in new if shard.records is not None]
     if len(records) == len(new):
-        return f"{before}; {sum(records):,} are new."
+        return f"{before}; {sum(records):,} {looked_at}."
     return f"{before}; {len({shard.source for shard in new}):,} files are new."
 
 
@@ -170,17 +187,15 @@ def _rest(listings: Sequence[Listing], shares: Sequence[Share], input_format: st
 
 def _with_answers(new: Inputs, shares: Sequence[Share], here: Mapping[str, File], recipe: Recipe) -> Plan:
     """The plan that takes the runs' answers over, in shards of its own before the new ones."""
-    shares = [share for share in shares if share.shards]
     inputs = {file.path: file for file in new.files}
     inputs |= {path: here[path] for share in shares for path in share.paths}
     taken = [
         replace(shard, reused=(number, shard.index)) for number, share in enumerate(shares) for shard in share.shards
     ]
-    since = tuple(Earlier(share.run.place, share.run.plan.digest, len(share.run.plan.shards)) for share in shares)
     return Plan(
         tuple(inputs[path] for path in sorted(inputs)),
         _counted([*taken, *new.shards]),
-        replace(recipe, since=since),
+        recipe,
         tuple(share.reused() for share in shares),
     )
 
@@ -199,7 +214,7 @@ def _without_answers(new: Inputs, shares: Sequence[Share], recipe: Recipe) -> Pl
         tuple(file for file in new.files if file.path not in unusable),
         _counted([shard for shard in new.shards if _key(shard) not in known]),
         recipe,
-        tuple(run for run in reused if run.scored or run.rejected),
+        tuple(reused),
     )
 
 

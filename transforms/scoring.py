@@ -1,7 +1,6 @@
 """ScoreShards: a shard in, its predictions and its rejected records out, as whole tables."""
 
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,18 +13,18 @@ from apache_beam.metrics import Metrics
 
 from model.errors import UserError
 from model.golden import check_golden
-from model.predictions import REJECTED, with_kinds
 from transforms.ahead import ahead
+from transforms.contents import load_known
 from transforms.decoding import DecodedBatch, decode_batch, reject_unreadable
 from transforms.models import load_model
 from transforms.once import OncePerProcess
-from transforms.parts import PREDICTIONS, Part, PartStamp, make_part, read_part
-from transforms.parts import REJECTED as REJECTED_PART
+from transforms.parts import PREDICTIONS, REJECTED, Part, PartStamp, make_part, read_part, with_reused
 from transforms.plan import Recipe
 from transforms.predicting import ScoredBatch, full_batches, no_predictions, predict_batch
 from transforms.readers import read_shard
 from transforms.records import Shard, Unreadable
-from transforms.takeover import taken_over
+from transforms.sifting import Sieve
+from transforms.takeover import rejected_schema, taken_over
 from transforms.timing import DECODING, PREDICTING, READING, WRITING, StageClock
 
 if TYPE_CHECKING:
@@ -79,6 +78,7 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         self._recipe = recipe
         self._stamp = stamp
         self._scorer = scorer
+        self._known = OncePerProcess(load_known, recipe)
 
     def setup(self) -> None:
         """Start the threads that decode and predict, one a core."""
@@ -99,37 +99,37 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
 
     def _committed(self, shard: Shard) -> ShardResult | None:
         predictions = read_part(self._output, PREDICTIONS, shard, self._stamp)
-        rejected = predictions and read_part(self._output, REJECTED_PART, shard, self._stamp)
+        rejected = predictions and read_part(self._output, REJECTED, shard, self._stamp)
         return ShardResult(shard, predictions, rejected, committed=True) if predictions and rejected else None
 
     def _take_over(self, shard: Shard) -> ShardResult:
-        predictions, rejected = taken_over(shard, self._recipe)
-        return ShardResult(
-            shard,
-            make_part(PREDICTIONS, shard, predictions, self._stamp),
-            make_part(REJECTED_PART, shard, rejected, self._stamp),
-            committed=False,
-        )
+        return self._made(shard, *taken_over(shard, self._recipe), StageClock())
 
     def _score(self, shard: Shard) -> ShardResult:
         recipe, scorer = self._recipe, self._scorer.get()
+        sieve = Sieve(recipe, self._known.get()) if recipe.by_content else None
         clock = StageClock()
-        tables = read_shard(shard, recipe.input_format, recipe.columns, recipe.labels, recipe.batch_size)
-        timed = clock.each(READING, tables)
-        decoded = ahead(self._pool, lambda table: self._decode(table, scorer, clock), timed, 4 * self._threads)
+        read = read_shard(shard, recipe.input_format, recipe.columns, recipe.labels, recipe.batch_size)
+        tables = clock.each(READING, read if sieve is None else sieve.fresh(read))
+        decoded = ahead(self._pool, lambda table: self._decode(table, scorer, clock), tables, 4 * self._threads)
         full = full_batches(decoded, recipe.batch_size)
         batches = list(ahead(self._pool, lambda batch: predict_batch(batch, scorer, recipe), full, 2 * self._threads))
         for batch in batches:
             Metrics.distribution("bulklabel", "batch_milliseconds").update(batch.milliseconds)
             clock.add(PREDICTING, batch.milliseconds / 1000)
-        predictions = [batch.predictions for batch in batches] or [no_predictions(recipe)]
-        table = pa.concat_tables(predictions).combine_chunks()
-        kinds = sum((batch.kinds for batch in batches), Counter())
-        rejected = sorted((row for batch in batches for row in batch.rejected), key=itemgetter("source", "position"))
+        predictions = pa.concat_tables([batch.predictions for batch in batches] or [no_predictions(recipe)])
+        rejected = [row for batch in batches for row in batch.rejected]
+        if sieve is not None:
+            predictions, rejected, reused = sieve.joined(predictions, rejected)
+            predictions = with_reused(predictions, reused)
+        rejected.sort(key=itemgetter("source", "position"))
+        return self._made(shard, predictions, pa.Table.from_pylist(rejected, rejected_schema(recipe)), clock)
+
+    def _made(self, shard: Shard, predictions: pa.Table, rejected: pa.Table, clock: StageClock) -> ShardResult:
         with clock.running(WRITING):
             parts = (
-                make_part(PREDICTIONS, shard, with_kinds(table, kinds), self._stamp),
-                make_part(REJECTED_PART, shard, pa.Table.from_pylist(rejected, REJECTED), self._stamp),
+                make_part(PREDICTIONS, shard, predictions.combine_chunks(), self._stamp),
+                make_part(REJECTED, shard, rejected.combine_chunks(), self._stamp),
             )
         return ShardResult(shard, *parts, committed=False, seconds=clock.seconds)
 
@@ -140,7 +140,7 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         """
         recipe = self._recipe
         if isinstance(table, Unreadable):
-            return reject_unreadable(table, recipe.preprocessing, recipe.columns.schema)
+            return reject_unreadable(table, recipe.preprocessing, recipe.schema)
         with clock.running(DECODING):
             decoded = decode_batch(table, recipe.preprocessing, self._decode_seconds)
         return predict_batch(decoded, scorer, recipe) if len(decoded) == recipe.batch_size else decoded

@@ -1,18 +1,16 @@
 """The answers of an earlier run made into this one's: the same probabilities, with this run's thresholds and layout."""
 
-from dataclasses import replace
-
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from model.errors import StoreError, UserError
+from model.errors import StoreError
+from model.predictions import KINDS, kinds_of, predictions_table, probabilities_of, with_kinds
 from model.predictions import REJECTED as REJECTED_ROWS
-from model.predictions import predictions_table, probabilities_of
 from transforms import files
 from transforms.parts import PREDICTIONS, REJECTED, PartStamp, read_part
 from transforms.paths import raise_if_the_store_failed
-from transforms.plan import Recipe
+from transforms.plan import CONTENT, Earlier, Recipe
 from transforms.records import Shard
 from transforms.rows import clean
 
@@ -23,29 +21,58 @@ def taken_over(shard: Shard, recipe: Recipe) -> tuple[pa.Table, pa.Table]:
     Raises:
         StoreError: if a part of the earlier run is missing or damaged.
     """
-    table = _wanted(_rows(PREDICTIONS, shard, recipe), shard)
-    records = table.select([name for name in recipe.columns.schema.names if name != "image"])
+    earlier = _rows(PREDICTIONS, shard, recipe)
+    table = _wanted(with_kinds(earlier, kinds_of(earlier)), shard)
+    records = table.select([*(name for name in recipe.schema.names if name != "image"), KINDS.name])
     probabilities = probabilities_of(table, recipe.labels)
     predictions = predictions_table(records, probabilities, recipe.thresholds, recipe.labels, recipe.layout)
-    rejected = _wanted(_rows(REJECTED, shard, recipe), shard).cast(REJECTED_ROWS)
-    return predictions.combine_chunks(), rejected.combine_chunks()
+    rejected = _wanted(_rows(REJECTED, shard, recipe), shard).cast(rejected_schema(recipe))
+    return predictions, rejected
+
+
+def rejected_schema(recipe: Recipe) -> pa.Schema:
+    """That of the rejected parts' tables."""
+    return REJECTED_ROWS.append(CONTENT) if recipe.by_content else REJECTED_ROWS
 
 
 def _rows(kind: str, shard: Shard, recipe: Recipe) -> pa.Table:
     if shard.reused is None:
         raise ValueError(f"shard {shard.index} is not an earlier run's")
-    run, there = recipe.since[shard.reused[0]], replace(shard, index=shard.reused[1])
-    stamp = PartStamp(run.plan_digest, recipe.model_digest, run.shards)
-    part = read_part(run.place, kind, there, stamp)
+    number, index = shard.reused
+    return earlier_part(recipe.since[number], recipe.model_digest, kind, index)
+
+
+def earlier_part(run: Earlier, model_digest: str, kind: str, index: int) -> pa.Table:
+    """The rows of one kind, `predictions` or `rejected`, of the shard with this index of an earlier run.
+
+    Raises:
+        StoreError: if its part is missing or damaged.
+    """
+    stamp, shard = PartStamp(run.plan_digest, model_digest, run.shards), Shard(index, run.place, 0, None, 0, None)
+    part = read_part(run.place, kind, shard, stamp)
     if part is None:
-        raise StoreError(lost(run.place, stamp.name(kind, there)))
+        raise _lost(run.place, stamp.name(kind, shard))
     return part.table
 
 
-def lost(run: str, name: str) -> str:
-    """What to say of a part of a finished run that cannot be read."""
+def read_column(run: str, part: str, column: str) -> pa.Table:
+    """One column of a part of a run.
+
+    Raises:
+        StoreError: if the part is missing or damaged.
+    """
+    try:
+        with files.open_file(files.join(run, part)) as source:
+            return pq.ParquetFile(source).read([column])
+    except (pa.ArrowException, OSError) as error:
+        if not isinstance(error, FileNotFoundError):
+            raise_if_the_store_failed(error)
+        raise _lost(run, part) from error
+
+
+def _lost(run: str, part: str) -> StoreError:
     mended = f"delete {run}/_SUCCESS and run its command again to mend it"
-    return f"{files.join(run, name)} is missing or damaged; {mended}, or score without --since {run}."
+    return StoreError(f"{files.join(run, part)} is missing or damaged; {mended}, or score without --since {run}.")
 
 
 def _wanted(table: pa.Table, shard: Shard) -> pa.Table:
@@ -60,12 +87,6 @@ def rows_of_sources(run: str, name: str, shard: Shard) -> int:
     """How many rows of a part are of the files of a shard; reads nothing but where its rows come from.
 
     Raises:
-        UserError: if it is missing or damaged.
+        StoreError: if it is missing or damaged.
     """
-    try:
-        with files.open_file(files.join(run, name)) as source:
-            return len(_wanted(pq.ParquetFile(source).read(["source"]), shard))
-    except (pa.ArrowException, OSError) as error:
-        if not isinstance(error, FileNotFoundError):
-            raise_if_the_store_failed(error)
-        raise UserError(lost(run, name)) from error
+    return len(_wanted(read_column(run, name, "source"), shard))
