@@ -140,6 +140,7 @@ def test_a_night_with_nothing_new_ends_well(nights: Nights, capsys: pytest.Captu
     nights.put("parquet", 0)
     nights.score("first")
     arguments = [f"--input={nights.pictures}", f"--model={nights.model}", f"--output={nights.root / 'second'}"]
+    arguments.append("--max_rejected_fraction=1")
     code = "import sys; from pipelines.score import main; sys.exit(main(sys.argv[1:]) or 'keras' in sys.modules)"
     command = [sys.executable, "-c", code, *arguments, f"--since={nights.root / 'first'}"]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
