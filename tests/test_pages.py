@@ -69,6 +69,22 @@ def test_the_page_on_what_is_new(
     assert all(f"`{name}`" in table for run in manifest["reused"]["runs"] for name in run)
 
 
+def test_the_commands_of_the_page_on_verifying_runs(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "verify.md").read_text()
+    lines = re.findall(r"^\.venv/bin/bulklabel (.+)$", text, re.MULTILINE)
+    assert [line.split()[0] for line in lines] == ["verify", "verify"]
+    for line in lines:
+        assert main(line.replace("demo/scores", str(finished)).split()) == 0
+    assert "100 records scored again" in capsys.readouterr().out
+
+
+def test_the_page_on_verifying_has_all_of_the_manifest(finished: Path) -> None:
+    text = (ROOT / "docs" / "verify.md").read_text()
+    table = text[text.index("## `manifest.json`") :]
+    named = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (.+?) \|", table, re.MULTILINE))))
+    assert json.loads((finished / "manifest.json").read_bytes()).keys() == named
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):

@@ -317,15 +317,22 @@ def test_a_sample_of_every_format_is_scored_again_to_the_same_bits(
         assert (code, lines[1]) == (0, f"{scored} records scored again: no probability differs by more than 0")
 
 
-@pytest.fixture
-def photos(tmp_path: Path, model_directory: Path) -> Path:
-    """A run over a folder of images, which is beside it."""
-    write_layout("images", str(tmp_path / "in"), collage_rows(40), 0, 1)
-    assert score(tmp_path / "in", model_directory, tmp_path / "run") == 0
-    return tmp_path / "run"
+def score_photos(folder: Path, model_directory: Path) -> Path:
+    """A run over a folder of 40 images, which is beside it."""
+    write_layout("images", str(folder / "in"), collage_rows(40), 0, 1)
+    assert score(folder / "in", model_directory, folder / "run") == 0
+    return folder / "run"
 
 
-def test_a_sample_finds_inputs_that_changed(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory, model_directory: Path) -> Path:
+    return score_photos(tmp_path_factory.mktemp("photos"), model_directory)
+
+
+def test_a_sample_finds_inputs_that_changed(
+    model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = score_photos(tmp_path, model_directory)
     (folder,) = (tmp_path / "in").iterdir()
     gone, grown, swapped, broken, relabelled = (folder / f"r0000{number}.png" for number in range(5))
     gone.unlink()
@@ -340,8 +347,8 @@ def test_a_sample_finds_inputs_that_changed(photos: Path, tmp_path: Path, capsys
     lines[4] = lines[4].replace(json.dumps(labels), json.dumps(["9", *labels[1:]] if labels[0] != "9" else ["8"]))
     described.write_text("\n".join(lines) + "\n")
     read_metadata.cache_clear()  # which the command, in a process of its own, has not read before
-    assert verify(photos, capsys)[0] == 0
-    code, faults, _ = verify(photos, capsys, "--sample=40")
+    assert verify(run, capsys)[0] == 0
+    code, faults, _ = verify(run, capsys, "--sample=40")
     assert code == 1
     expected = [
         f"input {gone} is gone",
@@ -391,7 +398,7 @@ def test_a_sample_finds_a_file_that_cannot_be_read_any_more(
     ],
 )
 def test_a_sample_finds_a_forgery_whose_checksums_fit(
-    photos: Path, capsys: pytest.CaptureFixture[str], column: str, words: str
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], column: str, words: str
 ) -> None:
     def change(table: pa.Table) -> pa.Table:
         index, old = table.column_names.index(column), table.column(column)
@@ -403,11 +410,13 @@ def test_a_sample_finds_a_forgery_whose_checksums_fit(
             new = pa.array(rows, old.type)
         return table.set_column(index, table.field(index), new)
 
-    (part,) = photos.glob("predictions/*.parquet")
+    run = tmp_path / "run"
+    shutil.copytree(photos, run)
+    (part,) = run.glob("predictions/*.parquet")
     rewrite(part, change)
-    forge(photos)
-    assert verify(photos, capsys)[0] == 0
-    code, faults, _ = verify(photos, capsys, "--sample=40")
+    forge(run)
+    assert verify(run, capsys)[0] == 0
+    code, faults, _ = verify(run, capsys, "--sample=40")
     assert code == 1
     assert "r00017.png: record 0" in faults[0]
     assert words in faults[0]
