@@ -252,6 +252,24 @@ def test_a_night_on_a_store_takes_over_what_has_not_changed(
     assert files.read(f"{store.root}/night-2/metrics.json") == files.read(f"{store.root}/night-3/metrics.json")
 
 
+def test_a_run_on_a_store_is_verified_there(
+    store: Store, loaded: tuple[str, str], remote_run: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pipelines.verify import main
+
+    run = f"{store.root}/verified"
+    assert score(*loaded, run, *store.flags) == 0
+    assert main([run, "--sample=9", *store.flags]) == 0
+    assert "9 records scored again: no probability differs by more than 0" in capsys.readouterr().out
+    part = f"{run}/predictions/part-00002-of-{SHARDS:05d}.parquet"
+    files.write(part, remote_run["predictions/part-00003-of-00008.parquet"])
+    files.write(f"{run}/rejected/notes.txt", b"")
+    assert main([run, *store.flags]) == 1
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(part.removeprefix(f"{run}/"))
+    assert second.startswith("rejected/notes.txt does not belong to this run")
+
+
 def test_success_is_written_last_and_goes_first(store: Store, loaded: tuple[str, str]) -> None:
     with failing(store, lambda _: None) as (behind, proxy):
         assert score(*loaded, f"{store.root}/ordered", *behind.flags) == 0
