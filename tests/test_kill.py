@@ -1,6 +1,5 @@
 """Runs that are killed with SIGKILL in the middle, and finished by the same command again."""
 
-import json
 import os
 import random
 import signal
@@ -131,7 +130,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory, tiny: list[str]) -> 
 def test_a_run_killed_at_any_moment_is_finished_by_the_same_command(
     tiny: list[str], uninterrupted: Run, tmp_path: Path, by: str, fraction: float
 ) -> None:
-    total = json.loads(uninterrupted.said.splitlines()[-1])
+    total = uninterrupted.counts
     death = (
         Death(touches=1 + int(fraction * total["touches"]))
         if by == "touches"

@@ -15,6 +15,7 @@ import pytest
 from model.errors import StoreError
 from tests.conftest import score
 from transforms import files, publishing
+from transforms.claims import read_claimed, succeed
 from transforms.manifest import UnreconciledError, Written, build_manifest, launch_of, now, read_manifest
 from transforms.parts import KINDS, Entry
 from transforms.plan import read_plan
@@ -124,28 +125,29 @@ def test_options_with_wild_bytes_can_be_written(finished: Path) -> None:
 
 
 def test_a_plan_that_another_run_replaced_is_not_published_under(finished: Path, tmp_path: Path) -> None:
-    stamp = read_plan((finished / "plan.json").read_bytes()).stamp
-    assert publishing._plan_entry(str(finished), stamp)["name"] == "plan.json"
+    digest = read_plan((finished / "plan.json").read_bytes()).digest
+    assert read_claimed(str(finished), digest, "plan.json") == (finished / "plan.json").read_bytes()
     for content in (None, b"{", b'{"digest": "another"}', b"[]"):
         if content is not None:
             (tmp_path / "plan.json").write_bytes(content)
-        with pytest.raises(StoreError, match="another run replaced it"):
-            publishing._plan_entry(str(tmp_path), stamp)
+        with pytest.raises(StoreError, match="while it went on"):
+            read_claimed(str(tmp_path), digest, "plan.json")
 
 
 def test_of_two_runs_that_end_at_once_success_names_the_manifest_that_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other run puts its own manifest in place between our look at it and our `_SUCCESS`."""
-    manifest, write = tmp_path / "manifest.json", files.write
+    manifest, write, digest = tmp_path / "manifest.json", files.write, "0" * 64
     manifest.write_bytes(b"ours")
+    (tmp_path / "plan.json").write_text(json.dumps({"digest": digest}))
 
     def interrupted(path: str, content: bytes) -> None:
         write(path, content)
         manifest.write_bytes(b"theirs")
 
     monkeypatch.setattr(files, "write", interrupted)
-    publishing._succeed(str(tmp_path))
+    succeed(str(tmp_path), digest)
     assert (tmp_path / "_SUCCESS").read_text() == f"{hashlib.sha256(b'theirs').hexdigest()}\n"
 
 

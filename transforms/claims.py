@@ -1,5 +1,6 @@
 """Whose an output is: the plan's that is written there, whatever other runs do at the same time."""
 
+import contextlib
 import hashlib
 from collections.abc import Iterable, Mapping
 
@@ -73,8 +74,22 @@ def check_parts(output: str, entries: Iterable[Mapping[str, str | int]]) -> None
             raise StoreError(f"{path} was written or deleted by another run; run the same command again.")
 
 
+def read_claimed(output: str, digest: str, name: str) -> bytes:
+    """The bytes of a file below the output of the plan of this digest.
+
+    Raises:
+        StoreError: if the output is another plan's, or the file is gone.
+    """
+    check_claim(output, digest)
+    try:
+        return files.read(files.join(output, name))
+    except FileNotFoundError as error:
+        check_claim(output, digest)
+        raise StoreError(f"{output}: {name} vanished while the run went on; run the same command again.") from error
+
+
 def succeed(output: str, digest: str) -> None:
-    """Write `_SUCCESS`, the SHA-256 of `manifest.json`, unless the output is not the plan's of this digest any more.
+    """Write `_SUCCESS`, the SHA-256 of `manifest.json`, as `write_claimed` does.
 
     Two runs of one plan may end at once, and their manifests differ in their times: whoever comes last must name the
     one that is there, so it is looked at again after each write.
@@ -82,16 +97,30 @@ def succeed(output: str, digest: str) -> None:
     Raises:
         StoreError: if the output is another plan's, or gone.
     """
-    success, manifest = files.join(output, SUCCESS_FILE), files.join(output, MANIFEST_FILE)
-    check_claim(output, digest)
     named = None
-    while (found := hashlib.sha256(files.read(manifest)).hexdigest()) != named:
-        files.write(success, f"{found}\n".encode())
+    while (found := hashlib.sha256(read_claimed(output, digest, MANIFEST_FILE)).hexdigest()) != named:
+        write_claimed(output, digest, SUCCESS_FILE, f"{found}\n".encode())
         named = found
+
+
+def write_claimed(output: str, digest: str, name: str, content: bytes) -> None:
+    """Write a file below the output of the plan of this digest, and take it back if that has become another plan's.
+
+    A run may be stopped for any time between asking and writing; then the other plan's run is finished no more.
+
+    Raises:
+        StoreError: if the output is another plan's.
+    """
+    path = files.join(output, name)
+    check_claim(output, digest)
+    files.write(path, content)
     try:
         check_claim(output, digest)
     except StoreError:
-        files.delete([success])
+        with contextlib.suppress(FileNotFoundError):
+            if files.read(path) == content:
+                files.delete([files.join(output, SUCCESS_FILE)])
+                files.delete([path])
         raise
 
 

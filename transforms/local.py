@@ -6,7 +6,7 @@ from functools import partial
 from typing import BinaryIO, cast
 
 from transforms.patience import failure
-from transforms.stores import store_of
+from transforms.stores import PIECE_BYTES, store_of
 from transforms.stores.local import transient_errors
 
 
@@ -72,7 +72,7 @@ class LocalFile(io.FileIO):
 
     def readall(self) -> bytes:
         """All that is left; by `readinto`, which is patient."""
-        return io.RawIOBase.readall(self)
+        return b"".join(iter(lambda: io.RawIOBase.read(self, PIECE_BYTES), b""))
 
     def _read_at(self, position: int, buffer: "memoryview | bytearray") -> int:
         with transient_errors():

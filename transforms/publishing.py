@@ -1,8 +1,9 @@
 """Publish: metrics, report and manifest, then `_SUCCESS`, inside the graph, so that no runner's driver is needed."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -12,7 +13,7 @@ from model.metrics import curves_table, drawings, thresholds_file
 from model.report import per_label_csv, render_report
 from model.statistic import Statistic
 from transforms import files
-from transforms.claims import check_claim, check_parts, succeed
+from transforms.claims import check_parts, read_claimed, succeed, write_claimed
 from transforms.manifest import Launch, Written, build_manifest, entry_of
 from transforms.parts import REUSED, Entry, to_parquet
 from transforms.plan import with_parts
@@ -85,15 +86,16 @@ def _publish(
     rejected: Sequence[Written],
 ) -> None:
     output, digest = publication.output, launch.stamp.plan_digest
-    check_claim(output, digest)
+    plan = entry_of(PLAN_FILE, read_claimed(output, digest, PLAN_FILE))
     if publication.reused:
         found = with_parts(publication.reused, [part.entry.get(REUSED, ()) for part in predictions])
         publication = replace(publication, reused=found)
+    write = partial(write_claimed, output, digest)
     judgement = judge(statistic, publication)
-    published = _write_metrics(statistic, publication, judgement, thumbnails)
-    plan, parts = entry_of(PLAN_FILE, files.read(files.join(output, PLAN_FILE))), [*predictions, *rejected]
+    published = _write_metrics(statistic, publication, judgement, thumbnails, write)
+    parts = [*predictions, *rejected]
     manifest = build_manifest(publication.about, launch, judgement.content, parts, [plan, *published])
-    files.write(files.join(output, MANIFEST_FILE), to_json(manifest))
+    write(MANIFEST_FILE, to_json(manifest))
     if judgement.refusal:
         raise judgement.refusal
     check_parts(output, [part.entry for part in parts])
@@ -101,16 +103,22 @@ def _publish(
 
 
 def _publish_evaluation(statistic: Statistic, publication: Publication, thumbnails: Sequence[Thumbnail]) -> None:
+    def write(name: str, content: bytes) -> None:
+        files.write(files.join(publication.output, name), content)
+
     judgement = judge(statistic, publication)
-    published = _write_metrics(statistic, publication, judgement, thumbnails)
-    manifest = {**publication.about, **judgement.content, "published": published}
-    files.write(files.join(publication.output, MANIFEST_FILE), to_json(manifest))
+    published = _write_metrics(statistic, publication, judgement, thumbnails, write)
+    write(MANIFEST_FILE, to_json({**publication.about, **judgement.content, "published": published}))
     if judgement.refusal:
         raise judgement.refusal
 
 
 def _write_metrics(
-    statistic: Statistic, publication: Publication, judgement: Judgement, thumbnails: Sequence[Thumbnail]
+    statistic: Statistic,
+    publication: Publication,
+    judgement: Judgement,
+    thumbnails: Sequence[Thumbnail],
+    write: Callable[[str, bytes], None],
 ) -> list[Entry]:
     """Write what is a function of the statistic, all of it from one set of metrics; the manifest's entries of that."""
     metrics, drawn = judgement.metrics, drawings(statistic) | gallery(statistic.examples, thumbnails)
@@ -122,5 +130,5 @@ def _write_metrics(
         REPORT_FILE: render_report(metrics, drawn, publication.origin, judgement.verdicts).encode(),
     }
     for name, written in content.items():
-        files.write(files.join(publication.output, name), written)
+        write(name, written)
     return [entry_of(name, written) for name, written in content.items()]

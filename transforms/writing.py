@@ -2,8 +2,7 @@
 
 import apache_beam as beam
 
-from transforms import files
-from transforms.claims import check_claim
+from transforms.claims import write_claimed
 from transforms.manifest import Written
 from transforms.parts import PREDICTIONS, Part
 from transforms.scoring import ShardResult
@@ -29,9 +28,8 @@ def _write(result: ShardResult, output: str, kind: str, digest: str) -> Written:
     part: Part = result.predictions if kind == PREDICTIONS else result.rejected
     clock = StageClock()
     if not result.committed:
-        check_claim(output, digest)
         with clock.running(WRITING):
-            files.write(files.join(output, part.name), part.content)
+            write_claimed(output, digest, part.name, part.content)
     for stage, seconds in result.seconds.items() if kind == PREDICTIONS else ():
         clock.add(stage, seconds)
     return Written(part.entry, clock.seconds)
