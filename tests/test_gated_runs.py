@@ -205,6 +205,7 @@ def test_what_cannot_be_judged_is_refused_before_any_work(
         "--require=recall[cat]>=0.5": "the model has no label 'cat'",
         "--require=f1_micro>=baseline": "give its output as --baseline",
         f"--baseline={tmp_path}": "metrics.json is missing; give the output of a finished",
+        f"--baseline={tmp_path}/damaged/metrics.json": "metrics.json is missing",
         f"--baseline={tmp_path}/damaged": "metrics.json is damaged or of another version",
         f"--baseline={tmp_path}/older": "metrics.json is damaged or of another version (KeyError: 'overall')",
         f"--baseline={tmp_path}/labels": "has other labels ('9' is the model's alone)",

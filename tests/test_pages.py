@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,26 @@ def test_the_page_on_verifying_has_all_of_the_manifest(finished: Path) -> None:
     table = text[text.index("## `manifest.json`") :]
     named = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (.+?) \|", table, re.MULTILINE))))
     assert json.loads((finished / "manifest.json").read_bytes()).keys() == named
+
+
+def test_the_page_on_requirements(
+    corpus: Path, model_directory: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "gates.md").read_text()
+    (shell,) = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    for name, path in (("corpus/heldout", corpus), ("model", model_directory), ("scores", finished)):
+        shell = shell.replace(f"demo/{name}", str(path))
+    codes = [main(shlex.split(line.removeprefix(".venv/bin/bulklabel "))) for line in shell.splitlines()]
+    manifests = [json.loads(Path("my", name, "manifest.json").read_bytes()) for name in ("judged", "scores")]
+    assert codes == [0 if manifests[0]["accepted"] else 3, 0]
+    found, verdict = metrics_of(Path("my/scores")), manifests[1]["gates"][0]
+    named = set(re.findall(r"`(\w+)(?:\[LABEL\])?`", text))
+    assert {*found["drift"]["overall"], *found["distributions"], *found["distributions"]["labels"][0]} <= named
+    assert {*found["drift"]["per_label"][0], *verdict} - {"label", "requirement", "passed"} <= named
+    assert {"gates", "require", "baseline", "baseline_digest", "accepted", *found["counts"]} <= {*named, "gates"}
+    (example,) = re.findall(r'^"gates": (.*)$', text, re.MULTILINE)
+    assert json.loads(example)[0].keys() == verdict.keys()
 
 
 def test_links_between_pages_lead_somewhere() -> None:

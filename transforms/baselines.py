@@ -14,6 +14,8 @@ from model.statistic import Statistic
 from transforms import files
 from transforms.planning import METRICS_FILE
 
+COMPARED = ("label", "label_rate", "histogram")
+
 
 def make_gates(requirements: Sequence[Requirement], baseline: str | None, labels: Sequence[str], output: str) -> Gates:
     """What is required of a run that has these labels, and the earlier run's numbers.
@@ -46,7 +48,7 @@ def _read(baseline: str, output: str) -> bytes:
         raise UserError(f"--baseline {baseline} is the --output itself; give an earlier run's.")
     try:
         return files.read(files.join(files.absolute(baseline), METRICS_FILE))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(
             f"--baseline {baseline}: {METRICS_FILE} is missing; give the output of a finished `score` or `evaluate`."
         ) from None
@@ -60,7 +62,11 @@ def _numbers(content: bytes, baseline: str) -> dict[str, Any]:
             "counts": metrics["counts"],
             "overall": metrics["overall"],
             "per_label": [{"label": row["label"]} | label_numbers(row) for row in metrics["per_label"]],
-            "distributions": {name: metrics["distributions"][name] for name in ("labels", "formats", "sizes")},
+            "distributions": {
+                "labels": [{name: row[name] for name in COMPARED} for row in metrics["distributions"]["labels"]],
+                "formats": metrics["distributions"]["formats"],
+                "sizes": metrics["distributions"]["sizes"],
+            },
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(

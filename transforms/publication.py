@@ -66,7 +66,8 @@ class Publication:
     def origin(self) -> dict[str, Any]:
         """Where the run came from, as the report has it."""
         earlier = {run.run: f"{run.scored + run.rejected:,} records" for run in self.reused or ()}
-        return {**self.provenance, **({"reused": earlier} if earlier else {})}
+        baseline = {"baseline": self.gates.baseline} if self.gates.baseline else {}
+        return {**self.provenance, **({"reused": earlier} if earlier else {}), **baseline}
 
     def is_published(self) -> bool:
         """Whether the manifest at the output was asked for the same; not if it cannot be read."""
