@@ -1,0 +1,121 @@
+"""Airflow's own operator runs the pipeline: real Airflow with a database, in an environment of its own."""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, answers
+
+DAG_FILE = ROOT / "deploy" / "airflow" / "score_dag.py"
+LOCKS = [ROOT / "tests" / "airflow.lock", ROOT / "tests" / "airflow_providers.lock"]
+
+
+@pytest.fixture(scope="module")
+def airflow_python() -> Path:
+    """The interpreter of an environment with what the lock files say, made by pip where it is not there yet."""
+    environment = ROOT / ".tools" / "airflow"
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in LOCKS)).hexdigest()
+    python, stamp = environment / "bin" / "python", environment / "installed"
+    if not stamp.exists() or stamp.read_text() != digest:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", environment], check=True)
+        # What is installed is exactly what is locked: Google's provider would bring two gigabytes for other services.
+        install = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+        locked = [argument for path in LOCKS for argument in ("-r", path)]
+        done = subprocess.run([*install, *locked], stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            missing = f"Airflow cannot be installed: {done.stderr.strip().splitlines()[-1]}"
+            pytest.fail(missing, pytrace=False) if os.environ.get("CI") else pytest.skip(missing)
+        stamp.write_text(digest)
+    return python
+
+
+@pytest.fixture(scope="module")
+def logs(
+    airflow_python: Path, corpus: Path, model_directory: Path, tmp_path_factory: pytest.TempPathFactory
+) -> "tuple[Path, list[str]]":
+    """A folder of scores, and what Airflow logged: a run, one more of the same day, one with a model that is not there.
+
+    The first is given two files, the second a flag that is true.
+    """
+    folder = tmp_path_factory.mktemp("airflow")
+    places = {
+        "/opt/bulklabel/.venv/bin/python": sys.executable,
+        "/opt/bulklabel": str(ROOT),
+        '"/srv/bulklabel/images/ds={{ ds }}"': ", ".join(f'"{path}"' for path in sorted(corpus.iterdir())),
+        "/srv/bulklabel/model": str(model_directory),
+        "/srv/bulklabel": str(folder),
+    }
+    text = DAG_FILE.read_text()
+    for place, here in places.items():
+        assert place in text
+        text = text.replace(place, here)
+    changes = {
+        "first": {},
+        "second": {'"overwrite": False': '"overwrite": True'},
+        "third": {str(model_directory): f"{folder}/nowhere", "/ds=": "/bad="},
+    }
+    files = []
+    for name, change in changes.items():
+        files.append(folder / "dags" / f"{name}.py")
+        files[-1].parent.mkdir(exist_ok=True)
+        changed = text.replace("bulklabel_score", name)
+        for old, new in change.items():
+            assert old in changed
+            changed = changed.replace(old, new)
+        files[-1].write_text(changed)
+    environment = os.environ | {
+        "AIRFLOW_HOME": str(folder / "home"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "CUDA_VISIBLE_DEVICES": "",
+        "NO_COLOR": "1",
+        "PYTHONPATH": str(ROOT),
+    }
+    output = []
+    for program in (["-m", "airflow", "db", "migrate"], [ROOT / "tests" / "airflow_runs.py", "2026-11-22", *files]):
+        line = [airflow_python, *program]
+        done = subprocess.run(
+            line,
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+        assert done.returncode == 0, done.stdout
+        output.append(done.stdout)
+    runs = re.split(r"^DAG RUN (\w+)\n", output[-1], flags=re.MULTILINE)
+    assert runs[1::2] == ["success", "success", "failed"], output[-1]
+    return folder / "scores", runs[:-1:2]
+
+
+def test_a_dag_run_gives_the_answers_of_any_other(logs: tuple[Path, list[str]], finished: Path) -> None:
+    scores, (log, *_) = logs
+    assert answers(scores / "ds=2026-11-22") == answers(finished)
+    assert (scores / "ds=2026-11-22" / "_SUCCESS").exists()
+    (line,) = re.findall(r"Running command: (.*)", log)
+    assert "--labels=airflow-version=v" in line
+    assert line.count("--input=") == 2
+    assert "--threshold" not in line
+    assert "--overwrite" not in line
+    assert "[warning  ] bulklabel" not in log
+
+
+def test_a_second_run_of_the_day_does_nothing(logs: tuple[Path, list[str]]) -> None:
+    log = logs[1][1]
+    assert " --overwrite " in log
+    assert "ds=2026-11-22: nothing to do, this plan is finished." in log
+
+
+def test_a_failing_run_fails_its_task_with_our_line_in_the_log(logs: tuple[Path, list[str]]) -> None:
+    scores, (*_, log) = logs
+    assert len(re.findall(r"bulklabel: error: .*nowhere", log)) == 1
+    assert "failed with return code 2" in log
+    assert not (scores / "bad=2026-11-22").exists()
