@@ -25,12 +25,15 @@ format: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	touch $@
 
-# Exact versions and hashes of everything, from what pyproject.toml asks for.
+COMPILE := .venv/lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
+# Exact versions and hashes of everything, from what pyproject.toml asks for, and of the Airflow that tests run.
 lock: .venv/installed
 	$(PYTHON) -m venv .venv/lock
 	.venv/lock/bin/pip install --quiet pip-tools
-	.venv/lock/bin/pip-compile --quiet --extra dev --generate-hashes --allow-unsafe --strip-extras --no-header \
-		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links -o requirements.lock pyproject.toml
+	$(COMPILE) --extra dev -o requirements.lock pyproject.toml
+	$(COMPILE) -o tests/airflow.lock tests/airflow.in
 
 clean:
 	rm -rf .venv .tools build dist *.egg-info demo

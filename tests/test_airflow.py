@@ -25,7 +25,16 @@ def airflow_python() -> Path:
     if not stamp.exists() or stamp.read_text() != digest:
         subprocess.run([sys.executable, "-m", "venv", "--clear", environment], check=True)
         # What is installed is exactly what is locked: Google's provider would bring two gigabytes for other services.
-        install = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+        install = [
+            str(python),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--require-hashes",
+        ]
         locked = [argument for path in LOCKS for argument in ("-r", str(path))]
         done = subprocess.run([*install, *locked], stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode:
