@@ -9,6 +9,14 @@ class StoreError(Exception):
     """A file system failed in mid-run: one line; the same command continues when that is mended."""
 
 
+class DeadlineError(Exception):
+    """The time that a run was given is over: one line; the same command continues."""
+
+
+class OutOfMemoryError(Exception):
+    """The network has too little memory even for the smallest batch: one line."""
+
+
 class RecordError(Exception):
     """One record cannot be scored.
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from model.errors import UserError
+from pipelines.account import current
+from pipelines.logs import inform
 from pipelines.options import CommandParser, add_store_flags, beam_options, store_flags
 from pipelines.running import run_command
 
@@ -61,9 +63,11 @@ def compare(argv: Sequence[str]) -> None:
     from transforms import files
     from transforms.comparing import AFTER, BEFORE, publication_of
     from transforms.patience import planning
-    from transforms.planning import PLAN_FILE
+    from transforms.planning import PLAN_FILE, REPORT_FILE
     from transforms.rereading import find_run
 
+    account = current()
+    account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"
     output = files.absolute(options.output)
     with planning():
         runs = {BEFORE: find_run(options.before), AFTER: find_run(options.after)}
@@ -71,8 +75,10 @@ def compare(argv: Sequence[str]) -> None:
         if files.exists(files.join(output, PLAN_FILE)):
             raise UserError(f"--output {options.output} is a run, whose report is kept; give another place.")
     files.check_writable(output)
+    inform("started", shards=sum(len(run.plan.shards) for run in runs.values()))
     with beam.Pipeline(options=pipeline_options) as root:
         build(root, runs, publication)
+    inform("published")
     print_comparison(options.output)
 
 

@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from model.errors import UserError
+from pipelines.account import current
 from pipelines.gating import add_gate_flags, gates_of
+from pipelines.logs import inform
 from pipelines.options import (
     CommandParser,
     add_evaluation_flags,
@@ -17,6 +19,7 @@ from pipelines.options import (
     store_flags,
 )
 from pipelines.running import run_command
+from pipelines.textfile import add_textfile_flags
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -52,6 +55,7 @@ def parser() -> CommandParser:
     add_evaluation_flags(flags)
     add_gate_flags(flags)
     add_store_flags(flags)
+    add_textfile_flags(flags)
     return flags
 
 
@@ -96,12 +100,14 @@ def evaluate(argv: Sequence[str]) -> None:
     from transforms import files
     from transforms.once import OncePerProcess
     from transforms.patience import planning
-    from transforms.planning import PLAN_FILE, choose_thresholds
+    from transforms.planning import PLAN_FILE, REPORT_FILE, choose_thresholds
     from transforms.publication import Publication, provenance_of
     from transforms.records import Columns
     from transforms.rereading import load_run, truth_used
     from transforms.truth import load_truth
 
+    account = current()
+    account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"
     run, output = files.absolute(options.input), files.absolute(options.output)
     if run == output:
         raise UserError(f"--output {options.output} is the run itself, whose metrics are kept; give another place.")
@@ -110,7 +116,7 @@ def evaluate(argv: Sequence[str]) -> None:
         if files.exists(files.join(output, PLAN_FILE)):
             raise UserError(f"--output {options.output} is a run, whose metrics are kept; give another place.")
         gates = gates_of(options, plan.recipe.labels, output)
-    recipe = plan.recipe
+    account.plan, recipe = plan.digest, plan.recipe
     if options.threshold is not None:
         thresholds = choose_thresholds(options.threshold, recipe.tuned_thresholds, recipe.labels)
         recipe = replace(recipe, thresholds=thresholds)
@@ -126,8 +132,10 @@ def evaluate(argv: Sequence[str]) -> None:
     _check_slices(slice_columns(options), recipe.columns.carry)
     publication = Publication(output, recipe, provenance, goal_of(options), slice_columns(options), gates=gates)
     files.check_writable(output)
+    inform("started", shards=len(plan.shards))
     with beam.Pipeline(options=pipeline_options) as root:
         build(root, plan, run, truth, publication)
+    inform("published", shards=len(plan.shards))
     print_summary(options.output)
 
 

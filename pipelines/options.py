@@ -3,9 +3,11 @@
 import argparse
 import difflib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from model.errors import UserError
+from pipelines.logs import add_log_flags
+from pipelines.parsing import LineParser
 from transforms.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -21,8 +23,8 @@ LOCAL_RUNNERS = ("LocalRunner", "FnApiRunner", "DirectRunner", "BundleBasedDirec
 DAY = 86_400
 
 
-class CommandParser(argparse.ArgumentParser):
-    """A parser of `--snake_case` flags without prefix abbreviations, whose errors are one line."""
+class CommandParser(LineParser):
+    """A parser of `--snake_case` flags without prefix abbreviations."""
 
     def __init__(self, command: str, description: str) -> None:
         super().__init__(
@@ -31,14 +33,7 @@ class CommandParser(argparse.ArgumentParser):
             epilog="Apache Beam's own flags, such as --runner or --direct_num_workers, can be added.",
             allow_abbrev=False,
         )
-
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of printing the usage.
-
-        Raises:
-            UserError: always.
-        """
-        raise UserError(f"{message}; see `{self.prog} --help`.")
+        add_log_flags(self)
 
 
 def add_input_flags(parser: argparse.ArgumentParser) -> None:

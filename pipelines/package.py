@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from model.errors import UserError
+from pipelines.account import current
 from pipelines.options import (
     CommandParser,
     add_store_flags,
@@ -99,6 +100,7 @@ def package(argv: Sequence[str]) -> None:
     from transforms.networks import load_user_network
     from transforms.patience import planning
 
+    current().output = options.output
     with planning():
         labels = read_label_file(options.label_file)
         network = load_user_network(options.keras_model, options.trust_model_code)

@@ -1,51 +1,90 @@
-"""A progress bar on a terminal: committed parts against the plan, whichever process commits them."""
+"""How far a run is: committed parts against the plan, whichever process commits them."""
 
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from model.errors import StoreError
+from pipelines.account import current
+from pipelines.logs import inform, is_json
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
-
     from transforms.plan import Plan
 
 SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_LINES = 30.0
 
 
 @contextlib.contextmanager
 def show_progress(output: str, plan: "Plan") -> Iterator[None]:
-    """Show the bar on stderr while the body runs; nothing where stderr is no terminal."""
-    if not sys.stderr.isatty():
+    """Show a bar on stderr while the body runs, or a line now and then in JSON; nothing where it is no terminal."""
+    current().progress = lambda: (_committed(output), len(plan.shards))
+    with contextlib.ExitStack() as shown:
+        if is_json():
+            shown.enter_context(_lines(output, plan))
+        elif sys.stderr.isatty():
+            shown.enter_context(_bar(output, plan))
         yield
-        return
+
+
+@contextlib.contextmanager
+def _lines(output: str, plan: "Plan") -> Iterator[None]:
+    """Lines when the body starts, when it is through, and at most every half a minute in between."""
+    started, shards = time.monotonic(), len(plan.shards)
+
+    def line(message: str, done: int) -> None:
+        inform(message, shards=shards, done=done, seconds=round(time.monotonic() - started, 1))
+
+    line("started", _committed(output))
+    with _repeated(lambda: line("progress", _committed(output)), SECONDS_BETWEEN_LINES):
+        yield
+    line("published", shards)
+
+
+@contextlib.contextmanager
+def _bar(output: str, plan: "Plan") -> Iterator[None]:
     from tqdm import tqdm
 
-    finished = threading.Event()
     with tqdm(total=len(plan.shards), initial=_committed(output), unit="part", desc="scoring") as bar:
-        watcher = threading.Thread(target=_watch, args=(bar, output, finished), daemon=True)
-        watcher.start()
-        try:
-            yield
-        finally:
-            finished.set()
-            watcher.join()
 
-
-def _watch(bar: "tqdm[None]", output: str, finished: threading.Event) -> None:
-    over = False
-    while not over:
-        over = finished.wait(SECONDS_BETWEEN_LOOKS)
-        with contextlib.suppress(StoreError):  # whatever is wrong, the run itself will say it
+        def draw() -> None:
             bar.n = _committed(output)
-        bar.refresh()
+            bar.refresh()
+
+        try:
+            with _repeated(draw, SECONDS_BETWEEN_LOOKS):
+                yield
+        finally:
+            with contextlib.suppress(StoreError):
+                draw()
+
+
+@contextlib.contextmanager
+def _repeated(show: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Call `show` every so many seconds while the body runs."""
+    finished = threading.Event()
+
+    def watch() -> None:
+        while not finished.wait(seconds):
+            with contextlib.suppress(StoreError):  # whatever is wrong, the run itself will say it
+                show()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        watcher.join()
 
 
 def _committed(output: str) -> int:
+    """Shards of which both parts are there."""
     from transforms import files
-    from transforms.parts import PREDICTIONS
+    from transforms.parts import KINDS
 
-    return sum(file.path.endswith(".parquet") for file in files.list_folder(files.join(output, PREDICTIONS)))
+    listings = [files.list_folder(files.join(output, kind)) for kind in KINDS]
+    return min(sum(file.path.endswith(".parquet") for file in listing) for listing in listings)

@@ -9,13 +9,30 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 
-DONE, FAILED, BAD_COMMAND, GATE_FAILED, TOO_MANY_REJECTED = 0, 1, 2, 3, 4
+from model.errors import first_line
+from pipelines.account import (
+    BAD_COMMAND,
+    DONE,
+    FAILED,
+    GATE_FAILED,
+    STOPPED,
+    TOO_MANY_REJECTED,
+    Account,
+    open_account,
+)
+from pipelines.logs import TEXT, add_log_flags, log, log_to_stderr
+from pipelines.parsing import known_early
+from pipelines.stopping import stoppable
+from pipelines.textfile import add_textfile_flags
+from transforms.waiting import in_time
 
 EXIT_CODES = {
     "UserError": BAD_COMMAND,
     "StoreError": FAILED,
     "FaultsFoundError": FAILED,
     "GateFailedError": GATE_FAILED,
+    "DeadlineError": FAILED,
+    "OutOfMemoryError": FAILED,
     "TooManyRejectedError": TOO_MANY_REJECTED,
 }
 """By class name, since workers' errors reach the driver as text."""
@@ -24,33 +41,63 @@ EXIT_CODES = {
 LOST_WORKER = re.compile("Channel closed prematurely|Worker subprocess exited|RpcError")
 """What Beam says, in several threads, when the process of a worker is gone."""
 
+AGAIN = "run the same command again to continue."
+
+SECONDS_TO_COUNT = 3.0
+"""For the number of finished shards, once a signal came."""
+
+_kept_stderr: list[int] = []
+"""Where stderr went before it was closed for a while."""
+
 
 def run_command(command: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
-    """Run a command on its flags; the exit code.
+    """Run a command on its flags, and say how it ended; the exit code.
 
-    0 done or nothing to do, 1 failed, 2 bad command line or configuration, 3 a quality gate failed, 4 too many
-    records rejected.
+    0 done or nothing to do, 1 failed or stopped, 2 bad command line or configuration, 3 a quality gate failed, 4 too
+    many records rejected.
     """
     _quiet_libraries()
-    try:
-        command(argv)
-    except KeyboardInterrupt:
-        return _report("interrupted; run the same command again to continue.", FAILED)
-    except Exception as error:
-        for name, exit_code in EXIT_CODES.items():
-            line = _line_of(error, name)
-            if line:
-                return _report(line, exit_code)
-        if LOST_WORKER.search(str(error)):
-            line = "a worker process died or was killed (out of memory?); run the same command again to continue."
-            return _report(line, FAILED)
-        failed = re.search(r"\b\w*Error: (\[Errno \d+\] [^\n]*?)( \[while running .*)?$", str(error), re.MULTILINE)
-        if failed:
-            return _report(f"{failed.group(1)}; when that is mended, run the same command again to continue.", FAILED)
-        if isinstance(error, OSError):
-            return _report(f"{error}; when that is mended, run the same command again to continue.", FAILED)
-        raise
-    return DONE
+    log_format: str = known_early(argv, add_log_flags).log_format
+    account = open_account(command.__name__, log_format, known_early(argv, add_textfile_flags).metrics_textfile)
+    with log_to_stderr(log_format, command.__name__), stoppable(lambda signal: _stopped(account, signal)):
+        try:
+            command(argv)
+        except Exception as error:
+            exit_code, line, state = _verdict(error)
+            if line is None:
+                account.close(FAILED, f"{type(error).__name__}: {first_line(error)}")
+                if log_format == TEXT:
+                    raise
+                log.critical("this is a bug of ours", exc_info=error)
+                return FAILED
+            return account.close(exit_code, line, state)
+        return account.close(DONE)
+
+
+def _verdict(error: Exception) -> tuple[int, str | None, str | None]:
+    """Exit code, line and state, if not the exit code's, of an error; no line for what is a bug of ours."""
+    for name, exit_code in EXIT_CODES.items():
+        line = _line_of(error, name)
+        if line:
+            return exit_code, line, STOPPED if name == "DeadlineError" else None
+    if LOST_WORKER.search(str(error)):
+        return FAILED, f"a worker process died or was killed (out of memory?); {AGAIN}", None
+    if isinstance(error, MemoryError) or re.search(r"\bMemoryError\b", str(error)):
+        return FAILED, f"out of memory; give the process more, or use fewer workers, and {AGAIN}", None
+    failed = re.search(r"\b\w*Error: (\[Errno \d+\] [^\n]*?)( \[while running .*)?$", str(error), re.MULTILINE)
+    if failed or isinstance(error, OSError):
+        return FAILED, f"{failed.group(1) if failed else error}; when that is mended, {AGAIN}", None
+    return FAILED, None, None
+
+
+def _stopped(account: Account, signal: str) -> int:
+    """What is said and returned when a signal ends the command."""
+    reopen_stderr()
+    finished = ""
+    if account.progress is not None:
+        with contextlib.suppress(Exception):  # a store that stalls must not keep us
+            finished = "{:,} of {:,} shards are finished; ".format(*in_time(account.progress, SECONDS_TO_COUNT))
+    return account.close(FAILED, f"stopped by {signal}; {finished}{AGAIN}", STOPPED)
 
 
 def _is_expected(record: logging.LogRecord) -> bool:
@@ -65,9 +112,11 @@ def _is_said(kind: type[BaseException], error: BaseException | None) -> bool:
 
 
 def _except_in_thread(failure: threading.ExceptHookArgs) -> None:
-    """Python's own words on an error in a thread, unless it is about to be said in one line."""
+    """Log an error in a thread, unless it is about to be said in one line."""
     if not _is_said(failure.exc_type, failure.exc_value):
-        threading.__excepthook__(failure)
+        name = failure.thread.name if failure.thread else "?"
+        kind, value = failure.exc_type, failure.exc_value or failure.exc_type()
+        log.error("the thread %s failed", name, exc_info=(kind, value, failure.exc_traceback))
 
 
 def import_tensorflow() -> None:
@@ -81,14 +130,21 @@ def import_tensorflow() -> None:
 @contextlib.contextmanager
 def _stderr_closed() -> Iterator[None]:
     sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    _kept_stderr.append(os.dup(2))
     os.dup2(nowhere, 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        reopen_stderr()
+        os.close(_kept_stderr.pop())
         os.close(nowhere)
+
+
+def reopen_stderr() -> None:
+    """Let stderr go where it did, if it was closed for a while."""
+    for kept in _kept_stderr:
+        os.dup2(kept, 2)
 
 
 def _line_of(error: Exception, name: str) -> str | None:
@@ -101,11 +157,6 @@ def _line_of(error: Exception, name: str) -> str | None:
             return None
         text = found.group(1)
     return re.sub(r" \[while running .*", "", text.splitlines()[0])
-
-
-def _report(line: str, exit_code: int) -> int:
-    print(f"bulklabel: error: {line}", file=sys.stderr)
-    return exit_code
 
 
 def _quiet_libraries() -> None:

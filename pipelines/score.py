@@ -4,8 +4,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pipelines.account import NOTHING_TO_DO, current
 from pipelines.gating import add_gate_flags, gates_of
 from pipelines.incremental import CONTENT, add_since_flags, check_since_flags
+from pipelines.logs import inform, log
 from pipelines.options import (
     CommandParser,
     add_evaluation_flags,
@@ -21,11 +23,14 @@ from pipelines.options import (
     store_flags,
 )
 from pipelines.running import import_tensorflow, run_command
+from pipelines.textfile import add_textfile_flags
+from pipelines.time_limit import add_deadline_flags
 
 if TYPE_CHECKING:
     import apache_beam as beam
 
     from model.scorer import Scorer
+    from transforms.deadline import Deadline
     from transforms.manifest import Launch
     from transforms.once import OncePerProcess
     from transforms.plan import Plan
@@ -81,6 +86,8 @@ def parser() -> CommandParser:
     flags.add_argument("--overwrite", action="store_true", help="replace what another plan left in --output")
     add_trust_flag(flags)
     add_store_flags(flags)
+    add_deadline_flags(flags)
+    add_textfile_flags(flags)
     return flags
 
 
@@ -91,27 +98,31 @@ def build(
     launch: "Launch",
     publication: "Publication",
     decode_seconds: float,
+    deadline: "Deadline | None" = None,
 ) -> None:
     """The whole graph."""
     import apache_beam as beam
 
+    from transforms.deadline import EndAtDeadline
     from transforms.evaluating import Evaluate, Evaluation
     from transforms.parts import PREDICTIONS, REJECTED
     from transforms.publishing import Publish
-    from transforms.scoring import ScoreShards
+    from transforms.scoring import LEFT, ScoreShards
     from transforms.thumbnails import MakeThumbnails
     from transforms.writing import WriteParts
 
     recipe, output = plan.recipe, publication.output
     shards = root | "Shards" >> beam.Create(plan.shards, reshuffle=False)
-    results = (
+    score_shards = ScoreShards(output, recipe, plan.stamp, scorer, decode_seconds, deadline)
+    results, left = (
         shards
         | "Reshuffle" >> beam.Reshuffle()
-        | "ScoreShards" >> beam.ParDo(ScoreShards(output, recipe, plan.stamp, scorer, decode_seconds))
+        | "ScoreShards" >> beam.ParDo(score_shards).with_outputs(LEFT, main="results")
     )
     predictions = results | "WritePredictions" >> WriteParts(output, PREDICTIONS, plan.digest)
     rejected = results | "WriteRejected" >> WriteParts(output, REJECTED, plan.digest)
     statistic = results | "Evaluate" >> Evaluate(Evaluation(recipe.labels, recipe.thresholds, publication.slice_by))
+    statistic = statistic | "EndAtDeadline" >> EndAtDeadline(left, len(plan.shards), deadline)
     thumbnails = statistic | "Thumbnails" >> MakeThumbnails(shards, recipe, decode_seconds)
     _ = statistic | "Publish" >> Publish(publication, launch, thumbnails, predictions, rejected)
 
@@ -137,11 +148,13 @@ def score(argv: Sequence[str]) -> None:
     from transforms.models import load_model
     from transforms.once import OncePerProcess
     from transforms.patience import planning
-    from transforms.planning import State, doubts, make_plan, settle
+    from transforms.planning import REPORT_FILE, State, doubts, make_plan, settle
     from transforms.publication import Publication, provenance_of
-    from transforms.reuse import account, find_since
+    from transforms.reuse import account_of, find_since
     from transforms.scoring import load_scorer
 
+    account = current()
+    account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"
     started, output = now(), files.absolute(options.output)
     columns = columns_of(options)
     with planning():
@@ -152,8 +165,9 @@ def score(argv: Sequence[str]) -> None:
         plan = make_plan(options.input, options.input_format, columns, model, thresholds, layout, output, since)
         state = settle(plan, output, options.overwrite)
         for doubt in [*since.doubts(plan.recipe), *doubts(plan)] if state is not State.FINISHED else []:
-            print(f"bulklabel: warning: {doubt}", file=sys.stderr)
-    launch = launch_of(plan, vars(options), started)
+            log.warning(doubt)
+    account.plan, launch = plan.digest, launch_of(plan, vars(options), started)
+    inform("planned", state=state.value, shards=len(plan.shards), files=len(plan.inputs))
     publication = Publication(
         output,
         plan.recipe,
@@ -165,10 +179,11 @@ def score(argv: Sequence[str]) -> None:
         plan.reused,
     )
     if state is State.FINISHED and publication.is_published():
+        account.state = NOTHING_TO_DO
         print(f"{options.output}: nothing to do, this plan is finished.")
         return
     if plan.reused is not None:
-        print(account(plan))
+        print(account_of(plan))
     scorer = OncePerProcess(load_scorer, files.absolute(options.model), model.digest, options.trust_model_code)
     if plan.new_shards and state is not State.FINISHED:  # else nothing is left for the network to do
         import_tensorflow()
@@ -178,7 +193,7 @@ def score(argv: Sequence[str]) -> None:
     else:
         start(plan, output, options.overwrite)
     with show_progress(output, plan), beam.Pipeline(options=pipeline_options) as root:
-        build(root, plan, scorer, launch, publication, options.decode_timeout)
+        build(root, plan, scorer, launch, publication, options.decode_timeout, options.deadline)
     print_summary(options.output)
     if plan.recipe.by_content and plan.reused is not None:
         print_reused(options.output)

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from model.report.numbers import format_number as number
+from pipelines.logs import is_json
 
 HEADLINES = ("f1_micro", "f1_macro", "subset_accuracy", "hamming_loss", "average_precision_macro", "ece")
 MOST_LABELS = 40
@@ -18,7 +19,12 @@ MOST_FLIPPED = 10
 
 
 def print_summary(output: str) -> None:
-    """Print an output's metrics and what became of its requirements, and its report's place as the user named it."""
+    """Print an output's metrics and what became of its requirements, and its report's place as the user named it.
+
+    Nothing where machines read: they get the account's summary.
+    """
+    if is_json():
+        return
     from model.report import verdict_lines
     from transforms import files
     from transforms.planning import MANIFEST_FILE, METRICS_FILE, REPORT_FILE
@@ -44,7 +50,12 @@ def print_reused(output: str) -> None:
 
 
 def print_comparison(output: str) -> None:
-    """Print the short of an output's `comparison.json`, and the place of its page, as the user named it."""
+    """Print the short of an output's `comparison.json`, and the place of its page, as the user named it.
+
+    Nothing where machines read.
+    """
+    if is_json():
+        return
     from transforms import files
     from transforms.comparing import COMPARISON_FILE
     from transforms.planning import REPORT_FILE

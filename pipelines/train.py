@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from model.errors import UserError
+from pipelines.account import current
+from pipelines.logs import log
 from pipelines.options import (
     CommandParser,
     add_input_flags,
@@ -79,6 +81,13 @@ def train(argv: Sequence[str]) -> None:
         chosen, found = find_shards(options.input, options.input_format, columns)
     source = SampleSource(chosen, found.shards, columns, label_file, options.validation_fraction)
     survey = source.survey()
+    account = current()
+    account.output = options.output
+    account.counts = {
+        "training": survey.training,
+        "validation": survey.validation,
+        "without_truth": survey.without_truth,
+    }
     labels = label_file or _sorted_labels(list(survey.labels))
     _check(options, survey, labels)
     print(
@@ -87,7 +96,7 @@ def train(argv: Sequence[str]) -> None:
     )
     unknown = sorted(set(survey.labels) - set(labels))
     if unknown:
-        print(f"not in {options.label_file}, so not learnt: {', '.join(unknown)}", file=sys.stderr)
+        log.warning("not in %s, so not learnt: %s", options.label_file, ", ".join(unknown))
     _fit_and_save(options, source, labels)
 
 
@@ -144,7 +153,7 @@ def _fit_and_save(options: argparse.Namespace, source: "SampleSource", labels: t
     save_model(add_golden(model, options.output), options.output)
     rejected = len(training.rejected | validation.rejected)
     if rejected:
-        print(f"{rejected:,} records could not be decoded, so not learnt", file=sys.stderr)
+        log.warning("%s records could not be decoded, so not learnt", f"{rejected:,}")
     print(", ".join(f"validation {name} {value:.4f}" for name, value in trained.evaluation.items()) or "not validated")
     print(f"model directory: {options.output}")
 

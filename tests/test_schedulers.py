@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.running import BAD_COMMAND, FAILED, TOO_MANY_REJECTED
+from pipelines.account import BAD_COMMAND, FAILED, TOO_MANY_REJECTED
 from pipelines.score import main, parser
 from tests.conftest import ROOT, collage_rows, metrics_of
 

@@ -124,7 +124,7 @@ def find_since(paths: Sequence[str], output: str, carry_over: bool, by_content: 
     return Since(tuple(runs.values()), carry_over, by_content)
 
 
-def account(plan: Plan) -> str:
+def account_of(plan: Plan) -> str:
     """In a line, what earlier runs have of the input, and what is left to do."""
     reused, new = plan.reused or (), plan.new_shards
     scored, rejected = sum(run.scored for run in reused), sum(run.rejected for run in reused)

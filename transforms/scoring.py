@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import apache_beam as beam
 import pyarrow as pa
@@ -15,6 +15,7 @@ from model.errors import UserError
 from model.golden import check_golden
 from transforms.ahead import ahead
 from transforms.contents import load_known
+from transforms.deadline import Deadline
 from transforms.decoding import DecodedBatch, decode_batch, reject_unreadable
 from transforms.models import load_model
 from transforms.once import OncePerProcess
@@ -62,6 +63,10 @@ def load_scorer(directory: str, digest: str, trusted: bool = False) -> "Scorer":
     return scorer
 
 
+LEFT = "left"
+"""The output with the indices of shards that were not begun, since the deadline had passed."""
+
+
 class ScoreShards(beam.DoFn):  # type: ignore[misc]
     """`predict(decode(read(shard)))`, each in threads ahead of the next; a shard whose parts are there is read back."""
 
@@ -72,8 +77,10 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         stamp: PartStamp,
         scorer: OncePerProcess["Scorer"],
         decode_seconds: float,
+        deadline: Deadline | None = None,
     ) -> None:
         self._output = output
+        self._deadline = deadline
         self._decode_seconds = decode_seconds
         self._recipe = recipe
         self._stamp = stamp
@@ -89,9 +96,13 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         """End them."""
         self._pool.shutdown()
 
-    def process(self, shard: Shard) -> Iterator[ShardResult]:
-        """One shard, one result."""
-        result = self._committed(shard) or (self._take_over(shard) if shard.reused else self._score(shard))
+    def process(self, shard: Shard) -> Iterator[ShardResult | beam.pvalue.TaggedOutput[Literal["left"], int]]:
+        """One shard, one result, or its index under `LEFT`."""
+        result = self._committed(shard)
+        if result is None and self._deadline is not None and self._deadline.has_passed():
+            yield beam.pvalue.TaggedOutput(LEFT, shard.index)
+            return
+        result = result or (self._take_over(shard) if shard.reused else self._score(shard))
         Metrics.counter("bulklabel", "records").inc(len(result.predictions.table) + len(result.rejected.table))
         for reason in result.rejected.table.column("reason").to_pylist():
             Metrics.counter("bulklabel", f"rejected_{reason}").inc()
@@ -117,6 +128,7 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         for batch in batches:
             Metrics.distribution("bulklabel", "batch_milliseconds").update(batch.milliseconds)
             clock.add(PREDICTING, batch.milliseconds / 1000)
+        Metrics.distribution("bulklabel", "images_at_once").update(scorer.images_at_once)
         predictions = pa.concat_tables([batch.predictions for batch in batches] or [no_predictions(recipe)])
         rejected = [row for batch in batches for row in batch.rejected]
         if sieve is not None:

@@ -1,0 +1,111 @@
+"""What a command has to say at its end, however it ends: one JSON line on stdout, and a textfile for Prometheus."""
+
+import contextlib
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from pipelines.logs import JSON, log
+
+DONE, FAILED, BAD_COMMAND, GATE_FAILED, TOO_MANY_REJECTED = 0, 1, 2, 3, 4
+
+STATES = {
+    DONE: "finished",
+    FAILED: "failed",
+    BAD_COMMAND: "bad_command",
+    GATE_FAILED: "gate_failed",
+    TOO_MANY_REJECTED: "too_many_rejected",
+}
+NOTHING_TO_DO, STOPPED = "nothing_to_do", "stopped"
+"""States that share their exit code with another: 0 and 1."""
+
+PUBLISHED = (DONE, GATE_FAILED, TOO_MANY_REJECTED)
+"""After these there are metrics and a report."""
+
+HEADLINES = ("f1_micro", "f1_macro", "subset_accuracy", "hamming_loss")
+
+
+class Account:
+    """What is known of a command, from its start to its end, which is said once."""
+
+    def __init__(self, command: str, log_format: str, textfile: str | None = None) -> None:
+        self._command = command
+        self._textfile = textfile
+        self._stdout = sys.stdout
+        self._tells = log_format == JSON or not sys.stdout.isatty()
+        self._started = time.monotonic()
+        self._exit_code: int | None = None
+        self._closing = threading.Lock()
+        self.progress: Callable[[], tuple[int, int]] | None = None
+        """Finished shards and all of them, once a run goes on."""
+        self.output: str | None = None
+        self.plan: str | None = None
+        self.counts: dict[str, int] | None = None
+        self.metrics: dict[str, float | None] | None = None
+        self.rejected: dict[str, int] = {}
+        self.report: str | None = None
+        self.state: str | None = None
+
+    def close(self, exit_code: int, error: str | None = None, state: str | None = None) -> int:
+        """Say how it ended, unless that was said: the error on stderr, the summary on stdout. The exit code."""
+        with self._closing:
+            if self._exit_code is None:
+                self._exit_code = exit_code
+                if error is not None:
+                    log.error(error)
+                self._say(state or (self.state if exit_code == DONE else None) or STATES[exit_code], error)
+            return self._exit_code
+
+    def _say(self, state: str, error: str | None) -> None:
+        seconds, published = time.monotonic() - self._started, self._exit_code in PUBLISHED
+        if published and self.report is not None:
+            self._read_metrics()
+        summary = {
+            "command": self._command,
+            "state": state,
+            "exit_code": self._exit_code,
+            "output": self.output,
+            "plan": self.plan,
+            "counts": self.counts,
+            "metrics": self.metrics,
+            "report": self.report if published else None,
+            "seconds": round(seconds, 3),
+            "error": error,
+        }
+        if self._textfile is not None:
+            from pipelines.textfile import write_textfile
+
+            try:
+                write_textfile(self._textfile, summary, self.rejected)
+            except OSError as failure:
+                log.warning("%s cannot be written (%s)", self._textfile, failure.strerror)
+        if self._tells:
+            print(json.dumps(summary, ensure_ascii=False), file=self._stdout, flush=True)
+
+    def _read_metrics(self) -> None:
+        """Counts and headlines from where the run put them, if it did: a comparison has none."""
+        from transforms import files
+        from transforms.planning import METRICS_FILE
+
+        with contextlib.suppress(Exception):  # whatever the store says: the run has ended, and this is only its short
+            found = json.loads(files.read(files.join(files.absolute(self.output or ""), METRICS_FILE)))
+            self.counts = found["counts"]
+            self.metrics = {name: found["overall"][name] for name in HEADLINES}
+            for row in found["rejected"]:
+                self.rejected[row["reason"]] = self.rejected.get(row["reason"], 0) + row["records"]
+
+
+_accounts = [Account("", "text")]
+
+
+def open_account(command: str, log_format: str, textfile: str | None) -> Account:
+    """The account of a command that starts: the current one from now on."""
+    _accounts[:] = [Account(command, log_format, textfile)]
+    return current()
+
+
+def current() -> Account:
+    """The account of the command that runs in this process."""
+    return _accounts[0]

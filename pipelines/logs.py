@@ -1,0 +1,100 @@
+"""What a command says on stderr while it runs: lines for people, or with `--log_format json` one object a line."""
+
+import argparse
+import contextlib
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+FORMATS = TEXT, JSON = ("text", "json")
+
+log = logging.getLogger("bulklabel")
+"""Ours: its warnings and errors are for everybody, its information is left out of what people read."""
+
+
+def add_log_flags(parser: argparse.ArgumentParser) -> None:
+    """The flag that says what stderr looks like."""
+    parser.add_argument(
+        "--log_format",
+        choices=FORMATS,
+        default=TEXT,
+        help="json: each line on stderr is an object, and stdout is the summary alone (default: %(default)s)",
+    )
+
+
+def inform(message: str, **fields: Any) -> None:
+    """Log how far a command is, with fields of its own."""
+    log.info(message, extra={"fields": fields})
+
+
+def is_json() -> bool:
+    """Whether what is logged goes to stderr as JSON."""
+    return any(isinstance(handler.formatter, JsonLines) for handler in logging.getLogger().handlers)
+
+
+@contextlib.contextmanager
+def log_to_stderr(log_format: str, command: str) -> Iterator[None]:
+    """Send what is logged to stderr while the body runs; as JSON with warnings, and with what is printed."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines(command) if log_format == JSON else Lines())
+    root, level, printed = logging.getLogger(), log.level, contextlib.ExitStack()
+    log.setLevel(logging.INFO if log_format == JSON else logging.WARNING)
+    root.addHandler(handler)  # before others are imported that would add their own
+    if log_format == JSON:
+        logging.captureWarnings(True)
+        printed.callback(logging.captureWarnings, False)
+        printed.enter_context(contextlib.redirect_stdout(_PrintedLines()))
+    try:
+        with printed:
+            yield
+    finally:
+        root.removeHandler(handler)
+        log.setLevel(level)
+
+
+class Lines(logging.Formatter):
+    """`bulklabel: warning: …` for what is ours, and others' as they are."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record."""
+        text = super().format(record)
+        return f"{log.name}: {record.levelname.lower()}: {text}" if record.name == log.name else text
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a record: `time` (ISO 8601, UTC), `level`, `logger`, `command`, `message`, and its own fields."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__()
+        self._command = command
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record."""
+        content = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "command": self._command,
+            "message": record.getMessage().strip(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            content["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(content, ensure_ascii=False, default=str)
+
+
+class _PrintedLines(io.TextIOBase):
+    """A stdout whose lines are logged."""
+
+    def __init__(self) -> None:
+        self._begun = ""
+
+    def write(self, text: str) -> int:
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in filter(str.strip, lines):
+            inform(line.strip())
+        return len(text)

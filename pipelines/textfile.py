@@ -1,0 +1,78 @@
+"""`--metrics_textfile`: how a run ended, for the textfile collector of Prometheus' node exporter."""
+
+import argparse
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+LAST_SUCCESS = "bulklabel_last_success_timestamp_seconds"
+
+
+def add_textfile_flags(parser: argparse.ArgumentParser) -> None:
+    """The flag that says where it goes."""
+    parser.add_argument(
+        "--metrics_textfile",
+        type=textfile_path,
+        metavar="PATH",
+        help="file ending in .prom, for Prometheus' textfile collector: written however the command ends",
+    )
+
+
+def textfile_path(text: str) -> str:
+    """A flag's value: a file that the collector will find, in a folder that exists."""
+    folder = os.path.dirname(os.path.abspath(text))
+    if not text.endswith(".prom"):
+        raise argparse.ArgumentTypeError(f"{text} does not end in .prom, so Prometheus' collector would not read it")
+    if not os.path.isdir(folder):
+        raise argparse.ArgumentTypeError(f"there is no folder {folder}")
+    return text
+
+
+def write_textfile(path: str, summary: Mapping[str, Any], rejected: Mapping[str, int]) -> None:
+    """Write a command's summary whole or not at all; the time of the last success is kept where this is none.
+
+    Everything has the label `run`, the file's own name: a collector refuses two files with the same series.
+
+    Args:
+        path: of the textfile.
+        summary: as it is printed.
+        rejected: rejected records by their reason.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+
+    registry = CollectorRegistry()
+    run = os.path.basename(path).removesuffix(".prom")
+
+    def gauge(name: str, text: str, label: str | None, values: Mapping[str, float | None]) -> None:
+        known = {key: value for key, value in values.items() if value is not None}
+        if known:
+            family = Gauge(name, text, ["run", *([label] if label else [])], registry=registry)
+            for key, value in known.items():
+                family.labels(run, *([key] if label else [])).set(value)
+
+    counts = summary["counts"] or {}
+    gauge("bulklabel_exit_code", "Exit code of the last run.", None, {"": summary["exit_code"]})
+    gauge("bulklabel_run_seconds", "Seconds that the last run took.", None, {"": summary["seconds"]})
+    records = {state: counts.get(state) for state in ("scored", "rejected")}
+    gauge("bulklabel_records", "Records of the last run.", "state", records)
+    gauge("bulklabel_rejected", "Rejected records of the last run, by reason.", "reason", rejected)
+    gauge("bulklabel_metric", "Metrics of the last run, from 0 to 1.", "name", summary["metrics"] or {})
+    success = time.time() if summary["exit_code"] == 0 else last_success(path)
+    gauge(LAST_SUCCESS, "When a run last ended with exit code 0, in Unix time.", None, {"": success})
+    write_to_textfile(path, registry)
+
+
+def last_success(path: str) -> float | None:
+    """When a run last succeeded, by an earlier textfile; None if there is none, or nothing in it says so."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            families = list(text_string_to_metric_families(file.read()))
+    except (OSError, ValueError):
+        return None
+    return next((sample.value for family in families for sample in family.samples if sample.name == LAST_SUCCESS), None)
