@@ -74,7 +74,9 @@ class Scorer:
                 with self._turn:
                     found = [self._predict(pixels[start : start + size], size, run) for start in starts]
                     return found[0] if len(found) == 1 else np.concatenate(found)
-            except (MemoryError, tf.errors.ResourceExhaustedError):
+            except (MemoryError, tf.errors.ResourceExhaustedError, tf.errors.AbortedError) as error:
+                if isinstance(error, tf.errors.AbortedError) and "a primitive" not in str(error):
+                    raise  # oneDNN says so where it finds no memory for its code or its scratch space
                 self._halve(size)
 
     def _predict(self, pixels: Pixels, size: int, run: Run) -> Probabilities:

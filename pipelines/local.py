@@ -1,10 +1,15 @@
-"""Beam's in-process runner, made to tell its worker processes the options, as every remote runner does."""
+"""Beam's in-process runner, made to tell its worker processes the options, as remote ones do, and to hear them."""
 
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pipeline import Pipeline
-from apache_beam.portability.api import beam_provision_api_pb2
+from apache_beam.portability import python_urns
+from apache_beam.portability.api import beam_provision_api_pb2, beam_runner_api_pb2
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo, RunnerResult
+
+PipelineProto = beam_runner_api_pb2.Pipeline
+
+BEAMS_WORKER, OUR_WORKER = b"apache_beam.runners.worker.sdk_worker_main", b"pipelines.sdk_worker_main"
 
 
 class LocalRunner(FnApiRunner):  # type: ignore[misc]
@@ -19,3 +24,14 @@ class LocalRunner(FnApiRunner):  # type: ignore[misc]
                 value.string_value = str(int(number)) if number.is_integer() else repr(number)
         self._provision_info = ExtendedProvisionInfo(beam_provision_api_pb2.ProvisionInfo(pipeline_options=known))
         return super().run_pipeline(pipeline, options)
+
+    def run_via_runner_api(
+        self, pipeline_proto: beam_runner_api_pb2.Pipeline, options: PipelineOptions
+    ) -> RunnerResult:
+        """Run it as Beam does, with workers that log what they would print."""
+        for environment in pipeline_proto.components.environments.values():
+            if environment.urn == python_urns.SUBPROCESS_SDK:
+                environment.payload = environment.payload.replace(PipelineProto = beam_runner_api_pb2.Pipeline
+
+BEAMS_WORKER, OUR_WORKER)
+        return super().run_via_runner_api(pipeline_proto, options)

@@ -16,7 +16,7 @@ from pipelines.options import (
     read_label_file,
     store_flags,
 )
-from pipelines.running import import_tensorflow, run_command
+from pipelines.running import run_command
 
 if TYPE_CHECKING:
     import keras
@@ -89,6 +89,7 @@ def package(argv: Sequence[str]) -> None:
     _check_normalization(options.mean, options.std)
 
     from transforms import files
+    from transforms.quiet import import_tensorflow
 
     import_tensorflow()
     from model.archive import check_shapes, network_bytes

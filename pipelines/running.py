@@ -4,10 +4,9 @@ import contextlib
 import logging
 import os
 import re
-import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from model.errors import first_line
 from pipelines.account import (
@@ -24,6 +23,8 @@ from pipelines.logs import TEXT, add_log_flags, log, log_to_stderr
 from pipelines.parsing import known_early
 from pipelines.stopping import stoppable
 from pipelines.textfile import add_textfile_flags
+from pipelines.workers import hear_workers
+from transforms.quiet import reopen_stderr
 from transforms.waiting import in_time
 
 EXIT_CODES = {
@@ -45,9 +46,6 @@ AGAIN = "run the same command again to continue."
 
 SECONDS_TO_COUNT = 3.0
 """For the number of finished shards, once a signal came."""
-
-_kept_stderr: list[int] = []
-"""Where stderr went before it was closed for a while."""
 
 
 def run_command(command: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
@@ -119,34 +117,6 @@ def _except_in_thread(failure: threading.ExceptHookArgs) -> None:
         log.error("the thread %s failed", name, exc_info=(kind, value, failure.exc_traceback))
 
 
-def import_tensorflow() -> None:
-    """Import TensorFlow without what its C++ side prints before anybody can ask it not to; errors are raised."""
-    with _stderr_closed():
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()
-
-
-@contextlib.contextmanager
-def _stderr_closed() -> Iterator[None]:
-    sys.stderr.flush()
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    _kept_stderr.append(os.dup(2))
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        reopen_stderr()
-        os.close(_kept_stderr.pop())
-        os.close(nowhere)
-
-
-def reopen_stderr() -> None:
-    """Let stderr go where it did, if it was closed for a while."""
-    for kept in _kept_stderr:
-        os.dup2(kept, 2)
-
-
 def _line_of(error: Exception, name: str) -> str | None:
     """The message of an error of this class; workers' errors reach the driver as text inside others, if at all."""
     if type(error).__name__ == name:
@@ -170,5 +140,6 @@ def _quiet_libraries() -> None:
     portability = ("portability.fn_api_runner.worker_handlers", "portability.local_job_service")
     for module in ("common", "worker.data_plane", *portability):
         logging.getLogger(f"apache_beam.runners.{module}").addFilter(lambda record: not _is_expected(record))
+    hear_workers()
     if threading.excepthook is threading.__excepthook__:
         threading.excepthook = _except_in_thread

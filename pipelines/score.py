@@ -22,7 +22,7 @@ from pipelines.options import (
     slice_columns,
     store_flags,
 )
-from pipelines.running import import_tensorflow, run_command
+from pipelines.running import run_command
 from pipelines.textfile import add_textfile_flags
 from pipelines.time_limit import add_deadline_flags
 
@@ -186,7 +186,6 @@ def score(argv: Sequence[str]) -> None:
         print(account_of(plan))
     scorer = OncePerProcess(load_scorer, files.absolute(options.model), model.digest, options.trust_model_code)
     if plan.new_shards and state is not State.FINISHED:  # else nothing is left for the network to do
-        import_tensorflow()
         scorer.get()  # what is wrong with the network is said before anything is written
     if state is State.FINISHED:
         reopen(output)

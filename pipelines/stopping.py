@@ -13,9 +13,6 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SECONDS_TO_STOP = 8.0
 """However long there is to say, or to count on a store that stalls, the process is gone after this."""
 
-LOOKS = 20
-"""Ten milliseconds apart: what was about to be started when the first look was taken is found by another."""
-
 FAILED = 1
 
 
@@ -52,12 +49,12 @@ def stoppable(stop: Callable[[str], int]) -> Iterator[None]:
 
 
 def _leave(exit_code: int) -> None:
-    """End this process and all that it started, without waiting for anything, or saying more."""
+    """End all that this process started, and itself, without waiting for its threads, or saying more."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
-    for _ in range(LOOKS):
-        for child in _descendants(os.getpid()):
+    while children := _descendants(os.getpid()):
+        for child in children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
         time.sleep(0.01)

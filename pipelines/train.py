@@ -20,7 +20,7 @@ from pipelines.options import (
     read_label_file,
     store_flags,
 )
-from pipelines.running import import_tensorflow, run_command
+from pipelines.running import run_command
 
 if TYPE_CHECKING:
     from transforms.samples import SampleSource, Survey
@@ -115,6 +115,8 @@ def _check(options: argparse.Namespace, survey: "Survey", labels: Sequence[str])
 
 def _fit_and_save(options: argparse.Namespace, source: "SampleSource", labels: tuple[str, ...]) -> None:
     from importlib.metadata import version
+
+    from transforms.quiet import import_tensorflow
 
     import_tensorflow()
     from model.directory import Model

@@ -373,8 +373,9 @@ def test_the_graph_counts_what_it_does(corpus: Path, model_directory: Path, tmp_
         "rejected_not_an_image": 1,
         "rejected_damaged_image": 1,
     }
-    (batches,) = [item.committed for item in found["distributions"]]
-    assert batches.count == SHARDS * -(-GROUP // 256)
+    distributions = {item.key.metric.name: item.committed for item in found["distributions"]}
+    assert distributions["batch_milliseconds"].count == SHARDS * -(-GROUP // 256)
+    assert (distributions["images_at_once"].min, distributions["images_at_once"].max) == (256, 256)
 
 
 def test_a_model_that_changes_while_the_run_goes_on_stops_it(model_directory: Path) -> None:

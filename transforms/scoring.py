@@ -22,6 +22,7 @@ from transforms.once import OncePerProcess
 from transforms.parts import PREDICTIONS, REJECTED, Part, PartStamp, make_part, read_part, with_reused
 from transforms.plan import Recipe
 from transforms.predicting import ScoredBatch, full_batches, no_predictions, predict_batch
+from transforms.quiet import import_tensorflow
 from transforms.readers import read_shard
 from transforms.records import Shard, Unreadable
 from transforms.sifting import Sieve
@@ -53,7 +54,8 @@ def load_scorer(directory: str, digest: str, trusted: bool = False) -> "Scorer":
         UserError: if the model directory is no longer that model, its network cannot be loaded, would run code
             without being trusted, or answers otherwise on this machine.
     """
-    from model.scorer import Scorer  # imports TensorFlow, which takes seconds
+    import_tensorflow()  # takes seconds
+    from model.scorer import Scorer
 
     model = load_model(directory)
     if model.digest != digest:

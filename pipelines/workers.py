@@ -1,0 +1,34 @@
+"""What worker processes log, as Beam's local runner passes it on: made into records like our own."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from pipelines.logs import log
+
+ROOT = Path(__file__).parent.parent
+OURS = tuple(f"{ROOT / name}/" for name in ("model", "transforms", "pipelines"))
+LOGGER = "apache_beam.runners.portability.local_job_service"
+PASSED_ON = "Worker: %s"
+
+
+def hear_workers() -> None:
+    """Let warnings of ours and all errors through, each with its message alone."""
+    logger = logging.getLogger(LOGGER)
+    logger.setLevel(logging.WARNING)
+    logger.addFilter(_translated)
+
+
+def _translated(record: logging.LogRecord) -> bool:
+    """Whether to log it; what came from a worker is a protocol buffer as text, and becomes its message."""
+    if record.msg != PASSED_ON:
+        return True
+    from apache_beam.portability.api import beam_fn_api_pb2
+    from google.protobuf import text_format
+
+    arguments: Any = record.args
+    entry = text_format.Parse(arguments[0], beam_fn_api_pb2.LogEntry())
+    ours = entry.log_location.startswith(OURS)
+    record.msg, record.args = entry.message, ()
+    record.name = log.name if ours else record.name
+    return ours or record.levelno >= logging.ERROR

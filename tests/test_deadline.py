@@ -1,0 +1,107 @@
+"""`--deadline`: no further shard is begun, those in hand are finished, and the same command goes on."""
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+
+from model.metrics import Goal
+from pipelines.time_limit import duration
+from tests.conftest import answers, command, score
+from transforms.deadline import Deadline
+
+OVER = "--deadline=0.001s"
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err.removeprefix("bulklabel: error: ").rstrip()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "words"),
+    [("90", 90, "90 seconds"), ("90s", 90, "90s"), ("90m", 5400, "90m"), ("1.5h", 5400, "1.5h")],
+)
+def test_a_deadline_counts_from_now(text: str, seconds: float, words: str) -> None:
+    before = time.time()
+    found = duration(text)
+    assert before + seconds <= found.moment <= time.time() + seconds
+    assert found.words == words
+    assert not found.has_passed()
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-5", "5d", "1e3", "5 h"])
+def test_what_is_no_time_is_refused(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert score(tmp_path, tmp_path, tmp_path, f"--deadline={text}") == 2
+    assert "is no time; give seconds, or a number like 90m or 5h" in said(capsys)
+
+
+def test_finished_shards_are_counted_and_the_others_left(
+    corpus: Path, model_directory: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / "_SUCCESS").unlink()
+    (run / "metrics.json").unlink()
+    for name in ("predictions/part-00001-of-00008.parquet", "rejected/part-00006-of-00008.parquet"):
+        (run / name).unlink()
+    assert score(corpus, model_directory, run, OVER) == 1
+    assert said(capsys) == (
+        "the deadline of 0.001s has passed; 6 of 8 shards are finished; run the same command again to continue."
+    )
+    assert not (run / "metrics.json").exists()
+    assert not (run / "predictions/part-00001-of-00008.parquet").exists()
+    assert score(corpus, model_directory, run) == 0
+    assert answers(run) == answers(finished)
+
+
+def test_a_run_without_open_shards_is_published_however_late(
+    corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / "_SUCCESS").unlink()
+    assert score(corpus, model_directory, run, OVER) == 0
+    assert answers(run) == answers(finished)
+
+
+def test_it_reaches_worker_processes(corpus: Path, model_directory: Path, tmp_path: Path) -> None:
+    workers = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
+    arguments = (f"--input={corpus}", f"--model={model_directory}", f"--output={tmp_path / 'run'}")
+    done = command("score", *arguments, OVER, *workers)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "bulklabel: error: the deadline of 0.001s has passed; 0 of 8 shards are finished; "
+        "run the same command again to continue.\n"
+    )
+
+
+@dataclass(frozen=True)
+class AfterThree(Deadline):
+    """Passes when three parts are there."""
+
+    output: str = ""
+
+    def has_passed(self) -> bool:
+        return len(list(Path(self.output).glob("rejected/*.parquet"))) >= 3
+
+
+def test_it_may_pass_among_the_shards(corpus: Path, model_directory: Path, tmp_path: Path) -> None:
+    from pipelines.score import build
+    from transforms.models import load_model
+    from transforms.once import OncePerProcess
+    from transforms.planning import make_plan
+    from transforms.publishing import Publication
+    from transforms.records import Columns
+    from transforms.scoring import load_scorer
+
+    model, output = load_model(str(model_directory)), str(tmp_path / "run")
+    plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide", output)
+    root = beam.Pipeline(runner="pipelines.local.LocalRunner", argv=[])
+    scorer = OncePerProcess(load_scorer, str(model_directory), model.digest)
+    publication = Publication(output, plan.recipe, {}, Goal(), ())
+    build(root, plan, scorer, publication, 60, AfterThree(0, "a test", output))
+    with pytest.raises(Exception, match="DeadlineError: the deadline of a test has passed; 3 of 8 shards"):
+        root.run()
+    assert len(list(tmp_path.glob("run/predictions/*.parquet"))) == 3
+    assert not (tmp_path / "run" / "metrics.json").exists()

@@ -1,0 +1,151 @@
+"""SIGTERM and SIGINT, to real processes: one line, soon, nobody left behind, and the same command goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, answers, score
+
+SECONDS = 10
+"""A run ends within."""
+
+WORKERS = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
+
+
+def hear_everything() -> None:
+    """Undo what whoever runs the tests has its processes ignore."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def running(*line: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python process in a session of its own."""
+    with subprocess.Popen(
+        [sys.executable, *line],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=hear_everything,
+    ) as process:
+        yield process
+
+
+def wait_until(moment: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + 120
+    while not moment():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def alive(session: int) -> list[str]:
+    """The command lines of what runs in a session."""
+    found = []
+    for folder in filter(lambda path: path.name.isdigit(), Path("/proc").iterdir()):
+        try:
+            words = (folder / "cmdline").read_text()  # empty where a process has ended
+            if os.getsid(int(folder.name)) == session and words:
+                found.append(words.replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+def test_a_run_is_stopped_while_tensorflow_is_imported(corpus: Path, model_directory: Path, tmp_path: Path) -> None:
+    arguments = [f"--input={corpus}", f"--model={model_directory}", f"--output={tmp_path / 'run'}"]
+    with running("-m", "pipelines.cli", "score", *arguments, "--log_format=json") as process:
+        maps = Path(f"/proc/{process.pid}/maps")
+        wait_until(lambda: "libtensorflow" in maps.read_text(), process)
+        process.terminate()
+        printed, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == 1
+    assert json.loads(errors.splitlines()[-1])["message"].startswith("stopped by SIGTERM; run the same command")
+    assert json.loads(printed)["state"] == "stopped"
+
+
+def test_a_run_is_stopped_among_its_shards_and_goes_on(
+    corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    arguments = [f"--input={corpus}", f"--model={model_directory}", f"--output={run}"]
+    with running("-m", "pipelines.cli", "score", *arguments) as process:
+        wait_until(lambda: any(run.glob("rejected/*.parquet")), process)
+        for _ in range(3):
+            process.terminate()
+        printed, errors = process.communicate(timeout=SECONDS)
+    done = len(list(run.glob("rejected/*.parquet")))
+    line = f"stopped by SIGTERM; {done} of 8 shards are finished; run the same command again to continue."
+    assert errors == f"bulklabel: error: {line}\n"
+    summary = json.loads(printed)
+    assert (process.returncode, summary["exit_code"], summary["state"]) == (1, 1, "stopped")
+    assert summary["error"] == line
+    assert score(corpus, model_directory, run) == 0
+    assert answers(run) == answers(finished)
+
+
+def test_ctrl_c_ends_worker_processes_too(corpus: Path, model_directory: Path, tmp_path: Path) -> None:
+    """A terminal sends SIGINT to all processes at once."""
+    run = tmp_path / "run"
+    arguments = [f"--input={corpus}", f"--model={model_directory}", f"--output={run}", *WORKERS]
+    with running("-m", "pipelines.cli", "score", *arguments) as process:
+        wait_until(lambda: any(run.glob("predictions/*.parquet")), process)
+        assert len(alive(process.pid)) >= 3
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == 1
+    assert errors.startswith("bulklabel: error: stopped by SIGINT; ")
+    assert errors.count("\n") == 1
+    assert alive(process.pid) == []
+
+
+STOPPED = """
+import os, signal, sys, time
+from pipelines import stopping
+stopping.SECONDS_TO_STOP = 0.2
+{before}
+with stopping.stoppable({stop}):
+    os.kill(os.getpid(), signal.{name})
+    {body}
+print("went on")
+"""
+
+
+@pytest.mark.parametrize(
+    ("pieces", "exit_code", "printed"),
+    [
+        ({"stop": "lambda name: 7", "body": "time.sleep(60)"}, 7, ""),
+        ({"stop": "lambda name: time.sleep(60)", "body": "time.sleep(60)"}, 1, ""),
+        ({"stop": "lambda name: 1 / 0", "body": "time.sleep(60)"}, 1, ""),
+        (
+            {"stop": "lambda name: 7", "body": "", "before": "signal.signal(signal.SIGINT, signal.SIG_IGN)"},
+            0,
+            "went on\n",
+        ),
+    ],
+    ids=["at once", "whatever hangs", "whatever fails", "unless it is ignored, as under nohup"],
+)
+def test_a_signal_ends_the_process(pieces: dict[str, str], exit_code: int, printed: str) -> None:
+    with running("-c", STOPPED.format(**{"before": "", "name": "SIGINT"} | pieces)) as process:
+        out, _ = process.communicate(timeout=SECONDS)
+    assert (process.returncode, out) == (exit_code, printed)
+
+
+def test_other_commands_are_stopped_too(corpus: Path, tmp_path: Path) -> None:
+    with running("-m", "pipelines.cli", "train", f"--input={corpus}", f"--output={tmp_path / 'm'}") as process:
+        wait_until(lambda: "libarrow" in Path(f"/proc/{process.pid}/maps").read_text(), process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == 1
+    assert errors.endswith("bulklabel: error: stopped by SIGINT; run the same command again to continue.\n")
+    assert not (tmp_path / "m").exists()
