@@ -31,7 +31,5 @@ class LocalRunner(FnApiRunner):  # type: ignore[misc]
         """Run it as Beam does, with workers that log what they would print."""
         for environment in pipeline_proto.components.environments.values():
             if environment.urn == python_urns.SUBPROCESS_SDK:
-                environment.payload = environment.payload.replace(PipelineProto = beam_runner_api_pb2.Pipeline
-
-BEAMS_WORKER, OUR_WORKER)
+                environment.payload = environment.payload.replace(BEAMS_WORKER, OUR_WORKER)
         return super().run_via_runner_api(pipeline_proto, options)
