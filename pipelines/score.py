@@ -27,13 +27,18 @@ from pipelines.textfile import add_textfile_flags
 from pipelines.time_limit import add_deadline_flags
 
 if TYPE_CHECKING:
-    import apache_beam as beam
+    import argparse
 
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from model.gates import Gates
     from model.scorer import Scorer
     from transforms.deadline import Deadline
     from transforms.manifest import Launch
     from transforms.once import OncePerProcess
     from transforms.plan import Plan
+    from transforms.planning import State
     from transforms.publication import Publication
 
 
@@ -138,35 +143,22 @@ def score(argv: Sequence[str]) -> None:
     check_since_flags(options)
     pipeline_options = beam_options([*rest, *store_flags(options)], flags)
 
-    import apache_beam as beam
-
-    from pipelines.progress import show_progress
     from pipelines.summary import print_reused, print_summary
     from transforms import files
     from transforms.claims import reopen, start
     from transforms.manifest import launch_of, now
-    from transforms.models import load_model
     from transforms.once import OncePerProcess
     from transforms.patience import planning
-    from transforms.planning import REPORT_FILE, State, doubts, make_plan, settle
+    from transforms.planning import REPORT_FILE, State
     from transforms.publication import Publication, provenance_of
-    from transforms.reuse import account_of, find_since
+    from transforms.reuse import account_of
     from transforms.scoring import load_scorer
 
-    account = current()
+    account, started, output = current(), now(), files.absolute(options.output)
     account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"
-    started, output = now(), files.absolute(options.output)
-    columns = columns_of(options)
     with planning():
-        model = load_model(options.model)
-        gates = gates_of(options, model.labels, output)
-        since = find_since(options.since, output, options.carry_over, options.match == CONTENT)
-        thresholds, layout = options.threshold, options.layout
-        plan = make_plan(options.input, options.input_format, columns, model, thresholds, layout, output, since)
-        state = settle(plan, output, options.overwrite)
-        for doubt in [*since.doubts(plan.recipe), *doubts(plan)] if state is not State.FINISHED else []:
-            log.warning(doubt)
-    account.plan, launch = plan.digest, launch_of(plan, vars(options), started)
+        plan, state, gates = _planned(options, output)
+    account.plan = plan.digest
     inform("planned", state=state.value, shards=len(plan.shards), files=len(plan.inputs))
     publication = Publication(
         output,
@@ -184,18 +176,51 @@ def score(argv: Sequence[str]) -> None:
         return
     if plan.reused is not None:
         print(account_of(plan))
-    scorer = OncePerProcess(load_scorer, files.absolute(options.model), model.digest, options.trust_model_code)
-    if plan.new_shards and state is not State.FINISHED:  # else nothing is left for the network to do
-        scorer.get()  # what is wrong with the network is said before anything is written
+    model = files.absolute(options.model), plan.recipe.model_digest, options.trust_model_code
+    scorer = OncePerProcess(load_scorer, *model)
     if state is State.FINISHED:
         reopen(output)
     else:
+        if plan.new_shards:
+            scorer.get()  # what is wrong with the network is said before anything is written
         start(plan, output, options.overwrite)
-    with show_progress(output, plan), beam.Pipeline(options=pipeline_options) as root:
-        build(root, plan, scorer, launch, publication, options.decode_timeout, options.deadline)
+    _run(pipeline_options, plan, scorer, launch_of(plan, vars(options), started), publication, options)
     print_summary(options.output)
     if plan.recipe.by_content and plan.reused is not None:
         print_reused(options.output)
+
+
+def _planned(options: "argparse.Namespace", output: str) -> "tuple[Plan, State, Gates]":
+    """The plan, what is left to do for it, and what is required of it; everything is checked, nothing written."""
+    from transforms.models import load_model
+    from transforms.planning import State, doubts, make_plan, settle
+    from transforms.reuse import find_since
+
+    model = load_model(options.model)
+    gates = gates_of(options, model.labels, output)
+    since = find_since(options.since, output, options.carry_over, options.match == CONTENT)
+    columns, threshold = columns_of(options), options.threshold
+    plan = make_plan(options.input, options.input_format, columns, model, threshold, options.layout, output, since)
+    state = settle(plan, output, options.overwrite)
+    for doubt in [*since.doubts(plan.recipe), *doubts(plan)] if state is not State.FINISHED else []:
+        log.warning(doubt)
+    return plan, state, gates
+
+
+def _run(
+    pipeline_options: "PipelineOptions",
+    plan: "Plan",
+    scorer: "OncePerProcess[Scorer]",
+    launch: "Launch",
+    publication: "Publication",
+    options: "argparse.Namespace",
+) -> None:
+    import apache_beam as beam
+
+    from pipelines.progress import show_progress
+
+    with show_progress(publication.output, plan), beam.Pipeline(options=pipeline_options) as root:
+        build(root, plan, scorer, launch, publication, options.decode_timeout, options.deadline)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

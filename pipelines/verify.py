@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from model.errors import UserError
 from pipelines.options import CommandParser, add_store_flags, add_trust_flag, beam_options, not_negative, store_flags
-from pipelines.running import import_tensorflow, run_command
+from pipelines.running import run_command
 
 if TYPE_CHECKING:
     import argparse
@@ -79,7 +79,6 @@ def _rescored(found: "Output", options: "argparse.Namespace") -> "Rescored | Non
     plan, directory, rows = found.plan, model_directory(found, options.model), found.scored_rows
     if plan is None or directory is None or not rows:
         return None
-    import_tensorflow()
     try:
         scorer = load_scorer(directory, plan.recipe.model_digest, options.trust_model_code)
     except UserError as error:

@@ -88,19 +88,23 @@ class AfterThree(Deadline):
 
 def test_it_may_pass_among_the_shards(corpus: Path, model_directory: Path, tmp_path: Path) -> None:
     from pipelines.score import build
+    from transforms.claims import start
+    from transforms.manifest import launch_of, now
     from transforms.models import load_model
     from transforms.once import OncePerProcess
     from transforms.planning import make_plan
-    from transforms.publishing import Publication
+    from transforms.publication import Publication
     from transforms.records import Columns
+    from transforms.reuse import Since
     from transforms.scoring import load_scorer
 
     model, output = load_model(str(model_directory)), str(tmp_path / "run")
-    plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide", output)
+    plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide", output, Since())
+    start(plan, output, overwrite=False)
     root = beam.Pipeline(runner="pipelines.local.LocalRunner", argv=[])
     scorer = OncePerProcess(load_scorer, str(model_directory), model.digest)
     publication = Publication(output, plan.recipe, {}, Goal(), ())
-    build(root, plan, scorer, publication, 60, AfterThree(0, "a test", output))
+    build(root, plan, scorer, launch_of(plan, {"model": "m"}, now()), publication, 60, AfterThree(0, "a test", output))
     with pytest.raises(Exception, match="DeadlineError: the deadline of a test has passed; 3 of 8 shards"):
         root.run()
     assert len(list(tmp_path.glob("run/predictions/*.parquet"))) == 3
