@@ -13,7 +13,7 @@ from model.metrics.numbers import number_of, numbers_of_labels, overall_numbers
 
 OPERATORS = {">=": operator.ge, "<=": operator.le, "==": operator.eq, ">": operator.gt, "<": operator.lt}
 
-_NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_NUMBER = r"(?:\d{1,18}\.?\d{0,18}|\.\d{1,18})(?:[eE][-+]?\d{1,2})?"  # none of which is infinite as a float
 _REQUIREMENT = re.compile(
     rf"\s*(?P<metric>\w+)\s*(?:\[(?P<label>.*)\])?\s*(?P<comparison>{'|'.join(OPERATORS)})\s*"
     rf"(?:(?P<baseline>baseline)\s*(?:(?P<change>[-+*])\s*(?P<by>{_NUMBER}))?|(?P<limit>[-+]?{_NUMBER}))\s*",

@@ -55,7 +55,8 @@ def test_limits_are_decimal() -> None:
 
 
 NONE = """f1_micro | f1_micro=>0.5 | f1_micro>= | f1_micro>=high | f1_micro>=0.5% | f1_micro>=baseline/2 | [cat]>=1
-| recall[cat>=0.9 | recall cat]>=0.9 | f1_micro>=0.5 and recall_micro>=0.5 | f1_micro>=nan | f1_micro!=1 | >=1"""
+| recall[cat>=0.9 | recall cat]>=0.9 | f1_micro>=0.5 and recall_micro>=0.5 | f1_micro>=nan | f1_micro!=1 | >=1
+| f1_micro<=1e999"""
 
 
 @pytest.mark.parametrize("text", ["", *NONE.replace("\n", " ").split(" | ")])
