@@ -65,8 +65,10 @@ def verify(argv: Sequence[str]) -> None:
 
 def _told(faults: Iterable[str]) -> Iterator[str]:
     """The faults, each printed as soon as it is found."""
+    from transforms.rows import clean
+
     for fault in faults:
-        print(fault, flush=True)
+        print(" ".join(clean(fault).splitlines()), flush=True)  # names of files may hold anything
         yield fault
 
 

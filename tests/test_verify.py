@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,7 @@ def add_foreign_files(run: Path) -> None:
     (run / "rejected" / "deeper").mkdir()
     (run / "rejected" / "deeper" / "notes.txt").touch()
     (run / "notes.txt").touch()
+    Path(os.fsdecode(os.fsencode(run) + b"/odd\xff\nname")).touch()
     (run / "judged").mkdir()
     (run / "judged" / "report.html").touch()  # a folder of its own is nobody's business
 
@@ -191,6 +193,7 @@ def write_no_parquet(run: Path) -> None:
             add_foreign_files,
             [
                 "notes.txt does not belong to this run",
+                "odd\\udcff name does not belong to this run",
                 "predictions/part-00000-of-00001.parquet does not belong to this run",
                 "rejected/deeper/notes.txt does not belong to this run",
             ],
@@ -341,7 +344,7 @@ def test_a_sample_finds_inputs_that_changed(
     other = png(np.zeros((32, 32, 3), np.uint8))
     swapped.write_bytes(other + bytes(size - len(other)))
     broken.write_bytes(bytes(broken.stat().st_size))
-    described = folder / "metadata.jsonl"
+    described, whole = folder / "metadata.jsonl", (folder / "metadata.jsonl").read_bytes()
     lines = described.read_text().splitlines()
     labels = json.loads(lines[4])["labels"]
     lines[4] = lines[4].replace(json.dumps(labels), json.dumps(["9", *labels[1:]] if labels[0] != "9" else ["8"]))
@@ -362,6 +365,11 @@ def test_a_sample_finds_inputs_that_changed(
         assert len(found) == 1, (start, faults)
         faults.remove(found[0])
     assert faults == []
+    described.write_bytes(whole + b"\n")
+    code, faults, _ = verify(run, capsys, "--sample=40")
+    assert code == 1
+    assert f"input {described} changed: it has {size_of(described)} bytes, and had {len(whole):,} when" in faults[0]
+    assert not any("r0001" in fault for fault in faults)
 
 
 def size_of(path: Path, more: int = 0) -> str:

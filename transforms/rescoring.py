@@ -117,15 +117,15 @@ def _read_again(place: str, plan: Plan, inputs: Mapping[str, File], index: int, 
     part = read_part(place, PREDICTIONS, shard, plan.stamp)
     if part is None or len(part.table) <= max(rows) or not part.table.schema.equals(no_predictions(recipe).schema):
         return ReadAgain({}, None, ())
-    stored = {_place(row): row for row in (part.table.slice(row, 1) for row in rows)}
-    sources = {source: _input_fault(inputs[source]) for source, _ in stored if source in inputs}
-    if shard.metadata is not None:
-        sources[shard.metadata] = _input_fault(inputs[clean(shard.metadata)])
-    faults = [fault for fault in sources.values() if fault]
-    wanted = {(source, position) for source, position in stored if not sources.get(source)}
-    tables, more = _records(shard, wanted, recipe) if wanted else ([], [])
+    table = part.table.take(list(rows))  # a slice would keep all of it in memory
+    stored = {_place(row): row for row in (table.slice(at, 1) for at in range(len(table)))}
+    metadata = [clean(shard.metadata)] if shard.metadata else []
+    read = dict.fromkeys([*metadata, *(source for source, _ in stored)])
+    wrong = {name: fault for name in read if name in inputs and (fault := _input_fault(inputs[name]))}
+    wanted = {place for place in stored if not wrong.keys() & {place[0], *metadata}}
+    tables, faults = _records(shard, wanted, recipe) if wanted else ([], [])
     decoded = decode_batch(pa.concat_tables(tables), recipe.preprocessing) if tables else None
-    return ReadAgain(stored, decoded, faults + more)
+    return ReadAgain(stored, decoded, [*wrong.values(), *faults])
 
 
 def _input_fault(file: File) -> str | None:
@@ -151,7 +151,10 @@ def _records(shard: Shard, wanted: Collection[Place], recipe: Recipe) -> tuple[l
             if isinstance(table, Unreadable):
                 source = clean(table.source)
                 bad = {place for place in left if place[0] == source and place[1] in table.positions}
-                faults += [f"{_record(*place)} was scored, and now {table.problem.detail}" for place in sorted(bad)]
+                faults += [
+                    f"{_record(*place)} was scored, and now cannot be read: {table.problem.detail}"
+                    for place in sorted(bad)
+                ]
                 left -= bad
                 continue
             places = list(zip(table.column("source").to_pylist(), table.column("position").to_pylist(), strict=True))
@@ -179,10 +182,8 @@ def _compare(then: pa.Table, now: pa.Table, recipe: Recipe, result: Rescored) ->
             f"{record} has {old[0, worst]:.6f} for {labels[worst]!r} in its part, and now gets {new[0, worst]:.6f} "
             f"(at most {TOLERANCE} apart is allowed): its image or its part changed"
         )
-    if (
-        then.column("predicted").to_pylist()
-        != decode_predicted(predict_labels(old, recipe.thresholds), labels).to_pylist()
-    ):
+    predicted = decode_predicted(predict_labels(old, recipe.thresholds), labels).to_pylist()
+    if then.column("predicted").to_pylist() != predicted:
         result.faults.append(f"{record} is predicted otherwise in its part than its probabilities and thresholds say")
     computed = {"predicted", PROBABILITIES, *(PROBABILITY + label for label in labels)}
     for name in (name for name in then.column_names if name not in computed):
