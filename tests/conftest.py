@@ -26,6 +26,8 @@ from transforms.records import Columns, Unreadable
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+    from tests.forked import Run
+
 settings.register_profile("bulklabel", deadline=None, derandomize=True)
 settings.load_profile("bulklabel")
 
@@ -98,6 +100,25 @@ def finished(tmp_path_factory: pytest.TempPathFactory, corpus: Path, model_direc
     output = tmp_path_factory.mktemp("runs") / "finished"
     assert score(corpus, model_directory, output) == 0
     return output
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The flags of a run of a second, without its output."""
+    from tests.forked import tiny_run
+
+    return tiny_run(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, tiny: list[str]) -> "Run":
+    """That run, forked, when nobody kills it and nothing fails: the oracle for the others."""
+    from tests.forked import forked
+
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run = forked(tiny, folder / "run", folder / "log")
+    assert run.end() == 0, run.said
+    return run
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ EVENTS = {"os.rename": "rename", "os.scandir": "list", "os.mkdir": "mkdir", "os.
 
 @dataclass(frozen=True)
 class Fault:
-    """From its operation of this number on, below a folder, an operation fails: once or for ever.
+    """From its operation of this number on, below some folders, an operation fails: once or for ever.
 
     A write fails when half of the bytes are written.
     """
@@ -31,16 +31,16 @@ class Fault:
 
 
 class Faults:
-    """Counts operations below a folder, and lets those fail that a fault says."""
+    """Counts operations below folders, and lets those fail that a fault says."""
 
-    def __init__(self, fault: Fault, folder: str) -> None:
+    def __init__(self, fault: Fault, folders: tuple[str, ...]) -> None:
         self._fault = fault
-        self._folder = folder
+        self._folders = folders
         self.counts: Counter[str] = Counter()
 
     def happen(self, operation: str, path: Any) -> None:
         """Raise what the operation shall raise, if it shall."""
-        if not str(path).startswith(self._folder):
+        if not str(path).startswith(self._folders):
             return
         self.counts[operation] += 1
         count, fault = self.counts[operation], self._fault
@@ -56,9 +56,9 @@ class Faults:
             self.happen(EVENTS[event], arguments[0])
 
 
-def inject(fault: Fault, folder: str) -> Counter[str]:
+def inject(fault: Fault, folders: tuple[str, ...]) -> Counter[str]:
     """Let this process's local file system fail, for good; the operations that it makes from now on, as they add up."""
-    faults = Faults(fault, folder)
+    faults = Faults(fault, folders)
     sys.addaudithook(faults.hear)
     patience.FIRST_PAUSE = 0.001
 

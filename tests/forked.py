@@ -116,7 +116,7 @@ def _score(command: list[str], output: Path, log: Path, death: Death, fault: Fau
         os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(touched)
-    operations = inject(fault, str(output.parent))
+    operations = inject(fault, (str(output), *(flag.partition("=")[2] for flag in command if "--input=" in flag)))
     if death.seconds:
         threading.Thread(target=watch, daemon=True).start()
     if barrier is not None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +107,103 @@ def test_a_listing_that_fails_is_no_shorter_one(tangle: Path, monkeypatch: pytes
     with pytest.raises(StoreError, match=r"cannot be listed \(Input/output error"):
         files.list_folder(str(tangle))
     assert files.list_folder(str(tangle / "[x]"))
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(descriptor: int) -> None:
+        steps.append(f"fsync {Path(os.readlink(f'/proc/self/fd/{descriptor}')).relative_to(tmp_path)}")
+        fsync(descriptor)
+
+    def replaced(source: str, target: str) -> None:
+        assert Path(source).read_bytes() == b"content"
+        steps.append(f"replace {Path(target).relative_to(tmp_path)}")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    files.write(str(tmp_path / "a" / "b" / "c"), b"content")
+    assert (tmp_path / "a" / "b" / "c").read_bytes() == b"content"
+    temporary = steps.pop(2)
+    assert temporary.startswith("fsync a/b/.c.")
+    assert steps == ["fsync .", "fsync a", "replace a/b/c", "fsync a/b"]
+
+
+def test_a_folder_that_cannot_be_put_on_the_disk_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsync = os.fsync
+
+    def synced(descriptor: int) -> None:
+        if os.path.isdir(f"/proc/self/fd/{descriptor}"):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    files.write(str(tmp_path / "a" / "b"), b"content")
+    assert (tmp_path / "a" / "b").read_bytes() == b"content"
+
+
+def test_a_temporary_file_that_vanishes_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = os.replace
+    vanished: list[str] = []
+
+    def replaced(source: str, target: str) -> None:
+        if len(vanished) < 3:
+            vanished.append(source)
+            files.delete([file.path for file in files.list_temporary(str(tmp_path))])
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replaced)
+    files.write(str(tmp_path / "a"), b"content")
+    assert len(set(vanished)) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize(
+    ("code", "attempts"), [(errno.EIO, 7), (errno.ESTALE, 7), (errno.ENOSPC, 1), (errno.EDQUOT, 1), (errno.EROFS, 1)]
+)
+def test_what_may_mend_is_tried_again_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, attempts: int
+) -> None:
+    tried: list[int] = []
+
+    def full(descriptor: int) -> None:
+        tried.append(descriptor)
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match=re.escape(f"{tmp_path}/a cannot be written ({os.strerror(code)})")):
+        files.write(str(tmp_path / "a"), b"content")
+    assert len(tried) == attempts
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_temporary_files_of_ours_are_taken_for_such(tmp_path: Path) -> None:
+    ours = [f".part.{'0a' * 16}.tmp", f".{'x' * 50}.json.{'9' * 32}.tmp", ".bulklabel-can-write"]
+    theirs = ["a.tmp", ".a.tmp", f"a.{'0' * 32}.tmp", f".a.{'0' * 31}.tmp", f".a.{'g' * 32}.tmp", ".hidden"]
+    for name in (*ours, *theirs, "part"):
+        (tmp_path / name).touch()
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / ours[0]).touch()
+    assert {file.path for file in files.list_temporary(str(tmp_path))} == {str(tmp_path / name) for name in ours}
+
+
+def test_what_is_there_is_not_denied_when_it_cannot_be_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(path: Any, **_: Any) -> Any:
+        raise OSError(errno.EIO, "Input/output error", path)
+
+    (tmp_path / "a").touch()
+    assert files.exists(str(tmp_path / "a"))
+    assert files.exists(str(tmp_path))
+    assert not files.exists(str(tmp_path / "a" / "b"))
+    assert not files.exists(str(tmp_path / ("x" * 300)))
+    with monkeypatch.context() as broken:
+        broken.setattr(patience, "FIRST_PAUSE", 0.001)
+        broken.setattr(os, "stat", away)
+        with pytest.raises(StoreError, match=r"a cannot be read \(Input/output error\)"):
+            files.exists(str(tmp_path / "a"))

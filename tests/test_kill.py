@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import ROOT, answers, score, write_parquet
 from tests.conftest import collage_rows as rows
-from tests.forked import Death, Run, forked, outcome, tiny_run
+from tests.forked import Death, Run, forked, outcome
 
 PARTS = 24
 DEADLINE = 120
@@ -111,26 +111,11 @@ def moments() -> list[tuple[str, float]]:
     return [("touches" if number % 3 else "seconds", 0.95 * chance.random()) for number in range(27)]
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The flags of a small run."""
-    return tiny_run(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory, tiny: list[str]) -> Run:
-    """That run, when nobody kills it."""
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    run = forked(tiny, folder / "run", folder / "log")
-    assert run.end() == 0, run.said
-    return run
-
-
 @pytest.mark.parametrize(("by", "fraction"), moments())
 def test_a_run_killed_at_any_moment_is_finished_by_the_same_command(
-    tiny: list[str], uninterrupted: Run, tmp_path: Path, by: str, fraction: float
+    tiny: list[str], undisturbed: Run, tmp_path: Path, by: str, fraction: float
 ) -> None:
-    total = uninterrupted.counts
+    total = undisturbed.counts
     death = (
         Death(touches=1 + int(fraction * total["touches"]))
         if by == "touches"
@@ -140,4 +125,4 @@ def test_a_run_killed_at_any_moment_is_finished_by_the_same_command(
     assert killed.end() == -signal.SIGKILL, killed.said
     again = forked(tiny, tmp_path / "run", tmp_path / "log")
     assert again.end() == 0, again.said
-    assert outcome(again.output) == outcome(uninterrupted.output)
+    assert outcome(again.output) == outcome(undisturbed.output)

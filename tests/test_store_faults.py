@@ -8,25 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.faults import Fault
-from tests.forked import Run, forked, outcome, said_in_one_line, tiny_run
+from tests.forked import Run, forked, outcome, said_in_one_line
 
 WRITES = ("mkdir", "create", "write", "fsync", "rename")
 READS = ("open", "read", "list")
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The flags of a small run, on an input beside its output."""
-    return tiny_run(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, tiny: list[str]) -> Run:
-    """That run, where nothing fails."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    run = forked(tiny, folder / "run", folder / "log")
-    assert run.end() == 0, run.said
-    return run
 
 
 def faults() -> list[tuple[str, bool, int, float]]:

@@ -6,24 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.forked import Death, Run, forked, forks, outcome, said_in_one_line, tiny_run
+from tests.forked import Death, Run, forked, forks, outcome, said_in_one_line
 
 OTHER = "--threshold=0.4"
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The flags of a small run."""
-    return tiny_run(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory, tiny: list[str]) -> list[Run]:
-    """That run, and one of another plan, when nobody else is there."""
-    folder = tmp_path_factory.mktemp("alone")
-    runs = [forked(tiny, folder / "one", folder / "log"), forked([*tiny, OTHER], folder / "other", folder / "log2")]
-    assert [run.end() for run in runs] == [0, 0]
-    return runs
+def alone(tmp_path_factory: pytest.TempPathFactory, tiny: list[str], undisturbed: Run) -> list[Run]:
+    """The run, and one of another plan, when nobody else is there."""
+    folder = tmp_path_factory.mktemp("other")
+    other = forked([*tiny, OTHER], folder / "run", folder / "log")
+    assert other.end() == 0, other.said
+    return [undisturbed, other]
 
 
 def together(commands: list[list[str]], place: Path) -> tuple[list[Run], list[int]]:
