@@ -54,14 +54,14 @@ def test_the_page_on_what_is_new(
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / "incremental.md").read_text()
     lines = re.findall(r"^\.venv/bin/bulklabel (.+)$", text, re.MULTILINE)
-    assert len(lines) == 4
+    assert len(lines) == 6
     Path("my/pictures").mkdir(parents=True)
-    for row, line in zip(collage_rows(4), lines, strict=True):
+    for row, line in zip(collage_rows(6), lines, strict=True):
         Path("my/pictures", f"{row['id']}.png").write_bytes(row["image"])
         assert main(line.replace("demo/model", str(model_directory)).split()) == 0
     assert "2 records were scored and 0 rejected before in" in capsys.readouterr().out
-    runs = [metrics_of(Path("my/scores", name))["counts"]["records"] for name in ("night-1", "night-2", "whole")]
-    assert runs == [1, 1, 4]
+    names = ("scores/night-2", "scores/night-3", "scores/whole", "contents/night-1", "contents/night-2")
+    assert [metrics_of(Path("my", name))["counts"]["records"] for name in names] == [1, 1, 4, 5, 1]
     manifest = json.loads(Path("my/scores/whole/manifest.json").read_bytes())
     table = text[text.index("## What the files say") :]
     assert set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)))) == set(

@@ -121,7 +121,8 @@ def _write_metrics(
     write: Callable[[str, bytes], None],
 ) -> list[Entry]:
     """Write what is a function of the statistic, all of it from one set of metrics; the manifest's entries of that."""
-    metrics, drawn = judgement.metrics, drawings(statistic) | gallery(statistic.examples, thumbnails)
+    metrics = judgement.metrics
+    drawn = drawings(statistic) | gallery(statistic.examples, thumbnails) if metrics["counts"]["records"] else {}
     content = {
         METRICS_FILE: to_json(metrics),
         PER_LABEL_FILE: per_label_csv(metrics).encode(),
