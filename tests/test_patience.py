@@ -130,7 +130,7 @@ def test_any_file_system_that_beam_knows_is_used_with_patience(tmp_path: Path) -
     content = os.urandom(2 * 2**20)
     files.write("mounted://a/b.png", content)
     assert (tmp_path / "a" / "b.png").read_bytes() == content
-    assert files.list_files("mounted://a", PNG).files == (files.File("mounted://a/b.png", len(content)),)
+    assert files.list_files("mounted://a", PNG).files == (File("mounted://a/b.png", len(content)),)
     assert files.read("mounted://a/b.png") == content
     with files.open_file("mounted://a/b.png") as file:
         file.seek(-5, os.SEEK_END)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from model.errors import StoreError
 from transforms import files
+from transforms.listings import File
 from transforms.parts import KINDS, PART_NAME, PartStamp
 from transforms.plan import DIGEST_BYTES, Plan, digest_in
 from transforms.planning import MANIFEST_FILE, PLAN_FILE, PUBLISHED, SUCCESS_FILE, State, settle
@@ -135,6 +136,6 @@ def _folders(output: str) -> list[str]:
     return [output, *(files.join(output, kind) for kind in KINDS)]
 
 
-def _parts(output: str) -> list[files.File]:
+def _parts(output: str) -> list[File]:
     found = [file for folder in _folders(output)[1:] for file in files.list_folder(folder)]
     return [file for file in found if PART_NAME.search(file.path)]

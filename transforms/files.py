@@ -4,9 +4,8 @@ import contextlib
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import BinaryIO
 
@@ -14,6 +13,7 @@ from apache_beam.io.filesystem import FileSystem
 
 from model.errors import UserError
 from transforms.ahead import ahead
+from transforms.listings import File, Listing
 from transforms.local import exists_local, open_local, read_local
 from transforms.patience import failure
 from transforms.remote import open_remote, read_remote
@@ -25,35 +25,6 @@ MAX_RECORD_BYTES = 2**29
 
 REMOTE_THREADS = 16
 """A small file on a remote store costs a round trip: so many are under way at once."""
-
-
-@dataclass(frozen=True)
-class File:
-    """A file's path, its size in bytes, and when it was modified: microseconds since the epoch, 0 if nobody knows.
-
-    Two are equal whenever they were modified: that a file was touched makes it no other input.
-    """
-
-    path: str
-    size: int
-    modified: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True)
-class Listing:
-    """What one path of a user's stands for: files, sorted, below the folder `root`; perhaps all that it has.
-
-    `scored` are files of it that an earlier run has scored as they are: they need not be read again.
-    """
-
-    root: str
-    files: tuple[File, ...]
-    complete: bool
-    scored: frozenset[str] = frozenset()
-
-    def without(self, unwanted: Callable[[str], bool]) -> "Listing":
-        """The listing without the files whose paths are unwanted."""
-        return replace(self, files=tuple(file for file in self.files if not unwanted(file.path)))
 
 
 def absolute(path: str) -> str:

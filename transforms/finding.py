@@ -7,7 +7,7 @@ import bracex
 
 from model.errors import UserError
 from transforms import files
-from transforms.files import Listing
+from transforms.listings import Listing
 from transforms.readers import ANY_FORMAT, AUTO, READERS, choose_format
 from transforms.records import Columns, Inputs, Shard
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from model.errors import RecordError, StoreError, UserError
-from transforms.files import File, Listing
+from transforms.listings import File, Listing
 
 T = TypeVar("T")
 R = TypeVar("R")

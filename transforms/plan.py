@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from model.resizing import Preprocessing
-from transforms.files import File
+from transforms.listings import File
 from transforms.parts import PartStamp
 from transforms.records import Columns, Problem, Shard
 

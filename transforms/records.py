@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from transforms.files import File, Listing
+from transforms.listings import File, Listing
 
 RECORDS = pa.schema(
     [

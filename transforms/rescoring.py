@@ -20,7 +20,7 @@ from model.thresholds import predict_labels
 from transforms import files
 from transforms.ahead import ahead
 from transforms.decoding import DecodedBatch, decode_batch
-from transforms.files import File
+from transforms.listings import File
 from transforms.parts import PREDICTIONS, read_part
 from transforms.paths import raise_if_the_store_failed
 from transforms.plan import Plan, Recipe

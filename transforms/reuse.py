@@ -6,8 +6,8 @@ from typing import Any
 
 from model.errors import UserError
 from transforms import files
-from transforms.files import File, Listing
 from transforms.finding import shards_of
+from transforms.listings import File, Listing
 from transforms.parts import KINDS
 from transforms.plan import Earlier, Plan, Recipe, Reused, changes, recipe_content
 from transforms.planning import SUCCESS_FILE

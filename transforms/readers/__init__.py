@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from model.errors import UserError
 from transforms import files
-from transforms.files import File, Listing
 from transforms.formats import FORMATS
+from transforms.listings import File, Listing
 from transforms.readers.metadata import is_metadata
 from transforms.records import Columns, Reader, Shard, Unreadable
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from model.errors import RecordError, UserError
 from transforms import files
-from transforms.files import File, Listing
+from transforms.listings import File, Listing
 from transforms.readers.metadata import METADATA_NAMES, Description, Metadata, is_metadata, read_metadata
 from transforms.records import SHARD_BYTES, SHARD_RECORDS, Columns, Inputs, Shard, Unreadable
 from transforms.rows import Record, content_of, tables, truth_of, unreadable

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from model.errors import RecordError, UserError, first_line
 from transforms import files
-from transforms.files import File, Listing
+from transforms.listings import File, Listing
 from transforms.paths import below, in_threads, raise_if_the_store_failed, unique
 from transforms.readers.schema import problem_of
 from transforms.records import SHARD_RECORDS, TABLE_BYTES, Columns, Inputs, Problem, Shard, Unreadable

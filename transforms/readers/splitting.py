@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 import pyarrow as pa
 
 from transforms import files
-from transforms.files import File, Listing
+from transforms.listings import File, Listing
 from transforms.paths import in_threads, unique
 from transforms.records import SHARD_BYTES, SHARD_RECORDS, Columns, Inputs, Shard, Unreadable
 from transforms.rows import Record, tables

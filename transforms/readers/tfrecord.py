@@ -12,7 +12,8 @@ import google_crc32c
 
 from model.errors import RecordError, first_line
 from transforms import files
-from transforms.files import MAX_RECORD_BYTES, File
+from transforms.files import MAX_RECORD_BYTES
+from transforms.listings import File
 from transforms.paths import raise_if_the_store_failed
 from transforms.readers.splitting import MOST_STATED, StreamReader, open_unpacked, unpacked
 from transforms.records import Columns, Problem, Shard, Unreadable

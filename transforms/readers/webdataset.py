@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from model.errors import RecordError, first_line
 from transforms import files
-from transforms.files import File
+from transforms.listings import File
 from transforms.readers.splitting import StreamReader, open_unpacked, unpacked
 from transforms.readers.tar import TORN, members
 from transforms.records import Columns, Problem, Shard, Unreadable
