@@ -44,15 +44,16 @@ def airflow_python() -> Path:
     return python
 
 
-@pytest.fixture(scope="module")
-def logs(
-    airflow_python: Path, corpus: Path, model_directory: Path, tmp_path_factory: pytest.TempPathFactory
-) -> "tuple[Path, list[str]]":
-    """A folder of scores, and what Airflow logged: a run, one more of the same day, one with a model that is not there.
+def replaced(text: str, changes: dict[str, str]) -> str:
+    """The text with changes that must each change something."""
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    return text
 
-    The first is given two files, the second a flag that is true.
-    """
-    folder = tmp_path_factory.mktemp("airflow")
+
+def dag_files(folder: Path, corpus: Path, model_directory: Path) -> list[Path]:
+    """The DAG with places of here, three times: with two files, with a flag that is true, with no model."""
     places = {
         "/opt/bulklabel/.venv/bin/python": sys.executable,
         "/opt/bulklabel": str(ROOT),
@@ -60,48 +61,53 @@ def logs(
         "/srv/bulklabel/model": str(model_directory),
         "/srv/bulklabel": str(folder),
     }
-    text = DAG_FILE.read_text()
-    for place, here in places.items():
-        assert place in text
-        text = text.replace(place, here)
-    changes = {
+    text = replaced(DAG_FILE.read_text(), places)
+    dags: dict[str, dict[str, str]] = {
         "first": {},
         "second": {'"overwrite": False': '"overwrite": True'},
         "third": {str(model_directory): f"{folder}/nowhere", "/ds=": "/bad="},
     }
-    files = []
-    for name, change in changes.items():
-        files.append(folder / "dags" / f"{name}.py")
-        files[-1].parent.mkdir(exist_ok=True)
-        changed = text.replace("bulklabel_score", name)
-        for old, new in change.items():
-            assert old in changed
-            changed = changed.replace(old, new)
-        files[-1].write_text(changed)
-    environment = os.environ | {
-        "AIRFLOW_HOME": str(folder / "home"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "CUDA_VISIBLE_DEVICES": "",
-        "PYTHONPATH": str(ROOT),
-    }
-    output = []
-    driver = [str(ROOT / "tests" / "airflow_runs.py"), "2026-11-22", *map(str, files)]
-    for program in (["-m", "airflow", "db", "migrate"], driver):
-        done = subprocess.run(
-            [str(airflow_python), *program],
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            timeout=600,
-        )
-        assert done.returncode == 0, done.stdout
-        output.append(done.stdout)
-    runs = re.split(r"^DAG RUN (\w+)\n", output[-1], flags=re.MULTILINE)
-    assert runs[1::2] == ["success", "success", "failed"], output[-1]
+    (folder / "dags").mkdir()
+    for name, changes in dags.items():
+        (folder / "dags" / f"{name}.py").write_text(replaced(text, {"bulklabel_score": name, **changes}))
+    return [folder / "dags" / f"{name}.py" for name in dags]
+
+
+def run_airflow(python: Path, folder: Path, *arguments: str) -> str:
+    """Airflow's Python with a home and a database below the folder; what was printed."""
+    done = subprocess.run(
+        [str(python), *arguments],
+        cwd=folder,
+        env=os.environ
+        | {
+            "AIRFLOW_HOME": str(folder / "home"),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "CUDA_VISIBLE_DEVICES": "",
+            "PYTHONPATH": str(ROOT),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def logs(
+    airflow_python: Path, corpus: Path, model_directory: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[str]]:
+    """A folder of scores, and what Airflow logged of a run, of one more of the same day, and of one without a model."""
+    folder = tmp_path_factory.mktemp("airflow")
+    paths = dag_files(folder, corpus, model_directory)
+    run_airflow(airflow_python, folder, "-m", "airflow", "db", "migrate")
+    driver = ROOT / "tests" / "airflow_runs.py"
+    output = run_airflow(airflow_python, folder, str(driver), "2026-11-22", *map(str, paths))
+    runs = re.split(r"^DAG RUN (\w+)\n", output, flags=re.MULTILINE)
+    assert runs[1::2] == ["success", "success", "failed"], output
     return folder / "scores", runs[:-1:2]
 
 
