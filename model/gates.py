@@ -39,6 +39,10 @@ class Requirement:
     change: str | None
     by: Decimal
 
+    def __str__(self) -> str:
+        """As it was given."""
+        return self.text
+
     @property
     def name(self) -> str:
         """The metric as it is written."""

@@ -13,6 +13,7 @@ from apache_beam.io.localfilesystem import LocalFileSystem
 
 from model.errors import StoreError, UserError
 from transforms import files, patience
+from transforms.listings import File
 from transforms.patience import Patience, failure, planning
 
 PNG = re.compile(r"\.png$")

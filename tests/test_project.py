@@ -115,7 +115,6 @@ def test_documents_name_only_what_exists(path: Path) -> None:
     known = {"--help", "--runner", "--direct_num_workers", "--direct_running_mode", "--setup_file", "--labels"}
     known |= {"--records", "--output"}  # of the benchmarks
     known |= {"--impersonate_service_account", "--no_auth", "--s"}  # Beam's for stores; `--s3_…` ends at its digit here
-    known |= {"--since", "--deadline", "--log_format", "--metrics_textfile"}  # `score` is to have them
     for name in COMMANDS:
         parser = importlib.import_module(f"pipelines.{name}").parser()
         known |= {flag for action in parser._actions for flag in action.option_strings}

@@ -16,6 +16,10 @@ class Deadline:
     moment: float
     words: str
 
+    def __str__(self) -> str:
+        """The words."""
+        return self.words
+
     def has_passed(self) -> bool:
         """Whether it is that late, by this machine's clock."""
         return time.time() >= self.moment

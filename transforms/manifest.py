@@ -130,12 +130,12 @@ def _platform() -> dict[str, Any]:
 
 
 def _cleaned(value: Any) -> Any:
-    """Flags as JSON has them: paths may hold bytes that are no characters."""
-    if isinstance(value, str):
-        return clean(value)
+    """Flags as JSON has them, what a flag was made into as its text: paths may hold bytes that are no characters."""
     if isinstance(value, Mapping):
         return {name: _cleaned(inner) for name, inner in value.items()}
-    return [_cleaned(inner) for inner in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return [_cleaned(inner) for inner in value]
+    return value if value is None or isinstance(value, bool | int | float) else clean(str(value))
 
 
 @dataclass(frozen=True)
