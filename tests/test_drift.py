@@ -79,6 +79,7 @@ def test_records_can_be_merged_in_any_order() -> None:
     every = [metrics_of_statistic(merge(order, 3)) for order in itertools.permutations(parts)]
     assert all(metrics == every[0] for metrics in every)
     found = every[0]["distributions"]
+    assert found["labels"] == metrics_of_statistic(statistic_of((truth, probabilities)))["distributions"]["labels"]
     assert found["formats"] == {"GIF": 30, "JPEG": 10, "PNG": 50}
     assert list(found["sizes"].items()) == [("1", 30), ("32", 45), ("64", 5), ("512", 10)]
     assert found["rejected"] == {"x": 93 / 183}
