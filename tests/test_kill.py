@@ -105,24 +105,26 @@ def test_a_run_of_several_processes_is_finished_by_the_same_command(
     assert not list(run.rglob(".*"))
 
 
-def moments() -> list[tuple[str, float]]:
-    """Seeded moments of a run, as fractions of the files that it touches or of the time that it computes."""
+def moments() -> list[list[tuple[str, float]]]:
+    """27 seeded moments, as fractions of the files that a run touches or of the time that it computes; by threes."""
     chance = random.Random(30)  # noqa: S311
-    return [("touches" if number % 3 else "seconds", 0.95 * chance.random()) for number in range(27)]
+    return [[(by, 0.95 * chance.random()) for by in ("seconds", "touches", "touches")] for _ in range(9)]
 
 
-@pytest.mark.parametrize(("by", "fraction"), moments())
+@pytest.mark.parametrize("three", moments(), ids=str)
 def test_a_run_killed_at_any_moment_is_finished_by_the_same_command(
-    tiny: list[str], undisturbed: Run, tmp_path: Path, by: str, fraction: float
+    tiny: list[str], undisturbed: Run, tmp_path: Path, three: list[tuple[str, float]]
 ) -> None:
     total = undisturbed.counts
-    death = (
-        Death(touches=1 + int(fraction * total["touches"]))
-        if by == "touches"
-        else Death(seconds=fraction * total["seconds"])
-    )
-    killed = forked(tiny, tmp_path / "run", tmp_path / "log", death)
-    assert killed.end() == -signal.SIGKILL, killed.said
-    again = forked(tiny, tmp_path / "run", tmp_path / "log")
-    assert again.end() == 0, again.said
-    assert outcome(again.output) == outcome(undisturbed.output)
+    deaths = [
+        Death(touches=1 + int(part * total[by])) if by == "touches" else Death(seconds=part * total[by])
+        for by, part in three
+    ]
+    places = [tmp_path / f"run{number}" for number in range(3)]
+    killed = [forked(tiny, place, Path(f"{place}.log"), death) for place, death in zip(places, deaths, strict=True)]
+    for run in killed:
+        assert run.end() == -signal.SIGKILL, run.said
+    again = [forked(tiny, place, Path(f"{place}.log")) for place in places]
+    for run in again:
+        assert run.end() == 0, run.said
+        assert outcome(run.output) == outcome(undisturbed.output)
