@@ -37,7 +37,7 @@ class Share:
         """How many records of its shards it scored and rejected, and of those with a problem that are given.
 
         Raises:
-            UserError: if one of its parts is needed to say so, and is missing or damaged.
+            StoreError: if one of its parts is needed to say so, and is missing or damaged.
         """
         counts = {entry["name"]: int(entry["rows"]) for kind in KINDS for entry in self.run.manifest[kind]}
         plan, found = self.run.plan, dict.fromkeys(KINDS, 0)
