@@ -8,6 +8,7 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
+from model.errors import DeadlineError
 from model.metrics import Goal
 from pipelines.time_limit import duration
 from tests.conftest import answers, command, score
@@ -105,7 +106,7 @@ def test_it_may_pass_among_the_shards(corpus: Path, model_directory: Path, tmp_p
     scorer = OncePerProcess(load_scorer, str(model_directory), model.digest)
     publication = Publication(output, plan.recipe, {}, Goal(), ())
     build(root, plan, scorer, launch_of(plan, {"model": "m"}, now()), publication, 60, AfterThree(0, "a test", output))
-    with pytest.raises(Exception, match="DeadlineError: the deadline of a test has passed; 3 of 8 shards"):
+    with pytest.raises(DeadlineError, match="the deadline of a test has passed; 3 of 8 shards"):
         root.run()
     assert len(list(tmp_path.glob("run/predictions/*.parquet"))) == 3
     assert not (tmp_path / "run" / "metrics.json").exists()
