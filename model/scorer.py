@@ -50,6 +50,7 @@ class Scorer:
         self._turn = threading.Semaphore(BATCHES_AT_ONCE)
         self._halving = threading.Lock()
         self.batch_size = batch_size_for(model.preprocessing)
+        """Images a batch of the plan."""
         self._compiled = self._compile(self.batch_size)
 
     @property

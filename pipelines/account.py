@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from pipelines.logs import JSON, log
+from pipelines.logs import JSON, TEXT, log
 
 DONE, FAILED, BAD_COMMAND, GATE_FAILED, TOO_MANY_REJECTED = 0, 1, 2, 3, 4
 
@@ -82,7 +82,8 @@ class Account:
             except OSError as failure:
                 log.warning("%s cannot be written (%s)", self._textfile, failure.strerror)
         if self._tells:
-            print(json.dumps(summary, ensure_ascii=False), file=self._stdout, flush=True)
+            with contextlib.suppress(BrokenPipeError):  # nobody reads any more
+                print(json.dumps(summary, ensure_ascii=False), file=self._stdout, flush=True)
 
     def _read_metrics(self) -> None:
         """Counts and headlines from where the run put them, if it did: a comparison has none."""
@@ -97,7 +98,8 @@ class Account:
                 self.rejected[row["reason"]] = self.rejected.get(row["reason"], 0) + row["records"]
 
 
-_accounts = [Account("", "text")]
+_accounts = [Account("", TEXT)]
+"""The current one: signals come to another thread than the command's."""
 
 
 def open_account(command: str, log_format: str, textfile: str | None) -> Account:
