@@ -128,7 +128,11 @@ print("went on")
         ({"stop": "lambda name: time.sleep(60)", "body": "time.sleep(60)"}, 1, ""),
         ({"stop": "lambda name: 1 / 0", "body": "time.sleep(60)"}, 1, ""),
         (
-            {"stop": "lambda name: 7", "body": "", "before": "signal.signal(signal.SIGINT, signal.SIG_IGN)"},
+            {
+                "stop": "lambda name: 7",
+                "body": "assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])",
+                "before": "signal.signal(signal.SIGINT, signal.SIG_IGN)",
+            },
             0,
             "went on\n",
         ),
