@@ -74,6 +74,13 @@ class Nights:
         return output
 
 
+def verify(run: Path) -> None:
+    """Look for faults in a run, and score some of its records again."""
+    from pipelines.verify import main
+
+    assert main([str(run), "--sample=9"]) == 0
+
+
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "digits"
@@ -260,6 +267,7 @@ def test_what_is_carried_over_is_what_a_run_over_everything_says(nights: Nights,
     second = nights.score("second", "--carry_over", *flags, since=("first",))
     nights.put(kind, 5)
     third = nights.score("third", "--carry_over", *flags, since=("second",))
+    verify(third)
     everything = nights.score("everything", *flags)
     assert (third / "metrics.json").read_bytes() == (everything / "metrics.json").read_bytes()
     assert rows_of(third) == rows_of(everything)
@@ -361,6 +369,7 @@ def test_images_are_known_whatever_they_are_called(nights: Nights, capsys: pytes
 def test_answers_are_carried_over_by_content(nights: Nights) -> None:
     first = contents_night(nights)
     carried = nights.score("carried", "--match=content", "--carry_over", "--threshold=0.49", since=("first",))
+    verify(carried)
     everything = nights.score("everything", "--match=content", "--threshold=0.49")
     assert rows_of(carried) == rows_of(everything)
     assert len(rows_of(carried)) == len(list(nights.pictures.iterdir()))

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.predictions import REJECTED as REJECTED_SCHEMA
-from model.predictions import metadata_of
+from model.predictions import fold_kinds, metadata_of
 from transforms.outputs import Output, file_fault
 from transforms.parts import KINDS, PREDICTIONS, REJECTED, read_part
 from transforms.paths import in_threads, raise_if_the_store_failed
@@ -17,6 +16,7 @@ from transforms.planning import MANIFEST_FILE
 from transforms.predicting import no_predictions
 from transforms.records import Shard
 from transforms.rows import clean
+from transforms.takeover import rejected_schema
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,17 @@ def _footer_fault(part: PlannedPart, schema: pa.Schema, plan: Plan | None) -> st
     for what, expected in plan.stamp.metadata(part.shard).items():
         if said.get(what) != expected:
             return f"{part.name} is of another {what}: its footer says {said.get(what)}, expected {expected}"
-    columns = no_predictions(plan.recipe).schema if part.kind == PREDICTIONS else REJECTED_SCHEMA
+    recipe = plan.recipe
+    columns = fold_kinds(no_predictions(recipe)).schema if part.kind == PREDICTIONS else rejected_schema(recipe)
     return None if schema.equals(columns) else f"{part.name} has other columns than the plan asks for"
 
 
 def _shard_faults(plan: Plan, rows: Mapping[str, int]) -> Iterator[str]:
-    """Shards whose number of records is known and is not that of both their parts."""
-    for shard in plan.shards:
+    """Shards whose number of records is known and is not that of both their parts.
+
+    Of earlier runs' shards not all records need be wanted, and of known images' records not all are written.
+    """
+    for shard in [] if plan.recipe.by_content else plan.new_shards:
         scored, rejected = (rows.get(plan.stamp.name(kind, shard)) for kind in KINDS)
         if scored is None or rejected is None or shard.records in (None, scored + rejected):
             continue
