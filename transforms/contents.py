@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from model.errors import RecordError
 from model.kinds import Kind
@@ -34,6 +35,11 @@ def hash_of(image: bytes | None) -> bytes | None:
     Of a trillion images, two that differ have the same hash with a probability of about 1.5e-15.
     """
     return None if image is None else hashlib.blake2b(image, digest_size=HASH.itemsize).digest()
+
+
+def with_contents(table: pa.Table) -> pa.Table:
+    """Records with the hashes of their images in a column."""
+    return table.append_column(CONTENT, pa.array(map(hash_of, table.column("image").to_pylist()), CONTENT.type))
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.predictions import fold_kinds, metadata_of
+from model.predictions import metadata_of
 from transforms.outputs import Output, file_fault
 from transforms.parts import KINDS, PREDICTIONS, REJECTED, read_part
 from transforms.paths import in_threads, raise_if_the_store_failed
 from transforms.plan import Plan
 from transforms.planning import MANIFEST_FILE
-from transforms.predicting import no_predictions
+from transforms.predicting import predictions_schema
 from transforms.records import Shard
 from transforms.rows import clean
 from transforms.takeover import rejected_schema
@@ -99,7 +99,7 @@ def _footer_fault(part: PlannedPart, schema: pa.Schema, plan: Plan | None) -> st
         if said.get(what) != expected:
             return f"{part.name} is of another {what}: its footer says {said.get(what)}, expected {expected}"
     recipe = plan.recipe
-    columns = fold_kinds(no_predictions(recipe)).schema if part.kind == PREDICTIONS else rejected_schema(recipe)
+    columns = predictions_schema(recipe) if part.kind == PREDICTIONS else rejected_schema(recipe)
     return None if schema.equals(columns) else f"{part.name} has other columns than the plan asks for"
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from model.errors import RecordError
 from model.golden import TOLERANCE
-from model.predictions import predictions_table, with_kinds
+from model.predictions import fold_kinds, predictions_table, with_kinds
 from transforms.decoding import DecodedBatch, rejected_row
 from transforms.plan import Recipe
 
@@ -65,6 +65,11 @@ def no_predictions(recipe: Recipe) -> pa.Table:
     nothing = np.empty((0, len(recipe.labels)), np.float32)
     records = with_kinds(recipe.schema.empty_table().drop_columns(["image"]), [])
     return predictions_table(records, nothing, recipe.thresholds, recipe.labels, recipe.layout)
+
+
+def predictions_schema(recipe: Recipe) -> pa.Schema:
+    """That of the parts' tables of predictions."""
+    return fold_kinds(no_predictions(recipe)).schema
 
 
 def predict_batch(batch: DecodedBatch | ScoredBatch, scorer: "Scorer", recipe: Recipe) -> ScoredBatch:

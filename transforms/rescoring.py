@@ -19,12 +19,13 @@ from model.predictions import PROBABILITIES, PROBABILITY, probabilities_of
 from model.thresholds import predict_labels
 from transforms import files
 from transforms.ahead import ahead
+from transforms.contents import with_contents
 from transforms.decoding import DecodedBatch, decode_batch
 from transforms.listings import File
 from transforms.parts import PREDICTIONS, read_part
 from transforms.paths import raise_if_the_store_failed
 from transforms.plan import Plan, Recipe
-from transforms.predicting import full_batches, no_predictions, predict_batch
+from transforms.predicting import full_batches, predict_batch, predictions_schema
 from transforms.readers import read_shard
 from transforms.records import Shard, Unreadable
 from transforms.rows import clean
@@ -115,7 +116,7 @@ def _read_again(place: str, plan: Plan, inputs: Mapping[str, File], index: int, 
     """Chosen records of one shard; of a part that is damaged, which is said elsewhere, none."""
     shard, recipe = plan.shards[index], plan.recipe
     part = read_part(place, PREDICTIONS, shard, plan.stamp)
-    if part is None or len(part.table) <= max(rows) or not part.table.schema.equals(no_predictions(recipe).schema):
+    if part is None or len(part.table) <= max(rows) or not part.table.schema.equals(predictions_schema(recipe)):
         return ReadAgain({}, None, ())
     table = part.table.take(list(rows))  # a slice would keep all of it in memory
     stored = {_place(row): row for row in (table.slice(at, 1) for at in range(len(table)))}
@@ -143,9 +144,9 @@ def _input_fault(file: File) -> str | None:
 def _records(shard: Shard, wanted: Collection[Place], recipe: Recipe) -> tuple[list[pa.Table], list[str]]:
     """The records of a shard that are at these places, and why others are not; nothing is read after the last one."""
     left, tables, faults = set(wanted), [], []
-    some = only_files(shard, {source for source, _ in wanted})
+    narrowed = only_files(shard, {source for source, _ in wanted})
     try:
-        for table in read_shard(some, recipe.input_format, recipe.columns, recipe.labels, recipe.batch_size):
+        for table in read_shard(narrowed, recipe.input_format, recipe.columns, recipe.labels, recipe.batch_size):
             if not left:
                 break
             if isinstance(table, Unreadable):
@@ -159,7 +160,8 @@ def _records(shard: Shard, wanted: Collection[Place], recipe: Recipe) -> tuple[l
                 continue
             places = list(zip(table.column("source").to_pylist(), table.column("position").to_pylist(), strict=True))
             rows = [row for row, place in enumerate(places) if place in left]
-            tables += [table.take(rows)] if rows else []
+            some = table.take(rows)
+            tables += [with_contents(some) if recipe.by_content else some] if rows else []
             left -= set(places)
     except FileNotFoundError as error:
         return tables, [*faults, f"input {error.filename or error} is gone"]

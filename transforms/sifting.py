@@ -10,7 +10,7 @@ import pyarrow as pa
 from model.errors import RecordError
 from model.kinds import Kind
 from model.predictions import fold_kinds, kinds_of, predictions_table, probabilities_of, with_kinds
-from transforms.contents import Answer, KnownContents, Place, answers_at, hash_of
+from transforms.contents import Answer, KnownContents, Place, answers_at, with_contents
 from transforms.decoding import rejected_row
 from transforms.parts import PREDICTIONS
 from transforms.plan import CONTENT, Recipe
@@ -40,11 +40,11 @@ class Sieve:
             if isinstance(table, Unreadable):
                 yield table
                 continue
-            contents = [hash_of(image) for image in table.column("image").to_pylist()]
+            table = with_contents(table)
+            contents = table.column(CONTENT.name).to_pylist()
             self._remember(table, contents)
             places = self._known.find(contents)
             new = [place is None and self._is_first(content) for place, content in zip(places, contents, strict=True)]
-            table = table.append_column(CONTENT, pa.array(contents, CONTENT.type))
             self._aside.append(table.drop_columns(["image"]).filter(pa.array([not one for one in new])))
             self._places += [place for place, one in zip(places, new, strict=True) if not one]
             if any(new):
