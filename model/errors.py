@@ -6,7 +6,7 @@ class UserError(Exception):
 
 
 class StoreError(Exception):
-    """A file system failed in mid-run: one line; the same command continues when that is mended."""
+    """A file system failed in mid-run, or another run took the output: one line; nothing that was written is lost."""
 
 
 class DeadlineError(Exception):
