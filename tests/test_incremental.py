@@ -1,6 +1,8 @@
 """Nights: each scores what is new since the earlier ones, and together they hold what one run over everything holds."""
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -78,7 +80,10 @@ def verify(run: Path) -> None:
     """Look for faults in a run, and score some of its records again."""
     from pipelines.verify import main
 
-    assert main([str(run), "--sample=9"]) == 0
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert main([str(run), "--sample=9"]) == 0
+    assert f"{min(9, predictions_of(run).num_rows)} records scored again" in said.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -362,6 +367,7 @@ def test_images_are_known_whatever_they_are_called(nights: Nights, capsys: pytes
     (second / "_SUCCESS").unlink()
     nights.score("second", "--match=content", since=("first",))
     assert manifest_of(second) | {"timings": {}} == manifest | {"timings": {}}
+    verify(second)
     third = nights.score("third", "--match=content", since=("second", "first"))
     assert manifest_of(third)["counts"]["records"] == 0
 

@@ -265,7 +265,7 @@ def test_a_run_on_a_store_is_verified_there(
     files.write(part, remote_run["predictions/part-00003-of-00008.parquet"])
     files.write(f"{run}/rejected/notes.txt", b"")
     assert main([run, *store.flags]) == 1
-    first, second = capsys.readouterr().out.splitlines()
+    first, second, _ = capsys.readouterr().out.splitlines()
     assert first.startswith(part.removeprefix(f"{run}/"))
     assert second.startswith("rejected/notes.txt does not belong to this run")
 
