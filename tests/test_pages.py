@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.account import DONE, FAILED, NOTHING_TO_DO, STATES, STOPPED
 from pipelines.cli import main
 from tests.conftest import ROOT, collage_rows, metrics_of
 from transforms.readers import READERS
@@ -77,6 +78,16 @@ def test_the_commands_of_the_page_on_verifying_runs(finished: Path, capsys: pyte
     for line in lines:
         assert main(line.replace("demo/scores", str(finished)).split()) == 0
     assert "100 records scored again" in capsys.readouterr().out
+
+
+def test_the_page_on_operations_has_every_file_and_exit_code(finished: Path) -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    (line,) = re.findall(r"^\.venv/bin/bulklabel (.+)$", text, re.MULTILINE)
+    assert main(line.replace("demo/scores", str(finished)).split()) == 0
+    assert all(f"`{path.name}`" in text for path in finished.iterdir() if path.is_file())
+    states = {*STATES.items(), (DONE, NOTHING_TO_DO), (FAILED, STOPPED)}
+    rows = re.findall(r"^\| (\d) \| `(\w+)` \|", text, re.MULTILINE)
+    assert {(int(code), state) for code, state in rows} == states
 
 
 def test_the_page_on_verifying_has_all_of_the_manifest(finished: Path) -> None:

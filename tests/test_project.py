@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import re
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -167,10 +168,10 @@ def test_the_commands_of_the_readme_run(
 ) -> None:
     text = (ROOT / "README.md").read_text()
     lines = re.findall(r"^\.venv/bin/bulklabel (.+)$", text, re.MULTILINE)
-    assert [line.split()[0] for line in lines] == ["train", "score", "score", *["evaluate"] * 4]
+    assert [line.split()[0] for line in lines] == ["train", "score", "score", "verify", "score", *["evaluate"] * 4]
     for line in lines:
         here = re.sub(r"demo/corpus/\w+", str(corpus), line).replace("my/", f"{tmp_path}/")
-        assert main(here.split()) == 0, line
+        assert main(shlex.split(here)) == 0, line
     runs = [(tmp_path / name / "metrics.json").read_bytes() for name in ("scores", "scores2", "later")]
     assert len(set(runs)) == 1
     (snippet,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
