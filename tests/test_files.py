@@ -182,7 +182,7 @@ def test_what_may_mend_is_tried_again_and_nothing_is_left(
 
 
 def test_only_temporary_files_of_ours_are_taken_for_such(tmp_path: Path) -> None:
-    ours = [f".part.{'0a' * 16}.tmp", f".{'x' * 50}.json.{'9' * 32}.tmp", ".bulklabel-can-write"]
+    ours = [f".part.{'0a' * 16}.tmp", f".{'x' * 50}.json.{'9' * 32}.tmp"]
     theirs = ["a.tmp", ".a.tmp", f"a.{'0' * 32}.tmp", f".a.{'0' * 31}.tmp", f".a.{'g' * 32}.tmp", ".hidden"]
     for name in (*ours, *theirs, "part"):
         (tmp_path / name).touch()

@@ -1,7 +1,6 @@
 """What is wrong with an output: the run as a whole, its parts, what was published, what does not belong there."""
 
 import hashlib
-import re
 from collections.abc import Iterator
 
 from model.errors import UserError
@@ -10,11 +9,9 @@ from transforms.outputs import PART_FOLDERS, Output, file_fault
 from transforms.part_checks import part_faults, planned_parts
 from transforms.parts import KINDS
 from transforms.planning import MANIFEST_FILE, PLAN_FILE, PUBLISHED, SUCCESS_FILE
+from transforms.stores.names import TEMPORARY
 
 AGAIN = "run the same `bulklabel score` again"
-
-TEMPORARY = re.compile(r"(^|/)\.([^/]+\.tmp|bulklabel-can-write)$")
-"""What writing makes and takes away again, unless it is killed."""
 
 
 class FaultsFoundError(Exception):
@@ -116,7 +113,7 @@ def _foreign_faults(found: Output) -> Iterator[str]:
         among_parts = name.startswith(PART_FOLDERS)
         if not among_parts and "/" in name:
             continue
-        if TEMPORARY.search(name):
+        if TEMPORARY.search(f"/{name}"):
             yield f"{name} is a temporary file of a run that was killed; delete it"
         elif parts or not among_parts:
             yield f"{name} does not belong to this run; put it elsewhere"

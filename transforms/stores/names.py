@@ -11,8 +11,8 @@ SECOND = 1_000_000
 
 GLOB_MARKS = re.compile(r"[*?\[]")
 
-TEMPORARY = re.compile(r"/\.[^/]+\.[0-9a-f]{32}\.tmp$|/\.bulklabel-can-write$")
-"""The path of a file that is being written, or was when its writer died; the second name is an older version's."""
+TEMPORARY = re.compile(r"/\.[^/]+\.[0-9a-f]{32}\.tmp$")
+"""The path of a file that is being written, or was when its writer died."""
 
 
 def is_remote(path: str) -> bool:
