@@ -87,8 +87,8 @@ def add_foreign_files(run: Path) -> None:
 
 
 def leave_temporary_files(run: Path) -> None:
-    (run / "predictions" / f".{PART}.0123456789abcdef0123456789abcdef.tmp".replace("predictions/", "")).touch()
-    (run / ".manifest.json.0123456789abcdef0123456789abcdef.tmp").touch()
+    for name in ("predictions/.part", ".manifest"):
+        (run / f"{name}.{'0' * 32}.tmp").touch()
 
 
 def change_the_manifest(run: Path) -> None:
@@ -201,8 +201,8 @@ def write_no_parquet(run: Path) -> None:
         (
             leave_temporary_files,
             [
-                ".manifest.json.0123456789abcdef0123456789abcdef.tmp is a temporary file of a run that was killed",
-                "predictions/.part-00003-of-00008.parquet.0123456789abcdef0123456789abcdef.tmp is a temporary file of a run that was killed",
+                f".manifest.{'0' * 32}.tmp is a temporary file of a run that was killed",
+                f"predictions/.part.{'0' * 32}.tmp is a temporary file of a run that was killed",
             ],
         ),
         (change_the_manifest, ["manifest.json is not the one whose SHA-256 _SUCCESS holds"]),
