@@ -38,12 +38,16 @@ def is_json() -> bool:
 
 @contextlib.contextmanager
 def log_to_stderr(log_format: str, command: str) -> Iterator[None]:
-    """Send what is logged to stderr while the body runs; as JSON with warnings, and with what is printed."""
+    """Send what is logged to stderr, once, while the body runs; as JSON with warnings, and with what is printed.
+
+    With a handler there, libraries that are imported later add none of their own.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(command) if log_format == JSON else Lines())
     root, level, printed = logging.getLogger(), log.level, contextlib.ExitStack()
     log.setLevel(logging.INFO if log_format == JSON else logging.WARNING)
-    root.addHandler(handler)  # before others are imported that would add their own
+    others = [other for other in root.handlers if type(other) is logging.StreamHandler]  # of `logging.basicConfig`
+    root.handlers = [handler, *(other for other in root.handlers if other not in others)]
     if log_format == JSON:
         logging.captureWarnings(True)
         printed.callback(logging.captureWarnings, False)
@@ -52,7 +56,7 @@ def log_to_stderr(log_format: str, command: str) -> Iterator[None]:
         with printed:
             yield
     finally:
-        root.removeHandler(handler)
+        root.handlers = [*others, *(other for other in root.handlers if other is not handler)]
         log.setLevel(level)
 
 

@@ -222,7 +222,7 @@ def test_what_cannot_be_judged_is_refused_before_any_work(
 def test_evaluate_does_not_write_into_a_run(finished: Path, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = times(run)
     assert evaluate([f"--input={finished}", f"--output={run}"]) == 2
-    assert "holds another run, whose metrics are kept; give another place" in capsys.readouterr().err
+    assert "is a run, whose metrics are kept; give another place" in capsys.readouterr().err
     assert times(run) == before
 
 
