@@ -4,26 +4,33 @@ import io
 import logging
 import sys
 import threading
+from queue import SimpleQueue
 
 
 class Logged(io.TextIOBase):
-    """A stderr that logs: Beam prints the tracebacks of errors which the driver is about to say in one line."""
+    """A stderr that logs: Beam prints the tracebacks of errors which the driver is about to say in one line.
+
+    One thread does so for all others. Beam's log handler, when the driver is gone, waits for a thread of its own that
+    prints, with the lock held that logging takes: whoever printed by logging would wait for ever, and the process too.
+    """
 
     def __init__(self, stderr: io.TextIOBase) -> None:
         self._stderr = stderr
-        self._writing = threading.local()
+        self._printed: SimpleQueue[str] = SimpleQueue()
+        self._thread = threading.Thread(target=self._log, name="stderr", daemon=True)
+        self._thread.start()
 
     def write(self, text: str) -> int:
         """Log the text as one record; what logging itself has to say goes to the stderr that was there."""
-        if getattr(self._writing, "now", False) or not logging.getLogger().handlers:
+        if threading.current_thread() is self._thread or not logging.getLogger().handlers:
             return self._stderr.write(text)
-        self._writing.now = True
-        try:
-            if text.strip():
-                logging.getLogger("stderr").error("%s", text.strip())
-        finally:
-            self._writing.now = False
+        if text.strip():
+            self._printed.put(text.strip())
         return len(text)
+
+    def _log(self) -> None:
+        while True:
+            logging.getLogger("stderr").error("%s", self._printed.get())
 
 
 if __name__ == "__main__":
