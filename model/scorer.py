@@ -103,9 +103,10 @@ class Scorer:
             self._compiled = self._compile(size // 2)
 
     def _compile(self, size: int) -> tuple[int, Run]:
+        """One shape, one graph: TensorFlow would count the networks of a process and warn of tracing too many."""
         network = self._network
-        run: Run = tf.function(
+        graph = tf.function(
             lambda images: tf.cast(network(tf.cast(images, tf.float32), training=False), tf.float32),
             input_signature=[tf.TensorSpec((size, *self._image_shape), tf.uint8)],
-        )
-        return size, run
+        ).get_concrete_function()
+        return size, lambda images: graph(tf.constant(images))
