@@ -39,8 +39,10 @@ EXIT_CODES = {
 """By class name, since workers' errors reach the driver as text."""
 
 
-LOST_WORKER = re.compile("Channel closed prematurely|Worker subprocess exited|RpcError")
-"""What Beam says, in several threads, when the process of a worker is gone."""
+LOST_WORKER = re.compile(
+    "Channel closed prematurely|Worker subprocess exited|RpcError|cannot schedule new futures after shutdown"
+)
+"""What Beam says, in several threads, when the process of a worker is gone, and its other workers, taken apart."""
 
 AGAIN = "run the same command again to continue."
 

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parent.parent
 OURS = tuple(f"{ROOT / name}/" for name in ("model", "transforms", "pipelines"))
 LOGGER = "apache_beam.runners.portability.local_job_service"
 PASSED_ON = "Worker: %s"
+TRACEBACK = "Traceback (most recent call last)"
 
 
 def hear_workers() -> None:
@@ -20,7 +21,11 @@ def hear_workers() -> None:
 
 
 def _translated(record: logging.LogRecord) -> bool:
-    """Whether to log it; what came from a worker is a protocol buffer as text, and becomes its message."""
+    """Whether to log it; what came from a worker is a protocol buffer as text, and becomes its message.
+
+    Beam's tracebacks of an error in a worker are left out: the run fails with that error, and the driver says so. If
+    another worker has died they are of no error at all: Beam takes the graph apart while this one is at work.
+    """
     if record.msg != PASSED_ON:
         return True
     from apache_beam.portability.api import beam_fn_api_pb2
@@ -31,4 +36,4 @@ def _translated(record: logging.LogRecord) -> bool:
     ours = entry.log_location.startswith(OURS)
     record.msg, record.args = entry.message, ()
     record.name = log.name if ours else record.name
-    return ours or record.levelno >= logging.ERROR
+    return ours or (record.levelno >= logging.ERROR and TRACEBACK not in f"{entry.message}{entry.trace}")
