@@ -95,9 +95,11 @@ class Proxy:
     port: int = 0
     requests: list[str] = field(default_factory=list)
     held: threading.Event = field(default_factory=threading.Event)
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
+        self.writers.append(writer)
         fault = None
         try:
             head = await reader.readuntil(b"\r\n\r\n")
@@ -123,6 +125,7 @@ class Proxy:
         self, head: bytes, body: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: str | None
     ) -> None:
         server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.upstream)
+        self.writers.append(server_writer)
         server_writer.write(re.sub(rb"\r\nConnection: [^\r]*", b"", head)[:-2] + b"Connection: close\r\n\r\n")
         upload = asyncio.create_task(self._upload(body, reader, server_writer, fault))
         try:
@@ -173,11 +176,14 @@ def proxied(upstream: int, fault: Fault) -> Iterator[Proxy]:
 
     async def stop() -> None:
         server.close()
-        serving = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in serving:
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
-        await asyncio.sleep(0)  # lets the transports close
+        while serving := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in serving:
+                task.cancel()
+            await asyncio.gather(*serving, return_exceptions=True)
+        for writer in proxy.writers:
+            writer.transport.abort()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
     server = loop.run_until_complete(start())
     thread = threading.Thread(target=loop.run_forever)
