@@ -160,8 +160,9 @@ def _records(shard: Shard, wanted: Collection[Place], recipe: Recipe) -> tuple[l
                 continue
             places = list(zip(table.column("source").to_pylist(), table.column("position").to_pylist(), strict=True))
             rows = [row for row, place in enumerate(places) if place in left]
-            some = table.take(rows)
-            tables += [with_contents(some) if recipe.by_content else some] if rows else []
+            if rows:
+                some = table.take(rows)
+                tables.append(with_contents(some) if recipe.by_content else some)
             left -= set(places)
     except FileNotFoundError as error:
         return tables, [*faults, f"input {error.filename or error} is gone"]
