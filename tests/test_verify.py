@@ -259,6 +259,7 @@ def test_damage_is_found(
 def test_a_whole_run_has_no_fault(
     finished: Path, corpus: Path, model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert [verify(finished, capsys, f"--sample={sample}")[0] for sample in (1, 2, 3)] == [0, 0, 0]
     code, lines, error = verify(finished, capsys)
     assert (code, error) == (0, "")
     assert lines[0].startswith(f"{finished} is as its run left it: 16 parts and 6 other files, ")
