@@ -12,10 +12,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
-import pytest
-
-from tests.conftest import ROOT
+from tests.conftest import ROOT, missing
 
 PACKAGES = {
     "s3": "github.com/versity/versitygw/cmd/versitygw@v1.8.0",
@@ -28,18 +27,12 @@ Fault = Callable[[str], str | None]
 """From a request line to what shall go wrong: `unavailable`, `forbidden`, `stall`, `drop`, `trickle`, `hold`."""
 
 
-def installed(scheme: str) -> Path:
-    """The server's program, built by Go where it is not there yet: a minute or two, once for a checkout."""
-    package = PACKAGES[scheme]
+def go_program(package: str) -> Path:
+    """A program in Go, built where it is not there yet: a minute or two, once for a checkout."""
     name = package.rsplit("/", 1)[-1]
     program = ROOT / ".tools" / name / name.split("@")[0]
     if not program.exists():
-        go = shutil.which("go")
-        if go is None:
-            message = f"Go builds {name}, and there is none on this machine"
-            if os.environ.get("CI"):
-                pytest.fail(message)
-            pytest.skip(message)
+        go = shutil.which("go") or missing(f"no Go on the PATH, which builds {name}")
         environment = os.environ | {"GOBIN": str(program.parent), "CGO_ENABLED": "0"}
         subprocess.run([go, "install", package], env=environment, check=True)
     return program
@@ -52,11 +45,25 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
+T = TypeVar("T")
+
+PATIENCE = 300.0
+
+
+def wait_until(happened: Callable[[], T], what: str) -> T:
+    """What `happened` returns, once that is true."""
+    until = time.monotonic() + PATIENCE
+    while not (found := happened()):
+        assert time.monotonic() < until, f"waited in vain: {what}"
+        time.sleep(0.02)
+    return found
+
+
 @contextlib.contextmanager
 def serving(scheme: str, folder: Path, objects: dict[str, bytes]) -> Iterator[int]:
     """A store with one bucket of some objects; its port."""
     port = free_port()
-    program = str(installed(scheme))
+    program = str(go_program(PACKAGES[scheme]))
     for name, content in objects.items():
         path = folder / "objects" / BUCKET / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +79,7 @@ def serving(scheme: str, folder: Path, objects: dict[str, bytes]) -> Iterator[in
     with (folder / "log").open("wb") as log, subprocess.Popen(line, stdout=log, stderr=log) as server:
         try:
             until = time.monotonic() + 20
-            while not _listens(port):
+            while not listens(port):
                 assert server.poll() is None, (folder / "log").read_text()
                 assert time.monotonic() < until, "the server does not listen"
                 time.sleep(0.02)
@@ -81,7 +88,8 @@ def serving(scheme: str, folder: Path, objects: dict[str, bytes]) -> Iterator[in
             server.kill()
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether somebody listens on a port of loopback."""
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
