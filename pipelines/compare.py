@@ -32,11 +32,12 @@ def build(root: "beam.Pipeline", runs: "Mapping[str, Run]", publication: "Compar
     import apache_beam as beam
 
     from transforms.comparing import AFTER, BEFORE, Compare, PublishComparison
+    from transforms.planned import PlannedShards
     from transforms.rereading import ReadParts
 
     results = {
         side: root
-        | f"Shards {side}" >> beam.Create(run.plan.shards, reshuffle=False)
+        | f"Shards {side}" >> PlannedShards(run.place, run.plan.digest)
         | f"Reshuffle {side}" >> beam.Reshuffle()
         | f"ReadParts {side}" >> beam.ParDo(ReadParts(run.place, run.plan.stamp))
         for side, run in runs.items()

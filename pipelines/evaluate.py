@@ -71,11 +71,12 @@ def build(
 
     from transforms.decoding import DECODE_SECONDS
     from transforms.evaluating import Evaluate, Evaluation
+    from transforms.planned import PlannedShards
     from transforms.publishing import PublishEvaluation
     from transforms.rereading import JoinTruth, ReadParts
     from transforms.thumbnails import MakeThumbnails
 
-    recipe, shards = publication.recipe, root | "Shards" >> beam.Create(plan.shards, reshuffle=False)
+    recipe, shards = publication.recipe, root | "Shards" >> PlannedShards(run, plan.digest)
     results = shards | "Reshuffle" >> beam.Reshuffle() | "ReadParts" >> beam.ParDo(ReadParts(run, plan.stamp))
     if truth is not None:
         results = results | "JoinTruth" >> beam.ParDo(JoinTruth(truth))

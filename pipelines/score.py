@@ -111,13 +111,14 @@ def build(
     from transforms.deadline import EndAtDeadline
     from transforms.evaluating import Evaluate, Evaluation
     from transforms.parts import PREDICTIONS, REJECTED
+    from transforms.planned import PlannedShards
     from transforms.publishing import Publish
     from transforms.scoring import LEFT, ScoreShards
     from transforms.thumbnails import MakeThumbnails
     from transforms.writing import WriteParts
 
     recipe, output = plan.recipe, publication.output
-    shards = root | "Shards" >> beam.Create(plan.shards, reshuffle=False)
+    shards = root | "Shards" >> PlannedShards(output, plan.digest)
     score_shards = ScoreShards(output, recipe, plan.stamp, scorer, decode_seconds, deadline)
     results, left = (
         shards

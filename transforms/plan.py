@@ -210,10 +210,14 @@ def _change(key: str, old: Any, new: Any) -> str:
 
 
 def read_plan(content: bytes) -> Plan:
-    """The plan that a `plan.json` holds."""
+    """The plan that a `plan.json` holds.
+
+    Raises:
+        ValueError, KeyError, TypeError: if it cannot be read, or is not what its own digest says.
+    """
     saved = json.loads(content.decode("utf-8", "surrogatepass"))
     recipe = saved["recipe"]
-    return Plan(
+    plan = Plan(
         inputs=tuple(File(*row) for row in saved["inputs"]),
         shards=tuple(_shard(index, saved["shard_fields"], row) for index, row in enumerate(saved["shards"])),
         recipe=Recipe(
@@ -229,3 +233,6 @@ def read_plan(content: bytes) -> Plan:
         ),
         reused=tuple(Reused(**run) for run in saved["reused"]) if "reused" in saved else None,
     )
+    if plan.digest != saved["digest"]:
+        raise ValueError("it is not what its own digest says")
+    return plan

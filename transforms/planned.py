@@ -1,0 +1,45 @@
+"""PlannedShards: the shards of a run, from the `plan.json` at its output, so that no graph grows with its plan."""
+
+from collections.abc import Iterator
+
+import apache_beam as beam
+
+from model.errors import StoreError
+from transforms.claims import read_claimed
+from transforms.plan import read_plan
+from transforms.planning import PLAN_FILE
+from transforms.records import Shard
+
+
+class PlannedShards(beam.PTransform):  # type: ignore[misc]
+    """The shards of the plan of a digest, which is at an output: in order, and the same however often it is read.
+
+    Elements of a graph travel inside of the job, and runners refuse large ones: Dataflow those of 10 MB, Flink's job
+    server those that exceed a message.
+    """
+
+    def __init__(self, output: str, digest: str) -> None:
+        super().__init__()
+        self._output = output
+        self._digest = digest
+
+    def expand(self, root: beam.pvalue.PBegin) -> beam.PCollection[Shard]:
+        """Nothing in."""
+        return root | "Plan" >> beam.Create([self._digest], reshuffle=False) | "Read" >> beam.ParDo(_Read(self._output))
+
+
+class _Read(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, output: str) -> None:
+        self._output = output
+
+    def process(self, digest: str) -> Iterator[Shard]:
+        content = read_claimed(self._output, digest, PLAN_FILE)
+        try:
+            plan = read_plan(content)
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{self._output}/{PLAN_FILE} is damaged ({error}); delete it and run the same command with --overwrite."
+            ) from error
+        if plan.digest != digest:  # it was replaced between two looks
+            raise StoreError(f"{self._output}: another run replaced this one's plan; give each plan its own --output.")
+        yield from plan.shards
