@@ -21,6 +21,7 @@ from pipelines.account import (
 )
 from pipelines.logs import TEXT, add_log_flags, log, log_to_stderr
 from pipelines.parsing import known_early
+from pipelines.remote_errors import remote_verdict
 from pipelines.stopping import stoppable
 from pipelines.textfile import add_textfile_flags
 from pipelines.workers import hear_workers
@@ -80,6 +81,11 @@ def _verdict(error: Exception) -> tuple[int, str | None, str | None]:
         line = _line_of(error, name)
         if line:
             return exit_code, line, STOPPED if name == "DeadlineError" else None
+    remote = None if isinstance(error, ImportError) else remote_verdict(str(error))
+    if remote is not None:
+        return *remote, None
+    if type(error).__name__ == "FutureTimeoutError":  # gRPC's, which says nothing
+        return BAD_COMMAND, "the job server does not answer; start it, or correct --job_endpoint.", None
     if LOST_WORKER.search(str(error)):
         return FAILED, f"a worker process died or was killed (out of memory?); {AGAIN}", None
     if isinstance(error, MemoryError) or re.search(r"\bMemoryError\b", str(error)):
@@ -104,11 +110,17 @@ def _is_expected(record: logging.LogRecord) -> bool:
     """Whether Beam logs, with its traceback, an error that is about to be said in one line."""
     if record.exc_info and record.exc_info[0]:
         return _is_said(record.exc_info[0], record.exc_info[1])
-    return any(f".{name}: " in record.getMessage() for name in EXIT_CODES)  # a worker process's, as text
+    return _is_told_of(record.getMessage())
+
+
+def _is_told_of(text: str) -> bool:
+    """Whether a text, of a worker process or of a job, has such an error in it."""
+    return any(f".{name}: " in text for name in EXIT_CODES) or remote_verdict(text) is not None
 
 
 def _is_said(kind: type[BaseException], error: BaseException | None) -> bool:
-    return kind.__name__ in EXIT_CODES or bool(LOST_WORKER.search(f"{kind.__name__}: {error}"))
+    text = f"{kind.__name__}: {error}"
+    return kind.__name__ in EXIT_CODES or bool(LOST_WORKER.search(text)) or _is_told_of(str(error))
 
 
 def _except_in_thread(failure: threading.ExceptHookArgs) -> None:
@@ -139,6 +151,7 @@ def _quiet_libraries() -> None:
     logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it also raises what it logs
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     logging.getLogger().addFilter(lambda record: "apitools not found" not in record.getMessage())
+    logging.getLogger().addFilter(lambda record: not _is_expected(record))  # where Beam logs what a job's server says
     portability = ("portability.fn_api_runner.worker_handlers", "portability.local_job_service")
     for module in ("common", "worker.data_plane", *portability):
         logging.getLogger(f"apache_beam.runners.{module}").addFilter(lambda record: not _is_expected(record))

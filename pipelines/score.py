@@ -23,6 +23,7 @@ from pipelines.options import (
     store_flags,
 )
 from pipelines.running import run_command
+from pipelines.submitting import check_submission
 from pipelines.textfile import add_textfile_flags
 from pipelines.time_limit import add_deadline_flags
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from transforms.plan import Plan
     from transforms.planning import State
     from transforms.publication import Publication
+    from transforms.worker_check import Needs
 
 
 def parser() -> CommandParser:
@@ -99,6 +101,7 @@ def parser() -> CommandParser:
 def build(
     root: "beam.Pipeline",
     plan: "Plan",
+    needs: "Needs",
     scorer: "OncePerProcess[Scorer]",
     launch: "Launch",
     publication: "Publication",
@@ -115,6 +118,7 @@ def build(
     from transforms.publishing import Publish
     from transforms.scoring import LEFT, ScoreShards
     from transforms.thumbnails import MakeThumbnails
+    from transforms.worker_check import SpreadOverWorkers
     from transforms.writing import WriteParts
 
     recipe, output = plan.recipe, publication.output
@@ -122,7 +126,7 @@ def build(
     score_shards = ScoreShards(output, recipe, plan.stamp, scorer, decode_seconds, deadline)
     results, left = (
         shards
-        | "Reshuffle" >> beam.Reshuffle()
+        | "Workers" >> SpreadOverWorkers(needs)
         | "ScoreShards" >> beam.ParDo(score_shards).with_outputs(LEFT, main="results")
     )
     predictions = results | "WritePredictions" >> WriteParts(output, PREDICTIONS, plan.digest)
@@ -143,6 +147,8 @@ def score(argv: Sequence[str]) -> None:
     options, rest = flags.parse_known_args(argv)
     check_since_flags(options)
     pipeline_options = beam_options([*rest, *store_flags(options)], flags)
+    paths = {"--input": options.input, "--model": [options.model], "--output": [options.output]}
+    check_submission(pipeline_options, paths | {"--since": options.since})
 
     from pipelines.summary import print_reused, print_summary
     from transforms import files
@@ -154,6 +160,7 @@ def score(argv: Sequence[str]) -> None:
     from transforms.publication import Publication, provenance_of
     from transforms.reuse import account_of
     from transforms.scoring import load_scorer
+    from transforms.worker_check import needs_of
 
     account, started, output = current(), now(), files.absolute(options.output)
     account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"
@@ -185,7 +192,8 @@ def score(argv: Sequence[str]) -> None:
         if plan.new_shards:
             scorer.get()  # what is wrong with the network is said before anything is written
         start(plan, output, options.overwrite)
-    _run(pipeline_options, plan, scorer, launch_of(plan, vars(options), started), publication, options)
+    needs = needs_of(plan, output, model[0])
+    _run(pipeline_options, plan, needs, scorer, launch_of(plan, vars(options), started), publication, options)
     print_summary(options.output)
     if plan.recipe.by_content and plan.reused is not None:
         print_reused(options.output)
@@ -211,6 +219,7 @@ def _planned(options: "argparse.Namespace", output: str) -> "tuple[Plan, State, 
 def _run(
     pipeline_options: "PipelineOptions",
     plan: "Plan",
+    needs: "Needs",
     scorer: "OncePerProcess[Scorer]",
     launch: "Launch",
     publication: "Publication",
@@ -221,7 +230,7 @@ def _run(
     from pipelines.progress import show_progress
 
     with show_progress(publication.output, plan), beam.Pipeline(options=pipeline_options) as root:
-        build(root, plan, scorer, launch, publication, options.decode_timeout, options.deadline)
+        build(root, plan, needs, scorer, launch, publication, options.decode_timeout, options.deadline)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -54,12 +54,12 @@ def load_scorer(directory: str, digest: str, trusted: bool = False) -> "Scorer":
         UserError: if the model directory is no longer that model, its network cannot be loaded, would run code
             without being trusted, or answers otherwise on this machine.
     """
-    import_tensorflow()  # takes seconds
-    from model.scorer import Scorer
-
     model = load_model(directory)
     if model.digest != digest:
         raise UserError(f"{directory} changed since the run was planned; run the command again.")
+    import_tensorflow()  # takes seconds
+    from model.scorer import Scorer
+
     scorer = Scorer(model, directory, trusted)
     check_golden(model, scorer, directory)
     return scorer

@@ -1,0 +1,56 @@
+"""Errors of remote workers and services that are no bug of ours, told by the text in which they reach the driver."""
+
+import re
+import sys
+from collections.abc import Callable
+
+from pipelines.account import BAD_COMMAND, FAILED
+
+INSTALL = "--setup_file=./setup.py, an --sdk_container_image with it, or its sdist in the worker pools' environment"
+OURS = ("model", "transforms", "pipelines")
+
+PYTHON = ".".join(map(str, sys.version_info[:2]))
+
+
+def _missing_module(found: re.Match[str]) -> str:
+    module = found.group(1)
+    if module.split(".")[0] in OURS:
+        return f"the workers do not have bulklabel (no module named {module!r}); give them {INSTALL}."
+    return f"the workers lack a package that bulklabel needs (no module named {module!r}); give them {INSTALL}."
+
+
+def _other_code(found: re.Match[str]) -> str:
+    return f"the workers have another version of bulklabel ({found.group(1)}); give them this one: {INSTALL}."
+
+
+def _other_python(found: re.Match[str]) -> str:
+    return f"the workers cannot load what Python {PYTHON} has made ({found.group(0)}); give them Python {PYTHON}."
+
+
+def _no_pool(found: re.Match[str]) -> str:
+    return (
+        f"no worker pool answers ({found.group(1)}); start one where --environment_config says, "
+        "and run the same command again to continue."
+    )
+
+
+KNOWN: tuple[tuple[str, int, Callable[[re.Match[str]], str]], ...] = (
+    (r"ModuleNotFoundError: No module named '([\w.]+)'", BAD_COMMAND, _missing_module),
+    (
+        r"(?:Attribute|Import)Error: ((?:Can't get attribute|cannot import name) .*? (?:on|from) .*?)$",
+        BAD_COMMAND,
+        _other_code,
+    ),
+    (r"TypeError: code(?:\(\) argument \d+ must be| expected at (?:most|least)) .*?$", BAD_COMMAND, _other_python),
+    (r"(?s)StartWorker\(.*?(Failed to connect to remote host: [^\"\n]*|details = \"[^\"]*\")", FAILED, _no_pool),
+)
+"""What Python and Beam say, in a worker or on the way to it; the first that is found counts."""
+
+
+def remote_verdict(text: str) -> tuple[int, str] | None:
+    """Exit code and line for an error that a worker, or what starts workers, caused; None where none is known."""
+    for pattern, exit_code, line in KNOWN:
+        found = re.search(pattern, text, re.MULTILINE)
+        if found:
+            return exit_code, line(found)
+    return None

@@ -1,0 +1,82 @@
+"""What can be known to be wrong with a remote runner before anything is planned, let alone written."""
+
+import contextlib
+import socket
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from model.errors import UserError
+
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+IN_THE_CLOUD = ("dataflow", "testdataflow")
+"""Runners, in Beam's short spelling, whose workers are never on this machine, nor on one with the same mounts."""
+
+FLINKS_OWN = ("[local]", "[auto]")
+
+SECONDS_TO_ANSWER, PAUSE = 10.0, 0.5
+
+
+def check_submission(options: "PipelineOptions", paths: Mapping[str, Sequence[str]]) -> None:
+    """Check what a command gives to a runner: flags with the paths that workers read or write, and its services.
+
+    Raises:
+        UserError: if workers cannot see a path, or a service that is to take the job cannot be reached.
+    """
+    from apache_beam.options.pipeline_options import StandardOptions
+
+    from transforms.stores.names import is_remote
+
+    runner = str(options.view_as(StandardOptions).runner).rsplit(".", 1)[-1]
+    kind = runner.lower().removesuffix("runner")
+    for flag, path in ((flag, path) for flag, given in paths.items() for path in given if not is_remote(path)):
+        if kind in IN_THE_CLOUD:
+            raise UserError(
+                f"{flag} {path} is on this machine, whose files workers of {runner} cannot see; "
+                "copy it to a store and give its gs://… path."
+            )
+    for flag, host, port in _services(options, kind):
+        _check_answers(flag, host, port, options)
+
+
+def _services(options: "PipelineOptions", kind: str) -> Iterator[tuple[str, str, int]]:
+    """Flag, host and port of what the job is given to; nothing where only Beam knows."""
+    from apache_beam.options.pipeline_options import FlinkRunnerOptions, PortableOptions
+
+    endpoint = options.view_as(PortableOptions).job_endpoint
+    master = options.view_as(FlinkRunnerOptions).flink_master
+    if kind == "portable" and not endpoint:
+        raise UserError("--runner=PortableRunner needs the address of a job server; give --job_endpoint=HOST:PORT.")
+    if kind in ("portable", "flink", "spark") and endpoint:
+        flag, address = "--job_endpoint", urlsplit(endpoint if "://" in endpoint else f"//{endpoint}")
+    elif kind == "flink" and master not in FLINKS_OWN:
+        flag, address = "--flink_master", urlsplit(master if "://" in master else f"//{master}")
+    else:
+        return
+    with contextlib.suppress(ValueError):  # no number where the port should be
+        if address.hostname and address.port:
+            yield flag, address.hostname, address.port
+
+
+def _check_answers(flag: str, host: str, port: int, options: "PipelineOptions") -> None:
+    """Wait until somebody listens: Beam would wait for minutes, and end with nothing to read."""
+    from apache_beam.options.pipeline_options import PortableOptions
+
+    if urllib.request.getproxies() and not urllib.request.proxy_bypass(host):
+        return  # it is the proxy that would answer
+    until = time.monotonic() + min(SECONDS_TO_ANSWER, options.view_as(PortableOptions).job_server_timeout)
+    while True:
+        try:
+            socket.create_connection((host, port), max(PAUSE, until - time.monotonic())).close()
+            return
+        except OSError as error:
+            if time.monotonic() + PAUSE > until:
+                reason = error.strerror or str(error)
+                raise UserError(
+                    f"{flag}: nothing answers at {host}:{port} ({reason}); start it, or correct the address."
+                ) from error
+        time.sleep(PAUSE)

@@ -1,0 +1,140 @@
+"""What each worker must have before its first shard: the versions of where the plan was made, and its files."""
+
+import os
+import platform
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import TypeVar
+
+import apache_beam as beam
+
+from model.directory import DESCRIPTION_FILE
+from model.errors import StoreError, UserError
+from transforms import files
+from transforms.plan import DIGEST_BYTES, Plan, digest_in
+from transforms.planning import PLAN_FILE
+
+T = TypeVar("T")
+
+INPUTS = 8
+"""Input files, spread over the plan, that a worker looks for: one that lacks a mount would reject their records."""
+
+CARRYING_PACKAGES = ("apache-beam", "bulklabel")
+"""They decide no answer, but whether a graph that was made with one version does on another what it says."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What there is where a run was submitted, and must be on each worker, too.
+
+    `versions` are names and versions of packages, and of Python; `files` are flags with a path each that is there;
+    `submitter` is host and number of the process, of which nothing need be asked.
+    """
+
+    output: str
+    plan_digest: str
+    versions: tuple[tuple[str, str], ...]
+    files: tuple[tuple[str, str], ...]
+    submitter: tuple[str, int]
+
+
+def needs_of(plan: Plan, output: str, model_directory: str) -> Needs:
+    """What the workers of a plan that was made in this process need; both paths are absolute."""
+    recipe, there = plan.recipe, [file.path for file in plan.inputs if file.size >= 0]
+    found = [("--input", path) for path in there[:: -(-len(there) // INPUTS) or 1]]
+    found += [("--since", files.join(run.place, PLAN_FILE)) for run in recipe.since]
+    found += [("--model", files.join(model_directory, DESCRIPTION_FILE))] if plan.new_shards else []
+    carrying = {name: _version(name) for name in ("Python", *CARRYING_PACKAGES)}
+    versions = {**carrying, **recipe.versions}
+    known = tuple((name, value) for name, value in versions.items() if value is not None)
+    return Needs(output, plan.digest, known, tuple(found), _process())
+
+
+@lru_cache(maxsize=8)
+def check_worker(needs: Needs) -> None:
+    """Check this process against what a run needs: once, and again after an error. Nothing large is imported.
+
+    Raises:
+        UserError: if it has other versions, or does not see a file that is there for the submitter.
+        StoreError: if a store fails, or another plan is at the output.
+    """
+    host, number = _process()
+    if (host, number) == needs.submitter:
+        return
+    differing = {name: found for name, known in needs.versions if (found := _version(name)) != known}
+    if differing:
+        here = ", ".join(f"{name} {found}" if found else f"no {name}" for name, found in differing.items())
+        there = ", ".join(f"{name} {known}" for name, known in needs.versions if name in differing)
+        raise UserError(
+            f"the worker on {host} has {here}, and the plan was made with {there}: answers of two versions are not "
+            "mixed; install on the workers what the submitting machine has, or submit from what they have."
+        )
+    plan_path = files.join(needs.output, PLAN_FILE)
+    try:
+        digest = digest_in(files.read_start(plan_path, DIGEST_BYTES))
+    except FileNotFoundError:
+        raise _unseen(host, "--output", plan_path) from None
+    if digest != needs.plan_digest:
+        raise StoreError(
+            f"{needs.output}: the worker on {host} finds another plan there; either this is a folder of its own, "
+            "or another run took it over: give an --output that all workers see, and one to each plan."
+        )
+    for flag, path in needs.files:
+        if not files.exists(path):
+            raise _unseen(host, flag, path)
+
+
+class SpreadOverWorkers(beam.PTransform):  # type: ignore[misc]
+    """A reshuffle, on both sides of which a worker is checked before it has an element."""
+
+    def __init__(self, needs: Needs) -> None:
+        super().__init__()
+        self._needs = needs
+
+    def expand(self, elements: beam.PCollection[T]) -> beam.PCollection[T]:
+        """The same elements."""
+        return (
+            elements
+            | "Submitted" >> beam.ParDo(_CheckWorker(self._needs))
+            | "Reshuffle" >> beam.Reshuffle()
+            | "Spread" >> beam.ParDo(_CheckWorker(self._needs))
+        )
+
+
+class _CheckWorker(beam.DoFn):  # type: ignore[misc]
+    """Passes elements on. Its check comes before any step of its stage is given one.
+
+    A step that travels as code, such as Beam's own lambdas, does nonsense on another Python, or ends the process.
+    """
+
+    def __init__(self, needs: Needs) -> None:
+        self._needs = needs
+
+    def setup(self) -> None:
+        check_worker(self._needs)
+
+    def process(self, element: T) -> Iterator[T]:
+        yield element
+
+
+def _process() -> tuple[str, int]:
+    return socket.gethostname(), os.getpid()
+
+
+def _version(name: str) -> str | None:
+    if name == "Python":
+        return ".".join(platform.python_version_tuple()[:2])
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _unseen(host: str, flag: str, path: str) -> UserError:
+    return UserError(
+        f"the worker on {host} does not see {path}; give an {flag} that all workers see at the same path: a store "
+        "such as s3:// or gs://, or a folder that every machine mounts."
+    )
