@@ -9,6 +9,7 @@ from pipelines.account import current
 from pipelines.logs import inform
 from pipelines.options import CommandParser, add_store_flags, beam_options, store_flags
 from pipelines.running import run_command
+from pipelines.submitting import check_submission
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -57,6 +58,7 @@ def compare(argv: Sequence[str]) -> None:
     if rest and list(argv[:2]) != [options.before, options.after]:
         raise UserError("with Beam's flags the two runs come first: `bulklabel compare RUN_A RUN_B --output DIR …`.")
     pipeline_options = beam_options([*rest, *store_flags(options)], flags)
+    check_submission(pipeline_options, {"RUN": [options.before, options.after], "--output": [options.output]})
 
     import apache_beam as beam
 

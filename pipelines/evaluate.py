@@ -19,6 +19,7 @@ from pipelines.options import (
     store_flags,
 )
 from pipelines.running import run_command
+from pipelines.submitting import check_submission
 from pipelines.textfile import add_textfile_flags
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ def evaluate(argv: Sequence[str]) -> None:
     flags = parser()
     options, rest = flags.parse_known_args(argv)
     pipeline_options = beam_options([*rest, *store_flags(options)], flags)
+    paths = {"--input": [options.input], "--output": [options.output], "--truth": options.truth}
+    check_submission(pipeline_options, paths)
 
     import apache_beam as beam
 

@@ -14,13 +14,15 @@ PYTHON = ".".join(map(str, sys.version_info[:2]))
 
 def _missing_module(found: re.Match[str]) -> str:
     module = found.group(1)
-    if module.split(".")[0] in OURS:
+    if module in OURS:
         return f"the workers do not have bulklabel (no module named {module!r}); give them {INSTALL}."
+    if module.split(".")[0] in OURS:
+        return _other_code(found)
     return f"the workers lack a package that bulklabel needs (no module named {module!r}); give them {INSTALL}."
 
 
 def _other_code(found: re.Match[str]) -> str:
-    return f"the workers have another version of bulklabel ({found.group(1)}); give them this one: {INSTALL}."
+    return f"the workers have another version of bulklabel, without {found.group(1)}; give them this one: {INSTALL}."
 
 
 def _other_python(found: re.Match[str]) -> str:
@@ -29,20 +31,22 @@ def _other_python(found: re.Match[str]) -> str:
 
 def _no_pool(found: re.Match[str]) -> str:
     return (
-        f"no worker pool answers ({found.group(1)}); start one where --environment_config says, "
-        "and run the same command again to continue."
+        f"no worker pool answers at {found.group(1)} ({found.group(2)}); start one there, or correct "
+        "--environment_config, and run the same command again to continue."
     )
+
+
+def _no_container(found: re.Match[str]) -> str:
+    return f"no container of a worker was started ({found.group(1)!r} failed); see --environment_type and its image."
 
 
 KNOWN: tuple[tuple[str, int, Callable[[re.Match[str]], str]], ...] = (
     (r"ModuleNotFoundError: No module named '([\w.]+)'", BAD_COMMAND, _missing_module),
-    (
-        r"(?:Attribute|Import)Error: ((?:Can't get attribute|cannot import name) .*? (?:on|from) .*?)$",
-        BAD_COMMAND,
-        _other_code,
-    ),
+    (r"Can't get attribute '(\w+)' on <module '(?:model|transforms|pipelines)\b", BAD_COMMAND, _other_code),
+    (r"cannot import name '(\w+)' from '(?:model|transforms|pipelines)\b", BAD_COMMAND, _other_code),
     (r"TypeError: code(?:\(\) argument \d+ must be| expected at (?:most|least)) .*?$", BAD_COMMAND, _other_python),
-    (r"(?s)StartWorker\(.*?(Failed to connect to remote host: [^\"\n]*|details = \"[^\"]*\")", FAILED, _no_pool),
+    (r"(?:Command '\[|command |program \")'?(docker)\b", BAD_COMMAND, _no_container),
+    (r"(?s)StartWorker\(.*?ipv[46]:(\S+): Failed to connect to remote host: ([^\"\n]+)", FAILED, _no_pool),
 )
 """What Python and Beam say, in a worker or on the way to it; the first that is found counts."""
 

@@ -81,8 +81,10 @@ def _verdict(error: Exception) -> tuple[int, str | None, str | None]:
         line = _line_of(error, name)
         if line:
             return exit_code, line, STOPPED if name == "DeadlineError" else None
-    remote = None if isinstance(error, ImportError) else remote_verdict(str(error))
-    if remote is not None:
+    remote = remote_verdict(str(error))
+    if remote is not None and not isinstance(
+        error, ImportError | AttributeError | TypeError
+    ):  # those are this process's
         return *remote, None
     if type(error).__name__ == "FutureTimeoutError":  # gRPC's, which says nothing
         return BAD_COMMAND, "the job server does not answer; start it, or correct --job_endpoint.", None

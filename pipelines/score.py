@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from transforms.plan import Plan
     from transforms.planning import State
     from transforms.publication import Publication
-    from transforms.worker_check import Needs
 
 
 def parser() -> CommandParser:
@@ -101,7 +100,6 @@ def parser() -> CommandParser:
 def build(
     root: "beam.Pipeline",
     plan: "Plan",
-    needs: "Needs",
     scorer: "OncePerProcess[Scorer]",
     launch: "Launch",
     publication: "Publication",
@@ -118,7 +116,7 @@ def build(
     from transforms.publishing import Publish
     from transforms.scoring import LEFT, ScoreShards
     from transforms.thumbnails import MakeThumbnails
-    from transforms.worker_check import SpreadOverWorkers
+    from transforms.worker_check import SpreadOverWorkers, needs_of
     from transforms.writing import WriteParts
 
     recipe, output = plan.recipe, publication.output
@@ -126,7 +124,7 @@ def build(
     score_shards = ScoreShards(output, recipe, plan.stamp, scorer, decode_seconds, deadline)
     results, left = (
         shards
-        | "Workers" >> SpreadOverWorkers(needs)
+        | "Workers" >> SpreadOverWorkers(needs_of(plan, output, launch.model_directory))
         | "ScoreShards" >> beam.ParDo(score_shards).with_outputs(LEFT, main="results")
     )
     predictions = results | "WritePredictions" >> WriteParts(output, PREDICTIONS, plan.digest)
@@ -160,7 +158,6 @@ def score(argv: Sequence[str]) -> None:
     from transforms.publication import Publication, provenance_of
     from transforms.reuse import account_of
     from transforms.scoring import load_scorer
-    from transforms.worker_check import needs_of
 
     account, started, output = current(), now(), files.absolute(options.output)
     account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"
@@ -192,8 +189,7 @@ def score(argv: Sequence[str]) -> None:
         if plan.new_shards:
             scorer.get()  # what is wrong with the network is said before anything is written
         start(plan, output, options.overwrite)
-    needs = needs_of(plan, output, model[0])
-    _run(pipeline_options, plan, needs, scorer, launch_of(plan, vars(options), started), publication, options)
+    _run(pipeline_options, plan, scorer, launch_of(plan, vars(options), started), publication, options)
     print_summary(options.output)
     if plan.recipe.by_content and plan.reused is not None:
         print_reused(options.output)
@@ -219,7 +215,6 @@ def _planned(options: "argparse.Namespace", output: str) -> "tuple[Plan, State, 
 def _run(
     pipeline_options: "PipelineOptions",
     plan: "Plan",
-    needs: "Needs",
     scorer: "OncePerProcess[Scorer]",
     launch: "Launch",
     publication: "Publication",
@@ -230,7 +225,7 @@ def _run(
     from pipelines.progress import show_progress
 
     with show_progress(publication.output, plan), beam.Pipeline(options=pipeline_options) as root:
-        build(root, plan, needs, scorer, launch, publication, options.decode_timeout, options.deadline)
+        build(root, plan, scorer, launch, publication, options.decode_timeout, options.deadline)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 IN_THE_CLOUD = ("dataflow", "testdataflow")
 """Runners, in Beam's short spelling, whose workers are never on this machine, nor on one with the same mounts."""
 
+PORTABLE = ("portable", "flink", "spark")
+
 FLINKS_OWN = ("[local]", "[auto]")
 
 SECONDS_TO_ANSWER, PAUSE = 10.0, 0.5
@@ -25,7 +27,8 @@ def check_submission(options: "PipelineOptions", paths: Mapping[str, Sequence[st
     """Check what a command gives to a runner: flags with the paths that workers read or write, and its services.
 
     Raises:
-        UserError: if workers cannot see a path, or a service that is to take the job cannot be reached.
+        UserError: if workers cannot see a path, are not told where to have bulklabel from, or a service that is to take
+            the job does not answer.
     """
     from apache_beam.options.pipeline_options import StandardOptions
 
@@ -39,8 +42,30 @@ def check_submission(options: "PipelineOptions", paths: Mapping[str, Sequence[st
                 f"{flag} {path} is on this machine, whose files workers of {runner} cannot see; "
                 "copy it to a store and give its gs://… path."
             )
+    _check_image(options, kind, runner)
     for flag, host, port in _services(options, kind):
         _check_answers(flag, host, port, options)
+
+
+def _check_image(options: "PipelineOptions", kind: str, runner: str) -> None:
+    """Beam's default is a container of its own image: it has Beam, and neither us nor TensorFlow."""
+    from apache_beam.options.pipeline_options import FlinkRunnerOptions, PortableOptions, SetupOptions, WorkerOptions
+
+    portable, setup = options.view_as(PortableOptions), options.view_as(SetupOptions)
+    in_containers = portable.environment_type == "DOCKER" or not portable.environment_type
+    if kind == "flink" and not portable.environment_type:
+        in_containers = options.view_as(FlinkRunnerOptions).flink_master not in FLINKS_OWN
+    told = (
+        options.view_as(WorkerOptions).sdk_container_image,
+        portable.environment_config or portable.environment_options,
+        setup.setup_file or setup.extra_packages or setup.requirements_file,
+    )
+    if kind in (*IN_THE_CLOUD, *PORTABLE) and in_containers and not any(told):
+        otherwise = "" if kind in IN_THE_CLOUD else ", or --environment_type=EXTERNAL with worker pools that have it"
+        raise UserError(
+            f"--runner={runner}: workers would be containers of Beam's own image, without bulklabel; "
+            f"give --sdk_container_image=IMAGE with it, --setup_file=./setup.py{otherwise}."
+        )
 
 
 def _services(options: "PipelineOptions", kind: str) -> Iterator[tuple[str, str, int]]:
@@ -51,7 +76,7 @@ def _services(options: "PipelineOptions", kind: str) -> Iterator[tuple[str, str,
     master = options.view_as(FlinkRunnerOptions).flink_master
     if kind == "portable" and not endpoint:
         raise UserError("--runner=PortableRunner needs the address of a job server; give --job_endpoint=HOST:PORT.")
-    if kind in ("portable", "flink", "spark") and endpoint:
+    if kind in PORTABLE and endpoint and endpoint != "embed":
         flag, address = "--job_endpoint", urlsplit(endpoint if "://" in endpoint else f"//{endpoint}")
     elif kind == "flink" and master not in FLINKS_OWN:
         flag, address = "--flink_master", urlsplit(master if "://" in master else f"//{master}")

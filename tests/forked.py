@@ -87,17 +87,27 @@ def forked(
     death: Death = NEVER,
     fault: Fault = NONE,
     barrier: Barrier | None = None,
+    folder: Path | None = None,
 ) -> Run:
-    """Start `score` with the flags, at once or when all are at the barrier."""
+    """Start `score` with the flags, at once or when all are at the barrier, in a folder."""
     command = [*flags, f"--output={output}"]
-    process = forks().Process(target=_score, args=(command, output, log, death, fault, barrier))
+    process = forks().Process(target=_score, args=(command, output, log, death, fault, barrier, folder))
     process.start()
     return Run(process, output, log)
 
 
-def _score(command: list[str], output: Path, log: Path, death: Death, fault: Fault, barrier: Barrier | None) -> None:
+def _score(
+    command: list[str],
+    output: Path,
+    log: Path,
+    death: Death,
+    fault: Fault,
+    barrier: Barrier | None,
+    folder: Path | None,
+) -> None:
     from pipelines.score import main
 
+    os.chdir(folder or os.curdir)
     written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(written, 1)
     os.dup2(written, 2)

@@ -98,7 +98,6 @@ def test_it_may_pass_among_the_shards(corpus: Path, model_directory: Path, tmp_p
     from transforms.records import Columns
     from transforms.reuse import Since
     from transforms.scoring import load_scorer
-    from transforms.worker_check import needs_of
 
     model, output = load_model(str(model_directory)), str(tmp_path / "run")
     plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide", output, Since())
@@ -106,8 +105,7 @@ def test_it_may_pass_among_the_shards(corpus: Path, model_directory: Path, tmp_p
     root = beam.Pipeline(runner="pipelines.local.LocalRunner", argv=[])
     scorer = OncePerProcess(load_scorer, str(model_directory), model.digest)
     publication = Publication(output, plan.recipe, {}, Goal(), ())
-    needs, launch = needs_of(plan, output, str(model_directory)), launch_of(plan, {"model": "m"}, now())
-    build(root, plan, needs, scorer, launch, publication, 60, AfterThree(0, "a test", output))
+    build(root, plan, scorer, launch_of(plan, {"model": "m"}, now()), publication, 60, AfterThree(0, "a test", output))
     with pytest.raises(DeadlineError, match="the deadline of a test has passed; 3 of 8 shards"):
         root.run()
     assert len(list(tmp_path.glob("run/predictions/*.parquet"))) == 3

@@ -353,7 +353,6 @@ def test_the_graph_counts_what_it_does(corpus: Path, model_directory: Path, tmp_
     from transforms.records import Columns
     from transforms.reuse import Since
     from transforms.scoring import load_scorer
-    from transforms.worker_check import needs_of
 
     model, run = load_model(str(model_directory)), str(tmp_path / "run")
     plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide", run, Since())
@@ -362,7 +361,7 @@ def test_the_graph_counts_what_it_does(corpus: Path, model_directory: Path, tmp_
     start(plan, run, overwrite=False)
     launch = launch_of(plan, {"model": str(model_directory)}, now())
     publication = Publication(run, plan.recipe, provenance_of(plan, str(model_directory)), Goal(), ())
-    build(root, plan, needs_of(plan, run, str(model_directory)), scorer, launch, publication, decode_seconds=60)
+    build(root, plan, scorer, launch, publication, decode_seconds=60)
     result = root.run()
     found = result.metrics().query(MetricsFilter().with_namespace("bulklabel"))
     counters = {item.key.metric.name: item.committed for item in found["counters"]}
