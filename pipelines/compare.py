@@ -38,6 +38,7 @@ def build(root: "beam.Pipeline", runs: "Mapping[str, Run]", publication: "Compar
 
     results = {
         side: root
+        | f"Start {side}" >> beam.Impulse()
         | f"Shards {side}" >> PlannedShards(run.place, run.plan.digest)
         | f"Reshuffle {side}" >> beam.Reshuffle()
         | f"ReadParts {side}" >> beam.ParDo(ReadParts(run.place, run.plan.stamp))

@@ -77,7 +77,8 @@ def build(
     from transforms.rereading import JoinTruth, ReadParts
     from transforms.thumbnails import MakeThumbnails
 
-    recipe, shards = publication.recipe, root | "Shards" >> PlannedShards(run, plan.digest)
+    recipe = publication.recipe
+    shards = root | "Start" >> beam.Impulse() | "Shards" >> PlannedShards(run, plan.digest)
     results = shards | "Reshuffle" >> beam.Reshuffle() | "ReadParts" >> beam.ParDo(ReadParts(run, plan.stamp))
     if truth is not None:
         results = results | "JoinTruth" >> beam.ParDo(JoinTruth(truth))

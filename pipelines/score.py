@@ -116,15 +116,17 @@ def build(
     from transforms.publishing import Publish
     from transforms.scoring import LEFT, ScoreShards
     from transforms.thumbnails import MakeThumbnails
-    from transforms.worker_check import SpreadOverWorkers, needs_of
+    from transforms.worker_check import CheckedStart, CheckWorker, needs_of
     from transforms.writing import WriteParts
 
     recipe, output = plan.recipe, publication.output
-    shards = root | "Shards" >> PlannedShards(output, plan.digest)
+    needs = needs_of(plan, output, launch.model_directory)
+    shards = root | "Start" >> CheckedStart(needs) | "Shards" >> PlannedShards(output, plan.digest)
     score_shards = ScoreShards(output, recipe, plan.stamp, scorer, decode_seconds, deadline)
     results, left = (
         shards
-        | "Workers" >> SpreadOverWorkers(needs_of(plan, output, launch.model_directory))
+        | "Reshuffle" >> beam.Reshuffle()
+        | "CheckWorkers" >> beam.ParDo(CheckWorker(needs))
         | "ScoreShards" >> beam.ParDo(score_shards).with_outputs(LEFT, main="results")
     )
     predictions = results | "WritePredictions" >> WriteParts(output, PREDICTIONS, plan.digest)

@@ -64,7 +64,7 @@ def test_a_worker_without_what_the_plan_was_made_with(
 
 def test_a_worker_that_does_not_see_the_output(pools: dict[str, list[str]], tiny: list[str], tmp_path: Path) -> None:
     """The path is another folder in each process: so is one that only one machine mounts."""
-    line = r"the worker on \S+ does not see /proc/self/cwd/run/plan\.json; give an --output that all workers see"
+    line = r"the worker on \S+ does not see /proc/self/cwd/run/plan\.json; for --output give what all workers see"
     expect(tiny, pools["same"], tmp_path, Path("/proc/self/cwd/run"), 2, line)
 
 
@@ -104,7 +104,7 @@ def test_versions_that_differ_are_all_said(needs: Needs) -> None:
 @pytest.mark.parametrize("flag", ["--input", "--model"])
 def test_a_file_that_only_the_submitter_sees(flag: str, needs: Needs, tmp_path: Path) -> None:
     hidden = tuple((name, str(tmp_path / "x") if name == flag else path) for name, path in needs.files)
-    with pytest.raises(UserError, match=rf"does not see {tmp_path}/x; give an? {flag} that all workers see"):
+    with pytest.raises(UserError, match=rf"does not see {tmp_path}/x; for {flag} give what all workers see"):
         check_worker(replace(needs, files=hidden))
     with pytest.raises(UserError, match="does not see"):  # it is asked again
         check_worker(replace(needs, files=hidden))

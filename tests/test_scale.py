@@ -33,7 +33,7 @@ def plan(finished: Path) -> Plan:
 
 def read_shards(output: Path, digest: str, expected: list[Shard]) -> None:
     with beam.Pipeline(runner=RUNNER, argv=[]) as root:
-        assert_that(root | PlannedShards(str(output), digest), equal_to(expected))
+        assert_that(root | beam.Impulse() | PlannedShards(str(output), digest), equal_to(expected))
 
 
 @pytest.mark.parametrize("reused", [None, (Reused("r", "d", 3, 4),)])

@@ -1,6 +1,7 @@
 """PlannedShards: the shards of a run, from the `plan.json` at its output, so that no graph grows with its plan."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import apache_beam as beam
 
@@ -23,16 +24,18 @@ class PlannedShards(beam.PTransform):  # type: ignore[misc]
         self._output = output
         self._digest = digest
 
-    def expand(self, root: beam.pvalue.PBegin) -> beam.PCollection[Shard]:
-        """Nothing in."""
-        return root | "Plan" >> beam.Create([self._digest], reshuffle=False) | "Read" >> beam.ParDo(_Read(self._output))
+    def expand(self, start: beam.PCollection[Any]) -> beam.PCollection[Shard]:
+        """One element in, whatever it is: it says that it is time."""
+        return start | "Read" >> beam.ParDo(_Read(self._output, self._digest))
 
 
 class _Read(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, output: str) -> None:
+    def __init__(self, output: str, digest: str) -> None:
         self._output = output
+        self._digest = digest
 
-    def process(self, digest: str) -> Iterator[Shard]:
+    def process(self, element: Any) -> Iterator[Shard]:  # noqa: ARG002
+        digest = self._digest
         content = read_claimed(self._output, digest, PLAN_FILE)
         try:
             plan = read_plan(content)

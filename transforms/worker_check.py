@@ -1,9 +1,10 @@
 """What each worker must have before its first shard: the versions of where the plan was made, and its files."""
 
 import os
+import pickle
 import platform
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -87,37 +88,51 @@ def check_worker(needs: Needs) -> None:
             raise _unseen(host, flag, path)
 
 
-class SpreadOverWorkers(beam.PTransform):  # type: ignore[misc]
-    """A reshuffle, on both sides of which a worker is checked before it has an element."""
+class CheckedStart(beam.PTransform):  # type: ignore[misc]
+    """One element, None, after the worker that runs the first step of a graph was checked.
+
+    That step names our classes in its data alone. Where it is made without the package, in place of being given data,
+    Flink waits three minutes for each attempt and then says nothing of the cause. It runs no code that Beam or we send
+    along but to hand over a constant: bytecode that calls a function does nonsense on another Python, or ends the
+    process. The reshuffle parts it from the next one, which is made of our classes.
+    """
 
     def __init__(self, needs: Needs) -> None:
         super().__init__()
         self._needs = needs
 
-    def expand(self, elements: beam.PCollection[T]) -> beam.PCollection[T]:
-        """The same elements."""
+    def expand(self, root: beam.pvalue.PBegin) -> beam.PCollection[None]:
+        """Nothing in."""
+        sealed = [pickle.dumps([_Check(self._needs)])]
         return (
-            elements
-            | "Submitted" >> beam.ParDo(_CheckWorker(self._needs))
+            root
+            | "Begin" >> beam.Impulse()
+            | "Sealed" >> beam.FlatMap(lambda _: sealed)
+            | "Checked" >> beam.FlatMap(pickle.loads)
             | "Reshuffle" >> beam.Reshuffle()
-            | "Spread" >> beam.ParDo(_CheckWorker(self._needs))
         )
 
 
-class _CheckWorker(beam.DoFn):  # type: ignore[misc]
-    """Passes elements on. Its check comes before any step of its stage is given one.
-
-    A step that travels as code, such as Beam's own lambdas, does nonsense on another Python, or ends the process.
-    """
+class CheckWorker(beam.DoFn):  # type: ignore[misc]
+    """Passes elements on, after the worker was checked: not in `setup`, for then Flink waits, as in `CheckedStart`."""
 
     def __init__(self, needs: Needs) -> None:
         self._needs = needs
 
-    def setup(self) -> None:
-        check_worker(self._needs)
-
     def process(self, element: T) -> Iterator[T]:
+        """The same element."""
+        check_worker(self._needs)
         yield element
+
+
+class _Check:
+    """Becomes None when it is unpickled, unless the process that does so lacks what a run needs."""
+
+    def __init__(self, needs: Needs) -> None:
+        self._needs = needs
+
+    def __reduce__(self) -> tuple[Callable[[Needs], None], tuple[Needs]]:
+        return check_worker, (self._needs,)
 
 
 def _process() -> tuple[str, int]:
@@ -135,6 +150,6 @@ def _version(name: str) -> str | None:
 
 def _unseen(host: str, flag: str, path: str) -> UserError:
     return UserError(
-        f"the worker on {host} does not see {path}; give an {flag} that all workers see at the same path: a store "
+        f"the worker on {host} does not see {path}; for {flag} give what all workers see at the same path: a store "
         "such as s3:// or gs://, or a folder that every machine mounts."
     )
