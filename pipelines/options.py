@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from model.metrics import Goal
     from transforms.records import Columns
 
-IN_PROCESS_RUNNER = "pipelines.local.LocalRunner"
-LOCAL_RUNNERS = ("LocalRunner", "FnApiRunner", "DirectRunner", "BundleBasedDirectRunner", "PrismRunner")
-
-
 DAY = 86_400
 
 
@@ -197,19 +193,19 @@ def beam_options(flags: Sequence[str], parser: argparse.ArgumentParser) -> "Pipe
 
     Raises:
         UserError: if a flag is neither the command's nor Beam's. Only for local runners: a remote one may know more.
+            Or if the runner is Prism, and there is none.
     """
     from apache_beam.io.filesystems import FileSystems
-    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+    from apache_beam.options.pipeline_options import PipelineOptions
 
+    from pipelines.runners import choose_runner, is_local
     from transforms.patience import StoreOptions  # noqa: F401  # Beam knows the flags of what is imported
 
     options = PipelineOptions(list(flags))
-    standard = options.view_as(StandardOptions)
-    if standard.runner in (None, "FnApiRunner"):
-        standard.runner = IN_PROCESS_RUNNER
-    if standard.runner.rsplit(".", 1)[-1] in LOCAL_RUNNERS:
+    if is_local(options):
         _check_beam_flags(flags, parser)
     FileSystems.set_options(options)
+    choose_runner(options)
     return options
 
 

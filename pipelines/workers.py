@@ -1,4 +1,4 @@
-"""What worker processes log, as Beam's local runner passes it on: made into records like our own."""
+"""What workers log, as Beam passes it on: made into records like our own."""
 
 import logging
 from pathlib import Path
@@ -13,11 +13,28 @@ PASSED_ON = "Worker: %s"
 TRACEBACK = "Traceback (most recent call last)"
 
 
+REPEATING = ("", "apache_beam.runners.worker.sdk_worker")
+"""Loggers, the root's among them, by which a job's driver and a worker in its process say again what it failed of."""
+
+
 def hear_workers() -> None:
     """Let warnings of ours and all errors through, each with its message alone."""
     logger = logging.getLogger(LOGGER)
     logger.setLevel(logging.WARNING)
     logger.addFilter(_translated)
+    for name in REPEATING:
+        logging.getLogger(name).addFilter(_has_no_traceback)
+
+
+def hear_loopback_worker() -> None:
+    """Keep a worker in the driver's process from printing the traceback that it also logs and returns."""
+    from apache_beam.runners.worker import sdk_worker
+
+    sdk_worker.print = lambda *_, **__: None
+
+
+def _has_no_traceback(record: logging.LogRecord) -> bool:
+    return TRACEBACK not in record.getMessage()
 
 
 def _translated(record: logging.LogRecord) -> bool:

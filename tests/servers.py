@@ -1,4 +1,4 @@
-"""Real servers of the stores' protocols on loopback, and a proxy before them that is as bad as networks can be."""
+"""Real servers of the stores' protocols on loopback, a proxy that is as bad as networks can be, and how Go builds them."""
 
 import asyncio
 import contextlib
@@ -16,19 +16,28 @@ from typing import TypeVar
 
 from tests.conftest import ROOT, missing
 
+(BEAM,) = re.findall(r"^apache-beam==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
 PACKAGES = {
     "s3": "github.com/versity/versitygw/cmd/versitygw@v1.8.0",
     "gs": "github.com/fsouza/fake-gcs-server@v1.56.1",
+    "prism": f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{BEAM}",
+    "boot": f"github.com/apache/beam/sdks/v2/python/container@v{BEAM}",
 }
+"""The last is what starts a worker in Beam's own images."""
+
 ACCESS_KEY, SECRET_KEY = "loopback", "loopback-secret"
 BUCKET = "images"
+
+T = TypeVar("T")
+PATIENCE = 300.0
 
 Fault = Callable[[str], str | None]
 """From a request line to what shall go wrong: `unavailable`, `forbidden`, `stall`, `drop`, `trickle`, `hold`."""
 
 
-def go_program(package: str) -> Path:
-    """A program in Go, built where it is not there yet: a minute or two, once for a checkout."""
+def installed(what: str) -> Path:
+    """The program of a store's server, or of Beam, built by Go if need be: a minute or two, once for a checkout."""
+    package = PACKAGES[what]
     name = package.rsplit("/", 1)[-1]
     program = ROOT / ".tools" / name / name.split("@")[0]
     if not program.exists():
@@ -45,11 +54,6 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-T = TypeVar("T")
-
-PATIENCE = 300.0
-
-
 def wait_until(happened: Callable[[], T], what: str) -> T:
     """What `happened` returns, once that is true."""
     until = time.monotonic() + PATIENCE
@@ -63,7 +67,7 @@ def wait_until(happened: Callable[[], T], what: str) -> T:
 def serving(scheme: str, folder: Path, objects: dict[str, bytes]) -> Iterator[int]:
     """A store with one bucket of some objects; its port."""
     port = free_port()
-    program = str(go_program(PACKAGES[scheme]))
+    program = str(installed(scheme))
     for name, content in objects.items():
         path = folder / "objects" / BUCKET / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,15 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from apache_beam.version import __version__ as beam_version
 
 from tests.conftest import ROOT, answers
 from tests.flink_cluster import HOSTS, Cluster
-from tests.servers import PATIENCE, go_program, wait_until
+from tests.servers import PATIENCE, installed, wait_until
 from tests.worker_pools import Pool, doors, environment_of_sdist
 
-BOOT = f"github.com/apache/beam/sdks/v2/python/container@v{beam_version}"
-"""What starts a worker in Beam's own images."""
 SHARDS = 8
 
 
@@ -122,7 +119,7 @@ def test_a_killed_task_manager(
 def test_workers_started_by_task_managers(
     cluster: Cluster, python: Path, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
 ) -> None:
-    boot = go_program(BOOT)
+    boot = installed("boot")
     environment = {
         "PATH": f"{python.parent}:{os.environ['PATH']}",
         "RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT": "1",

@@ -1,0 +1,157 @@
+"""Prism, Beam's local runner in Go: found before anything is written, run beside the command, and ended with it."""
+
+import contextlib
+import json
+import logging
+import subprocess
+import threading
+import zipfile
+
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, PortableOptions, PrismRunnerOptions
+from apache_beam.pipeline import Pipeline
+from apache_beam.runners.portability import prism_runner
+from apache_beam.runners.portability.portable_runner import PipelineResult
+from apache_beam.version import __version__ as beam_version
+
+from model.errors import UserError
+from pipelines.logs import log
+from pipelines.workers import TRACEBACK
+
+PACKAGE = f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{beam_version}"
+"""What Go builds the program from that belongs to the installed Beam."""
+
+SERVING = "Serving JobManagement"
+OF_A_WORKER = "[SDK] "
+SILENT = "info"
+"""Beam's default of `--prism_log_level`: then what Prism says of itself is left out."""
+
+SECONDS_ALONE = 30
+"""Prism ends by itself after so long without a job: a command that is killed leaves it with one that fails at once."""
+
+
+class PrismRunner(prism_runner.PrismRunner):  # type: ignore[misc]
+    """Beam's runner, with a Prism of its own for each pipeline, which is gone when the pipeline is done.
+
+    Beam's lives until Python ends, and then for seconds; if the command is killed, for ever.
+    """
+
+    def run_portable_pipeline(self, pipeline: Pipeline, options: PipelineOptions) -> PipelineResult:
+        """Run the pipeline as Beam does; on the Prism at `--job_endpoint` if there is one."""
+        portable = options.view_as(PortableOptions)
+        if portable.job_endpoint:
+            return super().run_portable_pipeline(pipeline, options)
+        own = options.view_as(PrismRunnerOptions)
+        prism = Prism(own.prism_location or find_prism(options), own.prism_log_level)
+        portable.job_endpoint = prism.endpoint
+        try:
+            result = super().run_portable_pipeline(pipeline, options)
+        except BaseException:
+            prism.end()
+            raise
+
+        def end() -> None:
+            with contextlib.suppress(Exception):  # Prism may have died
+                result.metrics()  # the result keeps them; nobody could ask later
+            prism.end()
+
+        result._cleanup_callbacks = (*result._cleanup_callbacks, end)
+        return result
+
+
+class Prism:
+    """A Prism that runs; what it and its workers say is logged."""
+
+    def __init__(self, program: str, log_level: str) -> None:
+        level = "debug" if log_level == "debug" else "info"  # with less it would not say where it listens
+        flags = ["--job_port=0", "--serve_http=false", f"--idle_shutdown_timeout={SECONDS_ALONE}s"]
+        self._process = subprocess.Popen(
+            [program, *flags, "--log_kind=json", f"--log_level={level}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            process_group=0,  # Ctrl-C on a terminal is left to us
+        )
+        self._least = logging.CRITICAL + 1 if log_level == SILENT else _level_of(log_level)
+        self.endpoint = self._listening()
+        threading.Thread(target=self._hear, name="prism", daemon=True).start()
+
+    def end(self) -> None:
+        """End the process, which keeps nothing that anybody would miss."""
+        self._process.kill()
+        self._process.wait()
+
+    def _listening(self) -> str:
+        said = []
+        for line in self._process.stdout or ():
+            said.append(line.strip())
+            if SERVING in line:
+                return str(json.loads(line)["endpoint"])
+        raise OSError(f"Prism ended before it began: {said[0] if said else 'it said nothing'}")
+
+    def _hear(self) -> None:
+        """Log what is worth it: warnings of workers; of Prism what was asked for, and what it dies of.
+
+        Tracebacks are left out: the run fails with that error, and the driver says so.
+        """
+        for line in self._process.stdout or ():
+            try:
+                entry = json.loads(line)
+                message, level = str(entry.pop("msg")), _level_of(entry.pop("level"))
+            except (ValueError, KeyError):
+                if line.startswith("panic: "):
+                    log.error("Prism died: %s", line.removeprefix("panic: ").strip())
+                continue
+            if message.startswith(OF_A_WORKER):
+                if level >= logging.WARNING and TRACEBACK not in message:
+                    log.log(level, message.removeprefix(OF_A_WORKER))
+            elif level >= self._least:
+                logging.getLogger("prism").log(max(level, logging.WARNING), "%s %s", message, json.dumps(entry))
+
+
+def _level_of(name: str) -> int:
+    """Python's level for a name as Prism writes it: `WARN`, `ERROR+2`."""
+    return logging.getLevelNamesMapping().get(name.upper().split("+")[0].split("-")[0], logging.INFO)
+
+
+def find_prism(options: PipelineOptions) -> str:
+    """Put the path of Prism's program into the options, downloaded by Beam if it was not named; that path.
+
+    Raises:
+        UserError: if there is none, or what was named is not Prism.
+    """
+    own = options.view_as(PrismRunnerOptions)
+    build = f"build it with `go install {PACKAGE}` and name it with --prism_location."
+    try:
+        path = str(prism_runner.PrismJobServer(options)._get_executable_path())
+    except (RuntimeError, ValueError, OSError, zipfile.BadZipFile) as error:
+        named = own.prism_location
+        what = f"--prism_location {named}: no such program" if named else f"Prism cannot be downloaded ({error})"
+        raise UserError(f"{what}; {build}") from None
+    try:
+        said = subprocess.run([path, "--help"], capture_output=True, check=False, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        said = None
+    if said is None or b"idle_shutdown_timeout" not in said.stderr + said.stdout:
+        raise UserError(f"{path} is not Prism, or not for this machine; {build}")
+    own.prism_location = path
+    return path
+
+
+def is_there_for(options: PipelineOptions) -> bool:
+    """Whether `--runner=DirectRunner` means Prism here, as Beam decides it: it does where its program can be had.
+
+    Only the runner in this process knows `--direct_num_workers` and `--direct_running_mode`: it is meant by them.
+
+    Raises:
+        UserError: if `--prism_location` names something else.
+    """
+    direct, own = options.view_as(DirectOptions), options.view_as(PrismRunnerOptions)
+    if own.prism_location:
+        find_prism(options)
+        return True
+    if (direct.direct_num_workers, direct.direct_running_mode) != (1, "in_memory"):
+        return False
+    with contextlib.suppress(UserError):
+        find_prism(options)
+    return own.prism_location is not None

@@ -1,0 +1,43 @@
+"""Which runner a command's `--runner` means: for each of Beam's local ones there is one of ours."""
+
+from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
+
+from pipelines.workers import hear_loopback_worker
+
+IN_PROCESS_RUNNER = "pipelines.local.LocalRunner"
+PRISM_RUNNER = "pipelines.prism.PrismRunner"
+LOCAL_RUNNERS = ("LocalRunner", "FnApiRunner", "DirectRunner", "BundleBasedDirectRunner", "PrismRunner")
+
+
+def is_local(options: PipelineOptions) -> bool:
+    """Whether the runner is one of this machine's, which know no flags but Beam's."""
+    named = options.view_as(StandardOptions).runner
+    return named is None or named.rsplit(".", 1)[-1] in LOCAL_RUNNERS
+
+
+def choose_runner(options: PipelineOptions) -> None:
+    """Name the runner that is meant; Prism's program is found here, before anything is written.
+
+    Raises:
+        UserError: if Prism is asked for and there is none.
+    """
+    standard = options.view_as(StandardOptions)
+    standard.runner = _meant(options, standard.runner)
+    if standard.runner != IN_PROCESS_RUNNER:
+        hear_loopback_worker()
+
+
+def _meant(options: PipelineOptions, named: str | None) -> str:
+    if named in (None, "FnApiRunner"):
+        return IN_PROCESS_RUNNER
+    if named == "PrismRunner":
+        from pipelines.prism import find_prism
+
+        if not options.view_as(PortableOptions).job_endpoint:
+            find_prism(options)
+        return PRISM_RUNNER
+    if named == "DirectRunner":
+        from pipelines.prism import is_there_for
+
+        return PRISM_RUNNER if is_there_for(options) else IN_PROCESS_RUNNER
+    return str(named)
