@@ -6,6 +6,7 @@ import logging
 import subprocess
 import threading
 import zipfile
+from typing import IO
 
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, PortableOptions, PrismRunnerOptions
 from apache_beam.pipeline import Pipeline
@@ -22,9 +23,6 @@ PACKAGE = f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{beam_version}"
 
 SERVING = "Serving JobManagement"
 OF_A_WORKER = "[SDK] "
-SILENT = "info"
-"""Beam's default of `--prism_log_level`: then what Prism says of itself is left out."""
-
 SECONDS_ALONE = 30
 """Prism ends by itself after so long without a job: a command that is killed leaves it with one that fails at once."""
 
@@ -41,7 +39,8 @@ class PrismRunner(prism_runner.PrismRunner):  # type: ignore[misc]
         if portable.job_endpoint:
             return super().run_portable_pipeline(pipeline, options)
         own = options.view_as(PrismRunnerOptions)
-        prism = Prism(own.prism_location or find_prism(options), own.prism_log_level)
+        asked = any(flag.startswith("--prism_log_level") for flag in options._flags)  # its default is not to be heard
+        prism = Prism(own.prism_location or find_prism(options), own.prism_log_level if asked else None)
         portable.job_endpoint = prism.endpoint
         try:
             result = super().run_portable_pipeline(pipeline, options)
@@ -53,15 +52,17 @@ class PrismRunner(prism_runner.PrismRunner):  # type: ignore[misc]
             with contextlib.suppress(Exception):  # Prism may have died
                 result.metrics()  # the result keeps them; nobody could ask later
             prism.end()
+            if prism.last_words:
+                result._runtime_exception = OSError(f"Prism died: {prism.last_words}")
 
         result._cleanup_callbacks = (*result._cleanup_callbacks, end)
         return result
 
 
 class Prism:
-    """A Prism that runs; what it and its workers say is logged."""
+    """A Prism that runs; what its workers say is logged, and what it says itself from a level on, if there is one."""
 
-    def __init__(self, program: str, log_level: str) -> None:
+    def __init__(self, program: str, log_level: str | None) -> None:
         level = "debug" if log_level == "debug" else "info"  # with less it would not say where it listens
         flags = ["--job_port=0", "--serve_http=false", f"--idle_shutdown_timeout={SECONDS_ALONE}s"]
         self._process = subprocess.Popen(
@@ -72,41 +73,48 @@ class Prism:
             errors="replace",
             process_group=0,  # Ctrl-C on a terminal is left to us
         )
-        self._least = logging.CRITICAL + 1 if log_level == SILENT else _level_of(log_level)
+        self._lines: IO[str] = self._process.stdout  # type: ignore[assignment]  # it is a pipe
+        self._least = _level_of(log_level) if log_level else logging.CRITICAL + 1
+        self.last_words = ""
+        """What it died of, if it is its own bug."""
         self.endpoint = self._listening()
-        threading.Thread(target=self._hear, name="prism", daemon=True).start()
+        self._hearing = threading.Thread(target=self._hear, name="prism", daemon=True)
+        self._hearing.start()
 
     def end(self) -> None:
         """End the process, which keeps nothing that anybody would miss."""
         self._process.kill()
         self._process.wait()
+        self._hearing.join()
+        self._lines.close()
 
     def _listening(self) -> str:
         said = []
-        for line in self._process.stdout or ():
+        for line in self._lines:
             said.append(line.strip())
             if SERVING in line:
                 return str(json.loads(line)["endpoint"])
         raise OSError(f"Prism ended before it began: {said[0] if said else 'it said nothing'}")
 
     def _hear(self) -> None:
-        """Log what is worth it: warnings of workers; of Prism what was asked for, and what it dies of.
+        """Log what is worth it: warnings of workers, and of Prism what was asked for.
 
         Tracebacks are left out: the run fails with that error, and the driver says so.
         """
-        for line in self._process.stdout or ():
+        for line in self._lines:
             try:
                 entry = json.loads(line)
-                message, level = str(entry.pop("msg")), _level_of(entry.pop("level"))
+                message, level = str(entry["msg"]), _level_of(entry["level"])
             except (ValueError, KeyError):
                 if line.startswith("panic: "):
-                    log.error("Prism died: %s", line.removeprefix("panic: ").strip())
+                    self.last_words = line.removeprefix("panic: ").strip()
                 continue
             if message.startswith(OF_A_WORKER):
                 if level >= logging.WARNING and TRACEBACK not in message:
                     log.log(level, message.removeprefix(OF_A_WORKER))
             elif level >= self._least:
-                logging.getLogger("prism").log(max(level, logging.WARNING), "%s %s", message, json.dumps(entry))
+                about = {name: value for name, value in entry.items() if name not in ("time", "level", "msg", "source")}
+                logging.getLogger("prism").log(max(level, logging.WARNING), "Prism: %s %s", message, about)
 
 
 def _level_of(name: str) -> int:

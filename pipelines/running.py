@@ -24,7 +24,7 @@ from pipelines.parsing import known_early
 from pipelines.remote_errors import remote_verdict
 from pipelines.stopping import stoppable
 from pipelines.textfile import add_textfile_flags
-from pipelines.workers import hear_workers
+from pipelines.workers import TRACEBACK, hear_workers
 from transforms.quiet import reopen_stderr
 from transforms.waiting import in_time
 
@@ -45,6 +45,9 @@ LOST_WORKER = re.compile(
     "|of RPC that terminated with|SDK worker disconnected"
 )
 """What Beam says, in several threads, when the process of a worker is gone, and its other workers, taken apart."""
+
+REPEATING = ("", "apache_beam.runners.worker.sdk_worker")
+"""Loggers, the root's among them, by which a job's driver and a worker in its process say too what the job failed of."""
 
 AGAIN = "run the same command again to continue."
 
@@ -121,6 +124,11 @@ def _is_told_of(text: str) -> bool:
     return any(f".{name}: " in text for name in EXIT_CODES) or remote_verdict(text) is not None
 
 
+def _is_repeated(record: logging.LogRecord) -> bool:
+    message = record.getMessage()
+    return TRACEBACK in message or bool(LOST_WORKER.search(message))
+
+
 def _is_said(kind: type[BaseException], error: BaseException | None) -> bool:
     text = f"{kind.__name__}: {error}"
     return kind.__name__ in EXIT_CODES or bool(LOST_WORKER.search(text)) or _is_told_of(str(error))
@@ -158,6 +166,8 @@ def _quiet_libraries() -> None:
     portability = ("portability.fn_api_runner.worker_handlers", "portability.local_job_service")
     for module in ("common", "worker.data_plane", *portability):
         logging.getLogger(f"apache_beam.runners.{module}").addFilter(lambda record: not _is_expected(record))
+    for name in REPEATING:
+        logging.getLogger(name).addFilter(lambda record: not _is_repeated(record))
     hear_workers()
     if threading.excepthook is threading.__excepthook__:
         threading.excepthook = _except_in_thread

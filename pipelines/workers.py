@@ -13,17 +13,11 @@ PASSED_ON = "Worker: %s"
 TRACEBACK = "Traceback (most recent call last)"
 
 
-REPEATING = ("", "apache_beam.runners.worker.sdk_worker")
-"""Loggers, the root's among them, by which a job's driver and a worker in its process say again what it failed of."""
-
-
 def hear_workers() -> None:
     """Let warnings of ours and all errors through, each with its message alone."""
     logger = logging.getLogger(LOGGER)
     logger.setLevel(logging.WARNING)
     logger.addFilter(_translated)
-    for name in REPEATING:
-        logging.getLogger(name).addFilter(_has_no_traceback)
 
 
 def hear_loopback_worker() -> None:
@@ -31,10 +25,6 @@ def hear_loopback_worker() -> None:
     from apache_beam.runners.worker import sdk_worker
 
     sdk_worker.print = lambda *_, **__: None
-
-
-def _has_no_traceback(record: logging.LogRecord) -> bool:
-    return TRACEBACK not in record.getMessage()
 
 
 def _translated(record: logging.LogRecord) -> bool:

@@ -1,4 +1,4 @@
-"""Real servers of the stores' protocols on loopback, a proxy that is as bad as networks can be, and how Go builds them."""
+"""Real servers of the stores' protocols on loopback, built by Go, and a proxy that is as bad as networks can be."""
 
 import asyncio
 import contextlib

@@ -12,11 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.metrics.metric import MetricsFilter
+from apache_beam.options.pipeline_options import PipelineOptions
 from sklearn import metrics as oracle
 
 from model.archive import network_bytes
 from model.directory import Model
 from model.resizing import Preprocessing
+from pipelines.runners import PRISM_RUNNER
+from tests import servers
 from tests.conftest import (
     FILES,
     GROUP,
@@ -341,7 +344,8 @@ def test_thresholds_decide_what_is_predicted(corpus: Path, model_directory: Path
     )
 
 
-def test_the_graph_counts_what_it_does(corpus: Path, model_directory: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("runner", ["apache_beam.runners.portability.fn_api_runner.FnApiRunner", PRISM_RUNNER])
+def test_the_graph_counts_what_it_does(runner: str, corpus: Path, model_directory: Path, tmp_path: Path) -> None:
     from model.metrics import Goal
     from pipelines.score import build
     from transforms.claims import start
@@ -356,13 +360,15 @@ def test_the_graph_counts_what_it_does(corpus: Path, model_directory: Path, tmp_
 
     model, run = load_model(str(model_directory)), str(tmp_path / "run")
     plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide", run, Since())
-    root = beam.Pipeline(runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner", argv=[])
+    flags = [f"--prism_location={servers.installed('prism')}"] if runner == PRISM_RUNNER else []
+    root = beam.Pipeline(runner, PipelineOptions(flags))
     scorer = OncePerProcess(load_scorer, str(model_directory), model.digest)
     start(plan, run, overwrite=False)
     launch = launch_of(plan, {"model": str(model_directory)}, now())
     publication = Publication(run, plan.recipe, provenance_of(plan, str(model_directory)), Goal(), ())
     build(root, plan, scorer, launch, publication, decode_seconds=60)
     result = root.run()
+    result.wait_until_finish()
     found = result.metrics().query(MetricsFilter().with_namespace("bulklabel"))
     counters = {item.key.metric.name: item.committed for item in found["counters"]}
     assert counters == {
