@@ -21,6 +21,9 @@ STATES = {
 NOTHING_TO_DO, STOPPED = "nothing_to_do", "stopped"
 """States that share their exit code with another: 0 and 1."""
 
+SUBMITTED, RENDERED = "submitted", "rendered"
+"""States with exit code 0 of a command that does not wait for its job, or made one that it did not submit."""
+
 PUBLISHED = (DONE, GATE_FAILED, TOO_MANY_REJECTED)
 """After these there are metrics and a report."""
 
@@ -59,7 +62,8 @@ class Account:
             return self._exit_code
 
     def _say(self, state: str, error: str | None) -> None:
-        seconds, published = time.monotonic() - self._started, self._exit_code in PUBLISHED
+        seconds = time.monotonic() - self._started
+        published = self._exit_code in PUBLISHED and state not in (SUBMITTED, RENDERED)
         if published and self.report is not None:
             self._read_metrics()
         summary = {

@@ -150,6 +150,7 @@ def score(argv: Sequence[str]) -> None:
     paths = {"--input": options.input, "--model": [options.model], "--output": [options.output]}
     check_submission(pipeline_options, paths | {"--since": options.since})
 
+    from pipelines.launching import prepare
     from pipelines.summary import print_reused, print_summary
     from transforms import files
     from transforms.claims import reopen, start
@@ -161,6 +162,7 @@ def score(argv: Sequence[str]) -> None:
     from transforms.reuse import account_of
     from transforms.scoring import load_scorer
 
+    prepare(pipeline_options)
     account, started, output = current(), now(), files.absolute(options.output)
     account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"
     with planning():
@@ -191,7 +193,8 @@ def score(argv: Sequence[str]) -> None:
         if plan.new_shards:
             scorer.get()  # what is wrong with the network is said before anything is written
         start(plan, output, options.overwrite)
-    _run(pipeline_options, plan, scorer, launch_of(plan, vars(options), started), publication, options)
+    if not _run(pipeline_options, plan, scorer, launch_of(plan, vars(options), started), publication, options):
+        return
     print_summary(options.output)
     if plan.recipe.by_content and plan.reused is not None:
         print_reused(options.output)
@@ -221,13 +224,16 @@ def _run(
     launch: "Launch",
     publication: "Publication",
     options: "argparse.Namespace",
-) -> None:
-    import apache_beam as beam
+) -> bool:
+    """Whether the run came to its end, or goes on without this command."""
+    from pipelines import launching
 
-    from pipelines.progress import show_progress
-
-    with show_progress(publication.output, plan), beam.Pipeline(options=pipeline_options) as root:
-        build(root, plan, scorer, launch, publication, options.decode_timeout, options.deadline)
+    return launching.launch(
+        pipeline_options,
+        plan,
+        publication.output,
+        lambda root: build(root, plan, scorer, launch, publication, options.decode_timeout, options.deadline),
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

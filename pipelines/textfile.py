@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from pipelines.account import RENDERED, SUBMITTED
+
 LAST_SUCCESS = "bulklabel_last_success_timestamp_seconds"
 
 
@@ -61,7 +63,8 @@ def write_textfile(path: str, summary: Mapping[str, Any], rejected: Mapping[str,
     gauge("bulklabel_records", "Records of the last run.", "state", records)
     gauge("bulklabel_rejected", "Rejected records of the last run, by reason.", "reason", rejected)
     gauge("bulklabel_metric", "Metrics of the last run, from 0 to 1.", "name", summary["metrics"] or {})
-    success = time.time() if summary["exit_code"] == 0 else last_success(path)
+    succeeded = summary["exit_code"] == 0 and summary["state"] not in (SUBMITTED, RENDERED)
+    success = time.time() if succeeded else last_success(path)
     gauge(LAST_SUCCESS, "When a run last ended with exit code 0, in Unix time.", None, {"": success})
     write_to_textfile(path, registry)
 

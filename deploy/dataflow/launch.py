@@ -1,0 +1,8 @@
+"""What the launcher of the Flex Template starts, with the parameters as `--name=value`."""
+
+import sys
+
+from pipelines.template import main
+
+if __name__ == "__main__":
+    sys.exit(main())

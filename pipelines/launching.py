@@ -1,0 +1,128 @@
+"""Launching: a graph is run and waited for, or handed to a service, where it goes on without the command."""
+
+import contextlib
+import logging
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import apache_beam as beam
+from apache_beam.internal import cloudpickle_pickler
+from apache_beam.internal.cloudpickle.cloudpickle import get_relative_path
+from apache_beam.options.pipeline_options import (
+    DebugOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    SetupOptions,
+    StandardOptions,
+)
+from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
+from apache_beam.runners.runner import create_runner
+
+from model.errors import UserError, first_line
+from pipelines.account import RENDERED, SUBMITTED, current
+from pipelines.logs import inform, is_json
+from pipelines.options import LOCAL_RUNNERS
+from pipelines.progress import show_progress
+
+if TYPE_CHECKING:
+    from transforms.plan import Plan
+
+MIN_RAM = "min_ram=3GB"
+"""What a worker needs at least: the process of a network as small as ours has 1.1 GB, nearly all of it TensorFlow's,
+and the service's own processes up to 1 GB."""
+
+DATAFLOW = "DataflowRunner"
+CONSOLE = "https://console.cloud.google.com/dataflow/jobs"
+CLIENT = "apache_beam.runners.dataflow.internal.apiclient"
+
+
+def prepare(options: PipelineOptions) -> None:
+    """Settle whether the command waits for its job, and what a job on Dataflow has where nobody said otherwise.
+
+    A job on Dataflow is never waited for, a local run always, others unless Beam is told `--no_wait_until_finish`.
+
+    Raises:
+        UserError: if the options are not enough for a job on Dataflow.
+    """
+    standard, name = options.view_as(StandardOptions), _runner(options)
+    if name in LOCAL_RUNNERS:
+        standard.no_wait_until_finish = False
+    if name == DATAFLOW:
+        standard.no_wait_until_finish = True
+        _prepare_for_dataflow(options, standard)
+
+
+def _prepare_for_dataflow(options: PipelineOptions, standard: StandardOptions) -> None:
+    # A hint for the whole graph: a step with its own would have its own environment, and be fused with no other. There
+    # are none with FlexRS, which does not take them.
+    told = any(hint.startswith("min_ram=") for hint in standard.resource_hints)
+    if not told and not options.view_as(GoogleCloudOptions).flexrs_goal:
+        standard.resource_hints = [*standard.resource_hints, MIN_RAM]
+    # What tells of this machine stays here: its `__main__`, its packages, and where Beam's own functions lie.
+    setup = options.view_as(SetupOptions)
+    setup.save_main_session = bool(setup.save_main_session)
+    options.view_as(DebugOptions).add_experiment("disable_logging_submission_environment")
+    cloudpickle_pickler.DEFAULT_CONFIG.filepath_interceptor = get_relative_path
+    logging.getLogger(CLIENT).setLevel(logging.CRITICAL + 1)  # a refusal is said in one line
+    errors = PipelineOptionsValidator(options, create_runner(standard.runner)).validate()
+    if errors:
+        raise UserError(f"--runner {standard.runner}: {' '.join(first_line(error) for error in errors)}")
+
+
+def launch(options: PipelineOptions, plan: "Plan", output: str, build: Callable[[beam.Pipeline], None]) -> bool:
+    """Run the graph that `build` makes; whether it has run to its end.
+
+    If not, it goes on elsewhere, which has been said.
+
+    Raises:
+        OSError: if Dataflow refuses the job.
+    """
+    waits = not options.view_as(StandardOptions).no_wait_until_finish
+    shown = show_progress(output, plan) if waits else contextlib.nullcontext()
+    with _refusals(), shown, beam.Pipeline(options=options) as root:
+        build(root)
+    if not waits:
+        _tell(root.result, options)
+    return waits
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__ not in ("google.api_core.exceptions", CLIENT):
+            raise
+        why = re.sub(r"^\d+ [A-Z]+ \S+: ", "", first_line(error)).rstrip(".")
+        raise OSError(f"Dataflow refused the job: {why}") from error
+
+
+def _tell(result: Any, options: PipelineOptions) -> None:
+    """Say what was submitted, and how its end is seen; in words that Airflow's operator finds the job's name in."""
+    account, job, cloud = current(), _job_of(result), options.view_as(GoogleCloudOptions)
+    if job is None:
+        account.state = RENDERED
+        inform("rendered")
+        line = f"{account.output}: the job was rendered, and nothing was submitted."
+    else:
+        account.state = SUBMITTED
+        console = f"{CONSOLE}/{cloud.region}/{job}?project={cloud.project}" if _runner(options) == DATAFLOW else None
+        inform(f"Submitted job: {job}", job=job, console=console)
+        line = (
+            f"Submitted job: {job} {f'({console}) ' if console else ''}goes on without this command, and is done when "
+            f"there is {account.output}/_SUCCESS; then `bulklabel verify {account.output}` ends with exit code 0."
+        )
+    if not is_json():
+        print(line)
+
+
+def _job_of(result: Any) -> str | None:
+    """The name that a service gave to the job; none if it was only rendered, for a template or in a dry run."""
+    if getattr(result, "has_job", False):
+        return str(result.job_id())
+    return getattr(result, "_job_id", None)
+
+
+def _runner(options: PipelineOptions) -> str:
+    return str(options.view_as(StandardOptions).runner).rsplit(".", 1)[-1]

@@ -1,0 +1,69 @@
+"""The entry of the Dataflow template: parameters, each given once as `--name=value`, become the flags of `score`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from model.errors import UserError
+from pipelines import score as command
+from pipelines.running import run_command
+
+YES, NO = "true", "false"
+
+
+def flags_of(parameters: Sequence[str]) -> list[str]:
+    """The flags that parameters mean; Beam's own and what is no parameter of ours stay as they are.
+
+    A template cannot give a parameter twice, nor one without a value. So a list in JSON repeats its flag, and flags
+    that take no value are `true` or `false`.
+
+    Raises:
+        UserError: if a value is no such thing.
+    """
+    actions = {flag: action for action in command.parser()._actions for flag in action.option_strings}
+    flags = []
+    for parameter in parameters:
+        name, equals, value = parameter.partition("=")
+        action = actions.get(name)
+        if isinstance(action, argparse._StoreTrueAction) and equals:
+            flags += [name] * _truth(name, value)
+        elif isinstance(action, argparse._AppendAction) and value.startswith("["):
+            flags += [f"{name}={item}" for item in _items(name, value)]
+        else:
+            flags.append(parameter)
+    return flags
+
+
+def _truth(name: str, value: str) -> bool:
+    if value not in (YES, NO):
+        raise UserError(f"{name}: {value!r} is neither {YES} nor {NO}.")
+    return value == YES
+
+
+def _items(name: str, value: str) -> list[str]:
+    try:
+        items = json.loads(value)
+    except ValueError:
+        items = None
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise UserError(f'{name}: {value} is no list in JSON, such as ["gs://one", "gs://two"].')
+    return items
+
+
+def score(parameters: Sequence[str]) -> None:
+    """`score` with the parameters of a template.
+
+    Raises:
+        UserError: as `score` does.
+    """
+    command.score(flags_of(parameters))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `score`; the exit code."""
+    return run_command(score, sys.argv[1:] if argv is None else argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

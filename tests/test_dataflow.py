@@ -1,0 +1,325 @@
+"""Dataflow: jobs are rendered, and submitted to a service on loopback; the template and the images are read."""
+
+import base64
+import bz2
+import contextlib
+import json
+import re
+import shlex
+import sys
+import sysconfig
+import tarfile
+import tomllib
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from apache_beam.internal import cloudpickle_pickler
+from apache_beam.internal.gcp import auth
+from apache_beam.options import pipeline_options
+from apache_beam.portability.api import beam_runner_api_pb2
+from google.cloud import dataflow
+from google.protobuf import json_format
+
+from pipelines import score, template
+from pipelines.launching import prepare
+from pipelines.options import beam_options
+from pipelines.textfile import last_success
+from tests import dataflow_service, flex_metadata, servers
+from tests.conftest import ROOT
+from tests.dataflow_service import CLOSED_PROJECT, JOB, REFUSAL, Service
+from tests.forked import SHARDS, tiny_run
+from transforms import files
+
+BUCKET = f"gs://{servers.BUCKET}"
+IMAGE = "europe-west1-docker.pkg.dev/some-project/images/bulklabel:1"
+GPU = "type:nvidia-l4;count:1;install-nvidia-driver"
+PAGE = ROOT / "docs" / "runners" / "dataflow.md"
+DOCKERFILES = [ROOT / "deploy" / "Dockerfile", ROOT / "deploy" / "dataflow" / "Dockerfile"]
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A store and a service on loopback; some pictures and a model are in the store."""
+
+    service: Service
+
+    def flags(self, output: str, *more: str) -> list[str]:
+        """Those of a run on Dataflow."""
+        paths = [f"--input={BUCKET}/in", f"--model={BUCKET}/model", f"--output={BUCKET}/{output}"]
+        place = ["--project=some-project", "--region=europe-west1", f"--temp_location={BUCKET}/temp/{output}"]
+        return [*paths, "--runner=DataflowRunner", *place, *more]
+
+    def submit(self, output: str, *more: str) -> int:
+        """`bulklabel score` in this process, submitted to the service on loopback."""
+        return score.main(self.flags(output, f"--dataflow_endpoint=http://localhost:{self.service.port}", *more))
+
+    def staged(self, output: str) -> dict[str, bytes]:
+        """What was put into the bucket for the job, by the last name of the object."""
+        found = files.list_folder(f"{BUCKET}/temp/{output}")
+        return {file.path.rsplit("/", 1)[1]: files.read(file.path) for file in found}
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """Everything that is asked goes to loopback, without credentials."""
+    folder = tmp_path_factory.mktemp("cloud")
+    tiny_run(folder)
+    objects = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    (folder / "gs").mkdir()
+    with (
+        pytest.MonkeyPatch.context() as environment,
+        dataflow_service.serving() as service,
+        servers.serving("gs", folder / "gs", objects) as port,
+    ):
+        environment.chdir(ROOT)
+        environment.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+        environment.setattr(auth._Credentials, "_credentials_init", True)
+        environment.setattr(auth._Credentials, "_credentials", None)
+        environment.setattr(cloudpickle_pickler.DEFAULT_CONFIG, "filepath_interceptor", None)  # restored at the end
+        yield Cloud(service)
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A job that was not submitted: the request, the graph, and all staged files."""
+
+    job: dict[str, Any]
+    graph: beam_runner_api_pb2.Pipeline
+    staged: dict[str, bytes]
+
+    @property
+    def pool(self) -> dict[str, Any]:
+        """What was asked of the machines."""
+        (pool,) = self.job["environment"]["workerPools"]
+        return dict(pool)
+
+
+@pytest.fixture(scope="module")
+def rendered(cloud: Cloud) -> Rendered:
+    """As the launcher of a Flex Template renders it: it gives the place of the job, and submits it later."""
+    place = f"{BUCKET}/templates/job.json"
+    inputs = json.dumps([f"{BUCKET}/in/{number}.parquet" for number in range(SHARDS)])
+    flags = [flag for flag in cloud.flags("rendered") if not flag.startswith("--input=")]
+    ours = [f"--input={inputs}", "--overwrite=false", "--carry_over=false"]
+    images = [f"--sdk_container_image={IMAGE}", "--setup_file=./setup.py", f"--resource_hint=accelerator={GPU}"]
+    machines = ["--machine_type=n1-standard-4", "--max_num_workers=7", "--number_of_worker_harness_threads=2"]
+    assert template.main([*ours, *flags, *images, *machines, f"--template_location={place}"]) == 0
+    staged = cloud.staged("rendered")
+    graph = beam_runner_api_pb2.Pipeline.FromString(staged["pipeline.pb"])
+    return Rendered(json.loads(files.read(place)), graph, staged)
+
+
+def test_the_rendered_job_has_the_steps_of_the_graph(rendered: Rendered) -> None:
+    components = rendered.graph.components
+    (root,) = rendered.graph.root_transform_ids
+    steps = [components.transforms[step].unique_name for step in components.transforms[root].subtransforms]
+    main = ["Shards", "Reshuffle", "ScoreShards", "WritePredictions", "WriteRejected", "Evaluate"]
+    assert steps == [*main, "EndAtDeadline", "Thumbnails", "Publish"]
+
+
+def test_the_rendered_job_asks_for_what_it_was_told(cloud: Cloud, rendered: Rendered) -> None:
+    pool, environment = rendered.pool, rendered.job["environment"]
+    assert (pool["machineType"], pool["numThreadsPerWorker"]) == ("n1-standard-4", 2)
+    assert pool["autoscalingSettings"]["maxNumWorkers"] == 7
+    assert pool["workerHarnessContainerImage"] == IMAGE
+    assert rendered.job["type"] == "JOB_TYPE_BATCH"
+    assert "use_runner_v2" in environment["experiments"]
+    options = environment["sdkPipelineOptions"]["options"]
+    assert options["store_timeout"] == 60
+    assert options["setup_file"] == "./setup.py"
+    plan = json.loads(files.read(f"{BUCKET}/rendered/plan.json"))
+    assert [path for path, *_ in plan["inputs"]] == [f"{BUCKET}/in/{number}.parquet" for number in range(SHARDS)]
+    assert not cloud.service.jobs
+
+
+def test_all_steps_of_the_rendered_job_share_one_environment_with_the_hints(rendered: Rendered) -> None:
+    """A second environment would part steps that are fused, and send every table from one process to another."""
+    (environment,) = rendered.graph.components.environments.values()
+    hints = {urn.split(":")[2]: value.decode() for urn, value in environment.resource_hints.items()}
+    assert hints == {"accelerator": GPU, "min_ram_bytes": "3000000000"}
+
+
+def test_the_rendered_job_stages_the_source_package_and_nothing_else(rendered: Rendered) -> None:
+    assert rendered.staged.keys() == {"workflow.tar.gz", "pipeline.pb"}
+    assert [package["name"] for package in rendered.pool["packages"]] == ["workflow.tar.gz"]
+    with tarfile.open(fileobj=BytesIO(rendered.staged["workflow.tar.gz"])) as package:
+        names = {name.partition("/")[2] for name in package.getnames()}
+    assert {"setup.py", "model/scorer.py", "transforms/scoring.py", "pipelines/score.py"} <= names
+
+
+def unpacked(content: bytes) -> Iterator[bytes]:
+    """The bytes, and those in all that was encoded in base64 or compressed inside of them."""
+    yield content
+    for found in re.finditer(rb"[A-Za-z0-9+/]{40,}={0,2}", content):
+        packed = base64.b64decode(found.group()[: len(found.group()) // 4 * 4])
+        for unpack in (bz2.decompress, zlib.decompress):
+            with contextlib.suppress(OSError, ValueError, zlib.error):
+                yield from unpacked(unpack(packed))
+
+
+def test_the_rendered_job_has_no_path_of_this_machine(rendered: Rendered, tmp_path: Path) -> None:
+    places = [ROOT, Path.home(), Path(sys.prefix), Path(sysconfig.get_paths()["purelib"]), tmp_path.parents[1]]
+    graph = list(unpacked(rendered.graph.SerializeToString()))
+    assert any(b"transforms.scoring" in content and b"ScoreShards" in content for content in graph[1:])
+    for content in (*graph, json.dumps(rendered.job).encode()):
+        for place in map(str, places):
+            assert place.encode() not in content, place
+
+
+def test_a_submitted_job_is_said_in_one_line_and_not_waited_for(
+    cloud: Cloud, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    textfile = tmp_path / "night.prom"
+    assert cloud.submit("submitted", f"--sdk_container_image={IMAGE}", f"--metrics_textfile={textfile}") == 0
+    assert cloud.service.requests == ["POST /v1b3/projects/some-project/locations/europe-west1/jobs"]
+    line, summary = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"Submitted job: {JOB} ")
+    console = f"https://console.cloud.google.com/dataflow/jobs/europe-west1/{JOB}?project=some-project"
+    assert all(text in line for text in (console, f"{BUCKET}/submitted/_SUCCESS", "bulklabel verify"))
+    said = json.loads(summary)
+    assert (said["state"], said["exit_code"], said["report"], said["error"]) == ("submitted", 0, None, None)
+    assert last_success(str(textfile)) is None
+    assert not files.exists(f"{BUCKET}/submitted/_SUCCESS")
+
+
+def test_airflow_finds_the_job_in_what_is_said(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    """The expression is that of Google's provider, which reads the output of the command."""
+    assert cloud.submit("airflow", "--log_format=json", f"--sdk_container_image={IMAGE}") == 0
+    (message,) = [line for line in map(json.loads, capsys.readouterr().err.splitlines()) if "job" in line]
+    assert (message["message"], message["job"]) == (f"Submitted job: {JOB}", JOB)
+
+
+def test_a_refused_job_is_one_line(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cloud.submit("refused", f"--project={CLOSED_PROJECT}", f"--sdk_container_image={IMAGE}") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"bulklabel: error: Dataflow refused the job: {REFUSAL}; ")
+
+
+def test_what_dataflow_must_be_told_is_said_before_anything_is_read(capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["--input=gs://no/pictures", "--model=gs://no/model", "--output=gs://no/scores", "--region=europe-west1"]
+    assert score.main([*line, "--runner=DataflowRunner", "--temp_location=nowhere", "--no_auth"]) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert "--runner DataflowRunner: " in error
+    assert "project" in error
+    assert "nowhere" in error
+
+
+def test_only_dataflow_is_not_waited_for_unless_beam_is_told(cloud: Cloud) -> None:
+    def waits(*flags: str) -> bool:
+        options = beam_options(flags, score.parser())
+        prepare(options)
+        return not options.view_as(pipeline_options.StandardOptions).no_wait_until_finish
+
+    assert waits()
+    assert waits("--runner=DirectRunner", "--no_wait_until_finish")
+    assert waits("--runner=FlinkRunner")
+    assert not waits("--runner=FlinkRunner", "--no_wait_until_finish")
+    assert not waits(*cloud.flags("none")[3:])
+
+
+@pytest.mark.parametrize(
+    ("flags", "hints"),
+    [
+        ((), ["min_ram=3GB"]),
+        (("--resource_hint=min_ram=12GB",), ["min_ram=12GB"]),
+        (("--flexrs_goal=COST_OPTIMIZED",), []),
+    ],
+)
+def test_a_hint_that_was_given_stays(cloud: Cloud, flags: tuple[str, ...], hints: list[str]) -> None:
+    options = beam_options([*cloud.flags("none")[3:], *flags], score.parser())
+    prepare(options)
+    assert options.view_as(pipeline_options.StandardOptions).resource_hints == hints
+
+
+def test_parameters_become_flags() -> None:
+    inputs = ['--input=["gs://a/1,2", "gs://b"]', "--model=gs://[m]", "--carry=[not", "--carry_over"]
+    assert template.flags_of(inputs[:2]) == ["--input=gs://a/1,2", "--input=gs://b", "--model=gs://[m]"]
+    assert template.flags_of(["--overwrite=true", "--carry_over=false", "--trust_model_code"]) == [
+        "--overwrite",
+        "--trust_model_code",
+    ]
+    assert template.flags_of(["--runner=X", "--input=gs://a", "--experiments=a,b"]) == [
+        "--runner=X",
+        "--input=gs://a",
+        "--experiments=a,b",
+    ]
+
+
+@pytest.mark.parametrize("parameter", ["--carry=[size", "--carry=[1]", "--overwrite=yes", "--carry_over="])
+def test_a_parameter_that_means_nothing_is_one_line(parameter: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert template.main([parameter]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"bulklabel: error: {parameter.partition('=')[0]}: ")
+
+
+def test_the_metadata_is_that_of_the_parser() -> None:
+    """And Google's own type for it takes it."""
+    content = json.loads(flex_metadata.FILE.read_bytes())
+    assert content == flex_metadata.metadata(), "write it again: python -m tests.flex_metadata"
+    parsed = json_format.ParseDict(content, dataflow.TemplateMetadata()._pb)
+    assert {parameter.name for parameter in parsed.parameters} > {"input", "model", "output", "overwrite"}
+
+
+def test_the_forms_of_the_metadata_take_what_the_command_takes() -> None:
+    forms = {row["name"]: row["regexes"][0] for row in flex_metadata.metadata()["parameters"]}
+    good = {
+        "input": ["gs://a/b", "s3://a", '["gs://a", "gs://b"]'],
+        "max_rejected_fraction": ["0", "1", "0.05", ".5", "1.0"],
+        "deadline": ["90m", "5h", "7200", "0.5h"],
+        "overwrite": ["true", "false"],
+        "layout": ["wide", "list"],
+        "require": ["f1_micro>=0.85", '["recall[cat]>=0.9"]'],
+        "resource_hint": [f"accelerator={GPU}"],
+    }
+    bad = {"input": ["/srv/pictures", "[]"], "max_rejected_fraction": ["2", "-1"], "overwrite": ["yes"], "layout": [""]}
+    for name, values in good.items():
+        assert all(re.fullmatch(forms[name], value) for value in values), name
+    for name, values in bad.items():
+        assert not any(re.fullmatch(forms[name], value) for value in values), name
+
+
+def instructions(path: Path) -> list[tuple[str, list[str]]]:
+    """A Dockerfile's instructions with their words, as far as ours need to be understood."""
+    text = re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", path.read_text(), flags=re.MULTILINE))
+    return [(line.split()[0], shlex.split(line)[1:]) for line in text.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=["worker", "template"])
+def test_what_an_image_copies_is_in_a_fresh_checkout(path: Path) -> None:
+    known = {word for name, words in instructions(path) for word in words[-1:] if name == "FROM" and "AS" in words}
+    allowed = {line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"}
+    for name, words in instructions(path):
+        if name != "COPY":
+            continue
+        if words[0].startswith("--from="):
+            assert words[0].removeprefix("--from=") in known
+            continue
+        assert set(words[:-1]) <= allowed
+        assert all((ROOT / source).exists() for source in words[:-1])
+
+
+def test_the_images_have_the_versions_of_the_lock_file() -> None:
+    text = (ROOT / "deploy" / "Dockerfile").read_text()
+    lock = (ROOT / "requirements.lock").read_text()
+    versions = dict(re.findall(r"^([a-z0-9-]+)==(\S+) \\$", lock, re.MULTILINE))
+    assert f"ARG BEAM_VERSION={versions['apache-beam']}\n" in text
+    assert f"tensorflow[and-cuda]=={versions['tensorflow']}" in text
+    assert "beam_python3.11_sdk" in text
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["dev"]
+    tools = {re.split(r"[>=\[]", line)[0] for line in extras} - {"apache-beam"}
+    (removed,) = re.findall(r"pip uninstall --yes (.+)", text)
+    assert set(removed.split()) == tools
+
+
+def test_the_template_starts_our_entry() -> None:
+    names = dict(words[0].split("=") for name, words in instructions(DOCKERFILES[1]) if name == "ENV")
+    copied = {words[-1]: words[0] for name, words in instructions(DOCKERFILES[1]) if name == "COPY"}
+    entry = ROOT / copied[names["FLEX_TEMPLATE_PYTHON_PY_FILE"]]
+    assert "from pipelines.template import main" in entry.read_text()
+    assert not any(name == "ENTRYPOINT" for name, _ in instructions(DOCKERFILES[1]))
+    assert ("ENTRYPOINT", ["[/opt/apache/beam/boot]"]) in instructions(DOCKERFILES[0])
