@@ -27,7 +27,7 @@ from google.protobuf import json_format
 
 from pipelines import score, template
 from pipelines.launching import prepare
-from pipelines.options import beam_options
+from pipelines.options import _check_beam_flags, beam_options
 from pipelines.textfile import last_success
 from tests import dataflow_service, flex_metadata, servers
 from tests.conftest import ROOT
@@ -281,6 +281,31 @@ def test_the_forms_of_the_metadata_take_what_the_command_takes() -> None:
         assert all(re.fullmatch(forms[name], value) for value in values), name
     for name, values in bad.items():
         assert not any(re.fullmatch(forms[name], value) for value in values), name
+
+
+def test_the_commands_of_the_page_are_ours_and_beams() -> None:
+    text = PAGE.read_text()
+    commands = re.findall(r"^bulklabel score (.+?[^\\])$", text, re.MULTILINE | re.DOTALL)
+    (words,) = (shlex.split(command.replace("\\\n", " ")) for command in commands)
+    options, rest = score.parser().parse_known_args(words)
+    assert options.output.startswith("gs://")
+    _check_beam_flags(rest, score.parser())
+    known = {flag for action in score.parser()._actions for flag in action.option_strings}
+    beams: Any = pipeline_options._BeamArgumentParser(allow_abbrev=False)
+    for kind in pipeline_options.PipelineOptions.__subclasses__():
+        kind._add_argparse_args(beams)
+    known |= {flag for action in beams._actions for flag in action.option_strings} | {"--worker_pool"}
+    assert set(re.findall(r"--[a-z]+(?:_[a-z]+)+", text)) <= known
+
+
+def test_the_parameters_of_the_page_are_those_of_the_template() -> None:
+    (block,) = re.findall(r"^--parameters:\n(.+?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    given = {name: value.strip("'") for name, value in re.findall(r"^  (\w+): (.+)$", block, re.MULTILINE)}
+    rows = {row["name"]: row for row in flex_metadata.metadata()["parameters"]}
+    assert {name for name, row in rows.items() if not row["isOptional"]} <= given.keys() <= rows.keys()
+    assert all(re.fullmatch(rows[name]["regexes"][0], value) for name, value in given.items())
+    ours = {f"--{name}={value}" for name, value in given.items() if name not in flex_metadata.BEAMS}
+    assert len(score.parser().parse_args(template.flags_of(sorted(ours))).input) == 2
 
 
 def instructions(path: Path) -> list[tuple[str, list[str]]]:
