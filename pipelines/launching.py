@@ -11,8 +11,10 @@ from apache_beam.internal import cloudpickle_pickler
 from apache_beam.internal.cloudpickle.cloudpickle import get_relative_path
 from apache_beam.options.pipeline_options import (
     DebugOptions,
+    FlinkRunnerOptions,
     GoogleCloudOptions,
     PipelineOptions,
+    PortableOptions,
     SetupOptions,
     StandardOptions,
 )
@@ -40,17 +42,25 @@ CLIENT = "apache_beam.runners.dataflow.internal.apiclient"
 def prepare(options: PipelineOptions) -> None:
     """Settle whether the command waits for its job, and what a job on Dataflow has where nobody said otherwise.
 
-    A job on Dataflow is never waited for, a local run always, others unless Beam is told `--no_wait_until_finish`.
+    A job on Dataflow is never waited for. Others are, unless Beam is told `--no_wait_until_finish` and they can go on
+    without the command.
 
     Raises:
         UserError: if the options are not enough for a job on Dataflow.
     """
-    standard, name = options.view_as(StandardOptions), _runner(options)
-    if name in LOCAL_RUNNERS:
-        standard.no_wait_until_finish = False
-    if name == DATAFLOW:
+    standard = options.view_as(StandardOptions)
+    if _runner(options) == DATAFLOW:
         standard.no_wait_until_finish = True
         _prepare_for_dataflow(options, standard)
+    elif _ends_with_us(options):
+        standard.no_wait_until_finish = False
+
+
+def _ends_with_us(options: PipelineOptions) -> bool:
+    """Whether the job, or what serves it, runs in this process or in one that Beam starts and ends with it."""
+    portable = options.view_as(PortableOptions)
+    served = portable.job_endpoint not in (None, "embed") or options.view_as(FlinkRunnerOptions).flink_submit_uber_jar
+    return _runner(options) in LOCAL_RUNNERS or portable.environment_type == "LOOPBACK" or not served
 
 
 def _prepare_for_dataflow(options: PipelineOptions, standard: StandardOptions) -> None:

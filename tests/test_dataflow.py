@@ -22,10 +22,12 @@ from apache_beam.internal import cloudpickle_pickler
 from apache_beam.internal.gcp import auth
 from apache_beam.options import pipeline_options
 from apache_beam.portability.api import beam_runner_api_pb2
+from apache_beam.portability.python_urns import EMBEDDED_PYTHON
+from apache_beam.runners.portability.local_job_service import LocalJobServicer
 from google.cloud import dataflow
 from google.protobuf import json_format
 
-from pipelines import score, template
+from pipelines import score, template, verify
 from pipelines.launching import prepare
 from pipelines.options import _check_beam_flags, beam_options
 from pipelines.textfile import last_success
@@ -178,20 +180,13 @@ def test_a_submitted_job_is_said_in_one_line_and_not_waited_for(
     assert cloud.submit("submitted", f"--sdk_container_image={IMAGE}", f"--metrics_textfile={textfile}") == 0
     assert cloud.service.requests == ["POST /v1b3/projects/some-project/locations/europe-west1/jobs"]
     line, summary = capsys.readouterr().out.splitlines()
-    assert line.startswith(f"Submitted job: {JOB} ")
+    assert line.startswith(f"Submitted job: {JOB} ")  # by which Airflow's operator finds it
     console = f"https://console.cloud.google.com/dataflow/jobs/europe-west1/{JOB}?project=some-project"
     assert all(text in line for text in (console, f"{BUCKET}/submitted/_SUCCESS", "bulklabel verify"))
     said = json.loads(summary)
     assert (said["state"], said["exit_code"], said["report"], said["error"]) == ("submitted", 0, None, None)
     assert last_success(str(textfile)) is None
     assert not files.exists(f"{BUCKET}/submitted/_SUCCESS")
-
-
-def test_airflow_finds_the_job_in_what_is_said(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
-    """The expression is that of Google's provider, which reads the output of the command."""
-    assert cloud.submit("airflow", "--log_format=json", f"--sdk_container_image={IMAGE}") == 0
-    (message,) = [line for line in map(json.loads, capsys.readouterr().err.splitlines()) if "job" in line]
-    assert (message["message"], message["job"]) == (f"Submitted job: {JOB}", JOB)
 
 
 def test_a_refused_job_is_one_line(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
@@ -209,6 +204,27 @@ def test_what_dataflow_must_be_told_is_said_before_anything_is_read(capsys: pyte
     assert "nowhere" in error
 
 
+def test_a_job_that_goes_on_elsewhere_finishes_without_the_command(
+    cloud: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beam's own job service, which outlives the command, as Flink's and Spark's do."""
+    service = LocalJobServicer()
+    elsewhere = [f"--job_endpoint=localhost:{service.start_grpc_server()}", f"--environment_type={EMBEDDED_PYTHON}"]
+    try:
+        flags = [*cloud.flags("elsewhere")[:3], "--runner=PortableRunner", *elsewhere, "--no_wait_until_finish"]
+        assert score.main([*flags, "--log_format=json"]) == 0
+        said = capsys.readouterr()
+        assert json.loads(said.out)["state"] == "submitted"
+        (line,) = [line for line in map(json.loads, said.err.splitlines()) if "job" in line]
+        assert line["message"] == f"Submitted job: {line['job']}"
+        job = service._jobs[line["job"]]
+        job._run_thread.join(60)
+        assert job.result.state == "DONE"
+    finally:
+        service.stop()
+    assert verify.main([f"{BUCKET}/elsewhere"]) == 0
+
+
 def test_only_dataflow_is_not_waited_for_unless_beam_is_told(cloud: Cloud) -> None:
     def waits(*flags: str) -> bool:
         options = beam_options(flags, score.parser())
@@ -217,8 +233,12 @@ def test_only_dataflow_is_not_waited_for_unless_beam_is_told(cloud: Cloud) -> No
 
     assert waits()
     assert waits("--runner=DirectRunner", "--no_wait_until_finish")
-    assert waits("--runner=FlinkRunner")
-    assert not waits("--runner=FlinkRunner", "--no_wait_until_finish")
+    server = ("--runner=FlinkRunner", "--job_endpoint=localhost:8099")
+    assert waits(*server)
+    assert not waits(*server, "--no_wait_until_finish")
+    assert not waits("--runner=FlinkRunner", "--flink_submit_uber_jar", "--no_wait_until_finish")
+    assert waits(*server, "--environment_type=LOOPBACK", "--no_wait_until_finish")
+    assert waits("--runner=FlinkRunner", "--no_wait_until_finish")  # Beam starts the server, and ends it with us
     assert not waits(*cloud.flags("none")[3:])
 
 
