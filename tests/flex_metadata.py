@@ -17,6 +17,12 @@ BEAMS = {
     "sdk_container_image": ("image of the workers: the template's own", r"\S+/\S+:\S+", "TEXT", False),
     "number_of_worker_harness_threads": ("shards that a process has in hand at once", r"[1-9]\d*", "NUMBER", True),
     "resource_hint": ("such as accelerator=type:nvidia-l4;count:1;install-nvidia-driver", r"\w+=.+", "TEXT", True),
+    "min_cpu_platform": (
+        "processor at least, such as Intel Ice Lake: one kind gives the same bytes",
+        ".+",
+        "TEXT",
+        True,
+    ),
     "disk_size_gb": ("gigabytes of a worker's disk", r"[1-9]\d*", "NUMBER", True),
 }
 """Parameters that are Beam's: what for, the form of the value, its type, and whether it may be left out."""
