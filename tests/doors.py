@@ -1,4 +1,4 @@
-"""Passes connections on: `python -m tests.doors PORT ADDRESS=TARGET …` listens on the port of each address."""
+"""Passes connections on: `python -m tests.doors PORT ADDRESS=TARGET …` listens on one port of each address."""
 
 import asyncio
 import contextlib
