@@ -24,8 +24,8 @@ from apache_beam.runners.runner import create_runner
 from model.errors import UserError, first_line
 from pipelines.account import RENDERED, SUBMITTED, current
 from pipelines.logs import inform, is_json
-from pipelines.options import LOCAL_RUNNERS
 from pipelines.progress import show_progress
+from pipelines.runners import LOCAL_RUNNERS
 
 if TYPE_CHECKING:
     from transforms.plan import Plan

@@ -47,7 +47,7 @@ LOST_WORKER = re.compile(
 """What Beam says, in several threads, when the process of a worker is gone, and its other workers, taken apart."""
 
 REPEATING = ("", "apache_beam.runners.worker.sdk_worker")
-"""Loggers, the root's among them, by which a job's driver and a worker in its process say too what the job failed of."""
+"""Loggers, the root's among them, by which a job's driver and a worker in its process repeat what it failed of."""
 
 AGAIN = "run the same command again to continue."
 

@@ -83,7 +83,7 @@ def test_external_workers(
     _, said = run.communicate(timeout=PATIENCE)
     assert run.returncode == 0, said
     assert answers(tmp_path / "run") == answers(finished)
-    assert [json.loads(line)["state"] for line in said.splitlines()] == ["finished"]  # nothing else is said
+    assert said == ""
     read = cluster.read(cluster.jobs()[-1], "ScoreShards")
     assert len(read) == 2
     assert sum(read.values()) == SHARDS
