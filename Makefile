@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test check format lock clean
+.PHONY: demo test check format flink test-flink lock clean
 
 demo: .venv/installed
 	$(BIN)/bulklabel demo
@@ -14,6 +14,13 @@ check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# A Flink cluster on this machine with all that a job needs, until Ctrl-C; see docs/runners/flink.md.
+flink: .venv/installed
+	$(BIN)/python -m tests.flink_session
+
+test-flink: .venv/installed
+	$(BIN)/pytest tests/test_flink.py
 
 format: .venv/installed
 	$(BIN)/ruff format .

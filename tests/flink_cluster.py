@@ -45,23 +45,23 @@ def installed() -> Path:
 class Cluster:
     """Its processes, what it says of itself, and the flags that send a job there."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rest: int, job_port: int) -> None:
         self._folder = folder
         self._jars = installed()
-        self.rest, self._job_port = free_port(), free_port()
+        self.rest, self.job_port = rest, job_port
         self._processes: list[subprocess.Popen[bytes]] = []
         self._task_managers: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
         """Start all, and wait for all."""
         folder = self._folder / "conf"
-        folder.mkdir()
+        folder.mkdir(parents=True)
         (folder / "config.yaml").write_text("".join(f"{name}: {value}\n" for name, value in self._configured().items()))
         self._java("job_manager", JOB_MANAGER, "--configDir", str(folder))
         for host in HOSTS:
             (self._folder / host).write_text(f"127.0.0.1 localhost {socket.gethostname()}\n{host} pool\n")
             self._start_task_manager(host)
-        ports = {"job": self._job_port, "artifact": free_port(), "expansion": free_port()}
+        ports = {"job": self.job_port, "artifact": free_port(), "expansion": free_port()}
         named = [f"--{name}-port={port}" for name, port in ports.items()]
         artifacts = f"--artifacts-dir={self._folder / 'artifacts'}"
         self._java("job_server", JOB_SERVER, f"--flink-master=127.0.0.1:{self.rest}", artifacts, *named)
@@ -79,7 +79,7 @@ class Cluster:
 
     def flags(self, *environment: str) -> list[str]:
         """Beam's flags for a job on all slots, with workers in this environment."""
-        where = [f"--job_endpoint=127.0.0.1:{self._job_port}", f"--flink_master=127.0.0.1:{self.rest}"]
+        where = [f"--job_endpoint=localhost:{self.job_port}", f"--flink_master=localhost:{self.rest}"]
         return ["--runner=FlinkRunner", *where, f"--parallelism={len(HOSTS) * SLOTS}", *environment]
 
     def jobs(self) -> list[str]:

@@ -49,9 +49,6 @@ class Pool:
             self._process = subprocess.Popen(
                 command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
             )
-
-    def wait(self) -> None:
-        """Wait until it listens."""
         wait_until(lambda: listens(self.port), "the worker pool")
 
     @property
@@ -72,13 +69,12 @@ class Pool:
 
 
 @contextlib.contextmanager
-def doors(targets: Mapping[str, int]) -> Iterator[int]:
-    """One port at several addresses of loopback, each of which leads to another port."""
-    port = free_port()
+def doors(port: int, targets: Mapping[str, int]) -> Iterator[None]:
+    """The port at several addresses of loopback, each of which leads to another port."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.doors", str(port), *starmap("{}={}".format, targets.items())]
     )
     wait_until(lambda: listens(port), "the doors")
-    yield port
+    yield
     process.kill()
     process.wait()
