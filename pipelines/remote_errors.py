@@ -40,6 +40,11 @@ def _no_container(found: re.Match[str]) -> str:
     return f"no container of a worker was started ({found.group(1)!r} failed); see --environment_type and its image."
 
 
+def _job_ended(found: re.Match[str]) -> str:
+    state, why = found.groups()
+    return f"the job's end is {state} where it ran ({why.rstrip('.')}); run the same command again to continue."
+
+
 KNOWN: tuple[tuple[str, int, Callable[[re.Match[str]], str]], ...] = (
     (r"ModuleNotFoundError: No module named '([\w.]+)'", BAD_COMMAND, _missing_module),
     (r"Can't get attribute '(\w+)' on <module '(?:model|transforms|pipelines)\b", BAD_COMMAND, _other_code),
@@ -47,6 +52,7 @@ KNOWN: tuple[tuple[str, int, Callable[[re.Match[str]], str]], ...] = (
     (r"TypeError: code(?:\(\) argument \d+ must be| expected at (?:most|least)) .*?$", BAD_COMMAND, _other_python),
     (r"(?:Command '\[|command |program \")'?(docker)\b", BAD_COMMAND, _no_container),
     (r"(?s)StartWorker\(.*?ipv[46]:(\S+): Failed to connect to remote host: ([^\"\n]+)", FAILED, _no_pool),
+    (r"(?s)failed in state ([A-Z]+): (?!.*Traceback)([^\n]*)", FAILED, _job_ended),
 )
 """What Python and Beam say, in a worker or on the way to it; the first that is found counts."""
 
