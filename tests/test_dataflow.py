@@ -120,8 +120,9 @@ def test_the_rendered_job_has_the_steps_of_the_graph(rendered: Rendered) -> None
     components = rendered.graph.components
     (root,) = rendered.graph.root_transform_ids
     steps = [components.transforms[step].unique_name for step in components.transforms[root].subtransforms]
-    main = ["Shards", "Reshuffle", "ScoreShards", "WritePredictions", "WriteRejected", "Evaluate"]
-    assert steps == [*main, "EndAtDeadline", "Thumbnails", "Publish"]
+    shards = ["Start", "Shards", "Reshuffle", "CheckWorkers", "ScoreShards"]
+    assert steps == [*shards, "WritePredictions", "WriteRejected", "Evaluate", "EndAtDeadline", "Thumbnails", "Publish"]
+    assert all(f"`{step}`" in PAGE.read_text() for step in steps)
 
 
 def test_the_rendered_job_asks_for_what_it_was_told(cloud: Cloud, rendered: Rendered) -> None:
@@ -196,8 +197,9 @@ def test_a_refused_job_is_one_line(cloud: Cloud, capsys: pytest.CaptureFixture[s
 
 
 def test_what_dataflow_must_be_told_is_said_before_anything_is_read(capsys: pytest.CaptureFixture[str]) -> None:
-    line = ["--input=gs://no/pictures", "--model=gs://no/model", "--output=gs://no/scores", "--region=europe-west1"]
-    assert score.main([*line, "--runner=DataflowRunner", "--temp_location=nowhere", "--no_auth"]) == 2
+    paths = ["--input=gs://no/pictures", "--model=gs://no/model", "--output=gs://no/scores"]
+    place = ["--region=europe-west1", "--temp_location=nowhere", "--no_auth", f"--sdk_container_image={IMAGE}"]
+    assert score.main([*paths, "--runner=DataflowRunner", *place]) == 2
     (error,) = capsys.readouterr().err.splitlines()
     assert "--runner DataflowRunner: " in error
     assert "project" in error
