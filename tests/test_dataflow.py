@@ -147,6 +147,24 @@ def test_all_steps_of_the_rendered_job_share_one_environment_with_the_hints(rend
     assert hints == {"accelerator": GPU, "min_ram_bytes": "3000000000"}
 
 
+def test_the_size_of_a_job_does_not_grow_with_its_shards(cloud: Cloud) -> None:
+    """Dataflow takes no graph above 10 MB: shards are in the plan, and no elements of the graph."""
+    content = files.read(f"{BUCKET}/in/0.parquet")
+    for number in range(60):
+        files.write(f"{BUCKET}/many/{number:02d}.parquet", content)
+    sizes = []
+    for name, pictures in (("few", "many/00.parquet"), ("all", "many")):
+        flags = [
+            *cloud.flags(name)[1:],
+            f"--input={BUCKET}/{pictures}",
+            f"--template_location={BUCKET}/templates/{name}",
+        ]
+        assert score.main([*flags, f"--sdk_container_image={IMAGE}"]) == 0
+        sizes.append(len(cloud.staged(name)["pipeline.pb"]))
+    few, many = sizes
+    assert many - few < 500
+
+
 def test_the_rendered_job_stages_the_source_package_and_nothing_else(rendered: Rendered) -> None:
     assert rendered.staged.keys() == {"workflow.tar.gz", "pipeline.pb"}
     assert [package["name"] for package in rendered.pool["packages"]] == ["workflow.tar.gz"]
