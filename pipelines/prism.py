@@ -5,6 +5,7 @@ import json
 import logging
 import subprocess
 import threading
+import time
 import zipfile
 from typing import IO
 
@@ -23,6 +24,9 @@ PACKAGE = f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{beam_version}"
 
 SERVING = "Serving JobManagement"
 OF_A_WORKER = "[SDK] "
+LOOPBACK_THREADS = ("run_worker_", "read_state", "read_grpc_client_inputs")
+SECONDS_TO_STOP = 2.0
+
 SECONDS_ALONE = 30
 """Prism ends by itself after so long without a job: a command that is killed leaves it with one that fails at once."""
 
@@ -51,11 +55,12 @@ class PrismRunner(prism_runner.PrismRunner):  # type: ignore[misc]
         def end() -> None:
             with contextlib.suppress(Exception):  # Prism may have died
                 result.metrics()  # the result keeps them; nobody could ask later
+            _wait_for_loopback_worker()
             prism.end()
             if prism.last_words:
                 result._runtime_exception = OSError(f"Prism died: {prism.last_words}")
 
-        result._cleanup_callbacks = (*result._cleanup_callbacks, end)
+        result._cleanup_callbacks = (end, *result._cleanup_callbacks)
         return result
 
 
@@ -115,6 +120,14 @@ class Prism:
             elif level >= self._least:
                 about = {name: value for name, value in entry.items() if name not in ("time", "level", "msg", "source")}
                 logging.getLogger("prism").log(max(level, logging.WARNING), "Prism: %s %s", message, about)
+
+
+def _wait_for_loopback_worker() -> None:
+    """Let a worker in this process end by itself, as Prism tells it to: its threads would fail with their connections."""
+    until = time.monotonic() + SECONDS_TO_STOP
+    for thread in threading.enumerate():
+        if thread.name.startswith(LOOPBACK_THREADS):
+            thread.join(max(0.0, until - time.monotonic()))
 
 
 def _level_of(name: str) -> int:

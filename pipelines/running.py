@@ -42,7 +42,7 @@ EXIT_CODES = {
 
 LOST_WORKER = re.compile(
     "Channel closed prematurely|Worker subprocess exited|RpcError|cannot schedule new futures after shutdown"
-    "|of RPC that terminated with|SDK worker disconnected"
+    "|of RPC that terminated with|SDK worker disconnected|didn't get control connection"
 )
 """What Beam says, in several threads, when the process of a worker is gone, and its other workers, taken apart."""
 

@@ -202,6 +202,7 @@ def test_a_run_whose_worker_in_a_pool_is_killed(
     flags = [f"--input={corpus}", f"--model={model_directory}", *external]
     run = forked(flags, tmp_path / "run", tmp_path / "log")
     wait_until(lambda: any(run.output.glob("predictions/*")) or run.process.exitcode, "no part is written")
+    assert run.process.exitcode is None, run.said
     (worker,) = processes(number, "sdk_worker")
     os.kill(worker, signal.SIGKILL)
     assert run.end() == 1
