@@ -123,7 +123,7 @@ class Prism:
 
 
 def _wait_for_loopback_worker() -> None:
-    """Let a worker in this process end by itself, as Prism tells it to: its threads would fail with their connections."""
+    """Let a worker in this process end, as Prism tells it to: its threads would fail with their connections."""
     until = time.monotonic() + SECONDS_TO_STOP
     for thread in threading.enumerate():
         if thread.name.startswith(LOOPBACK_THREADS):

@@ -9,7 +9,10 @@ import pytest
 
 from pipelines.account import DONE, FAILED, NOTHING_TO_DO, STATES, STOPPED
 from pipelines.cli import main
-from tests.conftest import ROOT, collage_rows, metrics_of
+from tests import servers
+from tests.conftest import ROOT, answers, collage_rows, metrics_of
+from tests.forked import Run
+from tests.test_signals import WORKERS
 from transforms.readers import READERS
 
 
@@ -115,6 +118,24 @@ def test_the_page_on_requirements(
     assert {"gates", "require", "baseline", "baseline_digest", "accepted", *found["counts"]} <= {*named, "gates"}
     (example,) = re.findall(r'^"gates": (.*)$', text, re.MULTILINE)
     assert json.loads(example)[0].keys() == verdict.keys()
+
+
+@pytest.mark.parametrize("page", ["local", "prism"])
+def test_the_commands_of_the_pages_on_local_runners(
+    page: str, tiny: list[str], undisturbed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that need no process that loads TensorFlow: those with their flags are in other tests."""
+    text = (ROOT / "docs" / "runners" / f"{page}.md").read_text()
+    assert page == "local" or re.findall("go install (.+)$", text, re.MULTILINE) == [servers.PACKAGES["prism"]]
+    lines = re.findall(r"^\.venv/bin/bulklabel (.+)$", text, re.MULTILINE)
+    here = [line for line in lines if "EXTERNAL" not in line and " ".join(WORKERS).replace("=", " ") not in line]
+    assert (len(lines), len(here)) == {"local": (2, 1), "prism": (3, 2)}[page]
+    monkeypatch.chdir(tmp_path)
+    for line in here:
+        line = line.replace("--input demo/corpus/heldout --model demo/model", " ".join(tiny))
+        words = shlex.split(line.replace(".tools/prism", str(servers.installed("prism")) if page == "prism" else ""))
+        assert main(words) == 0
+        assert answers(Path(words[words.index("--output") + 1])) == answers(undisturbed.output)
 
 
 def test_links_between_pages_lead_somewhere() -> None:
