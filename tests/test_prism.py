@@ -44,7 +44,7 @@ def wait_until(moment: Callable[[], object], why: str) -> None:
     until = time.monotonic() + PATIENCE
     while not moment():
         assert time.monotonic() < until, why
-        time.sleep(0.005)
+        time.sleep(0.01)
 
 
 def has_ended(process: int) -> bool:
