@@ -93,7 +93,7 @@ def serving(scheme: str, folder: Path, objects: dict[str, bytes]) -> Iterator[in
 
 
 def listens(port: int) -> bool:
-    """Whether somebody listens on a port of loopback, other than the very socket that asks: it may be given the port."""
+    """Whether somebody listens on a port of loopback, other than the socket that asks: it may be given the port."""
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0 and client.getsockname()[1] != port
 
