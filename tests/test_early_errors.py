@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from model.errors import StoreError, UserError
+from pipelines.remote_errors import remote_verdict
 from pipelines.score import main
 from tests.conftest import score
 from tests.forked import forked, said_in_one_line
@@ -197,3 +198,45 @@ def test_a_path_that_only_looks_local_to_evaluate_and_compare(capsys: pytest.Cap
     assert "--truth t.parquet is on this machine" in capsys.readouterr().err
     assert compare.main(["gs://b/run", "other", "--output=gs://b/o", *DATAFLOW]) == 2
     assert "RUN other is on this machine" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("ModuleNotFoundError: No module named 'cv2'", "the workers lack a package that bulklabel needs (no module"),
+        ("ModuleNotFoundError: No module named 'transforms'", "the workers do not have bulklabel (no module named 'tr"),
+        (
+            "ModuleNotFoundError: No module named 'model.new'",
+            "the workers have another version of bulklabel, without m",
+        ),
+        (
+            "AttributeError: Can't get attribute 'New' on <module 'transforms.plan' from '/x.py'>",
+            "version of bulklabel",
+        ),
+        (
+            "ImportError: cannot import name 'new' from 'model.png' (/x/png.py)",
+            "version of bulklabel, without new; give",
+        ),
+        ("TypeError: code expected at most 16 arguments, got 18", "the workers cannot load what Python 3.1"),
+        (
+            "CalledProcessError: Command '['docker', 'run', '-d']' returned",
+            "no container of a worker was started ('doc",
+        ),
+    ],
+)
+def test_what_workers_say_in_the_middle_of_a_traceback(text: str, line: str) -> None:
+    verdict = remote_verdict(
+        f"RuntimeError: Traceback (most recent call last):\n  File x\n{text} [while running 'x']\n\n"
+    )
+    assert verdict is not None
+    assert line in verdict[1]
+    assert "\n" not in verdict[1]
+
+
+def test_our_own_bugs_are_no_lack_of_the_workers() -> None:
+    for text in (
+        "AttributeError: Can't get attribute 'x' on <module 'other'>",
+        "TypeError: f() takes 1",
+        "ValueError: x",
+    ):
+        assert remote_verdict(text) is None
