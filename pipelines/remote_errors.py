@@ -26,13 +26,29 @@ def _other_code(found: re.Match[str]) -> str:
 
 
 def _other_python(found: re.Match[str]) -> str:
-    return f"the workers cannot load what Python {PYTHON} has made ({found.group(0)}); give them Python {PYTHON}."
+    return (
+        f"the workers cannot load what Python {PYTHON} has made ({found.group(0).strip()}); give them Python {PYTHON}."
+    )
 
 
 def _no_pool(found: re.Match[str]) -> str:
     return (
         f"no worker pool answers at {found.group(1)} ({found.group(2)}); start one there, or correct "
         "--environment_config, and run the same command again to continue."
+    )
+
+
+def _refused(found: re.Match[str]) -> str:
+    return (
+        f"the runner was refused a connection ({found.group(1)}); see that on each of its machines a worker pool runs "
+        "where --environment_config says, and that Flink answers its job server; the same command continues."
+    )
+
+
+def _silent(_: re.Match[str]) -> str:
+    return (
+        "a worker did not begin within three minutes; see its own log, and that no worker has another bulklabel; "
+        "the same command continues."
     )
 
 
@@ -49,8 +65,10 @@ KNOWN: tuple[tuple[str, int, Callable[[re.Match[str]], str]], ...] = (
     (r"ModuleNotFoundError: No module named '([\w.]+)'", BAD_COMMAND, _missing_module),
     (r"Can't get attribute '(\w+)' on <module '(?:model|transforms|pipelines)\b", BAD_COMMAND, _other_code),
     (r"cannot import name '(\w+)' from '(?:model|transforms|pipelines)\b", BAD_COMMAND, _other_code),
-    (r"TypeError: code(?:\(\) argument \d+ must be| expected at (?:most|least)) .*?$", BAD_COMMAND, _other_python),
+    (r"TypeError: code(?:\(\) argument \d+ must be| expected at (?:most|least)) [^\n\[]*", BAD_COMMAND, _other_python),
     (r"(?:Command '\[|command |program \")'?(docker)\b", BAD_COMMAND, _no_container),
+    (r"java\.net\.(?:ConnectException|UnknownHostException): (?:.*failed: )?(.+)$", FAILED, _refused),
+    (r"java\.util\.concurrent\.TimeoutException: Waited 3 minutes", FAILED, _silent),
     (r"(?s)StartWorker\(.*?ipv[46]:(\S+): Failed to connect to remote host: ([^\"\n]+)", FAILED, _no_pool),
     (r"(?s)failed in state ([A-Z]+): (?!.*Traceback)([^\n]*)", FAILED, _job_ended),
 )

@@ -112,11 +112,11 @@ def _stopped(account: Account, signal: str) -> int:
     return account.close(FAILED, f"stopped by {signal}; {finished}{AGAIN}", STOPPED)
 
 
-def _is_expected(record: logging.LogRecord) -> bool:
-    """Whether Beam logs, with its traceback, an error that is about to be said in one line."""
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether what Beam logs, with a traceback, is no error that is about to be said in one line."""
     if record.exc_info and record.exc_info[0]:
-        return _is_said(record.exc_info[0], record.exc_info[1])
-    return _is_told_of(record.getMessage())
+        return not _is_said(record.exc_info[0], record.exc_info[1])
+    return not _is_told_of(record.getMessage())
 
 
 def _is_told_of(text: str) -> bool:
@@ -162,10 +162,10 @@ def _quiet_libraries() -> None:
     logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it also raises what it logs
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     logging.getLogger().addFilter(lambda record: "apitools not found" not in record.getMessage())
-    logging.getLogger().addFilter(lambda record: not _is_expected(record))  # where Beam logs what a job's server says
+    logging.getLogger().addFilter(_is_news)  # where Beam logs what a job server says
     portability = ("portability.fn_api_runner.worker_handlers", "portability.local_job_service")
     for module in ("common", "worker.data_plane", *portability):
-        logging.getLogger(f"apache_beam.runners.{module}").addFilter(lambda record: not _is_expected(record))
+        logging.getLogger(f"apache_beam.runners.{module}").addFilter(_is_news)
     for name in REPEATING:
         logging.getLogger(name).addFilter(lambda record: not _is_repeated(record))
     hear_workers()
