@@ -49,6 +49,9 @@ LOST_WORKER = re.compile(
 REPEATING = ("", "apache_beam.runners.worker.sdk_worker")
 """Loggers, the root's among them, by which a job's driver and a worker in its process repeat what it failed of."""
 
+OF_THIS_PROCESS = (ImportError, AttributeError, TypeError)
+"""Where one of these comes as itself, and not as text in another error, no worker elsewhere lacks anything."""
+
 AGAIN = "run the same command again to continue."
 
 SECONDS_TO_COUNT = 3.0
@@ -85,10 +88,8 @@ def _verdict(error: Exception) -> tuple[int, str | None, str | None]:
         line = _line_of(error, name)
         if line:
             return exit_code, line, STOPPED if name == "DeadlineError" else None
-    remote = remote_verdict(str(error))
-    if remote is not None and not isinstance(
-        error, ImportError | AttributeError | TypeError
-    ):  # those are this process's
+    remote = None if isinstance(error, OF_THIS_PROCESS) else remote_verdict(str(error))
+    if remote is not None:
         return *remote, None
     if type(error).__name__ == "FutureTimeoutError":  # gRPC's, which says nothing
         return BAD_COMMAND, "the job server does not answer; start it, or correct --job_endpoint.", None
@@ -130,8 +131,9 @@ def _is_repeated(record: logging.LogRecord) -> bool:
 
 
 def _is_said(kind: type[BaseException], error: BaseException | None) -> bool:
-    text = f"{kind.__name__}: {error}"
-    return kind.__name__ in EXIT_CODES or bool(LOST_WORKER.search(text)) or _is_told_of(str(error))
+    if kind.__name__ in EXIT_CODES or LOST_WORKER.search(f"{kind.__name__}: {error}"):
+        return True
+    return not issubclass(kind, OF_THIS_PROCESS) and _is_told_of(str(error))
 
 
 def _except_in_thread(failure: threading.ExceptHookArgs) -> None:

@@ -49,23 +49,34 @@ def check_submission(options: "PipelineOptions", paths: Mapping[str, Sequence[st
 
 def _check_image(options: "PipelineOptions", kind: str, runner: str) -> None:
     """Beam's default is a container of its own image: it has Beam, and neither us nor TensorFlow."""
-    from apache_beam.options.pipeline_options import FlinkRunnerOptions, PortableOptions, SetupOptions, WorkerOptions
+    from apache_beam.options.pipeline_options import PortableOptions, SetupOptions, WorkerOptions
 
     portable, setup = options.view_as(PortableOptions), options.view_as(SetupOptions)
-    in_containers = portable.environment_type == "DOCKER" or not portable.environment_type
-    if kind == "flink" and not portable.environment_type:
-        in_containers = options.view_as(FlinkRunnerOptions).flink_master not in FLINKS_OWN
     told = (
         options.view_as(WorkerOptions).sdk_container_image,
         portable.environment_config or portable.environment_options,
         setup.setup_file or setup.extra_packages or setup.requirements_file,
     )
-    if kind in (*IN_THE_CLOUD, *PORTABLE) and in_containers and not any(told):
+    if _in_containers(options, kind) and not any(told):
         otherwise = "" if kind in IN_THE_CLOUD else ", or --environment_type=EXTERNAL with worker pools that have it"
         raise UserError(
             f"--runner={runner}: workers would be containers of Beam's own image, without bulklabel; "
             f"give --sdk_container_image=IMAGE with it, --setup_file=./setup.py{otherwise}."
         )
+
+
+def _in_containers(options: "PipelineOptions", kind: str) -> bool:
+    """Whether workers are; those of a Flink or Spark that Beam starts by itself are the command's own process."""
+    from apache_beam.options.pipeline_options import FlinkRunnerOptions, PortableOptions, SparkRunnerOptions
+
+    asked = options.view_as(PortableOptions).environment_type
+    if kind in IN_THE_CLOUD:
+        return True
+    if kind not in PORTABLE or asked:
+        return kind in PORTABLE and asked == "DOCKER"
+    if kind == "flink":
+        return options.view_as(FlinkRunnerOptions).flink_master not in FLINKS_OWN
+    return kind == "portable" or not options.view_as(SparkRunnerOptions).spark_master_url.startswith("local")
 
 
 def _services(options: "PipelineOptions", kind: str) -> Iterator[tuple[str, str, int]]:

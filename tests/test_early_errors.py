@@ -13,7 +13,7 @@ import pytest
 from model.errors import StoreError, UserError
 from pipelines.remote_errors import remote_verdict
 from pipelines.score import main
-from tests.conftest import score
+from tests.conftest import ROOT, score
 from tests.forked import forked, said_in_one_line
 from tests.servers import free_port
 from tests.worker_environments import environment, worker_pool
@@ -41,9 +41,9 @@ def pools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[s
         yield {name: listening() for name, listening in started.items()}
 
 
-def expect(tiny: list[str], flags: list[str], folder: Path, output: Path, exit_code: int, line: str) -> None:
+def expect(flags: list[str], folder: Path, output: Path, exit_code: int, line: str) -> None:
     """A run that says one line, in which `line` is found, and leaves nothing but its plan."""
-    run = forked([*tiny, *EMBEDDED, *flags], output, folder / "log", folder=folder)
+    run = forked(flags, output, folder / "log", folder=folder)
     assert run.end() == exit_code, run.said
     said_in_one_line(run.said)
     assert re.search(line, run.said)
@@ -60,20 +60,20 @@ def expect(tiny: list[str], flags: list[str], folder: Path, output: Path, exit_c
 def test_a_worker_without_what_the_plan_was_made_with(
     name: str, line: str, pools: dict[str, list[str]], tiny: list[str], tmp_path: Path
 ) -> None:
-    expect(tiny, pools[name], tmp_path, tmp_path / "run", 2, line)
+    expect([*tiny, *EMBEDDED, *pools[name]], tmp_path, tmp_path / "run", 2, line)
 
 
 def test_a_worker_that_does_not_see_the_output(pools: dict[str, list[str]], tiny: list[str], tmp_path: Path) -> None:
     """The path is another folder in each process: so is one that only one machine mounts."""
     line = r"the worker on \S+ does not see /proc/self/cwd/run/plan\.json; for --output give what all workers see"
-    expect(tiny, pools["same"], tmp_path, Path("/proc/self/cwd/run"), 2, line)
+    expect([*tiny, *EMBEDDED, *pools["same"]], tmp_path, Path("/proc/self/cwd/run"), 2, line)
 
 
 def test_a_pool_that_is_not_there(tiny: list[str], tmp_path: Path) -> None:
     port = free_port()
     flags = ["--environment_type=EXTERNAL", f"--environment_config=127.0.0.1:{port}"]
     line = rf"no worker pool answers at 127\.0\.0\.1:{port} \(Connection refused\)"
-    expect(tiny, flags, tmp_path, tmp_path / "run", 1, line)
+    expect([*tiny, *EMBEDDED, *flags], tmp_path, tmp_path / "run", 1, line)
 
 
 @pytest.fixture
@@ -191,7 +191,15 @@ def test_a_service_that_does_not_answer(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_path_that_only_looks_local_to_evaluate_and_compare(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_job_server_that_is_none(tiny: list[str], tmp_path: Path) -> None:
+    """Somebody listens, and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        where = f"--job_endpoint=127.0.0.1:{server.getsockname()[1]}"
+        flags = ["--runner=PortableRunner", where, "--job_server_timeout=1", "--environment_type=LOOPBACK"]
+        expect([*tiny, *flags], tmp_path, tmp_path / "run", 2, "the job server does not answer; start it, or correct")
+
+
+def test_local_paths_of_evaluate_and_compare(capsys: pytest.CaptureFixture[str]) -> None:
     from pipelines import compare, evaluate
 
     assert evaluate.main(["--input=gs://b/run", "--output=gs://b/o", "--truth=t.parquet", *DATAFLOW]) == 2
@@ -231,6 +239,8 @@ def test_what_workers_say_in_the_middle_of_a_traceback(text: str, line: str) -> 
     assert verdict is not None
     assert line in verdict[1]
     assert "\n" not in verdict[1]
+    page = (ROOT / "docs" / "runners" / "errors.md").read_text()
+    assert f"| `{' '.join(verdict[1].split()[:5])}" in page
 
 
 def test_our_own_bugs_are_no_lack_of_the_workers() -> None:
