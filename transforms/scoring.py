@@ -13,21 +13,20 @@ from apache_beam.metrics import Metrics
 
 from model.errors import UserError
 from model.golden import check_golden
-from transforms.ahead import ahead
 from transforms.contents import load_known
 from transforms.deadline import Deadline
-from transforms.decoding import DecodedBatch, decode_batch, reject_unreadable
 from transforms.models import load_model
 from transforms.once import OncePerProcess
 from transforms.parts import PREDICTIONS, REJECTED, Part, PartStamp, make_part, read_part, with_reused
 from transforms.plan import Recipe
-from transforms.predicting import ScoredBatch, full_batches, no_predictions, predict_batch
+from transforms.predicting import no_predictions
 from transforms.quiet import import_tensorflow
 from transforms.readers import read_shard
-from transforms.records import Shard, Unreadable
+from transforms.records import Shard
 from transforms.sifting import Sieve
+from transforms.stages import Stages
 from transforms.takeover import rejected_schema, taken_over
-from transforms.timing import DECODING, PREDICTING, READING, WRITING, StageClock
+from transforms.timing import PREDICTING, READING, WRITING, StageClock
 
 if TYPE_CHECKING:
     from model.scorer import Scorer
@@ -124,9 +123,8 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         clock = StageClock()
         read = read_shard(shard, recipe.input_format, recipe.columns, recipe.labels, recipe.batch_size)
         tables = clock.each(READING, read if sieve is None else sieve.fresh(read))
-        decoded = ahead(self._pool, lambda table: self._decode(table, scorer, clock), tables, 4 * self._threads)
-        full = full_batches(decoded, recipe.batch_size)
-        batches = list(ahead(self._pool, lambda batch: predict_batch(batch, scorer, recipe), full, 2 * self._threads))
+        stages = Stages(recipe, scorer, self._decode_seconds, self._pool, self._threads)
+        batches = list(stages.scored(tables, clock))
         for batch in batches:
             Metrics.distribution("bulklabel", "batch_milliseconds").update(batch.milliseconds)
             clock.add(PREDICTING, batch.milliseconds / 1000)
@@ -146,15 +144,3 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
                 make_part(REJECTED, shard, rejected.combine_chunks(), self._stamp),
             )
         return ShardResult(shard, *parts, committed=False, seconds=clock.seconds)
-
-    def _decode(self, table: pa.Table | Unreadable, scorer: "Scorer", clock: StageClock) -> DecodedBatch | ScoredBatch:
-        """A table that is a whole batch of small images goes through the network in the same thread.
-
-        Otherwise all threads would decode, and wait for their turn to, while batches wait for the network.
-        """
-        recipe = self._recipe
-        if isinstance(table, Unreadable):
-            return reject_unreadable(table, recipe.preprocessing, recipe.schema)
-        with clock.running(DECODING):
-            decoded = decode_batch(table, recipe.preprocessing, self._decode_seconds)
-        return predict_batch(decoded, scorer, recipe) if len(decoded) == recipe.batch_size else decoded
