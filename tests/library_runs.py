@@ -10,6 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.ml.inference.base import RunInference
+from apache_beam.testing.test_stream import TestStream as Stream
+from apache_beam.transforms.window import FixedWindows
+from apache_beam.utils.timestamp import Timestamp
 
 from tests.conftest import predictions_of, rejected_of
 from transforms import ImageModelHandler, ImageRecord, ScoreImages
@@ -37,6 +40,29 @@ def run_inference(options: Sequence[str], images: Path, model: Path, folder: Pat
         _write(rows | "Good" >> beam.Filter(lambda row: len(row) == 3), folder, "predictions")
         _write(rows | "Bad" >> beam.Filter(lambda row: len(row) == 4), folder, "rejected")
     return _answers(folder)
+
+
+def run_stream(options: Sequence[str], stream: Stream, hold: beam.PTransform, seen: Path) -> None:
+    """A stream of records through `hold`; what goes in and comes out is appended to a file, in order.
+
+    A third line a record says in which ten seconds it was counted, once no more of these were to come.
+    """
+    path = str(seen)
+
+    def note(what: str, record: Any, timestamp: Timestamp) -> Any:
+        with open(path, "a") as lines:
+            lines.write(f"{what} {record.id} {float(timestamp):g}\n")
+        return record
+
+    with beam.Pipeline(argv=[*options, "--streaming"]) as root:
+        records = root | stream
+        records |= "In" >> beam.Map(lambda record, at=beam.DoFn.TimestampParam: note("in", record, at))
+        held = records | hold
+        held |= "Out" >> beam.Map(lambda record, at=beam.DoFn.TimestampParam: note("out", record, at))
+        grouped = held | beam.WindowInto(FixedWindows(10)) | beam.WithKeys("all") | beam.GroupByKey()
+        _ = grouped | beam.FlatMapTuple(
+            lambda _, each, at=beam.DoFn.WindowParam: [note("counted", record, at.start) for record in each]
+        )
 
 
 def _read(root: beam.Pipeline, images: Path) -> beam.PCollection:

@@ -1,6 +1,7 @@
 """HoldForBatches: keeps a stream's records until they make a batch, or the first of them has waited long enough."""
 
-import uuid
+import os
+import socket
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -42,19 +43,19 @@ class HoldForBatches(beam.PTransform):  # type: ignore[misc]
         self._seconds = seconds
 
     def expand(self, images: "beam.PCollection[ImageRecord]") -> "beam.PCollection[ImageRecord]":
-        """As many batches are gathered at a time as there are threads that hand over records."""
+        """As many batches are gathered at a time as there are processes that hand over records."""
         return images | "Key" >> beam.ParDo(Key()) | "Hold" >> beam.ParDo(Hold(self._size, self._seconds))
 
 
 class Key(beam.DoFn):  # type: ignore[misc]
-    """Gives records a key, since Beam has state by key alone: that of the thread which has them."""
+    """Gives records a key, since Beam has state by key alone: that of the process which has them."""
 
     def setup(self) -> None:
-        """A key that nobody else has."""
-        self._key = uuid.uuid4().hex
+        """The process's, since a runner may make a DoFn for each of a stream's small bundles."""
+        self._key = f"{socket.gethostname()}:{os.getpid()}"
 
     def process(self, record: ImageRecord) -> Iterator[tuple[str, ImageRecord]]:
-        """The record under this thread's key."""
+        """The record under that key."""
         yield self._key, record
 
 
@@ -96,10 +97,9 @@ class Hold(beam.DoFn):  # type: ignore[misc]
         window: BoundedWindow = beam.DoFn.WindowParam,
         held: Any = HELD,
         account: Any = ACCOUNT,
-        due: Any = DUE,
     ) -> Iterable[ImageRecord]:
         """Let them go."""
-        return _released(window, held, account, due)
+        return _released(window, held, account)
 
     @on_timer(_CLOSING)  # type: ignore[untyped-decorator]
     def window_closes(
@@ -113,9 +113,14 @@ class Hold(beam.DoFn):  # type: ignore[misc]
         return _released(window, held, account, due)
 
 
-def _released(window: BoundedWindow, held: Any, account: Any, due: Any) -> list[WindowedValue]:
+def _released(window: BoundedWindow, held: Any, account: Any, due: Any = None) -> list[WindowedValue]:
+    """All that are held; `due` is their timer, unless it has just gone off.
+
+    Prism would wait for ever for a timer that clears itself.
+    """
     found = [WindowedValue(record, timestamp, (window,)) for record, timestamp in held.read()]
     held.clear()
     account.clear()
-    due.clear()
+    if due is not None and found:
+        due.clear()
     return found

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -60,8 +60,11 @@ class ScoreImages(beam.PTransform):  # type: ignore[misc]
         self._max_latency = max_latency
         self.labels = self._recipe.labels
 
-    def expand(self, images: "beam.PCollection[ImageRecord]") -> ScoredImages:
-        """Hold records until they make a batch if that is asked for, and score what is there in a bundle."""
+    def expand(self, images: "beam.PCollection[ImageRecord]") -> Any:
+        """`ScoredImages`, though Beam would warn if the annotation said so.
+
+        Records are held until they make a batch, if that is asked for; what is there in a bundle is scored.
+        """
         if self._max_latency is not None:
             images = images | "HoldForBatches" >> HoldForBatches(self._recipe.batch_size, self._max_latency)
         score = beam.ParDo(ScoreInBundles(self._scorer, self._recipe.batch_size))
