@@ -4,7 +4,9 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
+import apache_beam as beam
 import pytest
 
 from pipelines.account import DONE, FAILED, NOTHING_TO_DO, STATES, STOPPED
@@ -12,6 +14,7 @@ from pipelines.cli import main
 from tests import servers
 from tests.conftest import ROOT, answers, collage_rows, metrics_of
 from tests.forked import Run
+from tests.library_runs import answers_of_file
 from tests.test_signals import WORKERS
 from transforms.readers import READERS
 
@@ -159,3 +162,26 @@ def test_the_page_on_metrics_names_every_metric(finished: Path) -> None:
     names = {re.sub("_(micro|macro|weighted|samples)$", "", name) for name in names} | set(found) | set(found["counts"])
     for name in sorted(names | set(found["per_label"][0]) - {"accuracy", "roc_auc_bounds", "average_precision_bounds"}):
         assert f"`{name}`" in text, name
+
+
+def test_the_page_on_other_peoples_pipelines(
+    corpus: Path, model_directory: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its blocks are scripts of their own; that of a stream is built, and not run."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["script", "--runner=FnApiRunner"])
+    images = corpus / "file-0.parquet"
+    text = (ROOT / "docs" / "library.md").read_text().replace("demo/model", str(model_directory))
+    text = text.replace("demo/corpus/heldout/*.parquet", str(images))
+    files, stream, inference = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    streaming: dict[str, Any] = {"__name__": "__main__"}
+    for block, scope in ((files, {"__name__": "__main__"}), (inference, {"__name__": "__main__"}), (stream, streaming)):
+        exec(block, scope)  # noqa: S102
+    streaming["build"](beam.Pipeline(argv=["--streaming"]))
+    written = {path.name.split("-")[0]: path.read_text().splitlines() for path in Path("my").iterdir()}
+    predictions, rejected = answers_of_file(finished, images)
+    assert {row["id"]: row["labels"] for row in map(json.loads, written["predictions"])} == {
+        key: labels for key, (labels, _) in predictions.items()
+    }
+    assert sorted(written["rejected"]) == sorted("\t".join((key, *why)) for key, why in rejected.items())
+    assert written["scored_by_camera"] == [str(("camera 1", len(predictions)))]
