@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.ml.inference.base import ModelMetadata, RunInference
@@ -20,7 +22,8 @@ from model.errors import UserError
 from tests.conftest import ROOT, collage_rows, untrained_model
 from tests.library_runs import answers_of_file, run_inference, run_score_images, run_stream
 from tests.servers import installed
-from transforms import ImageModelHandler, ImageRecord, ScoreImages, holding
+from transforms import ImageModelHandler, ImageRecord, Prediction, RejectedRecord, ScoreImages, holding
+from transforms.answering import ImageScorer, recipe_of
 from transforms.holding import HoldForBatches
 from transforms.models import load_model, save_model
 
@@ -41,6 +44,22 @@ def test_the_answers_are_those_of_score(
 def test_those_of_run_inference_too(corpus: Path, model_directory: Path, finished: Path, tmp_path: Path) -> None:
     images = corpus / "file-0.parquet"
     assert run_inference(LOCAL, images, model_directory, tmp_path) == answers_of_file(finished, images)
+
+
+def test_an_answer_does_not_depend_on_its_batch(corpus: Path, model_directory: Path, finished: Path) -> None:
+    images = corpus / "file-0.parquet"
+    rows = pq.read_table(images, columns=["id", "image"]).slice(95, 12).to_pylist()
+    records = [ImageRecord(row["id"], row["image"]) for row in rows]
+    scorer = ImageScorer(str(model_directory), recipe_of(str(model_directory)))
+    apart = [answer for record in records for answer in scorer.answers([record])]
+    assert scorer.answers(records) == apart
+    predictions, rejected = answers_of_file(finished, images)
+    for answer in apart:
+        if isinstance(answer, Prediction):
+            bits = np.array(answer.probabilities, np.float32).tobytes()
+            assert (answer.predicted, bits) == predictions[answer.id]
+    assert [answer.id for answer in apart if isinstance(answer, RejectedRecord)] == ["r00100"] == sorted(rejected)[:1]
+    assert scorer.answers([]) == []
 
 
 def test_each_answer_has_the_time_and_the_windows_of_its_record(model_directory: Path) -> None:

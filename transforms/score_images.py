@@ -82,15 +82,14 @@ class Waiting:
 
 
 class ScoreInBundles(beam.DoFn):  # type: ignore[misc]
-    """Gathers records in a bundle, of whatever windows, until they are worth scoring."""
+    """Gathers records in a bundle, of whatever windows, until they are worth scoring.
+
+    The network is loaded with the first of them: an error in `setup` keeps Flink waiting for minutes.
+    """
 
     def __init__(self, scorer: OncePerProcess[ImageScorer], batch_size: int) -> None:
         self._scorer = scorer
         self._records = BATCHES_AT_ONCE * batch_size
-
-    def setup(self) -> None:
-        """Load the network before any record comes."""
-        self._scorer.get()
 
     def start_bundle(self) -> None:
         """Nothing waits."""
