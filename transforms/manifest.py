@@ -46,7 +46,7 @@ class UnreconciledError(Exception):
 
 def launch_of(plan: Plan, options: Mapping[str, Any], started: datetime) -> Launch:
     """How `score` was launched, of its parsed flags, `model` among them."""
-    return Launch(plan.stamp, _cleaned(options), files.absolute(options["model"]), started)
+    return Launch(plan.stamp, _cleaned(options), clean(files.absolute(options["model"])), started)
 
 
 def now() -> datetime:
@@ -86,7 +86,7 @@ def build_manifest(
         "versions": {**about["versions"], **_other_versions()},
         "platform": _platform(),
         "options": launch.options,
-        "model_directory": clean(launch.model_directory),
+        "model_directory": launch.model_directory,
         "timings": _timings(launch.started, parts),
         **verdict,
         "published": sorted(published, key=lambda entry: entry["name"]),

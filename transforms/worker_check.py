@@ -43,11 +43,18 @@ class Needs:
 
 
 def needs_of(plan: Plan, output: str, model_directory: str) -> Needs:
-    """What the workers of a plan that was made in this process need; both paths are absolute."""
-    recipe, there = plan.recipe, [file.path for file in plan.inputs if file.size >= 0]
+    """What the workers of a plan that was made in this process need; both paths are absolute.
+
+    A model directory whose name no text can hold is not found here, and not asked for.
+    """
+    model, recipe, there = (
+        files.join(model_directory, DESCRIPTION_FILE),
+        plan.recipe,
+        [file.path for file in plan.inputs if file.size >= 0],
+    )
     found = [("--input", path) for path in there[:: -(-len(there) // INPUTS) or 1]]
     found += [("--since", files.join(run.place, PLAN_FILE)) for run in recipe.since]
-    found += [("--model", files.join(model_directory, DESCRIPTION_FILE))] if plan.new_shards else []
+    found += [("--model", model)] if plan.new_shards and files.exists(model) else []
     carrying = {name: _version(name) for name in ("Python", *CARRYING_PACKAGES)}
     versions = {**carrying, **recipe.versions}
     known = tuple((name, value) for name, value in versions.items() if value is not None)
