@@ -47,11 +47,8 @@ def needs_of(plan: Plan, output: str, model_directory: str) -> Needs:
 
     A model directory whose name no text can hold is not found here, and not asked for.
     """
-    model, recipe, there = (
-        files.join(model_directory, DESCRIPTION_FILE),
-        plan.recipe,
-        [file.path for file in plan.inputs if file.size >= 0],
-    )
+    recipe, model = plan.recipe, files.join(model_directory, DESCRIPTION_FILE)
+    there = [file.path for file in plan.inputs if file.size >= 0]
     found = [("--input", path) for path in there[:: -(-len(there) // INPUTS) or 1]]
     found += [("--since", files.join(run.place, PLAN_FILE)) for run in recipe.since]
     found += [("--model", model)] if plan.new_shards and files.exists(model) else []
