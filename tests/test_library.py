@@ -15,7 +15,7 @@ from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.ml.inference.base import ModelMetadata, RunInference
 from apache_beam.testing.test_stream import TestStream as Stream
 from apache_beam.testing.util import assert_that, equal_to
-from apache_beam.transforms.window import GlobalWindows, SlidingWindows, TimestampedValue
+from apache_beam.transforms.window import FixedWindows, GlobalWindows, SlidingWindows, TimestampedValue
 
 import transforms
 from model.errors import UserError
@@ -133,17 +133,33 @@ def test_few_large_images_do_not_wait_for_more(tmp_path: Path, monkeypatch: pyte
     assert seen[4:] == ["in large 3", "out large 3"]
 
 
-def test_no_record_is_late_because_it_waited(tmp_path: Path) -> None:
+@pytest.fixture
+def prism() -> list[str]:
+    """The only local runner that holds watermarks as Beam says."""
+    return ["--runner=PrismRunner", f"--prism_location={installed('prism')}", "--environment_type=LOOPBACK"]
+
+
+def test_no_record_is_late_because_it_waited(prism: list[str], tmp_path: Path) -> None:
     """The second is the earlier one; while both wait the stream goes on, past the ends of their windows."""
     stream = Stream().advance_watermark_to(0)
     stream.add_elements([TimestampedValue(ImageRecord("second", b""), 15)]).advance_watermark_to(2)
     stream.add_elements([TimestampedValue(ImageRecord("first", b""), 3)]).advance_watermark_to(30)
     stream.advance_processing_time(HOUR + 60).add_elements([TimestampedValue(ImageRecord("third", b""), 31)])
     stream.advance_watermark_to(60).advance_watermark_to_infinity()
-    prism = ["--runner=PrismRunner", f"--prism_location={installed('prism')}", "--environment_type=LOOPBACK"]
     run_stream(prism, stream, HoldForBatches(4, HOUR), tmp_path / "seen")
     counted = {line for line in (tmp_path / "seen").read_text().splitlines() if line.startswith("counted")}
     assert counted == {"counted first 0", "counted second 10", "counted third 30"}
+
+
+def test_a_window_that_closes_waits_for_nothing(prism: list[str], tmp_path: Path) -> None:
+    """Before the hour is over."""
+    stream = Stream().advance_watermark_to(0)
+    stream.add_elements([TimestampedValue(ImageRecord("first", b""), 3)]).advance_watermark_to(20)
+    stream.add_elements([TimestampedValue(ImageRecord("second", b""), 21)]).advance_watermark_to_infinity()
+    run_stream(prism, stream, beam.WindowInto(FixedWindows(10)) | HoldForBatches(4, HOUR), tmp_path / "seen")
+    seen = (tmp_path / "seen").read_text().splitlines()
+    assert sorted(line for line in seen if line.startswith("counted")) == ["counted first 0", "counted second 20"]
+    assert seen.index("counted first 0") < seen.index("out second 21")
 
 
 def test_workers_score_with_the_model_that_was_named_or_not_at_all(model_directory: Path, tmp_path: Path) -> None:
