@@ -117,7 +117,8 @@ class ScoreInBundles(beam.DoFn):  # type: ignore[misc]
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         """The answers to those that still wait."""
-        yield from self._answers()
+        if self._waiting:
+            yield from self._answers()
 
     def _answers(self) -> Iterator[WindowedValue | beam.pvalue.TaggedOutput[Literal["rejected"], WindowedValue]]:
         waiting = self._waiting
