@@ -78,9 +78,9 @@ class Cluster:
         self._wait_for_task_managers()
 
     def flags(self, *environment: str) -> list[str]:
-        """Beam's flags for a job on all slots, with workers in this environment."""
+        """Beam's flags for a job on all hosts, with workers in this environment: one host has slots enough, too."""
         where = [f"--job_endpoint=localhost:{self.job_port}", f"--flink_master=localhost:{self.rest}"]
-        return ["--runner=FlinkRunner", *where, f"--parallelism={len(HOSTS) * SLOTS}", *environment]
+        return ["--runner=FlinkRunner", *where, f"--parallelism={len(HOSTS)}", *environment]
 
     def jobs(self) -> list[str]:
         """The jobs so far, the newest last."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import apache_beam as beam
 
@@ -93,27 +93,28 @@ def check_worker(needs: Needs) -> None:
 
 
 class CheckedStart(beam.PTransform):  # type: ignore[misc]
-    """One element, None, after the worker that runs the first step of a graph was checked.
+    """One element, after the worker that runs the first step of a graph was checked.
 
     That step names our classes in its data alone: where the package is missing, giving it data fails. Did making it
     fail, Flink would wait three minutes at each attempt, and then say nothing of the cause. And it is made of what is
-    built into Python, since bytecode that travels does nonsense on another Python, or ends the process. The reshuffle
-    parts it from the next step, which is made of our classes.
+    built into Python, since bytecode that travels does nonsense on another Python, or ends the process. Grouping parts
+    it from the next step, which is made of our classes: after a reshuffle Flink would take the one of the shards for
+    done, and leave them all to one worker.
     """
 
     def __init__(self, needs: Needs) -> None:
         super().__init__()
         self._needs = needs
 
-    def expand(self, root: beam.pvalue.PBegin) -> beam.PCollection[None]:
+    def expand(self, root: beam.pvalue.PBegin) -> beam.PCollection[Any]:
         """Nothing in."""
-        sealed = {b"": [pickle.dumps([_Check(self._needs)])]}
+        sealed = {b"": [pickle.dumps([(b"", _Check(self._needs))])]}
         return (
             root
             | "Begin" >> beam.Impulse()
             | "Sealed" >> beam.FlatMap(sealed.__getitem__)
-            | "Checked" >> beam.FlatMap(pickle.loads)
-            | "Reshuffle" >> beam.Reshuffle()
+            | "Checked" >> beam.FlatMap(pickle.loads).with_output_types(tuple[bytes, Any])
+            | "Apart" >> beam.GroupByKey()
         )
 
 
