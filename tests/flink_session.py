@@ -40,7 +40,7 @@ def session(folder: Path, rest: int = REST, job_port: int = JOBS, pool_port: int
         for host in HOSTS:
             pools.append(Pool(python, folder / f"pool-{host}"))
             stack.callback(pools[-1].stop)
-        stack.enter_context(doors(pool_port, {host: pool.port for host, pool in zip(HOSTS, pools, strict=True)}))
+        stack.enter_context(doors(pool_port, {host: pool.port() for host, pool in zip(HOSTS, pools, strict=True)}))
         external = cluster.flags("--environment_type=EXTERNAL", f"--environment_config=pool:{pool_port}")
         yield Session(cluster, pools, python, external)
 

@@ -4,7 +4,6 @@ import os
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from pipelines.score import main
 from tests.conftest import ROOT, score
 from tests.forked import forked, said_in_one_line
 from tests.servers import free_port
-from tests.worker_environments import environment, worker_pool
+from tests.worker_pools import Pool, environment, packages_of
 from transforms.plan import read_plan
 from transforms.worker_check import INPUTS, Needs, check_worker, needs_of
 
@@ -35,10 +34,15 @@ ENVIRONMENTS: dict[str, tuple[bool, dict[str, str]]] = {
 def pools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[str]]]:
     """Pools of workers in each environment: the flags for them."""
     folder = tmp_path_factory.mktemp("pools")
-    made = {name: environment(folder / name, *content) for name, content in ENVIRONMENTS.items()}
-    with ExitStack() as opened:
-        started = {name: opened.enter_context(worker_pool(python, folder)) for name, python in made.items()}
-        yield {name: listening() for name, listening in started.items()}
+    started = {}
+    for name, (project, versions) in ENVIRONMENTS.items():
+        python = environment(folder / name, versions)
+        if project:
+            (packages_of(folder / name) / "project.pth").write_text(f"{ROOT}\n")
+        started[name] = Pool(python, folder / f"empty-{name}")
+    yield {name: pool.flags() for name, pool in started.items()}
+    for pool in started.values():
+        pool.stop()
 
 
 def expect(flags: list[str], folder: Path, output: Path, exit_code: int, line: str) -> None:

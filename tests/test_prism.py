@@ -4,10 +4,8 @@ import contextlib
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,10 +15,11 @@ from pipelines.options import beam_options
 from pipelines.score import parser
 from pipelines.stopping import _descendants
 from tests import servers
-from tests.conftest import ROOT, answers, score
+from tests.conftest import answers, score
 from tests.forked import Death, Run, forked, forks, outcome, said_in_one_line
+from tests.servers import wait_until
+from tests.worker_pools import Pool
 
-PATIENCE = 120
 HALFWAY = "part-00004"
 
 
@@ -38,13 +37,6 @@ def processes(ancestor: int, word: str = "prism") -> list[int]:
             if word in Path(f"/proc/{process}/cmdline").read_text():
                 found.append(process)
     return found
-
-
-def wait_until(moment: Callable[[], object], why: str) -> None:
-    until = time.monotonic() + PATIENCE
-    while not moment():
-        assert time.monotonic() < until, why
-        time.sleep(0.01)
 
 
 def has_ended(process: int) -> bool:
@@ -179,31 +171,21 @@ def test_a_run_that_is_killed_leaves_no_prism(
 
 
 @pytest.fixture
-def pool(tmp_path: Path) -> Iterator[tuple[int, int]]:
-    """A worker pool of Beam's in another process: its number, and its port."""
-    port = servers.free_port()
-    line = [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"]
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # the pool starts `python`
-    with (
-        (tmp_path / "pool").open("wb") as log,
-        subprocess.Popen(line, cwd=ROOT, env=os.environ | {"PATH": path}, stdout=log, stderr=log) as process,
-    ):
-        yield process.pid, port
-        for number in [*_descendants(process.pid), process.pid]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(number, signal.SIGKILL)
+def pool(tmp_path: Path) -> Iterator[Pool]:
+    """A worker pool on this Python."""
+    started = Pool(Path(sys.executable), tmp_path / "pool")
+    yield started
+    started.stop()
 
 
 def test_a_run_whose_worker_in_a_pool_is_killed(
-    corpus: Path, model_directory: Path, finished: Path, tmp_path: Path, prism: list[str], pool: tuple[int, int]
+    corpus: Path, model_directory: Path, finished: Path, tmp_path: Path, prism: list[str], pool: Pool
 ) -> None:
-    number, port = pool
-    external = [*prism, "--environment_type=EXTERNAL", f"--environment_config=localhost:{port}"]
-    flags = [f"--input={corpus}", f"--model={model_directory}", *external]
+    flags = [f"--input={corpus}", f"--model={model_directory}", *prism, *pool.flags()]
     run = forked(flags, tmp_path / "run", tmp_path / "log")
     wait_until(lambda: any(run.output.glob("predictions/*")) or run.process.exitcode, "no part is written")
     assert run.process.exitcode is None, run.said
-    (worker,) = processes(number, "sdk_worker")
+    (worker,) = pool.workers
     os.kill(worker, signal.SIGKILL)
     assert run.end() == 1
     assert "a worker process died or was killed" in run.said

@@ -1,4 +1,4 @@
-"""Workers as other machines have them: an environment into which only the project's sdist was installed, and pools."""
+"""Environments as workers of other machines may have them, from the tests' own packages, and pools of such workers."""
 
 import contextlib
 import os
@@ -21,51 +21,73 @@ SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "model", "trans
 BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_sdist(sys.argv[1]))"
 
 
+def environment(folder: Path, versions: Mapping[str, str]) -> Path:
+    """The Python of an environment with the tests' packages, without the project.
+
+    The packages of `versions` claim to be of these.
+    """
+    venv.create(folder, symlinks=True)
+    packages = packages_of(folder)
+    (packages / "shared.pth").write_text(f"{PACKAGES}\n")  # what `.pth` files there add, the project, is not added
+    for name, version in versions.items():
+        claimed = packages / f"{name}-{version}.dist-info"
+        claimed.mkdir()
+        (claimed / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    return folder / "bin" / "python"
+
+
+def packages_of(folder: Path) -> Path:
+    """Where an environment has its packages."""
+    return next(folder.glob("lib/python*/site-packages"))
+
+
 def environment_of_sdist(folder: Path) -> Path:
-    """The Python of an environment with the sdist; what the lock file names comes from the tests' own environment."""
+    """The Python of one into which the project's sdist was installed."""
     (folder / "source").mkdir()
     for name in SOURCES:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / "source" / name)
     built = [sys.executable, "-W", "ignore", "-c", BUILD, str(folder)]
     name = subprocess.run(built, cwd=folder / "source", capture_output=True, text=True, check=True).stdout.split()[-1]
-    venv.create(folder / "environment", symlinks=True)
-    packages = next((folder / "environment" / "lib").glob("python*/site-packages"))
-    (packages / "shared.pth").write_text(f"{PACKAGES}\n")
-    install = ["install", "--quiet", "--no-deps", "--no-build-isolation", f"--target={packages}", str(folder / name)]
+    python = environment(folder / "environment", {})
+    target = f"--target={packages_of(folder / 'environment')}"
+    install = ["install", "--quiet", "--no-deps", "--no-build-isolation", target, str(folder / name)]
     subprocess.run([sys.executable, "-m", "pip", "--disable-pip-version-check", *install], check=True)
-    return folder / "environment" / "bin" / "python"
+    return python
 
 
 class Pool:
-    """Beam's worker pool: a process that starts workers, also processes, when it is told to."""
+    """Beam's worker pool, in an empty folder: a process that starts workers, also processes, when it is told to."""
 
     def __init__(self, python: Path, folder: Path) -> None:
         folder.mkdir()
-        self.port, self._log = free_port(), folder / "log"
-        environment = os.environ | {"PATH": f"{python.parent}:{os.environ['PATH']}"}
-        command = [str(python), "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={self.port}"]
+        self._port, self._log = free_port(), folder / "log"
+        environment = os.environ | {"PATH": f"{python.parent}:{os.environ['PATH']}"}  # it starts `python`
+        command = [str(python), "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={self._port}"]
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
             )
-        wait_until(lambda: listens(self.port), "the worker pool")
+
+    def port(self) -> int:
+        """Its port, once it listens there."""
+        wait_until(lambda: listens(self._port), "the worker pool")
+        return self._port
+
+    def flags(self) -> list[str]:
+        """Beam's flags for workers of this pool, once it listens."""
+        return ["--environment_type=EXTERNAL", f"--environment_config=127.0.0.1:{self.port()}"]
 
     @property
     def workers(self) -> list[int]:
         """The process numbers of those that run now."""
-        children = Path(f"/proc/{self._process.pid}/task").glob("*/children")
+        children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
         return [int(number) for threads in children for number in threads.read_text().split()]
-
-    @property
-    def said(self) -> str:
-        """What pool and workers printed."""
-        return self._log.read_text()
 
     def stop(self) -> None:
         """End it and its workers."""
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
 
 @contextlib.contextmanager
