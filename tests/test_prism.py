@@ -17,7 +17,7 @@ from pipelines.stopping import _descendants
 from tests import servers
 from tests.conftest import answers, score
 from tests.forked import Death, Run, forked, forks, outcome, said_in_one_line
-from tests.servers import wait_until
+from tests.servers import PATIENCE, wait_until
 from tests.worker_pools import Pool
 
 HALFWAY = "part-00004"
