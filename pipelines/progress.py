@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_BETWEEN_LINES = 30.0
+LOOKS_APART = 20
+"""A look lists all parts: where that takes long, so many times as long passes until the next one."""
 
 
 @contextlib.contextmanager
@@ -64,13 +66,16 @@ def _bar(output: str, plan: "Plan") -> Iterator[None]:
 
 @contextlib.contextmanager
 def _repeated(show: Callable[[], None], seconds: float) -> Iterator[None]:
-    """Call `show` every so many seconds while the body runs."""
+    """Call `show` every so many seconds while the body runs, and seldom if it takes long."""
     finished = threading.Event()
 
     def watch() -> None:
-        while not finished.wait(seconds):
+        pause = seconds
+        while not finished.wait(pause):
+            started = time.monotonic()
             with contextlib.suppress(StoreError):  # whatever is wrong, the run itself will say it
                 show()
+            pause = max(seconds, LOOKS_APART * (time.monotonic() - started))
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()

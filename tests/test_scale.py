@@ -1,17 +1,20 @@
 """What may not grow with the number of shards: the graph, and what a shard reads of the plan."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from model.errors import StoreError
+from tests.forked import SHARDS
 from transforms import files
 from transforms.listings import File
-from transforms.plan import Plan, Reused, read_plan
+from transforms.plan import DIGEST_BYTES, Plan, Reused, read_plan
 from transforms.planned import PlannedShards
 from transforms.planning import PLAN_FILE
 from transforms.records import Problem, Shard
@@ -103,3 +106,37 @@ def test_the_graph_does_not_grow_with_the_plan(plan: Plan, tmp_path: Path) -> No
     assert abs(graph_bytes(plan, 10_000, 1, tmp_path) - small) < 500  # numbers have more digits
     assert abs(graph_bytes(plan, 10, 1000, tmp_path) - small) < 500
     assert small < 500_000
+
+
+def looks(flags: list[str], monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often a run asked for files whose size may grow with its plan, and for lists of them."""
+    from pipelines.score import main
+
+    counted: Counter[str] = Counter()
+
+    def count(name: str, operation: Callable[..., Any]) -> Callable[..., Any]:
+        def counting(path: str, *arguments: int) -> Any:
+            assert name != "read_start" or arguments <= (DIGEST_BYTES,)
+            counted[f"{name} {Path(path).name}" if Path(path).suffix == ".json" else name] += 1
+            return operation(path, *arguments)
+
+        return counting
+
+    with monkeypatch.context() as patch:
+        for name in ("read", "read_start", "list_folder", "exists"):
+            patch.setattr(files, name, count(name, getattr(files, name)))
+        assert main(flags) == 0
+    return counted
+
+
+def test_no_shard_reads_the_whole_plan_or_lists_the_output(
+    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a shard costs would grow with the number of shards, and the run with its square."""
+    source, model = tiny
+    few = looks([f"{source}/0.parquet", model, f"--output={tmp_path / 'few'}"], monkeypatch)
+    many = looks([source, model, f"--output={tmp_path / 'many'}"], monkeypatch)
+    more = many - few
+    assert more.keys() <= {"read", "read_start plan.json"}  # parts that are not there yet; whose the output is
+    assert more["read"] == SHARDS - 1
+    assert more["read_start plan.json"] == 4 * (SHARDS - 1)

@@ -57,7 +57,7 @@ class ImagesReader:
             shards += [
                 Shard(0, path, 0, None, 0, len(content.problems), metadata=path)
                 for path, content in contents.items()
-                if content.problems and path not in inputs.keys() | listing.scored
+                if content.problems and path not in inputs and path not in listing.scored
             ]
             inputs |= images | described
         for name, flag in columns.flags.items():

@@ -1,0 +1,172 @@
+"""Prints what shards cost apart from scoring: the driver's own work, Publish's, and the runner's.
+
+    python benchmarks/scale.py driver [SHARDS …]
+    python benchmarks/scale.py run [SHARDS [WORKERS …]]
+
+`driver` plans, starts, builds the graph, reads the plan and publishes for 1,000, 10,000 and 100,000 shards without
+records, each number in a process of its own: processor and wall time of each step, and the peak memory so far. `run`
+scores 10,000 files without records, with 1, 2 and 4 worker processes, and does so once more when all parts are there.
+What follows from the tables is in `docs/scale.md`.
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apache_beam as beam
+
+from model.collages import DIGITS
+from model.directory import Model
+from model.metrics import Goal
+from model.resizing import Preprocessing
+from model.statistic import Statistic
+from pipelines.score import build
+from transforms.claims import start
+from transforms.manifest import Written, launch_of, now
+from transforms.models import load_model, save_model
+from transforms.once import OncePerProcess
+from transforms.parts import KINDS, PREDICTIONS, REJECTED, Part, PartStamp, make_part
+from transforms.plan import Plan, read_plan
+from transforms.planning import MANIFEST_FILE, PLAN_FILE, make_plan, settle
+from transforms.predicting import no_predictions
+from transforms.publication import Publication, provenance_of
+from transforms.publishing import Publish
+from transforms.quiet import import_tensorflow
+from transforms.records import Columns, Shard
+from transforms.reuse import Since
+from transforms.scoring import load_scorer
+from transforms.takeover import rejected_schema
+
+LOCAL = ["--runner=pipelines.local.LocalRunner"]
+
+
+def main(arguments: list[str]) -> None:
+    what, numbers = arguments[0], [int(number) for number in arguments[1:]]
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        if what == "driver":
+            for shards in numbers or [1_000, 10_000, 100_000]:
+                subprocess.run([sys.executable, __file__, "steps", str(shards)], check=True)
+        elif what == "steps":
+            measure_steps(place, numbers[0])
+        else:
+            measure_runs(place, numbers[0] if numbers else 10_000, numbers[1:] or [1, 2, 4])
+
+
+def save_network(place: Path) -> Model:
+    import_tensorflow()
+    from model.archive import network_bytes
+    from model.network import build_network
+
+    model = Model(DIGITS, Preprocessing(32, 32), network_bytes(build_network(32, 32, len(DIGITS), seed=0)))
+    save_model(model, str(place / "model"))
+    return load_model(str(place / "model"))
+
+
+def write_files(folder: Path, shards: int) -> None:
+    """TFRecord files without a record, each of which is a shard."""
+    folder.mkdir()
+    for number in range(shards):
+        (folder / f"file-{number:06d}.tfrecord").touch()
+
+
+def measure_steps(place: Path, shards: int) -> None:
+    model, output = save_network(place), str(place / "run")
+    write_files(place / "in", shards)
+    print(f"{shards:,} shards{'':<17}{'processor s':>12}{'wall s':>9}{'peak MB':>9}")
+    with step("plan"):
+        plan = make_plan([str(place / "in")], "tfrecord", Columns(), model, None, "wide", output, Since())
+        settle(plan, output, overwrite=False)
+    with step("start: write plan.json"):
+        start(plan, output, overwrite=False)
+    publication = Publication(output, plan.recipe, provenance_of(plan, "model"), Goal(), ())
+    launch = launch_of(plan, {"model": "model"}, now())
+    with step("graph"):
+        root = beam.Pipeline(argv=LOCAL)
+        build(root, plan, OncePerProcess(load_scorer, "model", model.digest), launch, publication, 60)
+        graph = len(root.to_runner_api().SerializeToString())
+    with step("read plan.json"):
+        assert read_plan(Path(output, PLAN_FILE).read_bytes()) == plan
+    with step("settle a continued run"):
+        settle(plan, output, overwrite=False)
+    some = [empty_part(kind, plan) for kind in KINDS]
+    with step("(write parts, apart)"):
+        for part in some:
+            folder = Path(output, part.name).parent
+            folder.mkdir()
+            for shard in plan.shards:
+                Path(output, plan.stamp.name(folder.name, shard)).write_bytes(part.content)
+    with step("Publish"), beam.Pipeline(argv=LOCAL) as root:
+        nothing = root | "Nothing" >> beam.Create([])
+        predictions, rejected = (
+            root
+            | f"Some {part.name}" >> beam.Create([0])
+            | f"Indices {part.name}" >> beam.FlatMap(lambda _: list(range(shards)))
+            | f"Written {part.name}" >> beam.Map(written, plan.stamp, part)
+            for part in some
+        )
+        statistic = root | beam.Create([Statistic.zero(len(plan.recipe.labels))])
+        _ = statistic | Publish(publication, launch, nothing, predictions, rejected)
+    sizes = {name: Path(output, name).stat().st_size / 1e6 for name in (PLAN_FILE, MANIFEST_FILE)}
+    print(f"  graph {graph:,} bytes, " + ", ".join(f"{name} {size:,.1f} MB" for name, size in sizes.items()))
+
+
+def empty_part(kind: str, plan: Plan) -> Part:
+    recipe = plan.recipe
+    table = no_predictions(recipe) if kind == PREDICTIONS else rejected_schema(recipe).empty_table()
+    return make_part(kind, plan.shards[0], table, plan.stamp)
+
+
+def written(index: int, stamp: PartStamp, part: Part) -> Written:
+    kind = PREDICTIONS if part.name.startswith(PREDICTIONS) else REJECTED
+    return Written(part.entry | {"name": stamp.name(kind, Shard(index, "", 0, None, 0, None))}, {"reading": 0.25})
+
+
+@contextmanager
+def step(name: str) -> Iterator[None]:
+    wall, processor = time.perf_counter(), time.process_time()
+    yield
+    wall, processor = time.perf_counter() - wall, time.process_time() - processor
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"  {name:<28}{processor:>12.2f}{wall:>9.2f}{peak:>9,.0f}", flush=True)
+
+
+def measure_runs(place: Path, shards: int, workers: list[int]) -> None:
+    save_network(place)
+    write_files(place / "one", 1)
+    write_files(place / "in", shards)
+    print(f"{shards:,} shards without records{'':<8}{'processor s':>12}{'wall s':>9}{'ms a shard':>12}")
+    for count in workers:
+        flags = [f"--direct_num_workers={count}", "--direct_running_mode=multi_processing"] if count > 1 else []
+        alone = run_job(place, "one", f"one-{count}", flags)
+        for again in ("", ", continued"):
+            Path(place / f"run-{count}" / "_SUCCESS").unlink(missing_ok=True)
+            processor, wall = run_job(place, "in", f"run-{count}", flags)
+            cost = 1000 * (processor - alone[0]) / shards
+            print(f"  {f'{count} workers{again}':<28}{processor:>12.1f}{wall:>9.1f}{cost:>12.2f}", flush=True)
+
+
+def run_job(place: Path, name: str, output: str, flags: list[str]) -> tuple[float, float]:
+    """Seconds of processor and of wall time of `bulklabel score`, workers included."""
+    given = [
+        f"--input={place}/{name}",
+        "--input_format=tfrecord",
+        f"--model={place}/model",
+        f"--output={place}/{output}",
+    ]
+    before, started = os.times(), time.perf_counter()
+    command = [sys.executable, "-m", "pipelines.cli", "score", *given, *flags]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    after = os.times()
+    processor = after.children_user + after.children_system - before.children_user - before.children_system
+    return processor, time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
