@@ -14,6 +14,7 @@ from model.errors import StoreError
 from tests.forked import SHARDS
 from transforms import files
 from transforms.listings import File
+from transforms.parts import PartStamp
 from transforms.plan import DIGEST_BYTES, Plan, Reused, read_plan
 from transforms.planned import PlannedShards
 from transforms.planning import PLAN_FILE
@@ -79,6 +80,14 @@ def test_a_plan_that_another_one_replaces_at_the_last_moment_ends_the_run(
     monkeypatch.setattr(files, "read", replaced)
     with pytest.raises(StoreError, match="another run replaced this one's plan"):
         read_shards(tmp_path, plan.digest, [])
+
+
+@pytest.mark.parametrize("shards", [1, 100_000, 100_001, 300_000])
+def test_the_names_of_parts_are_in_the_order_of_the_shards(shards: int) -> None:
+    stamp = PartStamp("", "", shards)
+    names = [stamp.name_of("predictions", index) for index in range(shards)]
+    assert names == sorted(names)
+    assert not stamp.is_foreign(f"/{names[-1]}")
 
 
 def graph_bytes(plan: Plan, shards: int, names: int, output: Path) -> int:

@@ -39,8 +39,9 @@ class PartStamp:
         return self.name_of(kind, shard.index)
 
     def name_of(self, kind: str, index: int) -> str:
-        """The same of a shard that is known by its index alone."""
-        return f"{kind}/part-{index:05d}-of-{self.shards:05d}.parquet"
+        """The same of a shard that is known by its index alone; the order of the names is that of the shards."""
+        digits = max(5, len(str(self.shards - 1)))
+        return f"{kind}/part-{index:0{digits}d}-of-{self.shards:05d}.parquet"
 
     def is_foreign(self, path: str) -> bool:
         """Whether a path is named as a part, but of no shard of this plan."""
