@@ -1,6 +1,7 @@
 """A real Flink cluster on loopback: a JobManager, TaskManagers, Beam's job server and a worker pool, each a process."""
 
 import contextlib
+import http.client
 import json
 import os
 import shutil
@@ -86,6 +87,12 @@ class Cluster:
         """The jobs so far, the newest last."""
         found = sorted(self._ask("jobs/overview")["jobs"], key=lambda job: job["start-time"])
         return [job["jid"] for job in found]
+
+    def cancel(self, job: str) -> None:
+        """End a job."""
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.rest, timeout=10)) as connection:
+            connection.request("PATCH", f"/jobs/{job}")
+            assert connection.getresponse().status == 202
 
     def read(self, job: str, step: str) -> dict[str, int]:
         """How many elements each TaskManager read for the step of a job."""

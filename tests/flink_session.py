@@ -21,6 +21,7 @@ class Session:
     cluster: Cluster
     pools: list[Pool]
     python: Path
+    pool_port: int
     external: list[str]
     """Flags for a job on the cluster with workers of the pools."""
 
@@ -42,7 +43,7 @@ def session(folder: Path, rest: int = REST, job_port: int = JOBS, pool_port: int
             stack.callback(pools[-1].stop)
         stack.enter_context(doors(pool_port, {host: pool.port() for host, pool in zip(HOSTS, pools, strict=True)}))
         external = cluster.flags("--environment_type=EXTERNAL", f"--environment_config=pool:{pool_port}")
-        yield Session(cluster, pools, python, external)
+        yield Session(cluster, pools, python, pool_port, external)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, answers
-from tests.flink_session import Session, session
+from tests.flink_session import JOBS, POOLS, REST, Session, session
+from tests.library_runs import answers_of_file, run_inference, run_score_images
 from tests.servers import PATIENCE, free_port, installed, wait_until
 
 SHARDS = 8
@@ -47,16 +49,26 @@ def in_the_middle(run: subprocess.Popen[str], output: Path) -> None:
     assert 0 < parts(output) < SHARDS, run.communicate(timeout=PATIENCE)
 
 
-def test_external_workers(flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path) -> None:
-    run = submitted(corpus, model_directory, tmp_path / "run", *flink.external)
+def is_as_a_local_run(run: subprocess.Popen[str], output: Path, finished: Path) -> None:
+    """The run ends well, says nothing on stderr, and has written the same bytes."""
     _, said = run.communicate(timeout=PATIENCE)
-    assert run.returncode == 0, said
-    assert answers(tmp_path / "run") == answers(finished)
-    assert said == ""
+    assert (run.returncode, said) == (0, "")
+    assert answers(output) == answers(finished)
+
+
+def test_the_command_of_the_page(
+    flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
+) -> None:
+    """Its flags are those of `make flink`, but for the ports; both TaskManagers have their share."""
+    page = (ROOT / "docs" / "runners" / "flink.md").read_text()
+    (line,) = re.findall(r"^\.venv/bin/bulklabel score (.+)$", page, re.MULTILINE)
+    flags = line[line.index("--runner") :]
+    for port, here in ((REST, flink.cluster.rest), (JOBS, flink.cluster.job_port), (POOLS, flink.pool_port)):
+        flags = flags.replace(f":{port}", f":{here}")
+    run = submitted(corpus, model_directory, tmp_path / "run", *flags.split())
+    is_as_a_local_run(run, tmp_path / "run", finished)
     read = flink.cluster.read(flink.cluster.jobs()[-1], "ScoreShards")
-    assert len(read) == 2
-    assert sum(read.values()) == SHARDS
-    assert min(read.values()) > 0
+    assert sorted(read.values()) == [SHARDS // 2, SHARDS // 2]
 
 
 def test_killed_workers(flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path) -> None:
@@ -64,9 +76,7 @@ def test_killed_workers(flink: Session, corpus: Path, model_directory: Path, fin
     in_the_middle(run, tmp_path / "run")
     for worker in flink.pools[0].workers:
         os.kill(worker, signal.SIGKILL)
-    _, said = run.communicate(timeout=PATIENCE)
-    assert run.returncode == 0, said
-    assert answers(tmp_path / "run") == answers(finished)
+    is_as_a_local_run(run, tmp_path / "run", finished)
 
 
 def test_a_killed_task_manager(
@@ -76,9 +86,7 @@ def test_a_killed_task_manager(
     in_the_middle(run, tmp_path / "run")
     flink.cluster.kill_task_manager()
     try:
-        _, said = run.communicate(timeout=PATIENCE)
-        assert run.returncode == 0, said
-        assert answers(tmp_path / "run") == answers(finished)
+        is_as_a_local_run(run, tmp_path / "run", finished)
     finally:
         flink.cluster.replace_task_manager()
 
@@ -86,24 +94,36 @@ def test_a_killed_task_manager(
 def test_workers_started_by_task_managers(
     flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
 ) -> None:
-    boot = installed("boot")
-    environment = {
-        "PATH": f"{flink.python.parent}:{os.environ['PATH']}",
-        "RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT": "1",
-    }
-    config = json.dumps({"command": str(boot), "env": environment})
-    process = ["--environment_type=PROCESS", f"--environment_config={config}"]
-    run = submitted(corpus, model_directory, tmp_path / "run", *flink.cluster.flags(*process))
-    _, said = run.communicate(timeout=PATIENCE)
-    assert run.returncode == 0, said
-    assert answers(tmp_path / "run") == answers(finished)
+    path = f"{flink.python.parent}:{os.environ['PATH']}"
+    environment = {"PATH": path, "RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT": "1"}
+    config = json.dumps({"command": str(installed("boot")), "env": environment})
+    process = flink.cluster.flags("--environment_type=PROCESS", f"--environment_config={config}")
+    run = submitted(corpus, model_directory, tmp_path / "run", *process)
+    is_as_a_local_run(run, tmp_path / "run", finished)
 
 
 def test_workers_in_the_process_that_submits(
     flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
 ) -> None:
-    loopback = "--environment_type=LOOPBACK"
-    run = submitted(corpus, model_directory, tmp_path / "run", *flink.cluster.flags(loopback))
+    run = submitted(corpus, model_directory, tmp_path / "run", *flink.cluster.flags("--environment_type=LOOPBACK"))
+    is_as_a_local_run(run, tmp_path / "run", finished)
+
+
+def test_a_job_that_somebody_cancels(flink: Session, corpus: Path, model_directory: Path, tmp_path: Path) -> None:
+    run = submitted(corpus, model_directory, tmp_path / "run", *flink.external)
+    in_the_middle(run, tmp_path / "run")
+    flink.cluster.cancel(flink.cluster.jobs()[-1])
     _, said = run.communicate(timeout=PATIENCE)
-    assert run.returncode == 0, said
-    assert answers(tmp_path / "run") == answers(finished)
+    assert run.returncode == 1
+    (line,) = said.splitlines()
+    assert line.startswith("bulklabel: error: the job's end is ")
+    assert line.endswith("run the same command again to continue.")
+
+
+def test_pipelines_of_others(
+    flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
+) -> None:
+    images = corpus / "file-0.parquet"
+    expected = answers_of_file(finished, images)
+    assert run_score_images(flink.external, images, model_directory, tmp_path / "scored") == expected
+    assert run_inference(flink.external, images, model_directory, tmp_path / "inferred") == expected

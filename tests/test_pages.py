@@ -9,7 +9,7 @@ from typing import Any
 import apache_beam as beam
 import pytest
 
-from pipelines.account import DONE, FAILED, NOTHING_TO_DO, STATES, STOPPED
+from pipelines.account import DONE, FAILED, NOTHING_TO_DO, RENDERED, STATES, STOPPED, SUBMITTED
 from pipelines.cli import main
 from tests import servers
 from tests.conftest import ROOT, answers, collage_rows, metrics_of
@@ -91,7 +91,8 @@ def test_the_page_on_operations_has_every_file_and_exit_code(finished: Path) -> 
     (line,) = re.findall(r"^\.venv/bin/bulklabel (.+)$", text, re.MULTILINE)
     assert main(line.replace("demo/scores", str(finished)).split()) == 0
     assert all(f"`{path.name}`" in text for path in finished.iterdir() if path.is_file())
-    states = {*STATES.items(), (DONE, NOTHING_TO_DO), (FAILED, STOPPED)}
+    done = {(DONE, state) for state in (NOTHING_TO_DO, SUBMITTED, RENDERED)}
+    states = {*STATES.items(), *done, (FAILED, STOPPED)}
     rows = re.findall(r"^\| (\d) \| `(\w+)` \|", text, re.MULTILINE)
     assert {(int(code), state) for code, state in rows} == states
 
