@@ -96,7 +96,7 @@ def evaluate(argv: Sequence[str]) -> None:
     flags = parser()
     options, rest = flags.parse_known_args(argv)
     pipeline_options = beam_options([*rest, *store_flags(options)], flags)
-    paths = {"--input": [options.input], "--output": [options.output], "--truth": options.truth}
+    paths = {"--input": [options.input], "--output": [options.output], "--truth": options.truth or ()}
     check_submission(pipeline_options, paths)
 
     import apache_beam as beam
