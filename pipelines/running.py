@@ -126,8 +126,9 @@ def _is_told_of(text: str) -> bool:
 
 
 def _is_repeated(record: logging.LogRecord) -> bool:
-    message = record.getMessage()
-    return TRACEBACK in message or bool(LOST_WORKER.search(message))
+    """Whether it is what a job failed of: the error of the run has it, too."""
+    message, of_a_job = record.getMessage(), record.module == "portable_runner" and record.levelno >= logging.ERROR
+    return of_a_job or TRACEBACK in message or bool(LOST_WORKER.search(message))
 
 
 def _is_said(kind: type[BaseException], error: BaseException | None) -> bool:

@@ -114,10 +114,9 @@ def test_a_job_that_somebody_cancels(flink: Session, corpus: Path, model_directo
     in_the_middle(run, tmp_path / "run")
     flink.cluster.cancel(flink.cluster.jobs()[-1])
     _, said = run.communicate(timeout=PATIENCE)
-    assert run.returncode == 1
-    (line,) = said.splitlines()
-    assert line.startswith("bulklabel: error: the job's end is ")
-    assert line.endswith("run the same command again to continue.")
+    assert run.returncode == 1, said
+    why = "org.apache.flink.runtime.client.JobCancellationException: Job was cancelled"
+    assert said == f"bulklabel: error: the job has failed ({why}); run the same command again to continue.\n"
 
 
 def test_pipelines_of_others(
