@@ -122,8 +122,9 @@ def test_a_run_killed_at_any_moment_is_finished_by_the_same_command(
     ]
     places = [tmp_path / f"run{number}" for number in range(3)]
     killed = [forked(tiny, place, Path(f"{place}.log"), death) for place, death in zip(places, deaths, strict=True)]
-    for run in killed:
-        assert run.end() == -signal.SIGKILL, run.said
+    for run, death in zip(killed, deaths, strict=True):
+        ends = {-signal.SIGKILL, 0} if death.seconds else {-signal.SIGKILL}  # it may need less than the other did
+        assert run.end() in ends, run.said
     again = [forked(tiny, place, Path(f"{place}.log")) for place in places]
     for run in again:
         assert run.end() == 0, run.said
