@@ -56,10 +56,6 @@ def _no_container(found: re.Match[str]) -> str:
     return f"no container of a worker was started ({found.group(1)!r} failed); see --environment_type and its image."
 
 
-def _job_failed(found: re.Match[str]) -> str:
-    return f"the job has failed ({found.group(1).rstrip('.')}); run the same command again to continue."
-
-
 KNOWN: tuple[tuple[str, int, Callable[[re.Match[str]], str]], ...] = (
     (r"ModuleNotFoundError: No module named '([\w.]+)'", BAD_COMMAND, _missing_module),
     (r"Can't get attribute '(\w+)' on <module '(?:model|transforms|pipelines)\b", BAD_COMMAND, _other_code),
@@ -69,7 +65,6 @@ KNOWN: tuple[tuple[str, int, Callable[[re.Match[str]], str]], ...] = (
     (r"java\.net\.(?:ConnectException|UnknownHostException): (?:.*failed: )?(.+)$", FAILED, _refused),
     (r"java\.util\.concurrent\.TimeoutException: Waited 3 minutes", FAILED, _silent),
     (r"(?s)StartWorker\(.*?ipv[46]:(\S+): Failed to connect to remote host: ([^\"\n]+)", FAILED, _no_pool),
-    (r"(?s)failed in state [A-Z]+: (?!.*Traceback)([^\n]*)", FAILED, _job_failed),
 )
 """What Python and Beam say, in a worker or on the way to it; the first that is found counts."""
 

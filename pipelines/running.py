@@ -46,6 +46,9 @@ LOST_WORKER = re.compile(
 )
 """What Beam says, in several threads, when the process of a worker is gone, and its other workers, taken apart."""
 
+JOB_FAILED = re.compile(r"(?s)failed in state [A-Z]+: (?!.*Traceback)([^\n]*)")
+"""What Beam says of a job that its engine has failed, and not our code, which would leave a traceback."""
+
 REPEATING = ("", "apache_beam.runners.worker.sdk_worker")
 """Loggers, the root's among them, by which a job's driver and a worker in its process repeat what it failed of."""
 
@@ -100,7 +103,8 @@ def _verdict(error: Exception) -> tuple[int, str | None, str | None]:
     failed = re.search(r"\b\w*Error: (\[Errno \d+\] [^\n]*?)( \[while running .*)?$", str(error), re.MULTILINE)
     if failed or isinstance(error, OSError):
         return FAILED, f"{failed.group(1) if failed else error}; when that is mended, {AGAIN}", None
-    return FAILED, None, None
+    failed = JOB_FAILED.search(str(error))
+    return FAILED, f"the job has failed ({failed.group(1).rstrip('.')}); {AGAIN}" if failed else None, None
 
 
 def _stopped(account: Account, signal: str) -> int:
