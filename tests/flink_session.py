@@ -33,8 +33,8 @@ def session(folder: Path, rest: int = REST, job_port: int = JOBS, pool_port: int
     Each TaskManager has a pool of its own: one that two share takes the workers of one for those of the other.
     """
     with contextlib.ExitStack() as stack:
-        python = environment_of_sdist(folder)
         cluster = Cluster(folder / "flink", rest, job_port)
+        python = environment_of_sdist(folder)
         stack.callback(cluster.stop)
         cluster.start()
         pools = []
