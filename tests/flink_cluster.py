@@ -32,10 +32,10 @@ HOSTS = ("127.0.0.1", "127.0.0.2")
 
 def installed() -> Path:
     """The folder of all jars, fetched by Maven where it is not there yet."""
+    if not shutil.which("java"):
+        missing("no Java on the PATH, which runs a Flink cluster")
     if not JARS.exists():
-        maven = shutil.which("mvn") if shutil.which("java") else None
-        if maven is None:
-            missing("no Java and Maven on the PATH, which start a Flink cluster")
+        maven = shutil.which("mvn") or missing("no Maven on the PATH, which fetches a Flink cluster")
         fetched = JARS.with_suffix(f".{os.getpid()}")
         subprocess.run([maven, "-q", "-B", "-f", str(POM), COPY, f"-DoutputDirectory={fetched}"], check=True)
         with contextlib.suppress(OSError):  # another process was faster
