@@ -48,8 +48,10 @@ class PrismRunner(prism_runner.PrismRunner):  # type: ignore[misc]
         portable.job_endpoint = prism.endpoint
         try:
             result = super().run_portable_pipeline(pipeline, options)
-        except BaseException:
+        except BaseException as error:
             prism.end()
+            if prism.last_words:
+                raise OSError(f"Prism died: {prism.last_words}") from error
             raise
 
         def end() -> None:
