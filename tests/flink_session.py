@@ -47,10 +47,12 @@ def session(folder: Path, rest: int = REST, job_port: int = JOBS, pool_port: int
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with (
         tempfile.TemporaryDirectory() as folder,
-        session(Path(folder)) as started,
         contextlib.suppress(KeyboardInterrupt),
+        session(Path(folder)) as started,
     ):
         print(f"Flink is at http://localhost:{REST}; Ctrl-C ends it. Jobs go there with:", *started.external)
         signal.pause()
