@@ -96,7 +96,10 @@ def doors(port: int, targets: Mapping[str, int]) -> Iterator[None]:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.doors", str(port), *starmap("{}={}".format, targets.items())]
     )
-    wait_until(lambda: listens(port), "the doors")
-    yield
-    process.kill()
-    process.wait()
+    try:
+        wait_until(lambda: process.poll() is not None or listens(port), "the doors")
+        assert process.poll() is None, f"port {port} is taken"
+        yield
+    finally:
+        process.kill()
+        process.wait()
