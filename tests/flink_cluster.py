@@ -81,8 +81,7 @@ class Cluster:
     def flags(self, *environment: str) -> list[str]:
         """Beam's flags for a job on all hosts, with workers in this environment: one host has slots enough, too."""
         where = [f"--job_endpoint=localhost:{self.job_port}", f"--flink_master=localhost:{self.rest}"]
-        kept = "--environment_cache_millis=30000"
-        return ["--runner=FlinkRunner", *where, f"--parallelism={len(HOSTS)}", kept, *environment]
+        return ["--runner=FlinkRunner", *where, f"--parallelism={len(HOSTS)}", *environment]
 
     def jobs(self) -> list[str]:
         """The jobs so far, the newest last."""

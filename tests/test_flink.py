@@ -18,6 +18,9 @@ from tests.servers import PATIENCE, free_port, installed, wait_until
 
 SHARDS = 8
 
+KEPT = "--environment_cache_millis=30000"
+"""Keeps workers from step to step, which is faster; but a dead one is kept as well."""
+
 
 @pytest.fixture(scope="module")
 def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
@@ -82,7 +85,7 @@ def test_killed_workers(flink: Session, corpus: Path, model_directory: Path, fin
 def test_a_killed_task_manager(
     flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
 ) -> None:
-    run = submitted(corpus, model_directory, tmp_path / "run", *flink.external)
+    run = submitted(corpus, model_directory, tmp_path / "run", *flink.external, KEPT)
     in_the_middle(run, tmp_path / "run")
     flink.cluster.kill_task_manager()
     try:
@@ -97,7 +100,7 @@ def test_workers_started_by_task_managers(
     path = f"{flink.python.parent}:{os.environ['PATH']}"
     environment = {"PATH": path, "RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT": "1"}
     config = json.dumps({"command": str(installed("boot")), "env": environment})
-    process = flink.cluster.flags("--environment_type=PROCESS", f"--environment_config={config}")
+    process = flink.cluster.flags("--environment_type=PROCESS", f"--environment_config={config}", KEPT)
     run = submitted(corpus, model_directory, tmp_path / "run", *process)
     is_as_a_local_run(run, tmp_path / "run", finished)
 
@@ -110,7 +113,7 @@ def test_workers_in_the_process_that_submits(
 
 
 def test_a_job_that_somebody_cancels(flink: Session, corpus: Path, model_directory: Path, tmp_path: Path) -> None:
-    run = submitted(corpus, model_directory, tmp_path / "run", *flink.external)
+    run = submitted(corpus, model_directory, tmp_path / "run", *flink.external, KEPT)
     in_the_middle(run, tmp_path / "run")
     flink.cluster.cancel(flink.cluster.jobs()[-1])
     _, said = run.communicate(timeout=PATIENCE)
@@ -123,6 +126,6 @@ def test_pipelines_of_others(
     flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
 ) -> None:
     images = corpus / "file-0.parquet"
-    expected = answers_of_file(finished, images)
-    assert run_score_images(flink.external, images, model_directory, tmp_path / "scored") == expected
-    assert run_inference(flink.external, images, model_directory, tmp_path / "inferred") == expected
+    expected, flags = answers_of_file(finished, images), [*flink.external, KEPT]
+    assert run_score_images(flags, images, model_directory, tmp_path / "scored") == expected
+    assert run_inference(flags, images, model_directory, tmp_path / "inferred") == expected
