@@ -24,6 +24,9 @@ NOTHING_TO_DO, STOPPED = "nothing_to_do", "stopped"
 SUBMITTED, RENDERED = "submitted", "rendered"
 """States with exit code 0 of a command that does not wait for its job, or made one that it did not submit."""
 
+WITHOUT_AN_END = (SUBMITTED, RENDERED)
+"""After these nobody knows yet how the run ends, for all that the exit code is 0."""
+
 PUBLISHED = (DONE, GATE_FAILED, TOO_MANY_REJECTED)
 """After these there are metrics and a report."""
 
@@ -63,7 +66,7 @@ class Account:
 
     def _say(self, state: str, error: str | None) -> None:
         seconds = time.monotonic() - self._started
-        published = self._exit_code in PUBLISHED and state not in (SUBMITTED, RENDERED)
+        published = self._exit_code in PUBLISHED and state not in WITHOUT_AN_END
         if published and self.report is not None:
             self._read_metrics()
         summary = {

@@ -25,7 +25,7 @@ from model.errors import UserError, first_line
 from pipelines.account import RENDERED, SUBMITTED, current
 from pipelines.logs import inform, is_json
 from pipelines.progress import show_progress
-from pipelines.runners import LOCAL_RUNNERS
+from pipelines.runners import is_local, runner_name
 
 if TYPE_CHECKING:
     from transforms.plan import Plan
@@ -49,7 +49,7 @@ def prepare(options: PipelineOptions) -> None:
         UserError: if the options are not enough for a job on Dataflow.
     """
     standard = options.view_as(StandardOptions)
-    if _runner(options) == DATAFLOW:
+    if runner_name(options) == DATAFLOW:
         standard.no_wait_until_finish = True
         _prepare_for_dataflow(options, standard)
     elif _ends_with_us(options):
@@ -60,7 +60,7 @@ def _ends_with_us(options: PipelineOptions) -> bool:
     """Whether the job, or what serves it, runs in this process or in one that Beam starts and ends with it."""
     portable = options.view_as(PortableOptions)
     served = portable.job_endpoint not in (None, "embed") or options.view_as(FlinkRunnerOptions).flink_submit_uber_jar
-    return _runner(options) in LOCAL_RUNNERS or portable.environment_type == "LOOPBACK" or not served
+    return is_local(options) or portable.environment_type == "LOOPBACK" or not served
 
 
 def _prepare_for_dataflow(options: PipelineOptions, standard: StandardOptions) -> None:
@@ -117,7 +117,9 @@ def _tell(result: Any, options: PipelineOptions) -> None:
         line = f"{account.output}: the job was rendered, and nothing was submitted."
     else:
         account.state = SUBMITTED
-        console = f"{CONSOLE}/{cloud.region}/{job}?project={cloud.project}" if _runner(options) == DATAFLOW else None
+        console = (
+            f"{CONSOLE}/{cloud.region}/{job}?project={cloud.project}" if runner_name(options) == DATAFLOW else None
+        )
         inform(f"Submitted job: {job}", job=job, console=console)
         line = (
             f"Submitted job: {job} {f'({console}) ' if console else ''}goes on without this command, and is done when "
@@ -132,7 +134,3 @@ def _job_of(result: Any) -> str | None:
     if getattr(result, "has_job", False):
         return str(result.job_id())
     return getattr(result, "_job_id", None)
-
-
-def _runner(options: PipelineOptions) -> str:
-    return str(options.view_as(StandardOptions).runner).rsplit(".", 1)[-1]

@@ -9,10 +9,14 @@ PRISM_RUNNER = "pipelines.prism.PrismRunner"
 LOCAL_RUNNERS = ("LocalRunner", "FnApiRunner", "DirectRunner", "BundleBasedDirectRunner", "PrismRunner")
 
 
+def runner_name(options: PipelineOptions) -> str:
+    """The runner's class, without its module; Beam's default, which is ours, if none is named."""
+    return str(options.view_as(StandardOptions).runner or IN_PROCESS_RUNNER).rsplit(".", 1)[-1]
+
+
 def is_local(options: PipelineOptions) -> bool:
     """Whether the runner is one of this machine's, which know no flags but Beam's."""
-    named = options.view_as(StandardOptions).runner
-    return named is None or named.rsplit(".", 1)[-1] in LOCAL_RUNNERS
+    return runner_name(options) in LOCAL_RUNNERS
 
 
 def choose_runner(options: PipelineOptions) -> None:

@@ -30,11 +30,10 @@ def check_submission(options: "PipelineOptions", paths: Mapping[str, Sequence[st
         UserError: if workers cannot see a path, are not told where to have bulklabel from, or a service that is to take
             the job does not answer.
     """
-    from apache_beam.options.pipeline_options import StandardOptions
-
+    from pipelines.runners import runner_name
     from transforms.stores.names import is_remote
 
-    runner = str(options.view_as(StandardOptions).runner).rsplit(".", 1)[-1]
+    runner = runner_name(options)
     kind = runner.lower().removesuffix("runner")
     for flag, path in ((flag, path) for flag, given in paths.items() for path in given if not is_remote(path)):
         if kind in IN_THE_CLOUD:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.account import RENDERED, SUBMITTED
+from pipelines.account import WITHOUT_AN_END
 
 LAST_SUCCESS = "bulklabel_last_success_timestamp_seconds"
 
@@ -63,7 +63,7 @@ def write_textfile(path: str, summary: Mapping[str, Any], rejected: Mapping[str,
     gauge("bulklabel_records", "Records of the last run.", "state", records)
     gauge("bulklabel_rejected", "Rejected records of the last run, by reason.", "reason", rejected)
     gauge("bulklabel_metric", "Metrics of the last run, from 0 to 1.", "name", summary["metrics"] or {})
-    succeeded = summary["exit_code"] == 0 and summary["state"] not in (SUBMITTED, RENDERED)
+    succeeded = summary["exit_code"] == 0 and summary["state"] not in WITHOUT_AN_END
     success = time.time() if succeeded else last_success(path)
     gauge(LAST_SUCCESS, "When a run last ended with exit code 0, in Unix time.", None, {"": success})
     write_to_textfile(path, registry)
