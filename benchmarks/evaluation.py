@@ -18,15 +18,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.archive import network_bytes
-from model.collages import collages
-from model.directory import Model
-from model.network import build_network
-from model.resizing import Preprocessing
-from model.statistic import Statistic
-from transforms.evaluating import Evaluation
-from transforms.models import save_model
-from transforms.rereading import ReadParts, load_run
+from bulklabel.model.archive import network_bytes
+from bulklabel.model.collages import collages
+from bulklabel.model.directory import Model
+from bulklabel.model.network import build_network
+from bulklabel.model.resizing import Preprocessing
+from bulklabel.model.statistic import Statistic
+from bulklabel.transforms.evaluating import Evaluation
+from bulklabel.transforms.models import save_model
+from bulklabel.transforms.rereading import ReadParts, load_run
 
 SIZES = {10: (20_480, 102_400), 1000: (10_240, 40_960)}
 GROUP = 1024
@@ -70,7 +70,9 @@ def run_job(folder: Path, size: int, turn: int) -> float:
     arguments = [f"--input={folder}/{size}.parquet", f"--model={folder}/model", f"--output={folder}/{turn}/{size}"]
     arguments.append("--threshold=0.6")
     started = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "pipelines.cli", "score", *arguments], stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "bulklabel.pipelines.cli", "score", *arguments], stdout=subprocess.DEVNULL, check=True
+    )
     return time.perf_counter() - started
 
 

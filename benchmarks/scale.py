@@ -21,27 +21,27 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from model.collages import DIGITS
-from model.directory import Model
-from model.metrics import Goal
-from model.resizing import Preprocessing
-from model.statistic import Statistic
-from pipelines.score import build
-from transforms.claims import start
-from transforms.manifest import Written, launch_of, now
-from transforms.models import load_model, save_model
-from transforms.once import OncePerProcess
-from transforms.parts import KINDS, PREDICTIONS, REJECTED, Part, PartStamp, make_part
-from transforms.plan import Plan, read_plan
-from transforms.planning import MANIFEST_FILE, PLAN_FILE, make_plan, settle
-from transforms.predicting import no_predictions
-from transforms.publication import Publication, provenance_of
-from transforms.publishing import Publish
-from transforms.quiet import import_tensorflow
-from transforms.records import Columns, Shard
-from transforms.reuse import Since
-from transforms.scoring import load_scorer
-from transforms.takeover import rejected_schema
+from bulklabel.model.collages import DIGITS
+from bulklabel.model.directory import Model
+from bulklabel.model.metrics import Goal
+from bulklabel.model.resizing import Preprocessing
+from bulklabel.model.statistic import Statistic
+from bulklabel.pipelines.score import build
+from bulklabel.transforms.claims import start
+from bulklabel.transforms.manifest import Written, launch_of, now
+from bulklabel.transforms.models import load_model, save_model
+from bulklabel.transforms.once import OncePerProcess
+from bulklabel.transforms.parts import KINDS, PREDICTIONS, REJECTED, Part, PartStamp, make_part
+from bulklabel.transforms.plan import Plan, read_plan
+from bulklabel.transforms.planning import MANIFEST_FILE, PLAN_FILE, make_plan, settle
+from bulklabel.transforms.predicting import no_predictions
+from bulklabel.transforms.publication import Publication, provenance_of
+from bulklabel.transforms.publishing import Publish
+from bulklabel.transforms.quiet import import_tensorflow
+from bulklabel.transforms.records import Columns, Shard
+from bulklabel.transforms.reuse import Since
+from bulklabel.transforms.scoring import load_scorer
+from bulklabel.transforms.takeover import rejected_schema
 
 LOCAL = ["--runner=pipelines.local.LocalRunner"]
 
@@ -61,8 +61,8 @@ def main(arguments: list[str]) -> None:
 
 def save_network(place: Path) -> Model:
     import_tensorflow()
-    from model.archive import network_bytes
-    from model.network import build_network
+    from bulklabel.model.archive import network_bytes
+    from bulklabel.model.network import build_network
 
     model = Model(DIGITS, Preprocessing(32, 32), network_bytes(build_network(32, 32, len(DIGITS), seed=0)))
     save_model(model, str(place / "model"))
@@ -161,7 +161,7 @@ def run_job(place: Path, name: str, output: str, flags: list[str]) -> tuple[floa
         f"--output={place}/{output}",
     ]
     before, started = os.times(), time.perf_counter()
-    command = [sys.executable, "-m", "pipelines.cli", "score", *given, *flags]
+    command = [sys.executable, "-m", "bulklabel.pipelines.cli", "score", *given, *flags]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     after = os.times()
     processor = after.children_user + after.children_system - before.children_user - before.children_system

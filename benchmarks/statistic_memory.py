@@ -13,8 +13,8 @@ import time
 import numpy as np
 import pyarrow as pa
 
-from model.metrics import Goal, compute_metrics
-from model.statistic import Statistic
+from bulklabel.model.metrics import Goal, compute_metrics
+from bulklabel.model.statistic import Statistic
 
 
 def shard(number: int, records: int, labels: int) -> Statistic:

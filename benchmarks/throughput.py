@@ -28,17 +28,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from model.archive import network_bytes
-from model.collages import DIGITS, collages
-from model.directory import Model
-from model.images import batch_size_for
-from model.network import build_network
-from model.resizing import Pixels, Preprocessing
-from model.scorer import Scorer
-from transforms.ahead import ahead
-from transforms.decoding import decode_batch
-from transforms.models import save_model
-from transforms.records import RECORDS
+from bulklabel.model.archive import network_bytes
+from bulklabel.model.collages import DIGITS, collages
+from bulklabel.model.directory import Model
+from bulklabel.model.images import batch_size_for
+from bulklabel.model.network import build_network
+from bulklabel.model.resizing import Pixels, Preprocessing
+from bulklabel.model.scorer import Scorer
+from bulklabel.transforms.ahead import ahead
+from bulklabel.transforms.decoding import decode_batch
+from bulklabel.transforms.models import save_model
+from bulklabel.transforms.records import RECORDS
 
 SIZE = Preprocessing(32, 32)
 CORES = os.cpu_count() or 1
@@ -149,7 +149,9 @@ def run_job(folder: Path, records: int, turn: int) -> tuple[float, float]:
         f"--output={folder}/{turn}/{records}",
     ]
     started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "pipelines.cli", "score", *arguments], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bulklabel.pipelines.cli", "score", *arguments], stdout=subprocess.DEVNULL
+    )
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, status
     return time.perf_counter() - started, usage.ru_maxrss / 1024

@@ -9,10 +9,10 @@ from typing import Any
 
 import keras
 
-from model.errors import UserError, first_line
-from model.graphs import FrozenGraph, check_graph
-from model.resizing import Preprocessing
-from model.trust import check_archive, import_foreign
+from bulklabel.model.errors import UserError, first_line
+from bulklabel.model.graphs import FrozenGraph, check_graph
+from bulklabel.model.resizing import Preprocessing
+from bulklabel.model.trust import check_archive, import_foreign
 
 FILE_NAME = "network.keras"
 """Keras saves to and loads from files only, and goes by their extension."""

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from model.changes import ChangedRecord, Changes
-from model.joining import Joined
-from model.labels import PRESENT, UNKNOWN
-from model.metrics import Change, Evidence, paired_changes
-from model.statistic import Statistic, merge
-from model.statistic.fixed import FIXED_POINT
+from bulklabel.model.changes import ChangedRecord, Changes
+from bulklabel.model.joining import Joined
+from bulklabel.model.labels import PRESENT, UNKNOWN
+from bulklabel.model.metrics import Change, Evidence, paired_changes
+from bulklabel.model.statistic import Statistic, merge
+from bulklabel.model.statistic.fixed import FIXED_POINT
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from model.errors import UserError
-from model.labels import check_labels
-from model.resizing import Preprocessing
+from bulklabel.model.errors import UserError
+from bulklabel.model.labels import check_labels
+from bulklabel.model.resizing import Preprocessing
 
 NETWORK_FILE = "model.keras"
 DESCRIPTION_FILE = "model.json"

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.labels import ABSENT, PRESENT, Truth
-from model.thresholds import predict_labels
+from bulklabel.model.labels import ABSENT, PRESENT, Truth
+from bulklabel.model.thresholds import predict_labels
 
 KINDS = ("false_positive", "false_negative", "uncertain")
 """The column `kind` of a table of examples holds an index into these."""

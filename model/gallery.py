@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from model import png
-from model.examples import KINDS, Examples
-from model.images import decode_whole
+from bulklabel.model import png
+from bulklabel.model.examples import KINDS, Examples
+from bulklabel.model.images import decode_whole
 
 THUMBNAIL_SIDE = 96
 """Pixels of a thumbnail's longer side, at most."""

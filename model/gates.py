@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
-from model.errors import UserError
-from model.metrics.numbers import number_of, numbers_of_labels, overall_numbers
+from bulklabel.model.errors import UserError
+from bulklabel.model.metrics.numbers import number_of, numbers_of_labels, overall_numbers
 
 OPERATORS = {">=": operator.ge, "<=": operator.le, "==": operator.eq, ">": operator.gt, "<": operator.lt}
 

@@ -12,7 +12,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow.python.framework import op_def_registry
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from model.errors import UserError, first_line
+from bulklabel.model.errors import UserError, first_line
 
 SIGNATURE = "serving_default"
 

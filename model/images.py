@@ -9,12 +9,12 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from model import jpeg, png
-from model.errors import RecordError
-from model.kinds import Kind, kind_of
-from model.resizing import Pixels as Pixels
-from model.resizing import Preprocessing as Preprocessing
-from model.resizing import resize
+from bulklabel.model import jpeg, png
+from bulklabel.model.errors import RecordError
+from bulklabel.model.kinds import Kind, kind_of
+from bulklabel.model.resizing import Pixels as Pixels
+from bulklabel.model.resizing import Preprocessing as Preprocessing
+from bulklabel.model.resizing import resize
 
 Samples = tuple[Pixels, npt.NDArray[np.float32]]
 """Images to learn from, N×H×W×3, and their truth, N×L: 1 where a label is present, 0 where it is absent."""

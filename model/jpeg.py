@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import simplejpeg
 from PIL import Image
 
-from model.errors import RecordError
+from bulklabel.model.errors import RecordError
 
 SIGNATURE = b"\xff\xd8\xff"
 

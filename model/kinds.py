@@ -4,7 +4,7 @@ import itertools
 import json
 from collections.abc import Iterable, Mapping
 
-from model.resizing import Pixels
+from bulklabel.model.resizing import Pixels
 
 Kind = tuple[str, int]
 """A format's name, and the power of two that is the lower end of the longer side in pixels: 32 means 32 to 63."""

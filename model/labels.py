@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.errors import UserError
+from bulklabel.model.errors import UserError
 
 PRESENT, ABSENT, UNKNOWN = 1, 0, -1
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import keras
 
-from model.errors import UserError
-from model.resizing import Preprocessing
+from bulklabel.model.errors import UserError
+from bulklabel.model.resizing import Preprocessing
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-from model.errors import RecordError
+from bulklabel.model.errors import RecordError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAY, RGB = 0, 2

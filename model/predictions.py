@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from model.kinds import Kind, kinds_from_json, kinds_to_json
-from model.labels import Truth, decode_predicted, encode_truth
-from model.thresholds import predict_labels
+from bulklabel.model.kinds import Kind, kinds_from_json, kinds_to_json
+from bulklabel.model.labels import Truth, decode_predicted, encode_truth
+from bulklabel.model.thresholds import predict_labels
 
 LIST = "list"
 PROBABILITY = "prob_"

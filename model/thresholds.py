@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import precision_recall_curve
 
-from model.errors import UserError
-from model.labels import PRESENT, UNKNOWN, Truth
+from bulklabel.model.errors import UserError
+from bulklabel.model.labels import PRESENT, UNKNOWN, Truth
 
 DEFAULT_THRESHOLD = 0.5
 TUNED = "tuned"

@@ -8,11 +8,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from model.archive import network_bytes
-from model.images import Samples
-from model.network import build_network
-from model.resizing import Preprocessing
-from model.thresholds import tune_thresholds
+from bulklabel.model.archive import network_bytes
+from bulklabel.model.images import Samples
+from bulklabel.model.network import build_network
+from bulklabel.model.resizing import Preprocessing
+from bulklabel.model.thresholds import tune_thresholds
 
 PATIENCE = 3
 

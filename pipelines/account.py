@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from pipelines.logs import JSON, TEXT, log
+from bulklabel.pipelines.logs import JSON, TEXT, log
 
 DONE, FAILED, BAD_COMMAND, GATE_FAILED, TOO_MANY_REJECTED = 0, 1, 2, 3, 4
 
@@ -82,7 +82,7 @@ class Account:
             "error": error,
         }
         if self._textfile is not None:
-            from pipelines.textfile import write_textfile
+            from bulklabel.pipelines.textfile import write_textfile
 
             try:
                 write_textfile(self._textfile, summary, self.rejected)
@@ -94,8 +94,8 @@ class Account:
 
     def _read_metrics(self) -> None:
         """Counts and headlines from where the run put them, if it did: a comparison has none."""
-        from transforms import files
-        from transforms.planning import METRICS_FILE
+        from bulklabel.transforms import files
+        from bulklabel.transforms.planning import METRICS_FILE
 
         with contextlib.suppress(Exception):  # whatever the store says: the run has ended, and this is only its short
             found = json.loads(files.read(files.join(files.absolute(self.output or ""), METRICS_FILE)))

@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command not in COMMANDS:
         print(f"bulklabel: error: no command {command!r}; give one of {', '.join(COMMANDS)}.", file=sys.stderr)
         return 2
-    exit_code: int = importlib.import_module(f"pipelines.{command}").main(rest)
+    exit_code: int = importlib.import_module(f"bulklabel.pipelines.{command}").main(rest)
     return exit_code
 
 

@@ -4,18 +4,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from model.errors import UserError
-from pipelines.account import current
-from pipelines.logs import inform
-from pipelines.options import CommandParser, add_store_flags, beam_options, store_flags
-from pipelines.running import run_command
-from pipelines.submitting import check_submission
+from bulklabel.model.errors import UserError
+from bulklabel.pipelines.account import current
+from bulklabel.pipelines.logs import inform
+from bulklabel.pipelines.options import CommandParser, add_store_flags, beam_options, store_flags
+from bulklabel.pipelines.running import run_command
+from bulklabel.pipelines.submitting import check_submission
 
 if TYPE_CHECKING:
     import apache_beam as beam
 
-    from transforms.comparing import ComparisonPublication
-    from transforms.rereading import Run
+    from bulklabel.transforms.comparing import ComparisonPublication
+    from bulklabel.transforms.rereading import Run
 
 
 def parser() -> CommandParser:
@@ -32,9 +32,9 @@ def build(root: "beam.Pipeline", runs: "Mapping[str, Run]", publication: "Compar
     """The whole graph."""
     import apache_beam as beam
 
-    from transforms.comparing import AFTER, BEFORE, Compare, PublishComparison
-    from transforms.planned import PlannedShards
-    from transforms.rereading import ReadParts
+    from bulklabel.transforms.comparing import AFTER, BEFORE, Compare, PublishComparison
+    from bulklabel.transforms.planned import PlannedShards
+    from bulklabel.transforms.rereading import ReadParts
 
     results = {
         side: root
@@ -63,12 +63,12 @@ def compare(argv: Sequence[str]) -> None:
 
     import apache_beam as beam
 
-    from pipelines.summary import print_comparison
-    from transforms import files
-    from transforms.comparing import AFTER, BEFORE, publication_of
-    from transforms.patience import planning
-    from transforms.planning import PLAN_FILE, REPORT_FILE
-    from transforms.rereading import find_run
+    from bulklabel.pipelines.summary import print_comparison
+    from bulklabel.transforms import files
+    from bulklabel.transforms.comparing import AFTER, BEFORE, publication_of
+    from bulklabel.transforms.patience import planning
+    from bulklabel.transforms.planning import PLAN_FILE, REPORT_FILE
+    from bulklabel.transforms.rereading import find_run
 
     account = current()
     account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"

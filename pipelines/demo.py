@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Sequence
 
-from pipelines.options import CommandParser, beam_options
-from pipelines.running import run_command
-from transforms.formats import FORMATS
+from bulklabel.pipelines.options import CommandParser, beam_options
+from bulklabel.pipelines.running import run_command
+from bulklabel.transforms.formats import FORMATS
 
 FILES, FILE_RECORDS = 3, 4000
 """So many files of so many records to train on; those held out are one file less."""
@@ -29,9 +29,9 @@ def parser() -> CommandParser:
 
 def make_corpus(folder: str, input_format: str, held_out: bool) -> None:
     """Write one side of the corpus, with an image broken on purpose every few hundred records."""
-    from model.collages import BROKEN, collages
-    from transforms import files
-    from transforms.layouts import write_layout
+    from bulklabel.model.collages import BROKEN, collages
+    from bulklabel.transforms import files
+    from bulklabel.transforms.layouts import write_layout
 
     count = FILES - held_out
     side = "heldout" if held_out else "train"
@@ -58,9 +58,9 @@ def demo(argv: Sequence[str]) -> None:
     options, rest = flags.parse_known_args(argv)
     beam_options(rest, flags)
 
-    from pipelines.score import score
-    from pipelines.train import train
-    from transforms import files
+    from bulklabel.pipelines.score import score
+    from bulklabel.pipelines.train import train
+    from bulklabel.transforms import files
 
     corpus, model, scores = (files.join(options.output, name) for name in ("corpus", "model", "scores"))
     print(f"1. corpus: collages of handwritten digits → {corpus}", flush=True)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from model.errors import UserError
-from pipelines.account import current
-from pipelines.gating import add_gate_flags, gates_of
-from pipelines.logs import inform
-from pipelines.options import (
+from bulklabel.model.errors import UserError
+from bulklabel.pipelines.account import current
+from bulklabel.pipelines.gating import add_gate_flags, gates_of
+from bulklabel.pipelines.logs import inform
+from bulklabel.pipelines.options import (
     CommandParser,
     add_evaluation_flags,
     add_store_flags,
@@ -18,17 +18,17 @@ from pipelines.options import (
     slice_columns,
     store_flags,
 )
-from pipelines.running import run_command
-from pipelines.submitting import check_submission
-from pipelines.textfile import add_textfile_flags
+from bulklabel.pipelines.running import run_command
+from bulklabel.pipelines.submitting import check_submission
+from bulklabel.pipelines.textfile import add_textfile_flags
 
 if TYPE_CHECKING:
     import apache_beam as beam
 
-    from transforms.once import OncePerProcess
-    from transforms.plan import Plan
-    from transforms.publication import Publication
-    from transforms.truth import TruthTable
+    from bulklabel.transforms.once import OncePerProcess
+    from bulklabel.transforms.plan import Plan
+    from bulklabel.transforms.publication import Publication
+    from bulklabel.transforms.truth import TruthTable
 
 
 def parser() -> CommandParser:
@@ -70,12 +70,12 @@ def build(
     """The whole graph."""
     import apache_beam as beam
 
-    from transforms.decoding import DECODE_SECONDS
-    from transforms.evaluating import Evaluate, Evaluation
-    from transforms.planned import PlannedShards
-    from transforms.publishing import PublishEvaluation
-    from transforms.rereading import JoinTruth, ReadParts
-    from transforms.thumbnails import MakeThumbnails
+    from bulklabel.transforms.decoding import DECODE_SECONDS
+    from bulklabel.transforms.evaluating import Evaluate, Evaluation
+    from bulklabel.transforms.planned import PlannedShards
+    from bulklabel.transforms.publishing import PublishEvaluation
+    from bulklabel.transforms.rereading import JoinTruth, ReadParts
+    from bulklabel.transforms.thumbnails import MakeThumbnails
 
     recipe = publication.recipe
     shards = root | "Start" >> beam.Impulse() | "Shards" >> PlannedShards(run, plan.digest)
@@ -101,15 +101,15 @@ def evaluate(argv: Sequence[str]) -> None:
 
     import apache_beam as beam
 
-    from pipelines.summary import print_summary
-    from transforms import files
-    from transforms.once import OncePerProcess
-    from transforms.patience import planning
-    from transforms.planning import PLAN_FILE, REPORT_FILE, choose_thresholds
-    from transforms.publication import Publication, provenance_of
-    from transforms.records import Columns
-    from transforms.rereading import load_run, truth_used
-    from transforms.truth import load_truth
+    from bulklabel.pipelines.summary import print_summary
+    from bulklabel.transforms import files
+    from bulklabel.transforms.once import OncePerProcess
+    from bulklabel.transforms.patience import planning
+    from bulklabel.transforms.planning import PLAN_FILE, REPORT_FILE, choose_thresholds
+    from bulklabel.transforms.publication import Publication, provenance_of
+    from bulklabel.transforms.records import Columns
+    from bulklabel.transforms.rereading import load_run, truth_used
+    from bulklabel.transforms.truth import load_truth
 
     account = current()
     account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"

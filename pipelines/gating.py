@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from model.gates import Gates, Requirement
+    from bulklabel.model.gates import Gates, Requirement
 
 
 def add_gate_flags(parser: argparse.ArgumentParser) -> None:
@@ -28,12 +28,12 @@ def gates_of(options: argparse.Namespace, labels: Sequence[str], output: str) ->
     Raises:
         UserError: if the baseline cannot be used, or a requirement names what there is not.
     """
-    from transforms.baselines import make_gates
+    from bulklabel.transforms.baselines import make_gates
 
     return make_gates(options.require, options.baseline, labels, output)
 
 
 def _requirement(text: str) -> "Requirement":
-    from model.gates import parse_requirement
+    from bulklabel.model.gates import parse_requirement
 
     return parse_requirement(text)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from model.errors import UserError
+from bulklabel.model.errors import UserError
 
 FILE, CONTENT = "file", "content"
 

@@ -21,14 +21,14 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 from apache_beam.runners.runner import create_runner
 
-from model.errors import UserError, first_line
-from pipelines.account import RENDERED, SUBMITTED, current
-from pipelines.logs import inform, is_json
-from pipelines.progress import show_progress
-from pipelines.runners import is_local, runner_name
+from bulklabel.model.errors import UserError, first_line
+from bulklabel.pipelines.account import RENDERED, SUBMITTED, current
+from bulklabel.pipelines.logs import inform, is_json
+from bulklabel.pipelines.progress import show_progress
+from bulklabel.pipelines.runners import is_local, runner_name
 
 if TYPE_CHECKING:
-    from transforms.plan import Plan
+    from bulklabel.transforms.plan import Plan
 
 MIN_RAM = "min_ram=3GB"
 """What a worker needs at least: the process of a network as small as ours has 1.1 GB, nearly all of it TensorFlow's,

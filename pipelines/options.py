@@ -5,16 +5,16 @@ import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from model.errors import UserError
-from pipelines.logs import add_log_flags
-from pipelines.parsing import LineParser
-from transforms.formats import FORMATS
+from bulklabel.model.errors import UserError
+from bulklabel.pipelines.logs import add_log_flags
+from bulklabel.pipelines.parsing import LineParser
+from bulklabel.transforms.formats import FORMATS
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from model.metrics import Goal
-    from transforms.records import Columns
+    from bulklabel.model.metrics import Goal
+    from bulklabel.transforms.records import Columns
 
 DAY = 86_400
 
@@ -80,7 +80,7 @@ def add_evaluation_flags(parser: argparse.ArgumentParser) -> None:
 
 def goal_of(options: argparse.Namespace) -> "Goal":
     """What the suggested thresholds are for, of flags by `add_evaluation_flags`."""
-    from model.metrics import Goal
+    from bulklabel.model.metrics import Goal
 
     targets = {
         "precision": options.target_precision,
@@ -121,7 +121,7 @@ def store_flags(options: argparse.Namespace) -> list[str]:
 
 def columns_of(options: argparse.Namespace) -> "Columns":
     """The names that `add_input_flags` asked for, and those that only some commands ask for."""
-    from transforms.records import Columns
+    from bulklabel.transforms.records import Columns
 
     unknown = getattr(options, "unknown_column", None)
     carried = [*getattr(options, "carry", ()), *slice_columns(options)]
@@ -168,8 +168,8 @@ def read_label_file(path: str) -> tuple[str, ...]:
     Raises:
         UserError: if there is no such file, it is not text, or not a label set.
     """
-    from model.labels import check_labels
-    from transforms import files
+    from bulklabel.model.labels import check_labels
+    from bulklabel.transforms import files
 
     try:
         text = files.read(files.absolute(path)).decode("utf-8-sig")
@@ -198,8 +198,8 @@ def beam_options(flags: Sequence[str], parser: argparse.ArgumentParser) -> "Pipe
     from apache_beam.io.filesystems import FileSystems
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from pipelines.runners import choose_runner, is_local
-    from transforms.patience import StoreOptions  # noqa: F401  # Beam knows the flags of what is imported
+    from bulklabel.pipelines.runners import choose_runner, is_local
+    from bulklabel.transforms.patience import StoreOptions  # noqa: F401  # Beam knows the flags of what is imported
 
     options = PipelineOptions(list(flags))
     if is_local(options):

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from model.errors import UserError
-from pipelines.account import current
-from pipelines.options import (
+from bulklabel.model.errors import UserError
+from bulklabel.pipelines.account import current
+from bulklabel.pipelines.options import (
     CommandParser,
     add_store_flags,
     add_trust_flag,
@@ -16,12 +16,12 @@ from pipelines.options import (
     read_label_file,
     store_flags,
 )
-from pipelines.running import run_command
+from bulklabel.pipelines.running import run_command
 
 if TYPE_CHECKING:
     import keras
 
-    from model.packaging import Scaling
+    from bulklabel.model.packaging import Scaling
 
 
 def parser() -> CommandParser:
@@ -88,18 +88,18 @@ def package(argv: Sequence[str]) -> None:
     beam_options([*rest, *store_flags(options)], flags)
     _check_normalization(options.mean, options.std)
 
-    from transforms import files
-    from transforms.quiet import import_tensorflow
+    from bulklabel.transforms import files
+    from bulklabel.transforms.quiet import import_tensorflow
 
     import_tensorflow()
-    from model.archive import check_shapes, network_bytes
-    from model.directory import Model
-    from model.golden import add_golden
-    from model.packaging import wrap_network
-    from model.resizing import Preprocessing
-    from transforms.models import save_model
-    from transforms.networks import load_user_network
-    from transforms.patience import planning
+    from bulklabel.model.archive import check_shapes, network_bytes
+    from bulklabel.model.directory import Model
+    from bulklabel.model.golden import add_golden
+    from bulklabel.model.packaging import wrap_network
+    from bulklabel.model.resizing import Preprocessing
+    from bulklabel.transforms.models import save_model
+    from bulklabel.transforms.networks import load_user_network
+    from bulklabel.transforms.patience import planning
 
     current().output = options.output
     with planning():
@@ -125,7 +125,7 @@ def _check_normalization(mean: tuple[float, ...] | None, std: tuple[float, ...] 
 
 
 def _scaling(options: argparse.Namespace) -> "Scaling":
-    from model.packaging import Scaling
+    from bulklabel.model.packaging import Scaling
 
     if options.mean is not None:
         return Scaling.normalized(options.mean, options.std)
@@ -143,7 +143,7 @@ def _size_of(network: "keras.Model") -> tuple[int, int]:
 def _provenance(options: argparse.Namespace) -> dict[str, Any]:
     from importlib.metadata import version
 
-    from model.versions import deciding_versions
+    from bulklabel.model.versions import deciding_versions
 
     return {
         "bulklabel": version("bulklabel"),

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from model.errors import UserError
+from bulklabel.model.errors import UserError
 
 
 class LineParser(argparse.ArgumentParser):

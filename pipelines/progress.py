@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from model.errors import StoreError
-from pipelines.account import current
-from pipelines.logs import inform, is_json
+from bulklabel.model.errors import StoreError
+from bulklabel.pipelines.account import current
+from bulklabel.pipelines.logs import inform, is_json
 
 if TYPE_CHECKING:
-    from transforms.plan import Plan
+    from bulklabel.transforms.plan import Plan
 
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_BETWEEN_LINES = 30.0
@@ -88,8 +88,8 @@ def _repeated(show: Callable[[], None], seconds: float) -> Iterator[None]:
 
 def _committed(output: str) -> int:
     """Shards of which both parts are there."""
-    from transforms import files
-    from transforms.parts import KINDS
+    from bulklabel.transforms import files
+    from bulklabel.transforms.parts import KINDS
 
     listings = [files.list_folder(files.join(output, kind)) for kind in KINDS]
     return min(sum(file.path.endswith(".parquet") for file in listing) for listing in listings)

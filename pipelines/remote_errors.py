@@ -4,19 +4,19 @@ import re
 import sys
 from collections.abc import Callable
 
-from pipelines.account import BAD_COMMAND, FAILED
+from bulklabel.pipelines.account import BAD_COMMAND, FAILED
 
 INSTALL = "--setup_file=./setup.py, an --sdk_container_image with it, or its sdist in the worker pools' environment"
-OURS = ("model", "transforms", "pipelines")
+OURS = "bulklabel"
 
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 
 
 def _missing_module(found: re.Match[str]) -> str:
     module = found.group(1)
-    if module in OURS:
+    if module == OURS:
         return f"the workers do not have bulklabel (no module named {module!r}); give them {INSTALL}."
-    if module.split(".")[0] in OURS:
+    if module.split(".")[0] == OURS:
         return _other_code(found)
     return f"the workers lack a package that bulklabel needs (no module named {module!r}); give them {INSTALL}."
 
@@ -58,8 +58,8 @@ def _no_container(found: re.Match[str]) -> str:
 
 KNOWN: tuple[tuple[str, int, Callable[[re.Match[str]], str]], ...] = (
     (r"ModuleNotFoundError: No module named '([\w.]+)'", BAD_COMMAND, _missing_module),
-    (r"Can't get attribute '(\w+)' on <module '(?:model|transforms|pipelines)\b", BAD_COMMAND, _other_code),
-    (r"cannot import name '(\w+)' from '(?:model|transforms|pipelines)\b", BAD_COMMAND, _other_code),
+    (r"Can't get attribute '(\w+)' on <module 'bulklabel\b", BAD_COMMAND, _other_code),
+    (r"cannot import name '(\w+)' from 'bulklabel\b", BAD_COMMAND, _other_code),
     (r"TypeError: code(?:\(\) argument \d+ must be| expected at (?:most|least)) [^\n\[]*", BAD_COMMAND, _other_python),
     (r"(?:Command '\[|command |program \")'?(docker)\b", BAD_COMMAND, _no_container),
     (r"java\.net\.(?:ConnectException|UnknownHostException): (?:.*failed: )?(.+)$", FAILED, _refused),

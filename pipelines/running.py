@@ -8,8 +8,8 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 
-from model.errors import first_line
-from pipelines.account import (
+from bulklabel.model.errors import first_line
+from bulklabel.pipelines.account import (
     BAD_COMMAND,
     DONE,
     FAILED,
@@ -19,14 +19,14 @@ from pipelines.account import (
     Account,
     open_account,
 )
-from pipelines.logs import TEXT, add_log_flags, log, log_to_stderr
-from pipelines.parsing import known_early
-from pipelines.remote_errors import remote_verdict
-from pipelines.stopping import stoppable
-from pipelines.textfile import add_textfile_flags
-from pipelines.workers import TRACEBACK, hear_workers
-from transforms.quiet import reopen_stderr
-from transforms.waiting import in_time
+from bulklabel.pipelines.logs import TEXT, add_log_flags, log, log_to_stderr
+from bulklabel.pipelines.parsing import known_early
+from bulklabel.pipelines.remote_errors import remote_verdict
+from bulklabel.pipelines.stopping import stoppable
+from bulklabel.pipelines.textfile import add_textfile_flags
+from bulklabel.pipelines.workers import TRACEBACK, hear_workers
+from bulklabel.transforms.quiet import reopen_stderr
+from bulklabel.transforms.waiting import in_time
 
 EXIT_CODES = {
     "UserError": BAD_COMMAND,

@@ -4,11 +4,11 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipelines.account import NOTHING_TO_DO, current
-from pipelines.gating import add_gate_flags, gates_of
-from pipelines.incremental import CONTENT, add_since_flags, check_since_flags
-from pipelines.logs import inform, log
-from pipelines.options import (
+from bulklabel.pipelines.account import NOTHING_TO_DO, current
+from bulklabel.pipelines.gating import add_gate_flags, gates_of
+from bulklabel.pipelines.incremental import CONTENT, add_since_flags, check_since_flags
+from bulklabel.pipelines.logs import inform, log
+from bulklabel.pipelines.options import (
     CommandParser,
     add_evaluation_flags,
     add_input_flags,
@@ -22,10 +22,10 @@ from pipelines.options import (
     slice_columns,
     store_flags,
 )
-from pipelines.running import run_command
-from pipelines.submitting import check_submission
-from pipelines.textfile import add_textfile_flags
-from pipelines.time_limit import add_deadline_flags
+from bulklabel.pipelines.running import run_command
+from bulklabel.pipelines.submitting import check_submission
+from bulklabel.pipelines.textfile import add_textfile_flags
+from bulklabel.pipelines.time_limit import add_deadline_flags
 
 if TYPE_CHECKING:
     import argparse
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from model.gates import Gates
-    from model.scorer import Scorer
-    from transforms.deadline import Deadline
-    from transforms.manifest import Launch
-    from transforms.once import OncePerProcess
-    from transforms.plan import Plan
-    from transforms.planning import State
-    from transforms.publication import Publication
+    from bulklabel.model.gates import Gates
+    from bulklabel.model.scorer import Scorer
+    from bulklabel.transforms.deadline import Deadline
+    from bulklabel.transforms.manifest import Launch
+    from bulklabel.transforms.once import OncePerProcess
+    from bulklabel.transforms.plan import Plan
+    from bulklabel.transforms.planning import State
+    from bulklabel.transforms.publication import Publication
 
 
 def parser() -> CommandParser:
@@ -109,15 +109,15 @@ def build(
     """The whole graph."""
     import apache_beam as beam
 
-    from transforms.deadline import EndAtDeadline
-    from transforms.evaluating import Evaluate, Evaluation
-    from transforms.parts import PREDICTIONS, REJECTED
-    from transforms.planned import PlannedShards
-    from transforms.publishing import Publish
-    from transforms.scoring import LEFT, ScoreShards
-    from transforms.thumbnails import MakeThumbnails
-    from transforms.worker_check import CheckedStart, CheckWorker, needs_of
-    from transforms.writing import WriteParts
+    from bulklabel.transforms.deadline import EndAtDeadline
+    from bulklabel.transforms.evaluating import Evaluate, Evaluation
+    from bulklabel.transforms.parts import PREDICTIONS, REJECTED
+    from bulklabel.transforms.planned import PlannedShards
+    from bulklabel.transforms.publishing import Publish
+    from bulklabel.transforms.scoring import LEFT, ScoreShards
+    from bulklabel.transforms.thumbnails import MakeThumbnails
+    from bulklabel.transforms.worker_check import CheckedStart, CheckWorker, needs_of
+    from bulklabel.transforms.writing import WriteParts
 
     recipe, output = plan.recipe, publication.output
     needs = needs_of(plan, output, launch.model_directory)
@@ -150,17 +150,17 @@ def score(argv: Sequence[str]) -> None:
     paths = {"--input": options.input, "--model": [options.model], "--output": [options.output]}
     check_submission(pipeline_options, paths | {"--since": options.since})
 
-    from pipelines.launching import prepare
-    from pipelines.summary import print_reused, print_summary
-    from transforms import files
-    from transforms.claims import reopen, start
-    from transforms.manifest import launch_of, now
-    from transforms.once import OncePerProcess
-    from transforms.patience import planning
-    from transforms.planning import REPORT_FILE, State
-    from transforms.publication import Publication, provenance_of
-    from transforms.reuse import account_of
-    from transforms.scoring import load_scorer
+    from bulklabel.pipelines.launching import prepare
+    from bulklabel.pipelines.summary import print_reused, print_summary
+    from bulklabel.transforms import files
+    from bulklabel.transforms.claims import reopen, start
+    from bulklabel.transforms.manifest import launch_of, now
+    from bulklabel.transforms.once import OncePerProcess
+    from bulklabel.transforms.patience import planning
+    from bulklabel.transforms.planning import REPORT_FILE, State
+    from bulklabel.transforms.publication import Publication, provenance_of
+    from bulklabel.transforms.reuse import account_of
+    from bulklabel.transforms.scoring import load_scorer
 
     prepare(pipeline_options)
     account, started, output = current(), now(), files.absolute(options.output)
@@ -202,9 +202,9 @@ def score(argv: Sequence[str]) -> None:
 
 def _planned(options: "argparse.Namespace", output: str) -> "tuple[Plan, State, Gates]":
     """The plan, what is left to do for it, and what is required of it; everything is checked, nothing written."""
-    from transforms.models import load_model
-    from transforms.planning import State, doubts, make_plan, settle
-    from transforms.reuse import find_since
+    from bulklabel.transforms.models import load_model
+    from bulklabel.transforms.planning import State, doubts, make_plan, settle
+    from bulklabel.transforms.reuse import find_since
 
     model = load_model(options.model)
     gates = gates_of(options, model.labels, output)
@@ -226,7 +226,7 @@ def _run(
     options: "argparse.Namespace",
 ) -> bool:
     """Whether the run came to its end, or goes on without this command."""
-    from pipelines import launching
+    from bulklabel.pipelines import launching
 
     return launching.launch(
         pipeline_options,

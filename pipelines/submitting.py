@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from model.errors import UserError
+from bulklabel.model.errors import UserError
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -30,8 +30,8 @@ def check_submission(options: "PipelineOptions", paths: Mapping[str, Sequence[st
         UserError: if workers cannot see a path, are not told where to have bulklabel from, or a service that is to take
             the job does not answer.
     """
-    from pipelines.runners import runner_name
-    from transforms.stores.names import is_remote
+    from bulklabel.pipelines.runners import runner_name
+    from bulklabel.transforms.stores.names import is_remote
 
     runner = runner_name(options)
     kind = runner.lower().removesuffix("runner")

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from model.report.numbers import format_number as number
-from pipelines.logs import is_json
+from bulklabel.model.report.numbers import format_number as number
+from bulklabel.pipelines.logs import is_json
 
 HEADLINES = ("f1_micro", "f1_macro", "subset_accuracy", "hamming_loss", "average_precision_macro", "ece")
 MOST_LABELS = 40
@@ -25,9 +25,9 @@ def print_summary(output: str) -> None:
     """
     if is_json():
         return
-    from model.report import verdict_lines
-    from transforms import files
-    from transforms.planning import MANIFEST_FILE, METRICS_FILE, REPORT_FILE
+    from bulklabel.model.report import verdict_lines
+    from bulklabel.transforms import files
+    from bulklabel.transforms.planning import MANIFEST_FILE, METRICS_FILE, REPORT_FILE
 
     metrics, manifest = (
         json.loads(files.read(files.join(files.absolute(output), name))) for name in (METRICS_FILE, MANIFEST_FILE)
@@ -40,8 +40,8 @@ def print_summary(output: str) -> None:
 
 def print_reused(output: str) -> None:
     """Print how many records needed no scoring, by an output's `manifest.json`."""
-    from transforms import files
-    from transforms.planning import MANIFEST_FILE
+    from bulklabel.transforms import files
+    from bulklabel.transforms.planning import MANIFEST_FILE
 
     reused = json.loads(files.read(files.join(files.absolute(output), MANIFEST_FILE)))["reused"]
     print(
@@ -56,9 +56,9 @@ def print_comparison(output: str) -> None:
     """
     if is_json():
         return
-    from transforms import files
-    from transforms.comparing import COMPARISON_FILE
-    from transforms.planning import REPORT_FILE
+    from bulklabel.transforms import files
+    from bulklabel.transforms.comparing import COMPARISON_FILE
+    from bulklabel.transforms.planning import REPORT_FILE
 
     print(comparison_summary(json.loads(files.read(files.join(files.absolute(output), COMPARISON_FILE)))))
     print(f"\n  {output}/{REPORT_FILE}")
@@ -66,8 +66,8 @@ def print_comparison(output: str) -> None:
 
 def comparison_summary(content: dict[str, Any]) -> str:
     """The headlines and the labels that flipped most as lines of text."""
-    from model.report import format_change, format_change_range, headlines, most_flipped
-    from model.report import format_number as number
+    from bulklabel.model.report import format_change, format_change_range, headlines, most_flipped
+    from bulklabel.model.report import format_number as number
 
     records = content["records"]
     lines = [

@@ -5,9 +5,9 @@ import json
 import sys
 from collections.abc import Sequence
 
-from model.errors import UserError
-from pipelines import score as command
-from pipelines.running import run_command
+from bulklabel.model.errors import UserError
+from bulklabel.pipelines import score as command
+from bulklabel.pipelines.running import run_command
 
 YES, NO = "true", "false"
 

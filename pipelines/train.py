@@ -5,10 +5,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from model.errors import UserError
-from pipelines.account import current
-from pipelines.logs import log
-from pipelines.options import (
+from bulklabel.model.errors import UserError
+from bulklabel.pipelines.account import current
+from bulklabel.pipelines.logs import log
+from bulklabel.pipelines.options import (
     CommandParser,
     add_input_flags,
     add_store_flags,
@@ -20,10 +20,10 @@ from pipelines.options import (
     read_label_file,
     store_flags,
 )
-from pipelines.running import run_command
+from bulklabel.pipelines.running import run_command
 
 if TYPE_CHECKING:
-    from transforms.samples import SampleSource, Survey
+    from bulklabel.transforms.samples import SampleSource, Survey
 
 
 def parser() -> CommandParser:
@@ -71,9 +71,9 @@ def train(argv: Sequence[str]) -> None:
     options, rest = flags.parse_known_args(argv)
     beam_options([*rest, *store_flags(options)], flags)
 
-    from transforms.finding import find_shards
-    from transforms.patience import planning
-    from transforms.samples import SampleSource
+    from bulklabel.transforms.finding import find_shards
+    from bulklabel.transforms.patience import planning
+    from bulklabel.transforms.samples import SampleSource
 
     columns = columns_of(options)
     with planning():
@@ -116,17 +116,17 @@ def _check(options: argparse.Namespace, survey: "Survey", labels: Sequence[str])
 def _fit_and_save(options: argparse.Namespace, source: "SampleSource", labels: tuple[str, ...]) -> None:
     from importlib.metadata import version
 
-    from transforms.quiet import import_tensorflow
+    from bulklabel.transforms.quiet import import_tensorflow
 
     import_tensorflow()
-    from model.directory import Model
-    from model.golden import add_golden
-    from model.resizing import Preprocessing
-    from model.training import train_network
-    from model.versions import deciding_versions
-    from transforms import files
-    from transforms.models import save_model
-    from transforms.samples import Split
+    from bulklabel.model.directory import Model
+    from bulklabel.model.golden import add_golden
+    from bulklabel.model.resizing import Preprocessing
+    from bulklabel.model.training import train_network
+    from bulklabel.model.versions import deciding_versions
+    from bulklabel.transforms import files
+    from bulklabel.transforms.models import save_model
+    from bulklabel.transforms.samples import Split
 
     files.check_writable(files.absolute(options.output))
     preprocessing = Preprocessing(*options.image_size)

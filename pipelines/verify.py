@@ -4,15 +4,22 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from model.errors import UserError
-from pipelines.options import CommandParser, add_store_flags, add_trust_flag, beam_options, not_negative, store_flags
-from pipelines.running import run_command
+from bulklabel.model.errors import UserError
+from bulklabel.pipelines.options import (
+    CommandParser,
+    add_store_flags,
+    add_trust_flag,
+    beam_options,
+    not_negative,
+    store_flags,
+)
+from bulklabel.pipelines.running import run_command
 
 if TYPE_CHECKING:
     import argparse
 
-    from transforms.outputs import Output
-    from transforms.rescoring import Rescored
+    from bulklabel.transforms.outputs import Output
+    from bulklabel.transforms.rescoring import Rescored
 
 
 def parser() -> CommandParser:
@@ -45,9 +52,9 @@ def verify(argv: Sequence[str]) -> None:
         raise UserError("with Beam's flags the run comes first: `bulklabel verify RUN …`.")
     beam_options([*rest, *store_flags(options)], flags)
 
-    from transforms.outputs import find_output
-    from transforms.patience import planning
-    from transforms.verifying import FaultsFoundError, model_faults, output_faults
+    from bulklabel.transforms.outputs import find_output
+    from bulklabel.transforms.patience import planning
+    from bulklabel.transforms.verifying import FaultsFoundError, model_faults, output_faults
 
     with planning():
         found = find_output(options.run)
@@ -65,7 +72,7 @@ def verify(argv: Sequence[str]) -> None:
 
 def _told(faults: Iterable[str]) -> Iterator[str]:
     """The faults, each printed as soon as it is found."""
-    from transforms.rows import clean
+    from bulklabel.transforms.rows import clean
 
     for fault in faults:
         print(" ".join(clean(fault).splitlines()), flush=True)  # names of files may hold anything
@@ -74,9 +81,9 @@ def _told(faults: Iterable[str]) -> Iterator[str]:
 
 def _rescored(found: "Output", options: "argparse.Namespace") -> "Rescored | None":
     """Some records scored again; none where it is not known which there are, which has been told."""
-    from transforms.rescoring import Rescored, choose_rows, rescore
-    from transforms.scoring import load_scorer
-    from transforms.verifying import model_directory
+    from bulklabel.transforms.rescoring import Rescored, choose_rows, rescore
+    from bulklabel.transforms.scoring import load_scorer
+    from bulklabel.transforms.verifying import model_directory
 
     plan, directory, rows = found.plan, model_directory(found, options.model), found.scored_rows
     if plan is None or directory is None or not rows:

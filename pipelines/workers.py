@@ -4,10 +4,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from pipelines.logs import log
+from bulklabel.pipelines.logs import log
 
-ROOT = Path(__file__).parent.parent
-OURS = tuple(f"{ROOT / name}/" for name in ("model", "transforms", "pipelines"))
+OURS = f"{Path(__file__).parent.parent}/"
+"""Where the package's files are."""
 LOGGER = "apache_beam.runners.portability.local_job_service"
 PASSED_ON = "Worker: %s"
 TRACEBACK = "Traceback (most recent call last)"

@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
 
-from model.collages import BROKEN, DIGITS, collages
-from model.directory import Model
-from model.resizing import Preprocessing
-from transforms.finding import find_shards
-from transforms.readers import read_shard
-from transforms.records import Columns, Unreadable
+from bulklabel.model.collages import BROKEN, DIGITS, collages
+from bulklabel.model.directory import Model
+from bulklabel.model.resizing import Preprocessing
+from bulklabel.transforms.finding import find_shards
+from bulklabel.transforms.readers import read_shard
+from bulklabel.transforms.records import Columns, Unreadable
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -77,7 +77,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def model_directory(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
     """A model of the ten digits, trained for one epoch."""
-    from pipelines.train import main
+    from bulklabel.pipelines.train import main
 
     folder = tmp_path_factory.mktemp("models") / "model"
     assert (
@@ -142,7 +142,7 @@ def missing(what: str) -> NoReturn:
 
 def score(corpus: Path, model_directory: Path, output: Path, *flags: str) -> int:
     """`bulklabel score`, in this process."""
-    from pipelines.score import main
+    from bulklabel.pipelines.score import main
 
     return main([f"--input={corpus}", f"--model={model_directory}", f"--output={output}", *flags])
 
@@ -150,7 +150,7 @@ def score(corpus: Path, model_directory: Path, output: Path, *flags: str) -> int
 def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """`bulklabel` in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", *arguments],
+        [sys.executable, "-m", "bulklabel.pipelines.cli", *arguments],
         cwd=ROOT,
         env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
@@ -203,8 +203,8 @@ def read_all(path: Path | str, input_format: str = "auto", columns: Columns = DE
 
 def untrained_model(labels: tuple[str, ...], side: int = 32) -> Model:
     """A model whose answers are arbitrary, made in a second."""
-    from model.archive import network_bytes
-    from model.network import build_network
+    from bulklabel.model.archive import network_bytes
+    from bulklabel.model.network import build_network
 
     return Model(labels, Preprocessing(side, side), network_bytes(build_network(side, side, len(labels), seed=0)))
 

@@ -13,9 +13,9 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
+from bulklabel.transforms.models import save_model
 from tests.conftest import answers, collage_rows, untrained_model, write_parquet
 from tests.faults import Fault, inject
-from transforms.models import save_model
 
 EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.scandir")
 """What Python says of each touch of a file, just before it happens."""
@@ -105,7 +105,7 @@ def _score(
     barrier: Barrier | None,
     folder: Path | None,
 ) -> None:
-    from pipelines.score import main
+    from bulklabel.pipelines.score import main
 
     os.chdir(folder or os.curdir)
     written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

@@ -14,8 +14,8 @@ from apache_beam.testing.test_stream import TestStream as Stream
 from apache_beam.transforms.window import FixedWindows
 from apache_beam.utils.timestamp import Timestamp
 
+from bulklabel import ImageModelHandler, ImageRecord, ScoreImages
 from tests.conftest import predictions_of, rejected_of
-from transforms import ImageModelHandler, ImageRecord, ScoreImages
 
 Answers = tuple[dict[str, tuple[list[str], bytes]], dict[str, tuple[str, str, str]]]
 """By id: what was predicted with the probabilities' bits, and stage, reason and detail of what was rejected."""

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 from PIL import Image
 
-from model.scorer import Scorer
-from pipelines.package import main
-from transforms.models import load_model
+from bulklabel.model.scorer import Scorer
+from bulklabel.pipelines.package import main
+from bulklabel.transforms.models import load_model
 
 LABELS = tuple(f"label {number}" for number in range(20))
 

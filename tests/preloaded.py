@@ -4,9 +4,9 @@ import keras  # noqa: F401
 import tensorflow  # noqa: F401
 from apache_beam.runners.portability.fn_api_runner import fn_runner  # noqa: F401
 
-from model import scorer, statistic  # noqa: F401
-from model.report import page
-from pipelines import local, score, summary  # noqa: F401
-from transforms import claims, models, publishing, scoring, thumbnails, writing  # noqa: F401
+from bulklabel.model import scorer, statistic  # noqa: F401
+from bulklabel.model.report import page
+from bulklabel.pipelines import local, score, summary  # noqa: F401
+from bulklabel.transforms import claims, models, publishing, scoring, thumbnails, writing  # noqa: F401
 
 page._plotting_library()

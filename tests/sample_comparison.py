@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from model.comparison import Comparison, Labelling, comparison_content
-from model.joining import Joined, RecordCounts
-from model.predictions import RECORD_FIELDS
-from model.report import render_comparison
+from bulklabel.model.comparison import Comparison, Labelling, comparison_content
+from bulklabel.model.joining import Joined, RecordCounts
+from bulklabel.model.predictions import RECORD_FIELDS
+from bulklabel.model.report import render_comparison
 from tests.sample_report import NASTY, PROVENANCE, names_of
 
 

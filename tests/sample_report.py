@@ -12,8 +12,8 @@ import numpy.typing as npt
 from PIL import Image
 from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score, roc_auc_score
 
-from model.metrics.drift import OVERALL, PER_LABEL
-from model.report import render_report
+from bulklabel.model.metrics.drift import OVERALL, PER_LABEL
+from bulklabel.model.report import render_report
 
 Truth = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float64]

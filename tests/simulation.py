@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from model.metrics.estimates import Evidence
-from model.statistic import GROUPS
-from model.statistic.bins import bin_of, bins_count, coarser_counts
-from model.statistic.block import Block
-from model.statistic.sums import Sums
+from bulklabel.model.metrics.estimates import Evidence
+from bulklabel.model.statistic import GROUPS
+from bulklabel.model.statistic.bins import bin_of, bins_count, coarser_counts
+from bulklabel.model.statistic.block import Block
+from bulklabel.model.statistic.sums import Sums
 from tests.synthetic import Batch
 
 LABELS = 4

@@ -8,8 +8,8 @@ import pyarrow as pa
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from model.metrics import Goal, compute_metrics
-from model.statistic import Statistic
+from bulklabel.model.metrics import Goal, compute_metrics
+from bulklabel.model.statistic import Statistic
 
 THRESHOLD = 0.25
 

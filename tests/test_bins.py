@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from model.metrics.areas import single_valued
-from model.statistic.bins import bin_of, bins_count, coarser, coarser_counts, finest, lowest_of
+from bulklabel.model.metrics.areas import single_valued
+from bulklabel.model.statistic.bins import bin_of, bins_count, coarser, coarser_counts, finest, lowest_of
 from tests.synthetic import NASTY
 
 PRECISIONS = [0, 1, 2, 4, 7, 12]

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 from sklearn.metrics import f1_score
 
-from model.report import render_report
+from bulklabel.model.report import render_report
 from tests.browsing import DESK, PHONE, Opened, labels_shown, scroll_through
 from tests.sample_report import NASTY, Sample, names_of
 

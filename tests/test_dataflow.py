@@ -27,15 +27,15 @@ from apache_beam.runners.portability.local_job_service import LocalJobServicer
 from google.cloud import dataflow
 from google.protobuf import json_format
 
-from pipelines import score, template, verify
-from pipelines.launching import prepare
-from pipelines.options import _check_beam_flags, beam_options
-from pipelines.textfile import last_success
+from bulklabel.pipelines import score, template, verify
+from bulklabel.pipelines.launching import prepare
+from bulklabel.pipelines.options import _check_beam_flags, beam_options
+from bulklabel.pipelines.textfile import last_success
+from bulklabel.transforms import files
 from tests import dataflow_service, flex_metadata, servers
 from tests.conftest import ROOT
 from tests.dataflow_service import CLOSED_PROJECT, JOB, REFUSAL, Service
 from tests.forked import SHARDS, tiny_run
-from transforms import files
 
 BUCKET = f"gs://{servers.BUCKET}"
 IMAGE = "europe-west1-docker.pkg.dev/some-project/images/bulklabel:1"
@@ -170,7 +170,10 @@ def test_the_rendered_job_stages_the_source_package_and_nothing_else(rendered: R
     assert [package["name"] for package in rendered.pool["packages"]] == ["workflow.tar.gz"]
     with tarfile.open(fileobj=BytesIO(rendered.staged["workflow.tar.gz"])) as package:
         names = {name.partition("/")[2] for name in package.getnames()}
-    assert {"setup.py", "model/scorer.py", "transforms/scoring.py", "pipelines/score.py"} <= names
+    assert {
+        "setup.py",
+        *(f"src/bulklabel/{name}.py" for name in ("model/scorer", "transforms/scoring", "pipelines/score")),
+    } <= names
 
 
 def unpacked(content: bytes) -> Iterator[bytes]:
@@ -385,6 +388,6 @@ def test_the_template_starts_our_entry() -> None:
     names = dict(words[0].split("=") for name, words in instructions(DOCKERFILES[1]) if name == "ENV")
     copied = {words[-1]: words[0] for name, words in instructions(DOCKERFILES[1]) if name == "COPY"}
     entry = ROOT / copied[names["FLEX_TEMPLATE_PYTHON_PY_FILE"]]
-    assert "from pipelines.template import main" in entry.read_text()
+    assert "from bulklabel.pipelines.template import main" in entry.read_text()
     assert not any(name == "ENTRYPOINT" for name, _ in instructions(DOCKERFILES[1]))
     assert ("ENTRYPOINT", ["[/opt/apache/beam/boot]"]) in instructions(DOCKERFILES[0])

@@ -8,11 +8,11 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
-from model.errors import DeadlineError
-from model.metrics import Goal
-from pipelines.time_limit import duration
+from bulklabel.model.errors import DeadlineError
+from bulklabel.model.metrics import Goal
+from bulklabel.pipelines.time_limit import duration
+from bulklabel.transforms.deadline import Deadline
 from tests.conftest import answers, command, score
-from transforms.deadline import Deadline
 
 OVER = "--deadline=0.001s"
 
@@ -88,21 +88,21 @@ class AfterThree(Deadline):
 
 
 def test_it_may_pass_among_the_shards(corpus: Path, model_directory: Path, tmp_path: Path) -> None:
-    from pipelines.score import build
-    from transforms.claims import start
-    from transforms.manifest import launch_of, now
-    from transforms.models import load_model
-    from transforms.once import OncePerProcess
-    from transforms.planning import make_plan
-    from transforms.publication import Publication
-    from transforms.records import Columns
-    from transforms.reuse import Since
-    from transforms.scoring import load_scorer
+    from bulklabel.pipelines.score import build
+    from bulklabel.transforms.claims import start
+    from bulklabel.transforms.manifest import launch_of, now
+    from bulklabel.transforms.models import load_model
+    from bulklabel.transforms.once import OncePerProcess
+    from bulklabel.transforms.planning import make_plan
+    from bulklabel.transforms.publication import Publication
+    from bulklabel.transforms.records import Columns
+    from bulklabel.transforms.reuse import Since
+    from bulklabel.transforms.scoring import load_scorer
 
     model, output = load_model(str(model_directory)), str(tmp_path / "run")
     plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide", output, Since())
     start(plan, output, overwrite=False)
-    root = beam.Pipeline(runner="pipelines.local.LocalRunner", argv=[])
+    root = beam.Pipeline(runner="bulklabel.pipelines.local.LocalRunner", argv=[])
     scorer = OncePerProcess(load_scorer, str(model_directory), model.digest)
     publication = Publication(output, plan.recipe, {}, Goal(), ())
     build(root, plan, scorer, launch_of(plan, {"model": "m"}, now()), publication, 60, AfterThree(0, "a test", output))

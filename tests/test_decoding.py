@@ -6,13 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from model.collages import collages
-from model.images import decode, decode_with_kind
-from model.kinds import Kind
-from model.resizing import Pixels, Preprocessing
-from transforms import decoding
-from transforms.records import RECORDS
-from transforms.waiting import in_time
+from bulklabel.model.collages import collages
+from bulklabel.model.images import decode, decode_with_kind
+from bulklabel.model.kinds import Kind
+from bulklabel.model.resizing import Pixels, Preprocessing
+from bulklabel.transforms import decoding
+from bulklabel.transforms.records import RECORDS
+from bulklabel.transforms.waiting import in_time
 
 SIZE = Preprocessing(32, 32)
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import StoreError, UserError
-from pipelines.remote_errors import remote_verdict
-from pipelines.score import main
+from bulklabel.model.errors import StoreError, UserError
+from bulklabel.pipelines.remote_errors import remote_verdict
+from bulklabel.pipelines.score import main
+from bulklabel.transforms.plan import read_plan
+from bulklabel.transforms.worker_check import INPUTS, Needs, check_worker, needs_of
 from tests.conftest import ROOT, score
 from tests.forked import forked, said_in_one_line
 from tests.servers import free_port
 from tests.worker_pools import Pool, environment, packages_of
-from transforms.plan import read_plan
-from transforms.worker_check import INPUTS, Needs, check_worker, needs_of
 
 EMBEDDED = ("--runner=PortableRunner", "--job_endpoint=embed")
 """Beam's in-process runner behind the interface of all portable ones, with workers from wherever they are."""
@@ -38,7 +38,7 @@ def pools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[s
     for name, (project, versions) in ENVIRONMENTS.items():
         python = environment(folder / name, versions)
         if project:
-            (packages_of(folder / name) / "project.pth").write_text(f"{ROOT}\n")
+            (packages_of(folder / name) / "project.pth").write_text(f"{ROOT / 'src'}\n")
         started[name] = Pool(python, folder / f"empty-{name}")
     yield {name: pool.flags() for name, pool in started.items()}
     for pool in started.values():
@@ -57,7 +57,7 @@ def expect(flags: list[str], folder: Path, output: Path, exit_code: int, line: s
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("bare", r"the workers do not have bulklabel \(no module named 'transforms'\); give them --setup_file"),
+        ("bare", r"the workers do not have bulklabel \(no module named 'bulklabel'\); give them --setup_file"),
         ("newer", rf"the worker on {socket.gethostname()} has tensorflow 2\.99\.0, and the plan was made with t"),
     ],
 )
@@ -204,7 +204,7 @@ def test_a_job_server_that_is_none(tiny: list[str], tmp_path: Path) -> None:
 
 
 def test_local_paths_of_evaluate_and_compare(capsys: pytest.CaptureFixture[str]) -> None:
-    from pipelines import compare, evaluate
+    from bulklabel.pipelines import compare, evaluate
 
     assert evaluate.main(["--input=gs://b/run", "--output=gs://b/o", "--truth=t.parquet", *DATAFLOW]) == 2
     assert "--truth t.parquet is on this machine" in capsys.readouterr().err
@@ -216,17 +216,17 @@ def test_local_paths_of_evaluate_and_compare(capsys: pytest.CaptureFixture[str])
     ("text", "line"),
     [
         ("ModuleNotFoundError: No module named 'cv2'", "the workers lack a package that bulklabel needs (no module"),
-        ("ModuleNotFoundError: No module named 'transforms'", "the workers do not have bulklabel (no module named 'tr"),
+        ("ModuleNotFoundError: No module named 'bulklabel'", "the workers do not have bulklabel (no module named 'bu"),
         (
-            "ModuleNotFoundError: No module named 'model.new'",
-            "the workers have another version of bulklabel, without m",
+            "ModuleNotFoundError: No module named 'bulklabel.model.new'",
+            "the workers have another version of bulklabel, without b",
         ),
         (
-            "AttributeError: Can't get attribute 'New' on <module 'transforms.plan' from '/x.py'>",
+            "AttributeError: Can't get attribute 'New' on <module 'bulklabel.transforms.plan' from '/x.py'>",
             "version of bulklabel",
         ),
         (
-            "ImportError: cannot import name 'new' from 'model.png' (/x/png.py)",
+            "ImportError: cannot import name 'new' from 'bulklabel.model.png' (/x/png.py)",
             "version of bulklabel, without new; give",
         ),
         ("TypeError: code expected at most 16 arguments, got 18", "the workers cannot load what Python 3.1"),

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import f1_score
 
-from pipelines.evaluate import main
+from bulklabel.pipelines.evaluate import main
 from tests.conftest import answers, metrics_of, predictions_of
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from apache_beam.io.filesystems import FileSystems
 
-from model.errors import StoreError
-from transforms import files, patience
+from bulklabel.model.errors import StoreError
+from bulklabel.transforms import files, patience
 
 
 def test_many_files_are_read_in_order_with_what_is_wrong_in_place(tmp_path: Path) -> None:

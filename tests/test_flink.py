@@ -33,7 +33,7 @@ def submitted(corpus: Path, model_directory: Path, output: Path, *flags: str) ->
     """`score` in a process of its own."""
     paths = [f"--input={corpus}", f"--model={model_directory}", f"--output={output}"]
     return subprocess.Popen(
-        [sys.executable, "-m", "pipelines.cli", "score", *paths, *flags],
+        [sys.executable, "-m", "bulklabel.pipelines.cli", "score", *paths, *flags],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from model.collages import BROKEN
-from model.errors import UserError
+from bulklabel.model.collages import BROKEN
+from bulklabel.model.errors import UserError
+from bulklabel.transforms.finding import find_shards
+from bulklabel.transforms.layouts import LAYOUTS, write_layout
+from bulklabel.transforms.readers import READERS, splitting
 from tests.conftest import DEFAULT, collage_rows, metrics_of, predictions_of, read_all, rejected_of, score
-from transforms.finding import find_shards
-from transforms.layouts import LAYOUTS, write_layout
-from transforms.readers import READERS, splitting
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_one_corpus_in_every_format_gives_the_same_answers(
 
 
 def test_training_reads_every_format(layouts: Path, tmp_path: Path) -> None:
-    from pipelines.train import main
+    from bulklabel.pipelines.train import main
 
     networks = set()
     for input_format in ("webdataset", "images"):

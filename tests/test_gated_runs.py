@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from model.collages import collages
-from model.images import decode_whole
-from pipelines.compare import main as compare
-from pipelines.evaluate import main as evaluate
-from pipelines.score import main as score_into
+from bulklabel.model.collages import collages
+from bulklabel.model.images import decode_whole
+from bulklabel.pipelines.compare import main as compare
+from bulklabel.pipelines.evaluate import main as evaluate
+from bulklabel.pipelines.score import main as score_into
 from tests.conftest import answers, collage_rows, metrics_of, png, predictions_of, score, write_parquet
 
 HOLDING = ("--require=f1_micro>=0.05", "--require=recall[3]>=0.001", "--require=rejected_fraction<=0.01")

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.errors import UserError
-from model.gates import Gates, check_requirement, parse_requirement
-from model.metrics.drift import OVERALL, PER_LABEL, drift_between
-from model.report.verdicts import failed_requirements, value_beside, verdict_lines
+from bulklabel.model.errors import UserError
+from bulklabel.model.gates import Gates, check_requirement, parse_requirement
+from bulklabel.model.metrics.drift import OVERALL, PER_LABEL, drift_between
+from bulklabel.model.report.verdicts import failed_requirements, value_beside, verdict_lines
 from tests.synthetic import logistic_batch, metrics_of_statistic, statistic_of
 
 COMPARISONS = {">=": operator.ge, "<=": operator.le, "==": operator.eq, ">": operator.gt, "<": operator.lt}

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model.errors import UserError
+from bulklabel.model.errors import UserError
+from bulklabel.transforms import files, rows
+from bulklabel.transforms.finding import find_shards
+from bulklabel.transforms.records import SHARD_RECORDS, Columns
 from tests.conftest import DEFAULT, read_all
-from transforms import files, rows
-from transforms.finding import find_shards
-from transforms.records import SHARD_RECORDS, Columns
 
 
 def folder_of(root: Path, contents: Mapping[str, bytes | str]) -> Path:

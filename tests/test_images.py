@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from model import jpeg
-from model.collages import BROKEN, collages
-from model.errors import RecordError
-from model.images import FORMATS, MAX_PIXELS, batch_size_for, decode
-from model.resizing import FIT, Preprocessing
+from bulklabel.model import jpeg
+from bulklabel.model.collages import BROKEN, collages
+from bulklabel.model.errors import RecordError
+from bulklabel.model.images import FORMATS, MAX_PIXELS, batch_size_for, decode
+from bulklabel.model.resizing import FIT, Preprocessing
 from tests.conftest import png
 
 SIZE = Preprocessing(32, 32)

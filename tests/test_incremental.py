@@ -17,10 +17,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model.collages import DIGITS
-from model.errors import RecordError
-from model.predictions import predictions_table, with_kinds
-from model.resizing import Preprocessing
+from bulklabel.model.collages import DIGITS
+from bulklabel.model.errors import RecordError
+from bulklabel.model.predictions import predictions_table, with_kinds
+from bulklabel.model.resizing import Preprocessing
+from bulklabel.transforms.contents import answers_at, load_known
+from bulklabel.transforms.decoding import rejected_row
+from bulklabel.transforms.models import save_model
+from bulklabel.transforms.plan import Recipe
+from bulklabel.transforms.records import Unreadable
+from bulklabel.transforms.sifting import Sieve
 from tests.conftest import (
     DEFAULT,
     ROOT,
@@ -31,12 +37,6 @@ from tests.conftest import (
     untrained_model,
     write_parquet,
 )
-from transforms.contents import answers_at, load_known
-from transforms.decoding import rejected_row
-from transforms.models import save_model
-from transforms.plan import Recipe
-from transforms.records import Unreadable
-from transforms.sifting import Sieve
 
 ROWS = collage_rows(70, seed=11)
 FILE_ROWS = 10
@@ -67,7 +67,7 @@ class Nights:
 
     def score(self, name: str, *flags: str, since: tuple[str, ...] = (), exit_code: int = 0) -> Path:
         """One night's run."""
-        from pipelines.score import main
+        from bulklabel.pipelines.score import main
 
         output = self.root / name
         earlier = [f"--since={self.root / run}" for run in since]
@@ -78,7 +78,7 @@ class Nights:
 
 def verify(run: Path) -> None:
     """Look for faults in a run, and score some of its records again."""
-    from pipelines.verify import main
+    from bulklabel.pipelines.verify import main
 
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
@@ -153,7 +153,9 @@ def test_a_night_with_nothing_new_ends_well(nights: Nights, capsys: pytest.Captu
     nights.score("first")
     arguments = [f"--input={nights.pictures}", f"--model={nights.model}", f"--output={nights.root / 'second'}"]
     arguments.append("--max_rejected_fraction=1")
-    code = "import sys; from pipelines.score import main; sys.exit(main(sys.argv[1:]) or 'keras' in sys.modules)"
+    code = (
+        "import sys; from bulklabel.pipelines.score import main; sys.exit(main(sys.argv[1:]) or 'keras' in sys.modules)"
+    )
     command = [sys.executable, "-c", code, *arguments, f"--since={nights.root / 'first'}"]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -6,9 +6,9 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from model.metrics.estimates import Estimate, Evidence
-from model.metrics.jackknife import interval, standard_error
-from model.statistic import GROUPS, merge
+from bulklabel.model.metrics.estimates import Estimate, Evidence
+from bulklabel.model.metrics.jackknife import interval, standard_error
+from bulklabel.model.statistic import GROUPS, merge
 from tests.simulation import LABELS, evidence_of, sample
 from tests.synthetic import logistic_batch, metrics_of_statistic, statistic_of
 

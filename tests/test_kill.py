@@ -39,7 +39,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, many_shards: Path, model_dir
 def started(run: Path, parts: int, *flags: str) -> subprocess.Popen[str]:
     """A run that has written so many parts."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.cli", "score", f"--output={run}", *flags],
+        [sys.executable, "-m", "bulklabel.pipelines.cli", "score", f"--output={run}", *flags],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -17,15 +17,16 @@ from apache_beam.testing.test_stream import TestStream as Stream
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.window import FixedWindows, GlobalWindows, SlidingWindows, TimestampedValue
 
-import transforms
-from model.errors import UserError
+import bulklabel
+from bulklabel import ImageModelHandler, ImageRecord, Prediction, RejectedRecord, ScoreImages
+from bulklabel.model.errors import UserError
+from bulklabel.transforms import holding
+from bulklabel.transforms.answering import ImageScorer, recipe_of
+from bulklabel.transforms.holding import HoldForBatches
+from bulklabel.transforms.models import load_model, save_model
 from tests.conftest import ROOT, collage_rows, untrained_model
 from tests.library_runs import answers_of_file, run_inference, run_score_images, run_stream
 from tests.servers import installed
-from transforms import ImageModelHandler, ImageRecord, Prediction, RejectedRecord, ScoreImages, holding
-from transforms.answering import ImageScorer, recipe_of
-from transforms.holding import HoldForBatches
-from transforms.models import load_model, save_model
 
 LOCAL = ["--runner=FnApiRunner"]
 HOUR = 3600
@@ -203,9 +204,9 @@ def test_mistakes_are_said_where_they_are_made(model_directory: Path, tmp_path: 
 
 
 def test_nothing_is_imported_before_it_is_used() -> None:
-    code = "import sys, transforms; sys.exit('apache_beam' in sys.modules)"
+    code = "import sys, bulklabel; sys.exit('apache_beam' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
-    for name in transforms.__all__:
-        assert getattr(transforms, name).__name__ == name
+    for name in bulklabel.__all__:
+        assert getattr(bulklabel, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'ScoreImage'"):
-        _ = transforms.ScoreImage
+        _ = bulklabel.ScoreImage

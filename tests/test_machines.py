@@ -16,10 +16,10 @@ import pytest
 from apache_beam.portability.api import beam_fn_api_pb2
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipelines import cli, evaluate
-from pipelines.running import run_command
-from pipelines.textfile import LAST_SUCCESS
-from pipelines.workers import LOGGER, OURS
+from bulklabel.pipelines import cli, evaluate
+from bulklabel.pipelines.running import run_command
+from bulklabel.pipelines.textfile import LAST_SUCCESS
+from bulklabel.pipelines.workers import LOGGER, OURS
 from tests.conftest import ROOT, metrics_of, score
 
 JSON = "--log_format=json"
@@ -123,7 +123,7 @@ def test_a_bad_command_line_is_json_too(flags: Sequence[str], capsys: pytest.Cap
 def test_people_on_a_terminal_get_no_summary() -> None:
     ours, theirs = pty.openpty()
     done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", "package"],
+        [sys.executable, "-m", "bulklabel.pipelines.cli", "package"],
         cwd=ROOT,
         stdout=theirs,
         stderr=subprocess.PIPE,

@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from model.errors import StoreError
+from bulklabel.model.errors import StoreError
+from bulklabel.transforms import files, publishing
+from bulklabel.transforms.claims import read_claimed, succeed
+from bulklabel.transforms.manifest import UnreconciledError, Written, build_manifest, launch_of, now, read_manifest
+from bulklabel.transforms.parts import KINDS, Entry
+from bulklabel.transforms.plan import read_plan
+from bulklabel.transforms.planning import PLAN_FILE, PUBLISHED
+from bulklabel.transforms.timing import STAGES, StageClock
 from tests.conftest import score
-from transforms import files, publishing
-from transforms.claims import read_claimed, succeed
-from transforms.manifest import UnreconciledError, Written, build_manifest, launch_of, now, read_manifest
-from transforms.parts import KINDS, Entry
-from transforms.plan import read_plan
-from transforms.planning import PLAN_FILE, PUBLISHED
-from transforms.timing import STAGES, StageClock
 
 COUNTS = {"records": 12, "scored": 10, "rejected": 2}
 
@@ -175,7 +175,7 @@ def test_a_manifest_that_lacks_something_is_a_value_error(finished: Path, name: 
 
 def test_the_clock_counts_waiting_for_items_and_not_what_is_done_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = itertools.count()
-    monkeypatch.setattr("transforms.timing.time.monotonic", lambda: next(ticks))
+    monkeypatch.setattr("bulklabel.transforms.timing.time.monotonic", lambda: next(ticks))
     clock = StageClock()
     found = []
     for item in clock.each("reading", "ab"):

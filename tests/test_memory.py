@@ -6,11 +6,11 @@ from pathlib import Path
 import keras
 import pytest
 
-from model.archive import network_bytes
-from model.directory import Model
-from model.resizing import Preprocessing
+from bulklabel.model.archive import network_bytes
+from bulklabel.model.directory import Model
+from bulklabel.model.resizing import Preprocessing
+from bulklabel.transforms.models import save_model
 from tests.conftest import answers, collage_rows, command, score, write_parquet
-from transforms.models import save_model
 
 LIMIT = str(330 << 20)
 """A limit of the address space would be more like life, but half of what meets it in TensorFlow aborts."""

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from sklearn import metrics as oracle
 from sklearn.calibration import calibration_curve
 
-from model.metrics.areas import areas
-from model.metrics.drawings import drawings
-from model.statistic import Statistic
-from model.statistic.bins import bin_of, bins_count
-from model.statistic.scores import score_precision
+from bulklabel.model.metrics.areas import areas
+from bulklabel.model.metrics.drawings import drawings
+from bulklabel.model.statistic import Statistic
+from bulklabel.model.statistic.bins import bin_of, bins_count
+from bulklabel.model.statistic.scores import score_precision
 from tests.synthetic import THRESHOLD, Batch, batches, logistic_batch, metrics_of_statistic, statistic_of
 
 RATES: dict[str, Callable[..., float]] = {

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from model.collages import collages
+from bulklabel.model.collages import collages
+from bulklabel.transforms.layouts import LAYOUTS
+from bulklabel.transforms.models import save_model
 from tests.conftest import ROOT, metrics_of, png, predictions_of, rejected_of, score, untrained_model
 from tests.mutations import mutated, mutated_image, strange_parquet
-from transforms.layouts import LAYOUTS
-from transforms.models import save_model
 
 BROKEN_FILES = {"parquet": 2000, "tfrecord": 2000, "webdataset": 2000, "images": 4000}
 """Ten thousand in all."""
@@ -39,8 +39,8 @@ def rows_of(name: str, images: list[bytes | None]) -> list[dict[str, Any]]:
 def sources() -> list[bytes]:
     """Small images of several formats to start from."""
     first = [image for image, _ in collages(8, 0, held_out=False)]
-    from model.images import decode
-    from model.resizing import Preprocessing
+    from bulklabel.model.images import decode
+    from bulklabel.model.resizing import Preprocessing
 
     pixels = [decode(image, Preprocessing(12, 12)) for image in first]
     formats = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PNG", "JPEG")

@@ -12,14 +12,14 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from model.archive import network_bytes
-from model.directory import Model
-from model.graphs import network_from_saved_model
-from model.resizing import Preprocessing
-from model.scorer import Scorer
+from bulklabel.model.archive import network_bytes
+from bulklabel.model.directory import Model
+from bulklabel.model.graphs import network_from_saved_model
+from bulklabel.model.resizing import Preprocessing
+from bulklabel.model.scorer import Scorer
+from bulklabel.transforms.models import load_model
 from tests.conftest import metrics_of, predictions_of, score, write_parquet
 from tests.networks import LABELS, answers_of, blocks, jpeg, package, save, tiny
-from transforms.models import load_model
 
 SIZE = 224
 

@@ -9,14 +9,14 @@ from typing import Any
 import apache_beam as beam
 import pytest
 
-from pipelines.account import DONE, FAILED, NOTHING_TO_DO, RENDERED, STATES, STOPPED, SUBMITTED
-from pipelines.cli import main
+from bulklabel.pipelines.account import DONE, FAILED, NOTHING_TO_DO, RENDERED, STATES, STOPPED, SUBMITTED
+from bulklabel.pipelines.cli import main
+from bulklabel.transforms.readers import READERS
 from tests import servers
 from tests.conftest import ROOT, answers, collage_rows, metrics_of
 from tests.forked import Run
 from tests.library_runs import answers_of_file
 from tests.test_signals import WORKERS
-from transforms.readers import READERS
 
 
 @pytest.mark.parametrize("input_format", list(READERS))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from model.metrics import Change, Evidence, paired_changes
-from model.statistic import GROUPS, Statistic
+from bulklabel.model.metrics import Change, Evidence, paired_changes
+from bulklabel.model.statistic import GROUPS, Statistic
 from tests.sample_comparison import records_table, sample_joined
 
 THRESHOLD = 0.5

@@ -7,14 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model.errors import UserError
+from bulklabel.model.errors import UserError
+from bulklabel.transforms import files
+from bulklabel.transforms.finding import find_shards
+from bulklabel.transforms.readers import read_shard
+from bulklabel.transforms.readers.parquet import ParquetReader
+from bulklabel.transforms.records import RECORDS, SHARD_RECORDS, Columns, Shard, Unreadable
 from tests.conftest import collage_rows, write_parquet
 from tests.conftest import read_all as every_record
-from transforms import files
-from transforms.finding import find_shards
-from transforms.readers import read_shard
-from transforms.readers.parquet import ParquetReader
-from transforms.records import RECORDS, SHARD_RECORDS, Columns, Shard, Unreadable
 
 READER = ParquetReader()
 LABELS = ("cat", "dog")

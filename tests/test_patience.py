@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 import pytest
 from apache_beam.io.localfilesystem import LocalFileSystem
 
-from model.errors import StoreError, UserError
-from transforms import files, patience
-from transforms.listings import File
-from transforms.patience import Patience, failure, planning
+from bulklabel.model.errors import StoreError, UserError
+from bulklabel.transforms import files, patience
+from bulklabel.transforms.listings import File
+from bulklabel.transforms.patience import Patience, failure, planning
 
 PNG = re.compile(r"\.png$")
 

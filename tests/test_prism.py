@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import evaluate
-from pipelines.options import beam_options
-from pipelines.score import parser
-from pipelines.stopping import _descendants
+from bulklabel.pipelines import evaluate
+from bulklabel.pipelines.options import beam_options
+from bulklabel.pipelines.score import parser
+from bulklabel.pipelines.stopping import _descendants
 from tests import servers
 from tests.conftest import answers, score
 from tests.forked import Death, Run, forked, forks, outcome, said_in_one_line
@@ -148,8 +148,8 @@ def test_a_signal_ends_prism_too(tiny: list[str], prism: list[str], undisturbed:
 
 
 def score_impatiently(flags: list[str]) -> None:
-    from pipelines import prism
-    from pipelines.score import main
+    from bulklabel.pipelines import prism
+    from bulklabel.pipelines.score import main
 
     prism.SECONDS_ALONE = 5
     os.setsid()
@@ -209,7 +209,7 @@ def test_prism_that_is_not_there_is_said_before_anything_is_written(
 ) -> None:
     from apache_beam.runners.portability.prism_runner import PrismJobServer
 
-    from pipelines.score import main
+    from bulklabel.pipelines.score import main
 
     monkeypatch.setattr(PrismJobServer, "BIN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{servers.free_port()}")
@@ -240,11 +240,11 @@ def test_the_direct_runner_is_the_one_in_process_where_there_is_no_prism_or_its_
     def meant(*flags: str) -> str:
         return str(beam_options(["--runner=DirectRunner", *flags], parser()).view_as(StandardOptions).runner)
 
-    assert meant() == "pipelines.local.LocalRunner"
-    assert meant(prism[1]) == "pipelines.prism.PrismRunner"
+    assert meant() == "bulklabel.pipelines.local.LocalRunner"
+    assert meant(prism[1]) == "bulklabel.pipelines.prism.PrismRunner"
     shutil.copy(servers.installed("prism"), tmp_path / downloaded())
-    assert meant() == "pipelines.prism.PrismRunner"
-    assert meant("--direct_num_workers=2") == "pipelines.local.LocalRunner"
+    assert meant() == "bulklabel.pipelines.prism.PrismRunner"
+    assert meant("--direct_num_workers=2") == "bulklabel.pipelines.local.LocalRunner"
 
 
 def downloaded() -> str:

@@ -17,7 +17,10 @@ def test_a_terminal_shows_committed_parts_against_the_plan(corpus: Path, model_d
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
     arguments = ["score", f"--input={corpus}", f"--model={model_directory}", f"--output={tmp_path / 'run'}"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.cli", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=theirs
+        [sys.executable, "-m", "bulklabel.pipelines.cli", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
     )
     os.close(theirs)
     shown = b""

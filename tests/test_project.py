@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.cli import COMMANDS, main
+from bulklabel.pipelines.cli import COMMANDS, main
 from tests.conftest import ROOT, command
 
 LAYERS = {"model": set(), "transforms": {"model"}, "pipelines": {"model", "transforms"}}
@@ -25,7 +25,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 def name_of(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    return ".".join(["bulklabel", *(parts[:-1] if parts[-1] == "__init__" else parts)])
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -34,7 +34,7 @@ def test_data_flows_one_way(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        for top in (name.split(".")[0] for name in names):
+        for top in (name.removeprefix("bulklabel.").split(".")[0] for name in names):
             assert top not in LAYERS or top == layer or top in LAYERS[layer], f"{path} imports {top}"
             assert layer != "model" or top != "apache_beam", f"{path} imports Beam"
 
@@ -48,7 +48,15 @@ def test_modules_are_short_and_open_with_a_sentence(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["model.labels", "model.statistic", "model.metrics", "model.report", "model.golden", "transforms.plan"]
+    "name",
+    [
+        "bulklabel.model.labels",
+        "bulklabel.model.statistic",
+        "bulklabel.model.metrics",
+        "bulklabel.model.report",
+        "bulklabel.model.golden",
+        "bulklabel.transforms.plan",
+    ],
 )
 def test_only_the_network_needs_tensorflow(name: str) -> None:
     code = f"import sys, {name}; sys.exit('tensorflow' in sys.modules)"
@@ -67,7 +75,7 @@ def test_help_answers_at_once(arguments: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_imports_neither_beam_nor_tensorflow(name: str) -> None:
     code = (
-        f"import sys; from pipelines.{name} import parser; parser().format_help(); "
+        f"import sys; from bulklabel.pipelines.{name} import parser; parser().format_help(); "
         "sys.exit(bool({'apache_beam', 'tensorflow', 'pyarrow', 'sklearn'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
@@ -92,7 +100,7 @@ def test_each_command_is_also_a_script(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_flags_are_snake_case_and_never_beams(name: str) -> None:
-    parser = importlib.import_module(f"pipelines.{name}").parser()
+    parser = importlib.import_module(f"bulklabel.pipelines.{name}").parser()
     flags = {flag for action in parser._actions for flag in action.option_strings} - {"-h", "--help"}
     assert all(re.fullmatch(r"--[a-z]+(_[a-z]+)*", flag) for flag in flags)
     assert not flags & {"--labels", "--project", "--region", "--job_name", "--runner"}
@@ -117,7 +125,7 @@ def test_documents_name_only_what_exists(path: Path) -> None:
     known |= {"--records", "--output"}  # of the benchmarks
     known |= {"--impersonate_service_account", "--no_auth", "--s"}  # Beam's for stores; `--s3_…` ends at its digit here
     for name in COMMANDS:
-        parser = importlib.import_module(f"pipelines.{name}").parser()
+        parser = importlib.import_module(f"bulklabel.pipelines.{name}").parser()
         known |= {flag for action in parser._actions for flag in action.option_strings}
     assert set(re.findall(r"--[a-z_]+", text)) <= known
     for link in re.findall(r"\]\(([^)#]+)\)", text):
@@ -137,7 +145,7 @@ def test_the_source_package_holds_all_that_workers_need(tmp_path: Path) -> None:
     subprocess.run([*install, "--target", str(place), str(source)], check=True, capture_output=True)
     page = [path for path in (ROOT / "model" / "report").rglob("*") if path.suffix in (".html", ".css", ".js")]
     assert page
-    expected = {path.relative_to(ROOT) for path in (*MODULES, *page)}
+    expected = {Path("bulklabel") / path.relative_to(ROOT) for path in (*MODULES, *page)}
     assert expected <= {path.relative_to(place) for path in place.rglob("*")}
 
 
@@ -200,7 +208,7 @@ def test_the_page_on_models_runs(corpus: Path, tmp_path: Path) -> None:
 
 def test_the_page_on_models_has_every_flag() -> None:
     text = (ROOT / "docs" / "models.md").read_text()
-    parser = importlib.import_module("pipelines.package").parser()
+    parser = importlib.import_module("bulklabel.pipelines.package").parser()
     flags = {flag for action in parser._actions for flag in action.option_strings} - {"-h", "--help"}
     table = text[text.index("## Flags") : text.index("## If")]
     assert flags <= set(re.findall(r"`(--\w+)`", table))

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn import metrics as oracle
 
-from model.labels import encode_truth
-from model.predictions import probabilities_of
-from pipelines.evaluate import main as evaluate
+from bulklabel.model.labels import encode_truth
+from bulklabel.model.predictions import probabilities_of
+from bulklabel.pipelines.evaluate import main as evaluate
 from tests.conftest import answers, collage_rows, metrics_of, predictions_of, score
 
 CAMERAS = (None, "box", "pin-hole", *(f"rare-{number:02d}" for number in range(30)))

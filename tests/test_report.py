@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.metrics import Goal, compute_metrics
-from model.report import per_label_csv, render_report
-from model.report.content import slice_tables
-from model.statistic import Statistic
-from pipelines.summary import summary
+from bulklabel.model.metrics import Goal, compute_metrics
+from bulklabel.model.report import per_label_csv, render_report
+from bulklabel.model.report.content import slice_tables
+from bulklabel.model.statistic import Statistic
+from bulklabel.pipelines.summary import summary
 from tests.conftest import metrics_of
 from tests.sample_report import PROVENANCE, Sample, names_of
 

@@ -10,15 +10,15 @@ import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from model.errors import StoreError
+from bulklabel.model.errors import StoreError
+from bulklabel.transforms import files
+from bulklabel.transforms.listings import File
+from bulklabel.transforms.parts import PartStamp
+from bulklabel.transforms.plan import DIGEST_BYTES, Plan, Reused, read_plan
+from bulklabel.transforms.planned import PlannedShards
+from bulklabel.transforms.planning import PLAN_FILE
+from bulklabel.transforms.records import Problem, Shard
 from tests.forked import SHARDS
-from transforms import files
-from transforms.listings import File
-from transforms.parts import PartStamp
-from transforms.plan import DIGEST_BYTES, Plan, Reused, read_plan
-from transforms.planned import PlannedShards
-from transforms.planning import PLAN_FILE
-from transforms.records import Problem, Shard
 
 RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
@@ -92,12 +92,12 @@ def test_the_names_of_parts_are_in_the_order_of_the_shards(shards: int) -> None:
 
 def graph_bytes(plan: Plan, shards: int, names: int, output: Path) -> int:
     """The size of the graph of a run, which travels to the runner, of so many shards of so many images each."""
-    from model.metrics import Goal
-    from pipelines.score import build
-    from transforms.manifest import launch_of, now
-    from transforms.once import OncePerProcess
-    from transforms.publication import Publication, provenance_of
-    from transforms.scoring import load_scorer
+    from bulklabel.model.metrics import Goal
+    from bulklabel.pipelines.score import build
+    from bulklabel.transforms.manifest import launch_of, now
+    from bulklabel.transforms.once import OncePerProcess
+    from bulklabel.transforms.publication import Publication, provenance_of
+    from bulklabel.transforms.scoring import load_scorer
 
     images = tuple(f"folder/picture-{number:09d}.png" for number in range(names))
     made = [Shard(index, f"{index:09d}", 0, names, 0, names, images) for index in range(shards)]
@@ -119,7 +119,7 @@ def test_the_graph_does_not_grow_with_the_plan(plan: Plan, tmp_path: Path) -> No
 
 def looks(flags: list[str], monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often a run asked for files whose size may grow with its plan, and for lists of them."""
-    from pipelines.score import main
+    from bulklabel.pipelines.score import main
 
     counted: Counter[str] = Counter()
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.account import BAD_COMMAND, FAILED, TOO_MANY_REJECTED
-from pipelines.score import main, parser
+from bulklabel.pipelines.account import BAD_COMMAND, FAILED, TOO_MANY_REJECTED
+from bulklabel.pipelines.score import main, parser
 from tests.conftest import ROOT, collage_rows, metrics_of
 
 DAY = "2026-11-22"

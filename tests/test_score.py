@@ -15,10 +15,12 @@ from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 from sklearn import metrics as oracle
 
-from model.archive import network_bytes
-from model.directory import Model
-from model.resizing import Preprocessing
-from pipelines.runners import PRISM_RUNNER
+from bulklabel.model.archive import network_bytes
+from bulklabel.model.directory import Model
+from bulklabel.model.resizing import Preprocessing
+from bulklabel.pipelines.runners import PRISM_RUNNER
+from bulklabel.transforms import files
+from bulklabel.transforms.models import save_model
 from tests import servers
 from tests.conftest import (
     FILES,
@@ -34,8 +36,6 @@ from tests.conftest import (
     score,
     write_parquet,
 )
-from transforms import files
-from transforms.models import save_model
 
 SHARDS = FILES * RECORDS // GROUP
 
@@ -346,17 +346,17 @@ def test_thresholds_decide_what_is_predicted(corpus: Path, model_directory: Path
 
 @pytest.mark.parametrize("runner", ["apache_beam.runners.portability.fn_api_runner.FnApiRunner", PRISM_RUNNER])
 def test_the_graph_counts_what_it_does(runner: str, corpus: Path, model_directory: Path, tmp_path: Path) -> None:
-    from model.metrics import Goal
-    from pipelines.score import build
-    from transforms.claims import start
-    from transforms.manifest import launch_of, now
-    from transforms.models import load_model
-    from transforms.once import OncePerProcess
-    from transforms.planning import make_plan
-    from transforms.publication import Publication, provenance_of
-    from transforms.records import Columns
-    from transforms.reuse import Since
-    from transforms.scoring import load_scorer
+    from bulklabel.model.metrics import Goal
+    from bulklabel.pipelines.score import build
+    from bulklabel.transforms.claims import start
+    from bulklabel.transforms.manifest import launch_of, now
+    from bulklabel.transforms.models import load_model
+    from bulklabel.transforms.once import OncePerProcess
+    from bulklabel.transforms.planning import make_plan
+    from bulklabel.transforms.publication import Publication, provenance_of
+    from bulklabel.transforms.records import Columns
+    from bulklabel.transforms.reuse import Since
+    from bulklabel.transforms.scoring import load_scorer
 
     model, run = load_model(str(model_directory)), str(tmp_path / "run")
     plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide", run, Since())
@@ -385,8 +385,8 @@ def test_the_graph_counts_what_it_does(runner: str, corpus: Path, model_director
 
 
 def test_a_model_that_changes_while_the_run_goes_on_stops_it(model_directory: Path) -> None:
-    from model.errors import UserError
-    from transforms.scoring import load_scorer
+    from bulklabel.model.errors import UserError
+    from bulklabel.transforms.scoring import load_scorer
 
     with pytest.raises(UserError, match="changed since the run was planned"):
         load_scorer(str(model_directory), "0" * 64)

@@ -65,7 +65,7 @@ def alive(session: int) -> list[str]:
 
 def test_a_run_is_stopped_while_tensorflow_is_imported(corpus: Path, model_directory: Path, tmp_path: Path) -> None:
     arguments = [f"--input={corpus}", f"--model={model_directory}", f"--output={tmp_path / 'run'}"]
-    with running("-m", "pipelines.cli", "score", *arguments, "--log_format=json") as process:
+    with running("-m", "bulklabel.pipelines.cli", "score", *arguments, "--log_format=json") as process:
         maps = Path(f"/proc/{process.pid}/maps")
         wait_until(lambda: "libtensorflow" in maps.read_text(), process)
         process.terminate()
@@ -80,7 +80,7 @@ def test_a_run_is_stopped_among_its_shards_and_goes_on(
 ) -> None:
     run = tmp_path / "run"
     arguments = [f"--input={corpus}", f"--model={model_directory}", f"--output={run}"]
-    with running("-m", "pipelines.cli", "score", *arguments) as process:
+    with running("-m", "bulklabel.pipelines.cli", "score", *arguments) as process:
         wait_until(lambda: any(run.glob("rejected/*.parquet")), process)
         for _ in range(3):
             process.terminate()
@@ -102,7 +102,7 @@ def test_ctrl_c_ends_worker_processes_too(corpus: Path, model_directory: Path, t
     """A terminal sends SIGINT to all processes at once."""
     run = tmp_path / "run"
     arguments = [f"--input={corpus}", f"--model={model_directory}", f"--output={run}", *WORKERS]
-    with running("-m", "pipelines.cli", "score", *arguments) as process:
+    with running("-m", "bulklabel.pipelines.cli", "score", *arguments) as process:
         wait_until(lambda: any(run.glob("predictions/*.parquet")), process)
         assert len(alive(process.pid)) >= 3
         os.killpg(process.pid, signal.SIGINT)
@@ -115,7 +115,7 @@ def test_ctrl_c_ends_worker_processes_too(corpus: Path, model_directory: Path, t
 
 STOPPED = """
 import os, signal, sys, time
-from pipelines import stopping
+from bulklabel.pipelines import stopping
 stopping.SECONDS_TO_STOP = 0.2
 {before}
 with stopping.stoppable({stop}):
@@ -150,7 +150,9 @@ def test_a_signal_ends_the_process(pieces: dict[str, str], exit_code: int, print
 
 
 def test_other_commands_are_stopped_too(corpus: Path, tmp_path: Path) -> None:
-    with running("-m", "pipelines.cli", "train", f"--input={corpus}", f"--output={tmp_path / 'm'}") as process:
+    with running(
+        "-m", "bulklabel.pipelines.cli", "train", f"--input={corpus}", f"--output={tmp_path / 'm'}"
+    ) as process:
         wait_until(lambda: "libarrow" in Path(f"/proc/{process.pid}/maps").read_text(), process)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=SECONDS)

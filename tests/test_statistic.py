@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.statistic import MAX_NAMES, Statistic, merge
-from model.statistic.block import BLOCK_CELLS, BLOCK_RECORDS, row_blocks
-from model.statistic.slices import most_values
-from model.statistic.tally import SPARSE_UP_TO, Tally
+from bulklabel.model.statistic import MAX_NAMES, Statistic, merge
+from bulklabel.model.statistic.block import BLOCK_CELLS, BLOCK_RECORDS, row_blocks
+from bulklabel.model.statistic.slices import most_values
+from bulklabel.model.statistic.tally import SPARSE_UP_TO, Tally
 from tests.synthetic import Batch, batches, logistic_batch, metrics_of_statistic, records_table, statistic_of
 
 COUNTRIES = ["no", "se", "ø", "", None]

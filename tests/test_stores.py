@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model.collages import DIGITS
+from bulklabel.model.collages import DIGITS
+from bulklabel.transforms import files, patience
+from bulklabel.transforms.layouts import LAYOUTS, write_layout
+from bulklabel.transforms.models import load_model
+from bulklabel.transforms.stores import PIECE_BYTES
 from tests import servers
 from tests.conftest import ROOT, answers, collage_rows, read_all, untrained_model, write_parquet
-from transforms import files, patience
-from transforms.layouts import LAYOUTS, write_layout
-from transforms.models import load_model
-from transforms.stores import PIECE_BYTES
 
 SHARDS, RECORDS = 8, 150
 """Eight files of 150 records, a shard each."""
@@ -57,8 +57,8 @@ class Store:
 
     def use(self, *flags: str) -> None:
         """Let `files` work with this store."""
-        from pipelines.options import beam_options
-        from pipelines.score import parser
+        from bulklabel.pipelines.options import beam_options
+        from bulklabel.pipelines.score import parser
 
         os.environ["STORAGE_EMULATOR_HOST"] = f"http://127.0.0.1:{self.port}"
         beam_options([*self.flags, *flags], parser())
@@ -126,14 +126,14 @@ def remote_run(store: Store, loaded: tuple[str, str], tmp_path_factory: pytest.T
 
 def train(pictures: str, output: str, labels: str, *flags: str) -> int:
     """`bulklabel train`, in this process."""
-    from pipelines.train import main
+    from bulklabel.pipelines.train import main
 
     return main([f"--input={pictures}", f"--output={output}", f"--label_file={labels}", "--epochs=1", *flags])
 
 
 def score(pictures: str, model: str, output: str, *flags: str) -> int:
     """`bulklabel score`, in this process."""
-    from pipelines.score import main
+    from bulklabel.pipelines.score import main
 
     return main([f"--input={pictures}", f"--model={model}", f"--output={output}", *flags])
 
@@ -198,7 +198,7 @@ def test_training_from_a_store_to_a_store_makes_the_same_network(
 
 
 def test_a_network_on_a_store_is_packaged_there(store: Store) -> None:
-    from pipelines.package import main
+    from bulklabel.pipelines.package import main
 
     files.write(f"{store.root}/network.keras", untrained_model(DIGITS).network)
     files.write(f"{store.root}/labels", LABELS.encode())
@@ -225,7 +225,7 @@ def test_every_format_is_read_from_a_store_as_from_a_folder(store: Store, input_
 def test_a_finished_run_on_a_store_has_nothing_to_do_and_can_be_judged_again(
     store: Store, loaded: tuple[str, str], remote_run: dict[str, bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pipelines.evaluate import main
+    from bulklabel.pipelines.evaluate import main
 
     assert score(*loaded, f"{store.root}/whole", *store.flags) == 0
     assert "nothing to do" in capsys.readouterr().out
@@ -255,7 +255,7 @@ def test_a_night_on_a_store_takes_over_what_has_not_changed(
 def test_a_run_on_a_store_is_verified_there(
     store: Store, loaded: tuple[str, str], remote_run: dict[str, bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pipelines.verify import main
+    from bulklabel.pipelines.verify import main
 
     run = f"{store.root}/verified"
     assert score(*loaded, run, *store.flags) == 0
@@ -388,7 +388,7 @@ def test_a_writer_killed_in_mid_put_leaves_nothing_and_the_run_goes_on(
     with failing(store, lambda request: "hold" if is_write(request) and name in request else None) as (behind, proxy):
         first = subprocess.Popen(
             [
-                *(sys.executable, "-m", "pipelines.cli", "score"),
+                *(sys.executable, "-m", "bulklabel.pipelines.cli", "score"),
                 *(f"--input={pictures}", f"--model={model}", f"--output={run}", *behind.flags, *processes),
             ],
             cwd=ROOT,
@@ -475,8 +475,8 @@ def test_a_missing_extra_is_one_line(
     store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package, module, extra = {
-        "s3": ("boto3", "transforms.stores.s3", "aws"),
-        "gs": ("google.auth", "transforms.stores.gcs", "gcp"),
+        "s3": ("boto3", "bulklabel.transforms.stores.s3", "aws"),
+        "gs": ("google.auth", "bulklabel.transforms.stores.gcs", "gcp"),
     }[store.scheme]
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, module)

@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from bulklabel.transforms.layouts import LAYOUTS
+from bulklabel.transforms.models import load_model, save_model
 from tests.conftest import collage_rows, metrics_of, predictions_of, rejected_of, score, untrained_model
-from transforms.layouts import LAYOUTS
-from transforms.models import load_model, save_model
 
 NASTY = (
     "a,b",

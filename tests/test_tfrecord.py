@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bulklabel.transforms.readers.tfrecord import framed, masked_checksum
+from bulklabel.transforms.records import Columns
 from tests.conftest import read_all
-from transforms.readers.tfrecord import framed, masked_checksum
-from transforms.records import Columns
 
 
 def examples(path: Path, *features: dict[str, Sequence[Any]]) -> Path:

@@ -14,20 +14,20 @@ import pytest
 from apache_beam.metrics import MetricsFilter
 from apache_beam.testing.util import assert_that, equal_to
 
-from model.collages import BROKEN
-from model.examples import Examples
-from model.gallery import Thumbnail, gallery, make_thumbnail
-from model.images import decode_whole
-from model.resizing import Preprocessing
-from model.statistic import Statistic
-from pipelines.local import LocalRunner
+from bulklabel.model.collages import BROKEN
+from bulklabel.model.examples import Examples
+from bulklabel.model.gallery import Thumbnail, gallery, make_thumbnail
+from bulklabel.model.images import decode_whole
+from bulklabel.model.resizing import Preprocessing
+from bulklabel.model.statistic import Statistic
+from bulklabel.pipelines.local import LocalRunner
+from bulklabel.transforms import thumbnails
+from bulklabel.transforms.finding import find_shards
+from bulklabel.transforms.layouts import LAYOUTS, write_layout
+from bulklabel.transforms.plan import Recipe
+from bulklabel.transforms.records import Shard
+from bulklabel.transforms.thumbnails import MakeThumbnails, choose_records, thumbnails_of
 from tests.conftest import DEFAULT, collage_rows, png, read_all
-from transforms import thumbnails
-from transforms.finding import find_shards
-from transforms.layouts import LAYOUTS, write_layout
-from transforms.plan import Recipe
-from transforms.records import Shard
-from transforms.thumbnails import MakeThumbnails, choose_records, thumbnails_of
 
 FILES, RECORDS = 3, 60
 LABELS = ("cat", "dog")

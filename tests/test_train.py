@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model.resizing import Preprocessing
-from pipelines.train import main
+from bulklabel.model.resizing import Preprocessing
+from bulklabel.pipelines.train import main
+from bulklabel.transforms.finding import find_shards
+from bulklabel.transforms.records import Columns
+from bulklabel.transforms.samples import SampleSource, Split, is_validation
 from tests.conftest import collage_rows, label_file, write_parquet
-from transforms.finding import find_shards
-from transforms.records import Columns
-from transforms.samples import SampleSource, Split, is_validation
 
 NAMES = tuple(str(i) for i in range(10))
 
@@ -68,7 +68,7 @@ def test_epochs_are_mixed_by_the_seed_and_validation_is_not(small: Path) -> None
 
 
 def test_blocks_are_cut_without_losing_a_sample(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from transforms import samples
+    from bulklabel.transforms import samples
 
     whole = sorted(row.tobytes() for row in images_of(split(small, validation=False)))
     monkeypatch.setattr(samples, "MIXED_BYTES", 100 * 32 * 32 * 3)
@@ -76,7 +76,7 @@ def test_blocks_are_cut_without_losing_a_sample(small: Path, monkeypatch: pytest
 
 
 def test_images_and_truth_stay_together(small: Path) -> None:
-    from model.images import decode
+    from bulklabel.model.images import decode
 
     rows = pq.read_table(small).to_pylist()
     truth_of = {

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from model.archive import load_network, network_bytes
-from model.errors import UserError
-from model.graphs import check_graph, network_from_saved_model
-from model.scorer import Scorer
-from model.trust import check_archive
+from bulklabel.model.archive import load_network, network_bytes
+from bulklabel.model.errors import UserError
+from bulklabel.model.graphs import check_graph, network_from_saved_model
+from bulklabel.model.scorer import Scorer
+from bulklabel.model.trust import check_archive
+from bulklabel.transforms.models import load_model
 from tests.conftest import metrics_of, score, write_parquet
 from tests.networks import blocks, jpeg, package, save, tiny
-from transforms.models import load_model
 
 
 def with_lambda() -> keras.Model:
@@ -81,7 +81,7 @@ def test_a_lambda_is_refused_by_both_commands(tmp_path: Path, capsys: pytest.Cap
         ("keras", "Variable", None),
         (None, "Conv2D", None),
         (None, "__lambda__", None),
-        ("model.graphs", "FrozenGraph", "evil>FrozenGraph"),
+        ("bulklabel.model.graphs", "FrozenGraph", "evil>FrozenGraph"),
     ],
 )
 def test_classes_from_elsewhere_are_refused(module: str | None, class_name: str, registered_name: str | None) -> None:

@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn import metrics as oracle
 
-from model.errors import UserError
-from model.labels import encode_truth
-from pipelines.evaluate import main
+from bulklabel.model.errors import UserError
+from bulklabel.model.labels import encode_truth
+from bulklabel.pipelines.evaluate import main
+from bulklabel.transforms.records import Columns
+from bulklabel.transforms.truth import TruthTable, load_truth
 from tests.conftest import ROOT, metrics_of, predictions_of
-from transforms.records import Columns
-from transforms.truth import TruthTable, load_truth
 
 LABELS = ("cat", "dog", "left.right", 'say "cheese", please')
 COLUMNS = Columns(id="id", labels="labels")

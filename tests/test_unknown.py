@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn import metrics as oracle
 
-from model.errors import UserError
+from bulklabel.model.errors import UserError
+from bulklabel.transforms.models import save_model
+from bulklabel.transforms.records import Columns
 from tests.conftest import (
     answers,
     collage_rows,
@@ -25,8 +27,6 @@ from tests.conftest import (
 )
 from tests.test_tfrecord import examples
 from tests.test_webdataset import tar_of
-from transforms.models import save_model
-from transforms.records import Columns
 
 LABELS = ("cat", "dog", "bird")
 COLUMNS = Columns(unknown="doubt", carry=("price",))
@@ -186,7 +186,7 @@ def test_a_continued_run_honours_what_is_unknown(
 
 
 def test_evaluating_again_honours_what_is_unknown(doubtful: tuple[Path, Path, np.ndarray], tmp_path: Path) -> None:
-    from pipelines.evaluate import main
+    from bulklabel.pipelines.evaluate import main
 
     _, run, _ = doubtful
     assert main([f"--input={run}", f"--output={tmp_path / 'again'}"]) == 0
@@ -196,7 +196,7 @@ def test_evaluating_again_honours_what_is_unknown(doubtful: tuple[Path, Path, np
 def test_truth_from_elsewhere_replaces_what_was_unknown(
     doubtful: tuple[Path, Path, np.ndarray], tmp_path: Path
 ) -> None:
-    from pipelines.evaluate import main
+    from bulklabel.pipelines.evaluate import main
 
     _, run, truth = doubtful
     lists = [

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from bulklabel.transforms.records import Columns
 from tests.conftest import read_all
-from transforms.records import Columns
 
 
 def tar_of(path: Path, members: dict[str, bytes], **options: Any) -> Path:

@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 from tests.servers import free_port, listens, wait_until
 
 PACKAGES = Path(numpy.__file__).parent.parent
-SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "model", "transforms", "pipelines")
+SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "src", "model", "transforms", "pipelines")
 BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_sdist(sys.argv[1]))"
 
 
@@ -45,8 +45,10 @@ def environment_of_sdist(folder: Path) -> Path:
     """The Python of one into which the project's sdist was installed."""
     (folder / "source").mkdir()
     for name in SOURCES:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / "source" / name)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / "source" / name, symlinks=True)
+        else:
+            shutil.copy(ROOT / name, folder / "source" / name)
     built = [sys.executable, "-W", "ignore", "-c", BUILD, str(folder)]
     name = subprocess.run(built, cwd=folder / "source", capture_output=True, text=True, check=True).stdout.split()[-1]
     python = environment(folder / "environment", {})

@@ -4,20 +4,20 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from model.images import batch_size_for
-from model.predictions import LIST, probabilities_of
-from model.versions import deciding_versions
-from transforms.decoding import DECODE_SECONDS
-from transforms.elements import Answer, ImageRecord, Prediction, RejectedRecord
-from transforms.models import load_model
-from transforms.patience import planning
-from transforms.plan import Recipe
-from transforms.planning import choose_thresholds
-from transforms.records import Columns
-from transforms.rows import Record, tables
-from transforms.scoring import load_scorer
-from transforms.stages import Stages
-from transforms.timing import StageClock
+from bulklabel.model.images import batch_size_for
+from bulklabel.model.predictions import LIST, probabilities_of
+from bulklabel.model.versions import deciding_versions
+from bulklabel.transforms.decoding import DECODE_SECONDS
+from bulklabel.transforms.elements import Answer, ImageRecord, Prediction, RejectedRecord
+from bulklabel.transforms.models import load_model
+from bulklabel.transforms.patience import planning
+from bulklabel.transforms.plan import Recipe
+from bulklabel.transforms.planning import choose_thresholds
+from bulklabel.transforms.records import Columns
+from bulklabel.transforms.rows import Record, tables
+from bulklabel.transforms.scoring import load_scorer
+from bulklabel.transforms.stages import Stages
+from bulklabel.transforms.timing import StageClock
 
 
 class ImageScorer:

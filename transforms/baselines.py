@@ -5,14 +5,14 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from model.errors import UserError
-from model.gates import Gates, Requirement, check_requirement
-from model.metrics import Goal, compute_metrics
-from model.metrics.drift import drift_between
-from model.metrics.numbers import label_numbers
-from model.statistic import Statistic
-from transforms import files
-from transforms.planning import METRICS_FILE
+from bulklabel.model.errors import UserError
+from bulklabel.model.gates import Gates, Requirement, check_requirement
+from bulklabel.model.metrics import Goal, compute_metrics
+from bulklabel.model.metrics.drift import drift_between
+from bulklabel.model.metrics.numbers import label_numbers
+from bulklabel.model.statistic import Statistic
+from bulklabel.transforms import files
+from bulklabel.transforms.planning import METRICS_FILE
 
 COMPARED = ("label", "label_rate", "histogram")
 

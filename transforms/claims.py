@@ -4,12 +4,12 @@ import contextlib
 import hashlib
 from collections.abc import Iterable, Mapping
 
-from model.errors import StoreError
-from transforms import files
-from transforms.listings import File
-from transforms.parts import KINDS, PART_NAME, PartStamp
-from transforms.plan import DIGEST_BYTES, Plan, digest_in
-from transforms.planning import MANIFEST_FILE, PLAN_FILE, PUBLISHED, SUCCESS_FILE, State, settle
+from bulklabel.model.errors import StoreError
+from bulklabel.transforms import files
+from bulklabel.transforms.listings import File
+from bulklabel.transforms.parts import KINDS, PART_NAME, PartStamp
+from bulklabel.transforms.plan import DIGEST_BYTES, Plan, digest_in
+from bulklabel.transforms.planning import MANIFEST_FILE, PLAN_FILE, PUBLISHED, SUCCESS_FILE, State, settle
 
 
 def start(plan: Plan, output: str, overwrite: bool) -> None:

@@ -8,18 +8,18 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from model.comparison import Comparison, Labelling, comparison_content, merge_comparisons
-from model.errors import UserError
-from model.hashing import hash_ids
-from model.joining import answers_schema, answers_table, join
-from model.report import render_comparison
-from transforms import files
-from transforms.plan import Recipe
-from transforms.planning import REPORT_FILE
-from transforms.publication import provenance_of
-from transforms.publishing import to_json
-from transforms.rereading import Run
-from transforms.scoring import ShardResult
+from bulklabel.model.comparison import Comparison, Labelling, comparison_content, merge_comparisons
+from bulklabel.model.errors import UserError
+from bulklabel.model.hashing import hash_ids
+from bulklabel.model.joining import answers_schema, answers_table, join
+from bulklabel.model.report import render_comparison
+from bulklabel.transforms import files
+from bulklabel.transforms.plan import Recipe
+from bulklabel.transforms.planning import REPORT_FILE
+from bulklabel.transforms.publication import provenance_of
+from bulklabel.transforms.publishing import to_json
+from bulklabel.transforms.rereading import Run
+from bulklabel.transforms.scoring import ShardResult
 
 COMPARISON_FILE = "comparison.json"
 

@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from model.errors import RecordError
-from model.kinds import Kind
-from model.predictions import kinds_of, probabilities_of
-from transforms.parts import KINDS, PREDICTIONS, PartStamp
-from transforms.paths import in_threads
-from transforms.plan import CONTENT, Earlier, Recipe
-from transforms.records import Shard
-from transforms.takeover import earlier_part, read_column
+from bulklabel.model.errors import RecordError
+from bulklabel.model.kinds import Kind
+from bulklabel.model.predictions import kinds_of, probabilities_of
+from bulklabel.transforms.parts import KINDS, PREDICTIONS, PartStamp
+from bulklabel.transforms.paths import in_threads
+from bulklabel.transforms.plan import CONTENT, Earlier, Recipe
+from bulklabel.transforms.records import Shard
+from bulklabel.transforms.takeover import earlier_part, read_column
 
 CACHED_PARTS = 8
 """Parts whose answers a process keeps in memory: images that were renamed are mostly neighbours as before."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
-from model.errors import DeadlineError
-from model.statistic import Statistic
+from bulklabel.model.errors import DeadlineError
+from bulklabel.model.statistic import Statistic
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from model.errors import RecordError
-from model.images import decode_with_kind
-from model.kinds import Kind
-from model.resizing import Pixels, Preprocessing
-from transforms.records import Unreadable
-from transforms.rows import clean
-from transforms.waiting import in_time
+from bulklabel.model.errors import RecordError
+from bulklabel.model.images import decode_with_kind
+from bulklabel.model.kinds import Kind
+from bulklabel.model.resizing import Pixels, Preprocessing
+from bulklabel.transforms.records import Unreadable
+from bulklabel.transforms.rows import clean
+from bulklabel.transforms.waiting import in_time
 
 DECODE_SECONDS = 60.0
 """The time limit for one image unless the user says otherwise; the slowest that are let in take about two."""

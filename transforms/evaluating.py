@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
-from model.predictions import kinds_of, probabilities_of, truth_of
-from model.statistic import Statistic
-from transforms.scoring import ShardResult
+from bulklabel.model.predictions import kinds_of, probabilities_of, truth_of
+from bulklabel.model.statistic import Statistic
+from bulklabel.transforms.scoring import ShardResult
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ from typing import BinaryIO
 
 from apache_beam.io.filesystem import FileSystem
 
-from model.errors import UserError
-from transforms.ahead import ahead
-from transforms.listings import File, Listing
-from transforms.local import exists_local, open_local, read_local
-from transforms.patience import failure
-from transforms.remote import open_remote, read_remote
-from transforms.stores import PIECE_BYTES, store_of
-from transforms.stores.names import TEMPORARY, escaped, is_remote, prefix_of, temporary_of
+from bulklabel.model.errors import UserError
+from bulklabel.transforms.ahead import ahead
+from bulklabel.transforms.listings import File, Listing
+from bulklabel.transforms.local import exists_local, open_local, read_local
+from bulklabel.transforms.patience import failure
+from bulklabel.transforms.remote import open_remote, read_remote
+from bulklabel.transforms.stores import PIECE_BYTES, store_of
+from bulklabel.transforms.stores.names import TEMPORARY, escaped, is_remote, prefix_of, temporary_of
 
 MAX_RECORD_BYTES = 2**29
 """A record of more bytes is rejected; `read_many` reads one byte more of it and no further."""

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import bracex
 
-from model.errors import UserError
-from transforms import files
-from transforms.listings import Listing
-from transforms.readers import ANY_FORMAT, AUTO, READERS, choose_format
-from transforms.records import Columns, Inputs, Shard
+from bulklabel.model.errors import UserError
+from bulklabel.transforms import files
+from bulklabel.transforms.listings import Listing
+from bulklabel.transforms.readers import ANY_FORMAT, AUTO, READERS, choose_format
+from bulklabel.transforms.records import Columns, Inputs, Shard
 
 MOST_EXPANDED = 1_000_000
 """Paths that braces may stand for."""

@@ -13,7 +13,7 @@ from apache_beam.transforms.window import BoundedWindow
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.elements import ImageRecord
+from bulklabel.transforms.elements import ImageRecord
 
 MAX_HELD_BYTES = 64 * 2**20
 """So many bytes of images are let go even if they are no batch yet: what is held is the runner's state."""

@@ -5,10 +5,10 @@ from typing import Any
 
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
-from model.errors import UserError
-from transforms import files
-from transforms.answering import ImageScorer, recipe_of
-from transforms.elements import ImageRecord
+from bulklabel.model.errors import UserError
+from bulklabel.transforms import files
+from bulklabel.transforms.answering import ImageScorer, recipe_of
+from bulklabel.transforms.elements import ImageRecord
 
 
 class ImageModelHandler(ModelHandler):  # type: ignore[misc]

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms import files
-from transforms.readers.tfrecord import framed
+from bulklabel.transforms import files
+from bulklabel.transforms.readers.tfrecord import framed
 
 Row = Mapping[str, Any]
 """`id`, `image` (the bytes of an image file, or None), `labels` (a list, or None where truth is unknown)."""

@@ -5,9 +5,9 @@ import sys
 from functools import partial
 from typing import BinaryIO, cast
 
-from transforms.patience import failure
-from transforms.stores import PIECE_BYTES, store_of
-from transforms.stores.local import transient_errors
+from bulklabel.transforms.patience import failure
+from bulklabel.transforms.stores import PIECE_BYTES, store_of
+from bulklabel.transforms.stores.local import transient_errors
 
 
 def read_local(path: str, most: int = sys.maxsize) -> bytes:

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from model.versions import processor, processor_flags
-from transforms import files
-from transforms.parts import KINDS, PREDICTIONS, REJECTED, Entry, PartStamp
-from transforms.plan import Plan
-from transforms.rows import clean
-from transforms.timing import STAGES
+from bulklabel.model.versions import processor, processor_flags
+from bulklabel.transforms import files
+from bulklabel.transforms.parts import KINDS, PREDICTIONS, REJECTED, Entry, PartStamp
+from bulklabel.transforms.plan import Plan
+from bulklabel.transforms.rows import clean
+from bulklabel.transforms.timing import STAGES
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Model directories on any of Beam's file systems."""
 
-from model.directory import DESCRIPTION_FILE, GOLDEN_FILE, MAKE_AGAIN, NETWORK_FILE, Model, read_model
-from model.errors import UserError
-from transforms import files
+from bulklabel.model.directory import DESCRIPTION_FILE, GOLDEN_FILE, MAKE_AGAIN, NETWORK_FILE, Model, read_model
+from bulklabel.model.errors import UserError
+from bulklabel.transforms import files
 
 
 def load_model(directory: str) -> Model:

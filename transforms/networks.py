@@ -4,8 +4,8 @@ import os
 import tempfile
 from typing import TYPE_CHECKING
 
-from model.errors import UserError
-from transforms import files
+from bulklabel.model.errors import UserError
+from bulklabel.transforms import files
 
 if TYPE_CHECKING:
     import keras
@@ -20,8 +20,8 @@ def load_user_network(path: str, trusted: bool) -> "keras.Model":
     Raises:
         UserError: if it is neither, cannot be loaded, or would run code without being trusted.
     """
-    from model.archive import load_network  # imports TensorFlow, which takes seconds
-    from model.graphs import network_from_saved_model
+    from bulklabel.model.archive import load_network  # imports TensorFlow, which takes seconds
+    from bulklabel.model.graphs import network_from_saved_model
 
     place = files.absolute(path)
     try:

@@ -4,12 +4,12 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
-from model.errors import UserError
-from transforms import files
-from transforms.manifest import Manifest, read_manifest
-from transforms.parts import KINDS, PREDICTIONS, Entry
-from transforms.plan import Plan, read_plan
-from transforms.planning import MANIFEST_FILE, PLAN_FILE, PUBLISHED, SUCCESS_FILE
+from bulklabel.model.errors import UserError
+from bulklabel.transforms import files
+from bulklabel.transforms.manifest import Manifest, read_manifest
+from bulklabel.transforms.parts import KINDS, PREDICTIONS, Entry
+from bulklabel.transforms.plan import Plan, read_plan
+from bulklabel.transforms.planning import MANIFEST_FILE, PLAN_FILE, PUBLISHED, SUCCESS_FILE
 
 PART_FOLDERS = tuple(f"{kind}/" for kind in KINDS)
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.predictions import metadata_of
-from transforms.outputs import Output, file_fault
-from transforms.parts import KINDS, PREDICTIONS, REJECTED, read_part
-from transforms.paths import in_threads, raise_if_the_store_failed
-from transforms.plan import Plan
-from transforms.planning import MANIFEST_FILE
-from transforms.predicting import predictions_schema
-from transforms.records import Shard
-from transforms.rows import clean
-from transforms.takeover import rejected_schema
+from bulklabel.model.predictions import metadata_of
+from bulklabel.transforms.outputs import Output, file_fault
+from bulklabel.transforms.parts import KINDS, PREDICTIONS, REJECTED, read_part
+from bulklabel.transforms.paths import in_threads, raise_if_the_store_failed
+from bulklabel.transforms.plan import Plan
+from bulklabel.transforms.planning import MANIFEST_FILE
+from bulklabel.transforms.predicting import predictions_schema
+from bulklabel.transforms.records import Shard
+from bulklabel.transforms.rows import clean
+from bulklabel.transforms.takeover import rejected_schema
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.predictions import fold_kinds, metadata_of, with_metadata
-from transforms import files
-from transforms.paths import raise_if_the_store_failed
-from transforms.records import Shard
+from bulklabel.model.predictions import fold_kinds, metadata_of, with_metadata
+from bulklabel.transforms import files
+from bulklabel.transforms.paths import raise_if_the_store_failed
+from bulklabel.transforms.records import Shard
 
 REUSED = "reused"
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from model.errors import RecordError, StoreError, UserError
-from transforms.listings import File, Listing
+from bulklabel.model.errors import RecordError, StoreError, UserError
+from bulklabel.transforms.listings import File, Listing
 
 T = TypeVar("T")
 R = TypeVar("R")

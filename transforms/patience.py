@@ -12,8 +12,8 @@ from typing import TypeVar
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from model.errors import StoreError, UserError
-from transforms.waiting import in_time
+from bulklabel.model.errors import StoreError, UserError
+from bulklabel.transforms.waiting import in_time
 
 T = TypeVar("T")
 

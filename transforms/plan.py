@@ -11,10 +11,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from model.resizing import Preprocessing
-from transforms.listings import File
-from transforms.parts import PartStamp
-from transforms.records import Columns, Problem, Shard
+from bulklabel.model.resizing import Preprocessing
+from bulklabel.transforms.listings import File
+from bulklabel.transforms.parts import PartStamp
+from bulklabel.transforms.records import Columns, Problem, Shard
 
 SHARD_FIELDS = tuple(field.name for field in dataclasses.fields(Shard) if field.name not in ("index", "reused"))
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import apache_beam as beam
 
-from model.errors import StoreError
-from transforms.claims import read_claimed
-from transforms.plan import read_plan
-from transforms.planning import PLAN_FILE
-from transforms.records import Shard
+from bulklabel.model.errors import StoreError
+from bulklabel.transforms.claims import read_claimed
+from bulklabel.transforms.plan import read_plan
+from bulklabel.transforms.planning import PLAN_FILE
+from bulklabel.transforms.records import Shard
 
 
 class PlannedShards(beam.PTransform):  # type: ignore[misc]

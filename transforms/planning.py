@@ -4,22 +4,22 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from model.directory import Model
-from model.errors import UserError
-from model.images import batch_size_for
-from model.predictions import column_names
-from model.thresholds import DEFAULT_THRESHOLD, TUNED, parse_threshold, read_thresholds
-from model.versions import deciding_versions
-from transforms import files
-from transforms.finding import check_usable, find_listings
-from transforms.parts import KINDS
-from transforms.plan import CONTENT, Plan, Recipe
-from transforms.readers import READERS, read_shard
-from transforms.readers.splitting import StreamReader
-from transforms.records import RECORDS, UNKNOWN, Columns, Unreadable
+from bulklabel.model.directory import Model
+from bulklabel.model.errors import UserError
+from bulklabel.model.images import batch_size_for
+from bulklabel.model.predictions import column_names
+from bulklabel.model.thresholds import DEFAULT_THRESHOLD, TUNED, parse_threshold, read_thresholds
+from bulklabel.model.versions import deciding_versions
+from bulklabel.transforms import files
+from bulklabel.transforms.finding import check_usable, find_listings
+from bulklabel.transforms.parts import KINDS
+from bulklabel.transforms.plan import CONTENT, Plan, Recipe
+from bulklabel.transforms.readers import READERS, read_shard
+from bulklabel.transforms.readers.splitting import StreamReader
+from bulklabel.transforms.records import RECORDS, UNKNOWN, Columns, Unreadable
 
 if TYPE_CHECKING:
-    from transforms.reuse import Since
+    from bulklabel.transforms.reuse import Since
 
 PLAN_FILE = "plan.json"
 SUCCESS_FILE = "_SUCCESS"

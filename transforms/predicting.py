@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from model.errors import RecordError
-from model.golden import TOLERANCE
-from model.predictions import fold_kinds, predictions_table, with_kinds
-from transforms.decoding import DecodedBatch, rejected_row
-from transforms.plan import Recipe
+from bulklabel.model.errors import RecordError
+from bulklabel.model.golden import TOLERANCE
+from bulklabel.model.predictions import fold_kinds, predictions_table, with_kinds
+from bulklabel.transforms.decoding import DecodedBatch, rejected_row
+from bulklabel.transforms.plan import Recipe
 
 if TYPE_CHECKING:
-    from model.scorer import Scorer
+    from bulklabel.model.scorer import Scorer
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from model.gates import Gates
-from model.metrics import Goal, compute_metrics
-from model.metrics.drift import drift_between, rejected_fraction
-from model.report import failed_requirements
-from model.statistic import Statistic
-from transforms import files
-from transforms.plan import Plan, Recipe, Reused, reused_content
-from transforms.planning import MANIFEST_FILE, REPORT_FILE
-from transforms.rows import clean
+from bulklabel.model.gates import Gates
+from bulklabel.model.metrics import Goal, compute_metrics
+from bulklabel.model.metrics.drift import drift_between, rejected_fraction
+from bulklabel.model.report import failed_requirements
+from bulklabel.model.statistic import Statistic
+from bulklabel.transforms import files
+from bulklabel.transforms.plan import Plan, Recipe, Reused, reused_content
+from bulklabel.transforms.planning import MANIFEST_FILE, REPORT_FILE
+from bulklabel.transforms.rows import clean
 
 
 class TooManyRejectedError(Exception):

@@ -8,16 +8,16 @@ from typing import Any
 
 import apache_beam as beam
 
-from model.gallery import Thumbnail, gallery
-from model.metrics import curves_table, drawings, thresholds_file
-from model.report import per_label_csv, render_report
-from model.statistic import Statistic
-from transforms import files
-from transforms.claims import check_parts, read_claimed, succeed, write_claimed
-from transforms.manifest import Launch, Written, build_manifest, entry_of
-from transforms.parts import REUSED, Entry, to_parquet
-from transforms.plan import with_parts
-from transforms.planning import (
+from bulklabel.model.gallery import Thumbnail, gallery
+from bulklabel.model.metrics import curves_table, drawings, thresholds_file
+from bulklabel.model.report import per_label_csv, render_report
+from bulklabel.model.statistic import Statistic
+from bulklabel.transforms import files
+from bulklabel.transforms.claims import check_parts, read_claimed, succeed, write_claimed
+from bulklabel.transforms.manifest import Launch, Written, build_manifest, entry_of
+from bulklabel.transforms.parts import REUSED, Entry, to_parquet
+from bulklabel.transforms.plan import with_parts
+from bulklabel.transforms.planning import (
     CURVES_FILE,
     MANIFEST_FILE,
     METRICS_FILE,
@@ -26,7 +26,7 @@ from transforms.planning import (
     REPORT_FILE,
     THRESHOLDS_FILE,
 )
-from transforms.publication import Judgement, Publication, judge
+from bulklabel.transforms.publication import Judgement, Publication, judge
 
 
 class Publish(beam.PTransform):  # type: ignore[misc]

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from transforms.listings import File, Listing
+from bulklabel.transforms.listings import File, Listing
 
 RECORDS = pa.schema(
     [

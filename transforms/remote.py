@@ -5,8 +5,8 @@ import os
 from functools import partial
 from typing import BinaryIO, cast
 
-from transforms.patience import failure
-from transforms.stores import PIECE_BYTES, store_of
+from bulklabel.transforms.patience import failure
+from bulklabel.transforms.stores import PIECE_BYTES, store_of
 
 FIRST_BYTES = 2**20
 """What is fetched at once after a jump. Doubled while the reading goes on from there, up to `PIECE_BYTES`: a tar file

@@ -10,17 +10,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.errors import UserError
-from model.predictions import LABELS, TRUTH
-from transforms import files
-from transforms.once import OncePerProcess
-from transforms.parts import KINDS, PREDICTIONS, REJECTED, Part, PartStamp, read_part
-from transforms.paths import in_threads, raise_if_the_store_failed
-from transforms.plan import Plan, read_plan
-from transforms.planning import MANIFEST_FILE, PLAN_FILE
-from transforms.records import Shard
-from transforms.scoring import ShardResult
-from transforms.truth import TruthTable
+from bulklabel.model.errors import UserError
+from bulklabel.model.predictions import LABELS, TRUTH
+from bulklabel.transforms import files
+from bulklabel.transforms.once import OncePerProcess
+from bulklabel.transforms.parts import KINDS, PREDICTIONS, REJECTED, Part, PartStamp, read_part
+from bulklabel.transforms.paths import in_threads, raise_if_the_store_failed
+from bulklabel.transforms.plan import Plan, read_plan
+from bulklabel.transforms.planning import MANIFEST_FILE, PLAN_FILE
+from bulklabel.transforms.records import Shard
+from bulklabel.transforms.scoring import ShardResult
+from bulklabel.transforms.truth import TruthTable
 
 
 def load_run(output: str) -> Plan:

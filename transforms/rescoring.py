@@ -12,27 +12,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from model.errors import first_line
-from model.golden import TOLERANCE
-from model.labels import decode_predicted
-from model.predictions import PROBABILITIES, PROBABILITY, probabilities_of
-from model.thresholds import predict_labels
-from transforms import files
-from transforms.ahead import ahead
-from transforms.contents import with_contents
-from transforms.decoding import DecodedBatch, decode_batch
-from transforms.listings import File
-from transforms.parts import PREDICTIONS, read_part
-from transforms.paths import raise_if_the_store_failed
-from transforms.plan import Plan, Recipe
-from transforms.predicting import full_batches, predict_batch, predictions_schema
-from transforms.readers import read_shard
-from transforms.records import Shard, Unreadable
-from transforms.rows import clean
-from transforms.thumbnails import Place, only_files
+from bulklabel.model.errors import first_line
+from bulklabel.model.golden import TOLERANCE
+from bulklabel.model.labels import decode_predicted
+from bulklabel.model.predictions import PROBABILITIES, PROBABILITY, probabilities_of
+from bulklabel.model.thresholds import predict_labels
+from bulklabel.transforms import files
+from bulklabel.transforms.ahead import ahead
+from bulklabel.transforms.contents import with_contents
+from bulklabel.transforms.decoding import DecodedBatch, decode_batch
+from bulklabel.transforms.listings import File
+from bulklabel.transforms.parts import PREDICTIONS, read_part
+from bulklabel.transforms.paths import raise_if_the_store_failed
+from bulklabel.transforms.plan import Plan, Recipe
+from bulklabel.transforms.predicting import full_batches, predict_batch, predictions_schema
+from bulklabel.transforms.readers import read_shard
+from bulklabel.transforms.records import Shard, Unreadable
+from bulklabel.transforms.rows import clean
+from bulklabel.transforms.thumbnails import Place, only_files
 
 if TYPE_CHECKING:
-    from model.scorer import Scorer
+    from bulklabel.model.scorer import Scorer
 
 THREADS = 4
 """Shards that are read at once: each holds the images of its chosen records in memory."""

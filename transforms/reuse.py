@@ -4,18 +4,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from model.errors import UserError
-from transforms import files
-from transforms.finding import shards_of
-from transforms.listings import File, Listing
-from transforms.parts import KINDS
-from transforms.plan import Earlier, Plan, Recipe, Reused, changes, recipe_content
-from transforms.planning import SUCCESS_FILE
-from transforms.readers.images import MISSING
-from transforms.readers.metadata import is_metadata
-from transforms.records import Inputs, Shard
-from transforms.rereading import Run, find_run
-from transforms.takeover import rows_of_sources
+from bulklabel.model.errors import UserError
+from bulklabel.transforms import files
+from bulklabel.transforms.finding import shards_of
+from bulklabel.transforms.listings import File, Listing
+from bulklabel.transforms.parts import KINDS
+from bulklabel.transforms.plan import Earlier, Plan, Recipe, Reused, changes, recipe_content
+from bulklabel.transforms.planning import SUCCESS_FILE
+from bulklabel.transforms.readers.images import MISSING
+from bulklabel.transforms.readers.metadata import is_metadata
+from bulklabel.transforms.records import Inputs, Shard
+from bulklabel.transforms.rereading import Run, find_run
+from bulklabel.transforms.takeover import rows_of_sources
 
 DECIDING = ("model_digest", "labels", "preprocessing", "versions", "input_format", "columns")
 """The fields of a recipe on which probabilities and truth depend; thresholds and layout can be changed afterwards."""

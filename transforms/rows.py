@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from model.errors import RecordError, UserError
-from transforms.files import MAX_RECORD_BYTES
-from transforms.records import TABLE_BYTES, Columns, Problem, Unreadable
+from bulklabel.model.errors import RecordError, UserError
+from bulklabel.transforms.files import MAX_RECORD_BYTES
+from bulklabel.transforms.records import TABLE_BYTES, Columns, Problem, Unreadable
 
 Labels = list[str | None] | None
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from model.images import Samples, batch_size_for
-from model.labels import PRESENT, encode_truth
-from model.resizing import Preprocessing
-from transforms.ahead import ahead
-from transforms.decoding import DecodedBatch, decode_batch
-from transforms.readers import read_shard
-from transforms.records import Columns, Shard, Unreadable
+from bulklabel.model.images import Samples, batch_size_for
+from bulklabel.model.labels import PRESENT, encode_truth
+from bulklabel.model.resizing import Preprocessing
+from bulklabel.transforms.ahead import ahead
+from bulklabel.transforms.decoding import DecodedBatch, decode_batch
+from bulklabel.transforms.readers import read_shard
+from bulklabel.transforms.records import Columns, Shard, Unreadable
 
 DECODING_THREADS = 2
 BATCHES_AHEAD = 4

@@ -10,12 +10,12 @@ from apache_beam.transforms.window import BoundedWindow
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from model.errors import UserError
-from transforms import files
-from transforms.answering import ImageScorer, recipe_of
-from transforms.elements import ImageRecord, Prediction, RejectedRecord
-from transforms.holding import HoldForBatches
-from transforms.once import OncePerProcess
+from bulklabel.model.errors import UserError
+from bulklabel.transforms import files
+from bulklabel.transforms.answering import ImageScorer, recipe_of
+from bulklabel.transforms.elements import ImageRecord, Prediction, RejectedRecord
+from bulklabel.transforms.holding import HoldForBatches
+from bulklabel.transforms.once import OncePerProcess
 
 PREDICTIONS, REJECTED = "predictions", "rejected"
 

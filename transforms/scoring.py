@@ -11,25 +11,25 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.metrics import Metrics
 
-from model.errors import UserError
-from model.golden import check_golden
-from transforms.contents import load_known
-from transforms.deadline import Deadline
-from transforms.models import load_model
-from transforms.once import OncePerProcess
-from transforms.parts import PREDICTIONS, REJECTED, Part, PartStamp, make_part, read_part, with_reused
-from transforms.plan import Recipe
-from transforms.predicting import no_predictions
-from transforms.quiet import import_tensorflow
-from transforms.readers import read_shard
-from transforms.records import Shard
-from transforms.sifting import Sieve
-from transforms.stages import Stages
-from transforms.takeover import rejected_schema, taken_over
-from transforms.timing import PREDICTING, READING, WRITING, StageClock
+from bulklabel.model.errors import UserError
+from bulklabel.model.golden import check_golden
+from bulklabel.transforms.contents import load_known
+from bulklabel.transforms.deadline import Deadline
+from bulklabel.transforms.models import load_model
+from bulklabel.transforms.once import OncePerProcess
+from bulklabel.transforms.parts import PREDICTIONS, REJECTED, Part, PartStamp, make_part, read_part, with_reused
+from bulklabel.transforms.plan import Recipe
+from bulklabel.transforms.predicting import no_predictions
+from bulklabel.transforms.quiet import import_tensorflow
+from bulklabel.transforms.readers import read_shard
+from bulklabel.transforms.records import Shard
+from bulklabel.transforms.sifting import Sieve
+from bulklabel.transforms.stages import Stages
+from bulklabel.transforms.takeover import rejected_schema, taken_over
+from bulklabel.transforms.timing import PREDICTING, READING, WRITING, StageClock
 
 if TYPE_CHECKING:
-    from model.scorer import Scorer
+    from bulklabel.model.scorer import Scorer
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def load_scorer(directory: str, digest: str, trusted: bool = False) -> "Scorer":
     if model.digest != digest:
         raise UserError(f"{directory} changed since the run was planned; run the command again.")
     import_tensorflow()  # takes seconds
-    from model.scorer import Scorer
+    from bulklabel.model.scorer import Scorer
 
     scorer = Scorer(model, directory, trusted)
     check_golden(model, scorer, directory)

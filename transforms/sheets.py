@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from model.errors import RecordError, UserError, first_line
-from model.labels import ABSENT, PRESENT, UNKNOWN
-from model.predictions import TRUTH
-from transforms import files
-from transforms.readers.metadata import labels_in
-from transforms.readers.schema import labels_problem
-from transforms.records import Columns
-from transforms.rows import Labels, truth_of
+from bulklabel.model.errors import RecordError, UserError, first_line
+from bulklabel.model.labels import ABSENT, PRESENT, UNKNOWN
+from bulklabel.model.predictions import TRUTH
+from bulklabel.transforms import files
+from bulklabel.transforms.readers.metadata import labels_in
+from bulklabel.transforms.readers.schema import labels_problem
+from bulklabel.transforms.records import Columns
+from bulklabel.transforms.rows import Labels, truth_of
 
 SHEETS = re.compile(r"\.(parquet|parq|pq|csv|csv\.gz)$", re.IGNORECASE)
 CSV = re.compile(r"\.csv(\.gz)?$", re.IGNORECASE)

@@ -7,14 +7,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from model.errors import RecordError
-from model.kinds import Kind
-from model.predictions import fold_kinds, kinds_of, predictions_table, probabilities_of, with_kinds
-from transforms.contents import Answer, KnownContents, Place, answers_at, with_contents
-from transforms.decoding import rejected_row
-from transforms.parts import PREDICTIONS
-from transforms.plan import CONTENT, Recipe
-from transforms.records import Unreadable
+from bulklabel.model.errors import RecordError
+from bulklabel.model.kinds import Kind
+from bulklabel.model.predictions import fold_kinds, kinds_of, predictions_table, probabilities_of, with_kinds
+from bulklabel.transforms.contents import Answer, KnownContents, Place, answers_at, with_contents
+from bulklabel.transforms.decoding import rejected_row
+from bulklabel.transforms.parts import PREDICTIONS
+from bulklabel.transforms.plan import CONTENT, Recipe
+from bulklabel.transforms.records import Unreadable
 
 Row = dict[str, Any]
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from transforms.ahead import ahead
-from transforms.decoding import DecodedBatch, decode_batch, reject_unreadable
-from transforms.plan import Recipe
-from transforms.predicting import ScoredBatch, full_batches, predict_batch
-from transforms.records import Unreadable
-from transforms.timing import DECODING, StageClock
+from bulklabel.transforms.ahead import ahead
+from bulklabel.transforms.decoding import DecodedBatch, decode_batch, reject_unreadable
+from bulklabel.transforms.plan import Recipe
+from bulklabel.transforms.predicting import ScoredBatch, full_batches, predict_batch
+from bulklabel.transforms.records import Unreadable
+from bulklabel.transforms.timing import DECODING, StageClock
 
 if TYPE_CHECKING:
-    from model.scorer import Scorer
+    from bulklabel.model.scorer import Scorer
 
 
 @dataclass(frozen=True)

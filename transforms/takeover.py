@@ -4,15 +4,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from model.errors import StoreError
-from model.predictions import KINDS, kinds_of, predictions_table, probabilities_of, with_kinds
-from model.predictions import REJECTED as REJECTED_ROWS
-from transforms import files
-from transforms.parts import PREDICTIONS, REJECTED, PartStamp, read_part
-from transforms.paths import raise_if_the_store_failed
-from transforms.plan import CONTENT, Earlier, Recipe
-from transforms.records import Shard
-from transforms.rows import clean
+from bulklabel.model.errors import StoreError
+from bulklabel.model.predictions import KINDS, kinds_of, predictions_table, probabilities_of, with_kinds
+from bulklabel.model.predictions import REJECTED as REJECTED_ROWS
+from bulklabel.transforms import files
+from bulklabel.transforms.parts import PREDICTIONS, REJECTED, PartStamp, read_part
+from bulklabel.transforms.paths import raise_if_the_store_failed
+from bulklabel.transforms.plan import CONTENT, Earlier, Recipe
+from bulklabel.transforms.records import Shard
+from bulklabel.transforms.rows import clean
 
 
 def taken_over(shard: Shard, recipe: Recipe) -> tuple[pa.Table, pa.Table]:

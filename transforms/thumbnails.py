@@ -9,16 +9,16 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.metrics import Metrics
 
-from model.errors import RecordError
-from model.examples import Examples
-from model.gallery import Thumbnail, make_thumbnail
-from model.statistic import Statistic
-from transforms import files
-from transforms.plan import Recipe
-from transforms.readers import read_shard
-from transforms.records import Shard, Unreadable
-from transforms.rows import clean
-from transforms.waiting import in_time
+from bulklabel.model.errors import RecordError
+from bulklabel.model.examples import Examples
+from bulklabel.model.gallery import Thumbnail, make_thumbnail
+from bulklabel.model.statistic import Statistic
+from bulklabel.transforms import files
+from bulklabel.transforms.plan import Recipe
+from bulklabel.transforms.readers import read_shard
+from bulklabel.transforms.records import Shard, Unreadable
+from bulklabel.transforms.rows import clean
+from bulklabel.transforms.waiting import in_time
 
 MOST_THUMBNAILS = 6000
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from model.errors import UserError
-from model.labels import UNKNOWN, decode_truth
-from model.predictions import LABELS, TRUTH
-from transforms import files
-from transforms.paths import unique
-from transforms.records import Columns
-from transforms.sheets import SHEETS, read_sheet
+from bulklabel.model.errors import UserError
+from bulklabel.model.labels import UNKNOWN, decode_truth
+from bulklabel.model.predictions import LABELS, TRUTH
+from bulklabel.transforms import files
+from bulklabel.transforms.paths import unique
+from bulklabel.transforms.records import Columns
+from bulklabel.transforms.sheets import SHEETS, read_sheet
 
 
 @dataclass(frozen=True)

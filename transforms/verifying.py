@@ -3,13 +3,13 @@
 import hashlib
 from collections.abc import Iterator
 
-from model.errors import UserError
-from transforms.models import load_model
-from transforms.outputs import PART_FOLDERS, Output, file_fault
-from transforms.part_checks import part_faults, planned_parts
-from transforms.parts import KINDS
-from transforms.planning import MANIFEST_FILE, PLAN_FILE, PUBLISHED, SUCCESS_FILE
-from transforms.stores.names import TEMPORARY
+from bulklabel.model.errors import UserError
+from bulklabel.transforms.models import load_model
+from bulklabel.transforms.outputs import PART_FOLDERS, Output, file_fault
+from bulklabel.transforms.part_checks import part_faults, planned_parts
+from bulklabel.transforms.parts import KINDS
+from bulklabel.transforms.planning import MANIFEST_FILE, PLAN_FILE, PUBLISHED, SUCCESS_FILE
+from bulklabel.transforms.stores.names import TEMPORARY
 
 AGAIN = "run the same `bulklabel score` again"
 

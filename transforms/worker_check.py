@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 import apache_beam as beam
 
-from model.directory import DESCRIPTION_FILE
-from model.errors import StoreError, UserError
-from transforms import files
-from transforms.plan import DIGEST_BYTES, Plan, digest_in
-from transforms.planning import PLAN_FILE
+from bulklabel.model.directory import DESCRIPTION_FILE
+from bulklabel.model.errors import StoreError, UserError
+from bulklabel.transforms import files
+from bulklabel.transforms.plan import DIGEST_BYTES, Plan, digest_in
+from bulklabel.transforms.planning import PLAN_FILE
 
 T = TypeVar("T")
 

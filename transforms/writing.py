@@ -2,11 +2,11 @@
 
 import apache_beam as beam
 
-from transforms.claims import write_claimed
-from transforms.manifest import Written
-from transforms.parts import PREDICTIONS, Part
-from transforms.scoring import ShardResult
-from transforms.timing import WRITING, StageClock
+from bulklabel.transforms.claims import write_claimed
+from bulklabel.transforms.manifest import Written
+from bulklabel.transforms.parts import PREDICTIONS, Part
+from bulklabel.transforms.scoring import ShardResult
+from bulklabel.transforms.timing import WRITING, StageClock
 
 
 class WriteParts(beam.PTransform):  # type: ignore[misc]

@@ -2,7 +2,7 @@
 
 import sys
 
-from pipelines.template import main
+from bulklabel.pipelines.template import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from model.metrics.rates import mean_of
-from model.statistic.bins import lowest_of
-from model.statistic.scores import ABSENT, PRESENT
-from model.statistic.tally import Counts
+from bulklabel.model.metrics.rates import mean_of
+from bulklabel.model.statistic.bins import lowest_of
+from bulklabel.model.statistic.scores import ABSENT, PRESENT
+from bulklabel.model.statistic.tally import Counts
 
 Values = npt.NDArray[np.float64]
 Area = tuple[Values, Values, Values]

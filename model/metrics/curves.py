@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from model.metrics.goals import Curve, threshold_curve
-from model.statistic import Statistic
-from model.statistic.scores import score_precision
+from bulklabel.model.metrics.goals import Curve, threshold_curve
+from bulklabel.model.statistic import Statistic
+from bulklabel.model.statistic.scores import score_precision
 
 MOST_ROWS = 2_000_000
 """Of the table: with more, each label's curve is thinned to its share."""

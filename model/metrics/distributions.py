@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from model.kinds import formats_of, sizes_of
-from model.metrics.estimates import Evidence
-from model.statistic import Statistic
-from model.statistic.bins import lowest_of
-from model.statistic.tally import Counts
+from bulklabel.model.kinds import formats_of, sizes_of
+from bulklabel.model.metrics.estimates import Evidence
+from bulklabel.model.statistic import Statistic
+from bulklabel.model.statistic.bins import lowest_of
+from bulklabel.model.statistic.tally import Counts
 
 BINS = 16
 """Equal bins of probability. Their ends are sums of powers of two, which the statistic's finer bins never straddle."""

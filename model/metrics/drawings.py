@@ -4,14 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from model.metrics.curves import spread
-from model.metrics.goals import Curve, threshold_curve
-from model.statistic import Statistic
-from model.statistic.fixed import FIXED_POINT
-from model.statistic.pairs import CONFUSED, PREDICTED, TRUTH
-from model.statistic.scores import score_precision
-from model.statistic.sums import Sums
-from model.statistic.tally import Counts
+from bulklabel.model.metrics.curves import spread
+from bulklabel.model.metrics.goals import Curve, threshold_curve
+from bulklabel.model.statistic import Statistic
+from bulklabel.model.statistic.fixed import FIXED_POINT
+from bulklabel.model.statistic.pairs import CONFUSED, PREDICTED, TRUTH
+from bulklabel.model.statistic.scores import score_precision
+from bulklabel.model.statistic.sums import Sums
+from bulklabel.model.statistic.tally import Counts
 
 POINTS = 64
 """Of a curve, at most."""

@@ -7,12 +7,12 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from model.metrics import rates
-from model.metrics.areas import areas, averages
-from model.statistic import GROUPS, Statistic
-from model.statistic.scores import group_precision, score_precision
-from model.statistic.sums import Sums
-from model.statistic.tally import Counts
+from bulklabel.model.metrics import rates
+from bulklabel.model.metrics.areas import areas, averages
+from bulklabel.model.statistic import GROUPS, Statistic
+from bulklabel.model.statistic.scores import group_precision, score_precision
+from bulklabel.model.statistic.sums import Sums
+from bulklabel.model.statistic.tally import Counts
 
 Values = npt.NDArray[np.float64]
 Bounds = dict[str, tuple[float, float]]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from model.metrics.drift import PER_LABEL, rejected_fraction
+from bulklabel.model.metrics.drift import PER_LABEL, rejected_fraction
 
 Numbers = dict[str, float | None]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from model.metrics.estimates import Evidence
-from model.metrics.jackknife import interval
+from bulklabel.model.metrics.estimates import Evidence
+from bulklabel.model.metrics.jackknife import interval
 
 Values = npt.NDArray[np.float64]
 Metrics = Mapping[str, Values] | Mapping[str, float]

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model.metrics.distributions import distributions
-from model.metrics.estimates import Estimate, Evidence
-from model.metrics.goals import Choice, Goal, choose, threshold_curve
-from model.metrics.jackknife import interval
-from model.metrics.sliced import slice_evidence
-from model.statistic import Statistic
+from bulklabel.model.metrics.distributions import distributions
+from bulklabel.model.metrics.estimates import Estimate, Evidence
+from bulklabel.model.metrics.goals import Choice, Goal, choose, threshold_curve
+from bulklabel.model.metrics.jackknife import interval
+from bulklabel.model.metrics.sliced import slice_evidence
+from bulklabel.model.statistic import Statistic
 
 Row = dict[str, Any]
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from model.statistic.fixed import FIXED_POINT
-from model.statistic.ranking import ranks
-from model.statistic.sums import Sums
-from model.statistic.tally import Counts
+from bulklabel.model.statistic.fixed import FIXED_POINT
+from bulklabel.model.statistic.ranking import ranks
+from bulklabel.model.statistic.sums import Sums
+from bulklabel.model.statistic.tally import Counts
 
 Values = npt.NDArray[np.float64]
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
-from model.metrics.estimates import Evidence
-from model.statistic import GROUPS, Statistic
-from model.statistic.bins import coarser_counts
-from model.statistic.scores import group_precision
-from model.statistic.slices import Slice
+from bulklabel.model.metrics.estimates import Evidence
+from bulklabel.model.statistic import GROUPS, Statistic
+from bulklabel.model.statistic.bins import coarser_counts
+from bulklabel.model.statistic.scores import group_precision
+from bulklabel.model.statistic.slices import Slice
 
 MOST_SLICES = 20
 """Values of a column that are published by name; the rest are "other"."""

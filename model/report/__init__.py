@@ -1,10 +1,10 @@
 """The reports: self-contained HTML pages made of metrics, what is drawn of them, and where they came from."""
 
-from model.report.comparison import headlines, most_flipped, render_comparison
-from model.report.numbers import format_change, format_change_range, format_number
-from model.report.page import render_report
-from model.report.per_label import per_label_csv
-from model.report.verdicts import failed_requirements, verdict_lines
+from bulklabel.model.report.comparison import headlines, most_flipped, render_comparison
+from bulklabel.model.report.numbers import format_change, format_change_range, format_number
+from bulklabel.model.report.page import render_report
+from bulklabel.model.report.per_label import per_label_csv
+from bulklabel.model.report.verdicts import failed_requirements, verdict_lines
 
 __all__ = [
     "failed_requirements",

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from model.report.change_plots import change_plots
-from model.report.content import MAX_LABELS
-from model.report.numbers import format_change_range
-from model.report.page import render_page
-from model.report.plots import CONFIG
-from model.report.words import AVERAGED, AVERAGES, HEADLINES, LOWER_IS_BETTER, SINGLE, Column
+from bulklabel.model.report.change_plots import change_plots
+from bulklabel.model.report.content import MAX_LABELS
+from bulklabel.model.report.numbers import format_change_range
+from bulklabel.model.report.page import render_page
+from bulklabel.model.report.plots import CONFIG
+from bulklabel.model.report.words import AVERAGED, AVERAGES, HEADLINES, LOWER_IS_BETTER, SINGLE, Column
 
 SCRIPTS = ("tables.js", "drawing.js", "changes.js")
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from model.report.drift import drift_content, drift_points
-from model.report.numbers import format_range
-from model.report.per_label import flatten
-from model.report.plots import CONFIG, plots
-from model.report.words import AVERAGED, AVERAGES, COLUMNS, SINGLE, Column
+from bulklabel.model.report.drift import drift_content, drift_points
+from bulklabel.model.report.numbers import format_range
+from bulklabel.model.report.per_label import flatten
+from bulklabel.model.report.plots import CONFIG, plots
+from bulklabel.model.report.words import AVERAGED, AVERAGES, COLUMNS, SINGLE, Column
 
 MAX_LABELS = 1000
 """Labels that the page shows; `metrics.json` and `per_label.csv` have all."""

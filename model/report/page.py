@@ -9,11 +9,11 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from model.report import content, words
-from model.report.drift import drift_content
-from model.report.numbers import FILTERS
-from model.report.per_label import flatten
-from model.report.verdicts import value_beside
+from bulklabel.model.report import content, words
+from bulklabel.model.report.drift import drift_content
+from bulklabel.model.report.numbers import FILTERS
+from bulklabel.model.report.per_label import flatten
+from bulklabel.model.report.verdicts import value_beside
 
 SCRIPTS = ("tables.js", "points.js", "drawing.js", "figures.js", "detail.js")
 
@@ -67,7 +67,7 @@ def render_page(
         **shown: what the template is given besides.
     """
     environment = Environment(
-        loader=PackageLoader("model.report"),
+        loader=PackageLoader("bulklabel.model.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -97,7 +97,7 @@ def _plotting_library() -> str:
 
 
 def _read(name: str) -> str:
-    return files("model.report").joinpath(name).read_text("utf-8")
+    return files("bulklabel.model.report").joinpath(name).read_text("utf-8")
 
 
 def _hash(script: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from model.report.numbers import format_number
+from bulklabel.model.report.numbers import format_number
 
 
 def failed_requirements(verdicts: Sequence[Mapping[str, Any]]) -> str:

@@ -3,10 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
-from model.statistic.block import Block
-from model.statistic.fixed import fixed
-from model.statistic.grouping import Grouping
-from model.statistic.tally import Counts
+from bulklabel.model.statistic.block import Block
+from bulklabel.model.statistic.fixed import fixed
+from bulklabel.model.statistic.grouping import Grouping
+from bulklabel.model.statistic.tally import Counts
 
 Values = npt.NDArray[np.float64]
 

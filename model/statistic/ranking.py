@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from model.statistic.block import Block
-from model.statistic.fixed import FIXED_POINT, fixed
+from bulklabel.model.statistic.block import Block
+from bulklabel.model.statistic.fixed import FIXED_POINT, fixed
 
 RANKS = (1, 3, 5)
 """Precision and recall are counted among so many labels with the highest probabilities."""

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from model.statistic.block import Block, in_threads, record_chunks
-from model.statistic.grouping import Grouping
-from model.statistic.ranking import rank_sums
-from model.statistic.tally import Counts
+from bulklabel.model.statistic.block import Block, in_threads, record_chunks
+from bulklabel.model.statistic.grouping import Grouping
+from bulklabel.model.statistic.ranking import rank_sums
+from bulklabel.model.statistic.tally import Counts
 
 
 def record_sums(block: Block, grouping: Grouping) -> dict[str, Counts]:

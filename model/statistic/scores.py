@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from model.statistic.bins import bin_of, bins_count, coarser, finest
-from model.statistic.block import Block, in_threads, label_chunks
-from model.statistic.tally import Cells, Tally
+from bulklabel.model.statistic.bins import bin_of, bins_count, coarser, finest
+from bulklabel.model.statistic.block import Block, in_threads, label_chunks
+from bulklabel.model.statistic.tally import Cells, Tally
 
 ABSENT, PRESENT, UNKNOWN = PLANES = range(3)
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from model.statistic.block import Block
-from model.statistic.scores import group_precision, score_cells, score_tally
-from model.statistic.sums import Sums
-from model.statistic.tally import Tally
+from bulklabel.model.statistic.block import Block
+from bulklabel.model.statistic.scores import group_precision, score_cells, score_tally
+from bulklabel.model.statistic.sums import Sums
+from bulklabel.model.statistic.tally import Tally
 
 Slices = Mapping[str | None, "Slice"]
 """By the column's value; null is a value too."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from model.statistic.block import Block, in_threads, label_chunks
-from model.statistic.grouping import Grouping
-from model.statistic.label_sums import label_sums
-from model.statistic.record_sums import record_sums
-from model.statistic.tally import Counts
+from bulklabel.model.statistic.block import Block, in_threads, label_chunks
+from bulklabel.model.statistic.grouping import Grouping
+from bulklabel.model.statistic.label_sums import label_sums
+from bulklabel.model.statistic.record_sums import record_sums
+from bulklabel.model.statistic.tally import Counts
 
 
 @dataclass(eq=False)

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-from model.errors import UserError
-from transforms import files
-from transforms.formats import FORMATS
-from transforms.listings import File, Listing
-from transforms.readers.metadata import is_metadata
-from transforms.records import Columns, Reader, Shard, Unreadable
+from bulklabel.model.errors import UserError
+from bulklabel.transforms import files
+from bulklabel.transforms.formats import FORMATS
+from bulklabel.transforms.listings import File, Listing
+from bulklabel.transforms.readers.metadata import is_metadata
+from bulklabel.transforms.records import Columns, Reader, Shard, Unreadable
 
 READERS: dict[str, Reader] = {
     name: getattr(importlib.import_module(f"{__name__}.{name}"), reader)() for name, reader in FORMATS.items()

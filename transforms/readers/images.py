@@ -7,12 +7,12 @@ from itertools import groupby
 
 import pyarrow as pa
 
-from model.errors import RecordError, UserError
-from transforms import files
-from transforms.listings import File, Listing
-from transforms.readers.metadata import METADATA_NAMES, Description, Metadata, is_metadata, read_metadata
-from transforms.records import SHARD_BYTES, SHARD_RECORDS, Columns, Inputs, Shard, Unreadable
-from transforms.rows import Record, content_of, tables, truth_of, unreadable
+from bulklabel.model.errors import RecordError, UserError
+from bulklabel.transforms import files
+from bulklabel.transforms.listings import File, Listing
+from bulklabel.transforms.readers.metadata import METADATA_NAMES, Description, Metadata, is_metadata, read_metadata
+from bulklabel.transforms.records import SHARD_BYTES, SHARD_RECORDS, Columns, Inputs, Shard, Unreadable
+from bulklabel.transforms.rows import Record, content_of, tables, truth_of, unreadable
 
 SIGNATURES = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8|BM|II\*\0|MM\0\*", re.DOTALL)
 

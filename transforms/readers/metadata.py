@@ -11,11 +11,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from model.errors import RecordError, UserError, first_line
-from transforms import files
-from transforms.paths import below, raise_if_the_store_failed
-from transforms.records import Columns, Problem
-from transforms.rows import text_of
+from bulklabel.model.errors import RecordError, UserError, first_line
+from bulklabel.transforms import files
+from bulklabel.transforms.paths import below, raise_if_the_store_failed
+from bulklabel.transforms.records import Columns, Problem
+from bulklabel.transforms.rows import text_of
 
 METADATA_NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 

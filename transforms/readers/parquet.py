@@ -8,13 +8,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.errors import RecordError, UserError, first_line
-from transforms import files
-from transforms.listings import File, Listing
-from transforms.paths import below, in_threads, raise_if_the_store_failed, unique
-from transforms.readers.schema import problem_of
-from transforms.records import SHARD_RECORDS, TABLE_BYTES, Columns, Inputs, Problem, Shard, Unreadable
-from transforms.rows import Record, content_of, tables, text_of, truth_of, unreadable
+from bulklabel.model.errors import RecordError, UserError, first_line
+from bulklabel.transforms import files
+from bulklabel.transforms.listings import File, Listing
+from bulklabel.transforms.paths import below, in_threads, raise_if_the_store_failed, unique
+from bulklabel.transforms.readers.schema import problem_of
+from bulklabel.transforms.records import SHARD_RECORDS, TABLE_BYTES, Columns, Inputs, Problem, Shard, Unreadable
+from bulklabel.transforms.rows import Record, content_of, tables, text_of, truth_of, unreadable
 
 ID, IMAGE, LABELS = "id", "image", "labels"
 

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from transforms.records import Problem
+from bulklabel.transforms.records import Problem
 
 
 def problem_of(

@@ -9,12 +9,12 @@ from typing import BinaryIO, cast
 
 import pyarrow as pa
 
-from transforms import files
-from transforms.listings import File, Listing
-from transforms.paths import in_threads, unique
-from transforms.records import SHARD_BYTES, SHARD_RECORDS, Columns, Inputs, Shard, Unreadable
-from transforms.rows import Record, tables
-from transforms.stores.names import is_remote
+from bulklabel.transforms import files
+from bulklabel.transforms.listings import File, Listing
+from bulklabel.transforms.paths import in_threads, unique
+from bulklabel.transforms.records import SHARD_BYTES, SHARD_RECORDS, Columns, Inputs, Shard, Unreadable
+from bulklabel.transforms.rows import Record, tables
+from bulklabel.transforms.stores.names import is_remote
 
 GZIP = b"\x1f\x8b"
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from model.errors import first_line
-from transforms.files import MAX_RECORD_BYTES
-from transforms.paths import raise_if_the_store_failed
-from transforms.readers.splitting import MOST_STATED
-from transforms.records import Problem
+from bulklabel.model.errors import first_line
+from bulklabel.transforms.files import MAX_RECORD_BYTES
+from bulklabel.transforms.paths import raise_if_the_store_failed
+from bulklabel.transforms.readers.splitting import MOST_STATED
+from bulklabel.transforms.records import Problem
 
 BLOCK = tarfile.BLOCKSIZE
 

@@ -10,14 +10,14 @@ from typing import Any, BinaryIO
 
 import google_crc32c
 
-from model.errors import RecordError, first_line
-from transforms import files
-from transforms.files import MAX_RECORD_BYTES
-from transforms.listings import File
-from transforms.paths import raise_if_the_store_failed
-from transforms.readers.splitting import MOST_STATED, StreamReader, open_unpacked, unpacked
-from transforms.records import Columns, Problem, Shard, Unreadable
-from transforms.rows import Record, text_of, truth_of, unreadable
+from bulklabel.model.errors import RecordError, first_line
+from bulklabel.transforms import files
+from bulklabel.transforms.files import MAX_RECORD_BYTES
+from bulklabel.transforms.listings import File
+from bulklabel.transforms.paths import raise_if_the_store_failed
+from bulklabel.transforms.readers.splitting import MOST_STATED, StreamReader, open_unpacked, unpacked
+from bulklabel.transforms.records import Columns, Problem, Shard, Unreadable
+from bulklabel.transforms.rows import Record, text_of, truth_of, unreadable
 
 IDS = ("image/source_id", "image/filename")
 IMAGE = "image/encoded"

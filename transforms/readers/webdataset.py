@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from model.errors import RecordError, first_line
-from transforms import files
-from transforms.listings import File
-from transforms.readers.splitting import StreamReader, open_unpacked, unpacked
-from transforms.readers.tar import TORN, members
-from transforms.records import Columns, Problem, Shard, Unreadable
-from transforms.rows import Record, text_of, truth_of, unreadable
+from bulklabel.model.errors import RecordError, first_line
+from bulklabel.transforms import files
+from bulklabel.transforms.listings import File
+from bulklabel.transforms.readers.splitting import StreamReader, open_unpacked, unpacked
+from bulklabel.transforms.readers.tar import TORN, members
+from bulklabel.transforms.records import Columns, Problem, Shard, Unreadable
+from bulklabel.transforms.rows import Record, text_of, truth_of, unreadable
 
 IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "image", "img")
 """The first of these fields that a record has is its image."""

@@ -5,11 +5,11 @@ from typing import Protocol
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from model.errors import UserError
-from transforms.patience import Patience, StoreOptions, failure, store_options
-from transforms.stores.beam import BeamStore
-from transforms.stores.local import LocalStore
-from transforms.stores.names import Listed, is_remote
+from bulklabel.model.errors import UserError
+from bulklabel.transforms.patience import Patience, StoreOptions, failure, store_options
+from bulklabel.transforms.stores.beam import BeamStore
+from bulklabel.transforms.stores.local import LocalStore
+from bulklabel.transforms.stores.names import Listed, is_remote
 
 PIECE_BYTES = 8 * 2**20
 """The time limit of an attempt holds for each so many bytes that it moves."""
@@ -76,11 +76,11 @@ def _make(scheme: str, options: PipelineOptions, timeout: float) -> Store:
     read_timeout = 2 * timeout  # ends the threads that were left to themselves: the limit itself is `Patience`'s
     try:
         if scheme == "s3":
-            from transforms.stores.s3 import S3
+            from bulklabel.transforms.stores.s3 import S3
 
             return S3(options, connect_timeout, read_timeout, CONNECTIONS)
         if scheme == "gs":
-            from transforms.stores.gcs import Gcs
+            from bulklabel.transforms.stores.gcs import Gcs
 
             return Gcs(options, connect_timeout, read_timeout, CONNECTIONS)
     except ModuleNotFoundError as error:

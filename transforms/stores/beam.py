@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from model.errors import UserError
-from transforms.stores.names import SECOND, Listed, escaped, temporary_of
+from bulklabel.model.errors import UserError
+from bulklabel.transforms.stores.names import SECOND, Listed, escaped, temporary_of
 
 RAW = CompressionTypes.UNCOMPRESSED
 

@@ -17,7 +17,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import RequestException
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
 
-from transforms.stores.names import SECOND, Listed, bucket_and_key, prefix_of
+from bulklabel.transforms.stores.names import SECOND, Listed, bucket_and_key, prefix_of
 
 PAGE_FILES = 1000
 OVERLOADED = (408, 429)

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from transforms.stores.names import Listed, temporary_of
+from bulklabel.transforms.stores.names import Listed, temporary_of
 
 TRANSIENT_ERRORS = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.EINTR, errno.ETIMEDOUT, errno.EBUSY}
 """What the mounts of a network answer while the other end is away."""

@@ -15,7 +15,7 @@ from botocore.exceptions import (
     HTTPClientError,
 )
 
-from transforms.stores.names import SECOND, Listed, bucket_and_key, prefix_of
+from bulklabel.transforms.stores.names import SECOND, Listed, bucket_and_key, prefix_of
 
 NOT_FOUND, RANGE_BEHIND_END = 404, 416
 FORBIDDEN = (401, 403)

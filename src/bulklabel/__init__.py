@@ -1,0 +1,23 @@
+"""Bulk scoring of images with a multilabel CNN on Apache Beam; this list is what other people's pipelines import.
+
+Each name is imported when it is first used, since `bulklabel --help` must not wait for Beam. docs/library.md is the
+manual.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bulklabel.transforms.elements import ImageRecord, Prediction, RejectedRecord
+    from bulklabel.transforms.inference import ImageModelHandler
+    from bulklabel.transforms.score_images import ScoreImages
+
+__all__ = ["ImageModelHandler", "ImageRecord", "Prediction", "RejectedRecord", "ScoreImages"]
+
+_MODULES = {"ImageModelHandler": "inference", "ScoreImages": "score_images"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.transforms.{_MODULES.get(name, 'elements')}"), name)
