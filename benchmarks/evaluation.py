@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bulklabel.model.archive import network_bytes
-from bulklabel.model.collages import collages
-from bulklabel.model.directory import Model
-from bulklabel.model.network import build_network
-from bulklabel.model.resizing import Preprocessing
+from bulklabel.model.images.demo_collages import collages
+from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.model_directory import Model
+from bulklabel.model.network.cnn import build_network
+from bulklabel.model.network.keras_archive import network_bytes
 from bulklabel.model.statistic import Statistic
 from bulklabel.transforms.evaluating import Evaluation
 from bulklabel.transforms.models import save_model

@@ -21,10 +21,10 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from bulklabel.model.collages import DIGITS
-from bulklabel.model.directory import Model
+from bulklabel.model.images.demo_collages import DIGITS
+from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.metrics import Goal
-from bulklabel.model.resizing import Preprocessing
+from bulklabel.model.model_directory import Model
 from bulklabel.model.statistic import Statistic
 from bulklabel.pipelines.score import build
 from bulklabel.transforms.claims import start
@@ -61,8 +61,8 @@ def main(arguments: list[str]) -> None:
 
 def save_network(place: Path) -> Model:
     import_tensorflow()
-    from bulklabel.model.archive import network_bytes
-    from bulklabel.model.network import build_network
+    from bulklabel.model.network.cnn import build_network
+    from bulklabel.model.network.keras_archive import network_bytes
 
     model = Model(DIGITS, Preprocessing(32, 32), network_bytes(build_network(32, 32, len(DIGITS), seed=0)))
     save_model(model, str(place / "model"))

@@ -28,13 +28,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from bulklabel.model.archive import network_bytes
-from bulklabel.model.collages import DIGITS, collages
-from bulklabel.model.directory import Model
-from bulklabel.model.images import batch_size_for
-from bulklabel.model.network import build_network
-from bulklabel.model.resizing import Pixels, Preprocessing
-from bulklabel.model.scorer import Scorer
+from bulklabel.model.images.decode import batch_size_for
+from bulklabel.model.images.demo_collages import DIGITS, collages
+from bulklabel.model.images.resize import Pixels, Preprocessing
+from bulklabel.model.model_directory import Model
+from bulklabel.model.network.cnn import build_network
+from bulklabel.model.network.keras_archive import network_bytes
+from bulklabel.model.network.scorer import Scorer
 from bulklabel.transforms.ahead import ahead
 from bulklabel.transforms.decoding import decode_batch
 from bulklabel.transforms.models import save_model

@@ -29,7 +29,7 @@ def parser() -> CommandParser:
 
 def make_corpus(folder: str, input_format: str, held_out: bool) -> None:
     """Write one side of the corpus, with an image broken on purpose every few hundred records."""
-    from bulklabel.model.collages import BROKEN, collages
+    from bulklabel.model.images.demo_collages import BROKEN, collages
     from bulklabel.transforms import files
     from bulklabel.transforms.layouts import write_layout
 

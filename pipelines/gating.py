@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bulklabel.model.gates import Gates, Requirement
+    from bulklabel.model.metrics.requirements import Gates, Requirement
 
 
 def add_gate_flags(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +34,6 @@ def gates_of(options: argparse.Namespace, labels: Sequence[str], output: str) ->
 
 
 def _requirement(text: str) -> "Requirement":
-    from bulklabel.model.gates import parse_requirement
+    from bulklabel.model.metrics.requirements import parse_requirement
 
     return parse_requirement(text)

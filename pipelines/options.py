@@ -168,7 +168,7 @@ def read_label_file(path: str) -> tuple[str, ...]:
     Raises:
         UserError: if there is no such file, it is not text, or not a label set.
     """
-    from bulklabel.model.labels import check_labels
+    from bulklabel.model.labels.truth import check_labels
     from bulklabel.transforms import files
 
     try:

@@ -21,7 +21,7 @@ from bulklabel.pipelines.running import run_command
 if TYPE_CHECKING:
     import keras
 
-    from bulklabel.model.packaging import Scaling
+    from bulklabel.model.network.wrap import Scaling
 
 
 def parser() -> CommandParser:
@@ -92,11 +92,11 @@ def package(argv: Sequence[str]) -> None:
     from bulklabel.transforms.quiet import import_tensorflow
 
     import_tensorflow()
-    from bulklabel.model.archive import check_shapes, network_bytes
-    from bulklabel.model.directory import Model
-    from bulklabel.model.golden import add_golden
-    from bulklabel.model.packaging import wrap_network
-    from bulklabel.model.resizing import Preprocessing
+    from bulklabel.model.images.resize import Preprocessing
+    from bulklabel.model.model_directory import Model
+    from bulklabel.model.network.golden_images import add_golden
+    from bulklabel.model.network.keras_archive import check_shapes, network_bytes
+    from bulklabel.model.network.wrap import wrap_network
     from bulklabel.transforms.models import save_model
     from bulklabel.transforms.networks import load_user_network
     from bulklabel.transforms.patience import planning
@@ -125,7 +125,7 @@ def _check_normalization(mean: tuple[float, ...] | None, std: tuple[float, ...] 
 
 
 def _scaling(options: argparse.Namespace) -> "Scaling":
-    from bulklabel.model.packaging import Scaling
+    from bulklabel.model.network.wrap import Scaling
 
     if options.mean is not None:
         return Scaling.normalized(options.mean, options.std)

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from bulklabel.model.gates import Gates
-    from bulklabel.model.scorer import Scorer
+    from bulklabel.model.metrics.requirements import Gates
+    from bulklabel.model.network.scorer import Scorer
     from bulklabel.transforms.deadline import Deadline
     from bulklabel.transforms.manifest import Launch
     from bulklabel.transforms.once import OncePerProcess

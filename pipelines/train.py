@@ -119,10 +119,10 @@ def _fit_and_save(options: argparse.Namespace, source: "SampleSource", labels: t
     from bulklabel.transforms.quiet import import_tensorflow
 
     import_tensorflow()
-    from bulklabel.model.directory import Model
-    from bulklabel.model.golden import add_golden
-    from bulklabel.model.resizing import Preprocessing
-    from bulklabel.model.training import train_network
+    from bulklabel.model.images.resize import Preprocessing
+    from bulklabel.model.model_directory import Model
+    from bulklabel.model.network.golden_images import add_golden
+    from bulklabel.model.network.train import train_network
     from bulklabel.model.versions import deciding_versions
     from bulklabel.transforms import files
     from bulklabel.transforms.models import save_model

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
 
-from bulklabel.model.collages import BROKEN, DIGITS, collages
-from bulklabel.model.directory import Model
-from bulklabel.model.resizing import Preprocessing
+from bulklabel.model.images.demo_collages import BROKEN, DIGITS, collages
+from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.model_directory import Model
 from bulklabel.transforms.finding import find_shards
 from bulklabel.transforms.readers import read_shard
 from bulklabel.transforms.records import Columns, Unreadable
@@ -203,8 +203,8 @@ def read_all(path: Path | str, input_format: str = "auto", columns: Columns = DE
 
 def untrained_model(labels: tuple[str, ...], side: int = 32) -> Model:
     """A model whose answers are arbitrary, made in a second."""
-    from bulklabel.model.archive import network_bytes
-    from bulklabel.model.network import build_network
+    from bulklabel.model.network.cnn import build_network
+    from bulklabel.model.network.keras_archive import network_bytes
 
     return Model(labels, Preprocessing(side, side), network_bytes(build_network(side, side, len(labels), seed=0)))
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from bulklabel.model.scorer import Scorer
+from bulklabel.model.network.scorer import Scorer
 from bulklabel.pipelines.package import main
 from bulklabel.transforms.models import load_model
 

@@ -4,7 +4,8 @@ import keras  # noqa: F401
 import tensorflow  # noqa: F401
 from apache_beam.runners.portability.fn_api_runner import fn_runner  # noqa: F401
 
-from bulklabel.model import scorer, statistic  # noqa: F401
+from bulklabel.model import statistic  # noqa: F401
+from bulklabel.model.network import scorer  # noqa: F401
 from bulklabel.model.report import page
 from bulklabel.pipelines import local, score, summary  # noqa: F401
 from bulklabel.transforms import claims, models, publishing, scoring, thumbnails, writing  # noqa: F401

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from bulklabel.model.comparison import Comparison, Labelling, comparison_content
-from bulklabel.model.joining import Joined, RecordCounts
-from bulklabel.model.predictions import RECORD_FIELDS
+from bulklabel.model.comparison.comparison import Comparison, Labelling, comparison_content
+from bulklabel.model.comparison.join import Joined, RecordCounts
+from bulklabel.model.labels.predictions import RECORD_FIELDS
 from bulklabel.model.report import render_comparison
 from tests.sample_report import NASTY, PROVENANCE, names_of
 

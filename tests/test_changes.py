@@ -9,10 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from bulklabel.model.changes import MOST_CHANGED, Changes
-from bulklabel.model.comparison import Comparison, Labelling, comparison_content, merge_comparisons
-from bulklabel.model.joining import Joined, RecordCounts, answers_schema, answers_table, join
-from bulklabel.model.predictions import predictions_table
+from bulklabel.model.comparison.changes import MOST_CHANGED, Changes
+from bulklabel.model.comparison.comparison import (
+    Comparison,
+    Labelling,
+    comparison_content,
+    merge_comparisons,
+)
+from bulklabel.model.comparison.join import Joined, RecordCounts, answers_schema, answers_table, join
+from bulklabel.model.labels.predictions import predictions_table
 from tests.sample_comparison import records_table
 
 BEFORE, AFTER = 0.25, 0.7

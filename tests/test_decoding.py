@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bulklabel.model.collages import collages
-from bulklabel.model.images import decode, decode_with_kind
-from bulklabel.model.kinds import Kind
-from bulklabel.model.resizing import Pixels, Preprocessing
+from bulklabel.model.images.decode import decode, decode_with_kind
+from bulklabel.model.images.demo_collages import collages
+from bulklabel.model.images.kinds import Kind
+from bulklabel.model.images.resize import Pixels, Preprocessing
 from bulklabel.transforms import decoding
 from bulklabel.transforms.records import RECORDS
 from bulklabel.transforms.waiting import in_time

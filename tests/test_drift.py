@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.spatial.distance import jensenshannon
 
-from bulklabel.model.images import decode_with_kind
-from bulklabel.model.kinds import kinds_from_json, kinds_to_json
+from bulklabel.model.images.decode import decode_with_kind
+from bulklabel.model.images.kinds import kinds_from_json, kinds_to_json
+from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.metrics.drift import OVERALL, divergence, drift_between
-from bulklabel.model.resizing import Preprocessing
 from bulklabel.model.statistic import merge
 from tests.conftest import png
 from tests.synthetic import THRESHOLD, Batch, batches, logistic_batch, metrics_of_statistic, statistic_of

@@ -226,7 +226,7 @@ def test_local_paths_of_evaluate_and_compare(capsys: pytest.CaptureFixture[str])
             "version of bulklabel",
         ),
         (
-            "ImportError: cannot import name 'new' from 'bulklabel.model.png' (/x/png.py)",
+            "ImportError: cannot import name 'new' from 'bulklabel.model.images.png' (/x/png.py)",
             "version of bulklabel, without new; give",
         ),
         ("TypeError: code expected at most 16 arguments, got 18", "the workers cannot load what Python 3.1"),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from bulklabel.model.examples import EXAMPLES, KINDS, Examples, examples_kept
+from bulklabel.model.statistic.examples import EXAMPLES, KINDS, Examples, examples_kept
 
 THRESHOLDS = (0.25, 0.5, 0.7)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bulklabel.model.collages import BROKEN
 from bulklabel.model.errors import UserError
+from bulklabel.model.images.demo_collages import BROKEN
 from bulklabel.transforms.finding import find_shards
 from bulklabel.transforms.layouts import LAYOUTS, write_layout
 from bulklabel.transforms.readers import READERS, splitting

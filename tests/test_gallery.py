@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from bulklabel.model.collages import BROKEN, collages
 from bulklabel.model.errors import RecordError
-from bulklabel.model.examples import Examples
-from bulklabel.model.gallery import gallery, make_thumbnail
-from bulklabel.model.images import decode_whole
+from bulklabel.model.images.decode import decode_whole
+from bulklabel.model.images.demo_collages import BROKEN, collages
+from bulklabel.model.report.gallery import gallery, make_thumbnail
+from bulklabel.model.statistic.examples import Examples
 from tests.conftest import png
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from bulklabel.model.collages import collages
-from bulklabel.model.images import decode_whole
+from bulklabel.model.images.decode import decode_whole
+from bulklabel.model.images.demo_collages import collages
 from bulklabel.pipelines.compare import main as compare
 from bulklabel.pipelines.evaluate import main as evaluate
 from bulklabel.pipelines.score import main as score_into

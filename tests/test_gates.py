@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulklabel.model.errors import UserError
-from bulklabel.model.gates import Gates, check_requirement, parse_requirement
 from bulklabel.model.metrics.drift import OVERALL, PER_LABEL, drift_between
+from bulklabel.model.metrics.requirements import Gates, check_requirement, parse_requirement
 from bulklabel.model.report.verdicts import failed_requirements, value_beside, verdict_lines
 from tests.synthetic import logistic_batch, metrics_of_statistic, statistic_of
 

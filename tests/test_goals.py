@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
+from bulklabel.model.labels.thresholds import predict_labels, read_thresholds
 from bulklabel.model.metrics import Goal, thresholds_file
-from bulklabel.model.metrics.goals import Choice, choose, threshold_curve
+from bulklabel.model.metrics.threshold_goals import Choice, choose, threshold_curve
 from bulklabel.model.statistic.bins import bin_of, lowest_of
 from bulklabel.model.statistic.scores import score_precision
-from bulklabel.model.thresholds import predict_labels, read_thresholds
 from tests.synthetic import Batch, batches, logistic_batch, metrics_of_statistic, statistic_of
 
 GOALS = [

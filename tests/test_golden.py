@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from bulklabel.model import images
 from bulklabel.model.errors import UserError
+from bulklabel.model.images import decode as images
 from bulklabel.transforms.models import load_model
 from bulklabel.transforms.scoring import load_scorer
 from tests.conftest import score, write_parquet
@@ -84,7 +84,7 @@ def test_another_decoder_stops_score(
 ) -> None:
     decode = images._decode_any
     monkeypatch.setattr(images, "_decode_any", lambda data: decode(data) ^ np.uint8(1))
-    monkeypatch.setattr("bulklabel.model.golden.deciding_versions", lambda: {"pillow": "99.0"})
+    monkeypatch.setattr("bulklabel.model.network.golden_images.deciding_versions", lambda: {"pillow": "99.0"})
     assert score(record, packaged, record.parent / "run") == 2
     error = capsys.readouterr().err
     assert "the image 'png_alpha' is decoded to other pixels" in error

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from bulklabel.model import jpeg
-from bulklabel.model.collages import BROKEN, collages
 from bulklabel.model.errors import RecordError
-from bulklabel.model.images import FORMATS, MAX_PIXELS, batch_size_for, decode
-from bulklabel.model.resizing import FIT, Preprocessing
+from bulklabel.model.images import jpeg
+from bulklabel.model.images.decode import FORMATS, MAX_PIXELS, batch_size_for, decode
+from bulklabel.model.images.demo_collages import BROKEN, collages
+from bulklabel.model.images.resize import FIT, Preprocessing
 from tests.conftest import png
 
 SIZE = Preprocessing(32, 32)

@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bulklabel.model.collages import DIGITS
 from bulklabel.model.errors import RecordError
-from bulklabel.model.predictions import predictions_table, with_kinds
-from bulklabel.model.resizing import Preprocessing
+from bulklabel.model.images.demo_collages import DIGITS
+from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.labels.predictions import predictions_table, with_kinds
 from bulklabel.transforms.contents import answers_at, load_known
 from bulklabel.transforms.decoding import rejected_row
 from bulklabel.transforms.models import save_model

@@ -6,9 +6,9 @@ from pathlib import Path
 import keras
 import pytest
 
-from bulklabel.model.archive import network_bytes
-from bulklabel.model.directory import Model
-from bulklabel.model.resizing import Preprocessing
+from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.model_directory import Model
+from bulklabel.model.network.keras_archive import network_bytes
 from bulklabel.transforms.models import save_model
 from tests.conftest import answers, collage_rows, command, score, write_parquet
 

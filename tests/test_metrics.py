@@ -10,7 +10,7 @@ from sklearn import metrics as oracle
 from sklearn.calibration import calibration_curve
 
 from bulklabel.model.metrics.areas import areas
-from bulklabel.model.metrics.drawings import drawings
+from bulklabel.model.metrics.report_curves import drawings
 from bulklabel.model.statistic import Statistic
 from bulklabel.model.statistic.bins import bin_of, bins_count
 from bulklabel.model.statistic.scores import score_precision

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from sklearn.metrics import f1_score
 
-from bulklabel.model.directory import read_model
 from bulklabel.model.errors import UserError
-from bulklabel.model.labels import check_labels, decode_truth, encode_truth
-from bulklabel.model.predictions import predictions_table, probabilities_of, truth_of
-from bulklabel.model.resizing import Preprocessing
-from bulklabel.model.thresholds import predict_labels, read_thresholds, tune_thresholds
+from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.labels.predictions import predictions_table, probabilities_of, truth_of
+from bulklabel.model.labels.thresholds import predict_labels, read_thresholds, tune_thresholds
+from bulklabel.model.labels.truth import check_labels, decode_truth, encode_truth
+from bulklabel.model.model_directory import read_model
 from bulklabel.transforms import files
 from bulklabel.transforms.models import load_model, save_model
 from tests.conftest import untrained_model
@@ -170,7 +170,7 @@ def test_a_description_that_is_none_is_refused() -> None:
 
 
 def test_a_network_that_contradicts_the_labels_is_refused() -> None:
-    from bulklabel.model.scorer import Scorer
+    from bulklabel.model.network.scorer import Scorer
 
     model = untrained_model(("a", "b"))
     with pytest.raises(UserError, match="lists 3 labels"):
@@ -184,7 +184,7 @@ def test_a_network_that_contradicts_the_labels_is_refused() -> None:
 def test_the_saved_network_alone_reproduces_every_answer(tmp_path: Path) -> None:
     import keras
 
-    from bulklabel.model.scorer import Scorer
+    from bulklabel.model.network.scorer import Scorer
 
     model = untrained_model(("a", "b"))
     (tmp_path / "model.keras").write_bytes(model.network)
@@ -194,7 +194,7 @@ def test_the_saved_network_alone_reproduces_every_answer(tmp_path: Path) -> None
 
 
 def test_an_answer_does_not_depend_on_its_neighbours() -> None:
-    from bulklabel.model.scorer import Scorer
+    from bulklabel.model.network.scorer import Scorer
 
     scorer = Scorer(untrained_model(("a", "b")), "m")
     images = np.random.default_rng(0).integers(0, 256, (scorer.batch_size, 32, 32, 3)).astype(np.uint8)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bulklabel.model.collages import collages
+from bulklabel.model.images.demo_collages import collages
 from bulklabel.transforms.layouts import LAYOUTS
 from bulklabel.transforms.models import save_model
 from tests.conftest import ROOT, metrics_of, png, predictions_of, rejected_of, score, untrained_model
@@ -39,8 +39,8 @@ def rows_of(name: str, images: list[bytes | None]) -> list[dict[str, Any]]:
 def sources() -> list[bytes]:
     """Small images of several formats to start from."""
     first = [image for image, _ in collages(8, 0, held_out=False)]
-    from bulklabel.model.images import decode
-    from bulklabel.model.resizing import Preprocessing
+    from bulklabel.model.images.decode import decode
+    from bulklabel.model.images.resize import Preprocessing
 
     pixels = [decode(image, Preprocessing(12, 12)) for image in first]
     formats = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PNG", "JPEG")

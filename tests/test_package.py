@@ -12,11 +12,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from bulklabel.model.archive import network_bytes
-from bulklabel.model.directory import Model
-from bulklabel.model.graphs import network_from_saved_model
-from bulklabel.model.resizing import Preprocessing
-from bulklabel.model.scorer import Scorer
+from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.model_directory import Model
+from bulklabel.model.network.keras_archive import network_bytes
+from bulklabel.model.network.saved_model import network_from_saved_model
+from bulklabel.model.network.scorer import Scorer
 from bulklabel.transforms.models import load_model
 from tests.conftest import metrics_of, predictions_of, score, write_parquet
 from tests.networks import LABELS, answers_of, blocks, jpeg, package, save, tiny

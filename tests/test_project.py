@@ -50,11 +50,11 @@ def test_modules_are_short_and_open_with_a_sentence(path: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "bulklabel.model.labels",
+        "bulklabel.model.labels.truth",
         "bulklabel.model.statistic",
         "bulklabel.model.metrics",
         "bulklabel.model.report",
-        "bulklabel.model.golden",
+        "bulklabel.model.network.golden_images",
         "bulklabel.transforms.plan",
     ],
 )

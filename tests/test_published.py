@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn import metrics as oracle
 
-from bulklabel.model.labels import encode_truth
-from bulklabel.model.predictions import probabilities_of
+from bulklabel.model.labels.predictions import probabilities_of
+from bulklabel.model.labels.truth import encode_truth
 from bulklabel.pipelines.evaluate import main as evaluate
 from tests.conftest import answers, collage_rows, metrics_of, predictions_of, score
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from bulklabel.model.metrics import Goal, compute_metrics
 from bulklabel.model.report import per_label_csv, render_report
-from bulklabel.model.report.content import slice_tables
+from bulklabel.model.report.page_data import slice_tables
 from bulklabel.model.statistic import Statistic
 from bulklabel.pipelines.summary import summary
 from tests.conftest import metrics_of

@@ -15,9 +15,9 @@ from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 from sklearn import metrics as oracle
 
-from bulklabel.model.archive import network_bytes
-from bulklabel.model.directory import Model
-from bulklabel.model.resizing import Preprocessing
+from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.model_directory import Model
+from bulklabel.model.network.keras_archive import network_bytes
 from bulklabel.pipelines.runners import PRISM_RUNNER
 from bulklabel.transforms import files
 from bulklabel.transforms.models import save_model

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bulklabel.model.collages import DIGITS
+from bulklabel.model.images.demo_collages import DIGITS
 from bulklabel.transforms import files, patience
 from bulklabel.transforms.layouts import LAYOUTS, write_layout
 from bulklabel.transforms.models import load_model

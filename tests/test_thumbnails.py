@@ -14,12 +14,12 @@ import pytest
 from apache_beam.metrics import MetricsFilter
 from apache_beam.testing.util import assert_that, equal_to
 
-from bulklabel.model.collages import BROKEN
-from bulklabel.model.examples import Examples
-from bulklabel.model.gallery import Thumbnail, gallery, make_thumbnail
-from bulklabel.model.images import decode_whole
-from bulklabel.model.resizing import Preprocessing
+from bulklabel.model.images.decode import decode_whole
+from bulklabel.model.images.demo_collages import BROKEN
+from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.report.gallery import Thumbnail, gallery, make_thumbnail
 from bulklabel.model.statistic import Statistic
+from bulklabel.model.statistic.examples import Examples
 from bulklabel.pipelines.local import LocalRunner
 from bulklabel.transforms import thumbnails
 from bulklabel.transforms.finding import find_shards

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bulklabel.model.resizing import Preprocessing
+from bulklabel.model.images.resize import Preprocessing
 from bulklabel.pipelines.train import main
 from bulklabel.transforms.finding import find_shards
 from bulklabel.transforms.records import Columns
@@ -76,7 +76,7 @@ def test_blocks_are_cut_without_losing_a_sample(small: Path, monkeypatch: pytest
 
 
 def test_images_and_truth_stay_together(small: Path) -> None:
-    from bulklabel.model.images import decode
+    from bulklabel.model.images.decode import decode
 
     rows = pq.read_table(small).to_pylist()
     truth_of = {

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bulklabel.model.archive import load_network, network_bytes
 from bulklabel.model.errors import UserError
-from bulklabel.model.graphs import check_graph, network_from_saved_model
-from bulklabel.model.scorer import Scorer
-from bulklabel.model.trust import check_archive
+from bulklabel.model.network.foreign_code import check_archive
+from bulklabel.model.network.keras_archive import load_network, network_bytes
+from bulklabel.model.network.saved_model import check_graph, network_from_saved_model
+from bulklabel.model.network.scorer import Scorer
 from bulklabel.transforms.models import load_model
 from tests.conftest import metrics_of, score, write_parquet
 from tests.networks import blocks, jpeg, package, save, tiny
@@ -81,7 +81,7 @@ def test_a_lambda_is_refused_by_both_commands(tmp_path: Path, capsys: pytest.Cap
         ("keras", "Variable", None),
         (None, "Conv2D", None),
         (None, "__lambda__", None),
-        ("bulklabel.model.graphs", "FrozenGraph", "evil>FrozenGraph"),
+        ("bulklabel.model.network.saved_model", "FrozenGraph", "evil>FrozenGraph"),
     ],
 )
 def test_classes_from_elsewhere_are_refused(module: str | None, class_name: str, registered_name: str | None) -> None:

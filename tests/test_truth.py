@@ -15,7 +15,7 @@ import pytest
 from sklearn import metrics as oracle
 
 from bulklabel.model.errors import UserError
-from bulklabel.model.labels import encode_truth
+from bulklabel.model.labels.truth import encode_truth
 from bulklabel.pipelines.evaluate import main
 from bulklabel.transforms.records import Columns
 from bulklabel.transforms.truth import TruthTable, load_truth

@@ -4,8 +4,8 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from bulklabel.model.images import batch_size_for
-from bulklabel.model.predictions import LIST, probabilities_of
+from bulklabel.model.images.decode import batch_size_for
+from bulklabel.model.labels.predictions import LIST, probabilities_of
 from bulklabel.model.versions import deciding_versions
 from bulklabel.transforms.decoding import DECODE_SECONDS
 from bulklabel.transforms.elements import Answer, ImageRecord, Prediction, RejectedRecord

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bulklabel.model.errors import UserError
-from bulklabel.model.gates import Gates, Requirement, check_requirement
 from bulklabel.model.metrics import Goal, compute_metrics
+from bulklabel.model.metrics.by_name import label_numbers
 from bulklabel.model.metrics.drift import drift_between
-from bulklabel.model.metrics.numbers import label_numbers
+from bulklabel.model.metrics.requirements import Gates, Requirement, check_requirement
 from bulklabel.model.statistic import Statistic
 from bulklabel.transforms import files
 from bulklabel.transforms.planning import METRICS_FILE

@@ -8,11 +8,16 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from bulklabel.model.comparison import Comparison, Labelling, comparison_content, merge_comparisons
+from bulklabel.model.comparison.comparison import (
+    Comparison,
+    Labelling,
+    comparison_content,
+    merge_comparisons,
+)
+from bulklabel.model.comparison.join import answers_schema, answers_table, join
 from bulklabel.model.errors import UserError
-from bulklabel.model.hashing import hash_ids
-from bulklabel.model.joining import answers_schema, answers_table, join
 from bulklabel.model.report import render_comparison
+from bulklabel.model.statistic.hash_ids import hash_ids
 from bulklabel.transforms import files
 from bulklabel.transforms.plan import Recipe
 from bulklabel.transforms.planning import REPORT_FILE

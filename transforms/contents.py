@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bulklabel.model.errors import RecordError
-from bulklabel.model.kinds import Kind
-from bulklabel.model.predictions import kinds_of, probabilities_of
+from bulklabel.model.images.kinds import Kind
+from bulklabel.model.labels.predictions import kinds_of, probabilities_of
 from bulklabel.transforms.parts import KINDS, PREDICTIONS, PartStamp
 from bulklabel.transforms.paths import in_threads
 from bulklabel.transforms.plan import CONTENT, Earlier, Recipe

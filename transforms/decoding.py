@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bulklabel.model.errors import RecordError
-from bulklabel.model.images import decode_with_kind
-from bulklabel.model.kinds import Kind
-from bulklabel.model.resizing import Pixels, Preprocessing
+from bulklabel.model.images.decode import decode_with_kind
+from bulklabel.model.images.kinds import Kind
+from bulklabel.model.images.resize import Pixels, Preprocessing
 from bulklabel.transforms.records import Unreadable
 from bulklabel.transforms.rows import clean
 from bulklabel.transforms.waiting import in_time
@@ -35,7 +35,7 @@ class DecodedBatch:
     """Records between decoding and the network.
 
     `records` are the N rows without their images, `pixels` N×H×W×3, `kinds` what each image was, None where it cannot
-    be scored (N), and `rejected` rows of `model.predictions.REJECTED`. Bad rows stay in place as black images, so that
+    be scored (N), and `rejected` rows of `predictions.REJECTED`. Bad rows stay in place as black images, so that
     the others' answers do not depend on them.
     """
 
@@ -137,7 +137,7 @@ def _turn() -> Iterator[None]:
 
 
 def rejected_row(records: pa.Table, row: int, error: RecordError) -> dict[str, Any]:
-    """A row of `model.predictions.REJECTED` for one of the records of a batch."""
+    """A row of `predictions.REJECTED` for one of the records of a batch."""
     record_id, source, position = (records.column(name)[row].as_py() for name in ("id", "source", "position"))
     return _row(record_id, source, position, error)
 

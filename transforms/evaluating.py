@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
-from bulklabel.model.predictions import kinds_of, probabilities_of, truth_of
+from bulklabel.model.labels.predictions import kinds_of, probabilities_of, truth_of
 from bulklabel.model.statistic import Statistic
 from bulklabel.transforms.scoring import ShardResult
 

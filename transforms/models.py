@@ -1,7 +1,7 @@
 """Model directories on any of Beam's file systems."""
 
-from bulklabel.model.directory import DESCRIPTION_FILE, GOLDEN_FILE, MAKE_AGAIN, NETWORK_FILE, Model, read_model
 from bulklabel.model.errors import UserError
+from bulklabel.model.model_directory import DESCRIPTION_FILE, GOLDEN_FILE, MAKE_AGAIN, NETWORK_FILE, Model, read_model
 from bulklabel.transforms import files
 
 

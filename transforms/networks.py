@@ -20,8 +20,8 @@ def load_user_network(path: str, trusted: bool) -> "keras.Model":
     Raises:
         UserError: if it is neither, cannot be loaded, or would run code without being trusted.
     """
-    from bulklabel.model.archive import load_network  # imports TensorFlow, which takes seconds
-    from bulklabel.model.graphs import network_from_saved_model
+    from bulklabel.model.network.keras_archive import load_network  # imports TensorFlow, which takes seconds
+    from bulklabel.model.network.saved_model import network_from_saved_model
 
     place = files.absolute(path)
     try:

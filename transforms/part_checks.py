@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bulklabel.model.predictions import metadata_of
+from bulklabel.model.labels.predictions import metadata_of
 from bulklabel.transforms.outputs import Output, file_fault
 from bulklabel.transforms.parts import KINDS, PREDICTIONS, REJECTED, read_part
 from bulklabel.transforms.paths import in_threads, raise_if_the_store_failed

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bulklabel.model.predictions import fold_kinds, metadata_of, with_metadata
+from bulklabel.model.labels.predictions import fold_kinds, metadata_of, with_metadata
 from bulklabel.transforms import files
 from bulklabel.transforms.paths import raise_if_the_store_failed
 from bulklabel.transforms.records import Shard

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from bulklabel.model.resizing import Preprocessing
+from bulklabel.model.images.resize import Preprocessing
 from bulklabel.transforms.listings import File
 from bulklabel.transforms.parts import PartStamp
 from bulklabel.transforms.records import Columns, Problem, Shard

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from bulklabel.model.directory import Model
 from bulklabel.model.errors import UserError
-from bulklabel.model.images import batch_size_for
-from bulklabel.model.predictions import column_names
-from bulklabel.model.thresholds import DEFAULT_THRESHOLD, TUNED, parse_threshold, read_thresholds
+from bulklabel.model.images.decode import batch_size_for
+from bulklabel.model.labels.predictions import column_names
+from bulklabel.model.labels.thresholds import DEFAULT_THRESHOLD, TUNED, parse_threshold, read_thresholds
+from bulklabel.model.model_directory import Model
 from bulklabel.model.versions import deciding_versions
 from bulklabel.transforms import files
 from bulklabel.transforms.finding import check_usable, find_listings

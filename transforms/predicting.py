@@ -11,13 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bulklabel.model.errors import RecordError
-from bulklabel.model.golden import TOLERANCE
-from bulklabel.model.predictions import fold_kinds, predictions_table, with_kinds
+from bulklabel.model.labels.predictions import fold_kinds, predictions_table, with_kinds
+from bulklabel.model.network.golden_images import TOLERANCE
 from bulklabel.transforms.decoding import DecodedBatch, rejected_row
 from bulklabel.transforms.plan import Recipe
 
 if TYPE_CHECKING:
-    from bulklabel.model.scorer import Scorer
+    from bulklabel.model.network.scorer import Scorer
 
 
 @dataclass(frozen=True)

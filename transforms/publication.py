@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from bulklabel.model.gates import Gates
 from bulklabel.model.metrics import Goal, compute_metrics
 from bulklabel.model.metrics.drift import drift_between, rejected_fraction
+from bulklabel.model.metrics.requirements import Gates
 from bulklabel.model.report import failed_requirements
 from bulklabel.model.statistic import Statistic
 from bulklabel.transforms import files

@@ -8,9 +8,9 @@ from typing import Any
 
 import apache_beam as beam
 
-from bulklabel.model.gallery import Thumbnail, gallery
 from bulklabel.model.metrics import curves_table, drawings, thresholds_file
 from bulklabel.model.report import per_label_csv, render_report
+from bulklabel.model.report.gallery import Thumbnail, gallery
 from bulklabel.model.statistic import Statistic
 from bulklabel.transforms import files
 from bulklabel.transforms.claims import check_parts, read_claimed, succeed, write_claimed

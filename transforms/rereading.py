@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bulklabel.model.errors import UserError
-from bulklabel.model.predictions import LABELS, TRUTH
+from bulklabel.model.labels.predictions import LABELS, TRUTH
 from bulklabel.transforms import files
 from bulklabel.transforms.once import OncePerProcess
 from bulklabel.transforms.parts import KINDS, PREDICTIONS, REJECTED, Part, PartStamp, read_part

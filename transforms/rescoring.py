@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from bulklabel.model.errors import first_line
-from bulklabel.model.golden import TOLERANCE
-from bulklabel.model.labels import decode_predicted
-from bulklabel.model.predictions import PROBABILITIES, PROBABILITY, probabilities_of
-from bulklabel.model.thresholds import predict_labels
+from bulklabel.model.labels.predictions import PROBABILITIES, PROBABILITY, probabilities_of
+from bulklabel.model.labels.thresholds import predict_labels
+from bulklabel.model.labels.truth import decode_predicted
+from bulklabel.model.network.golden_images import TOLERANCE
 from bulklabel.transforms import files
 from bulklabel.transforms.ahead import ahead
 from bulklabel.transforms.contents import with_contents
@@ -32,7 +32,7 @@ from bulklabel.transforms.rows import clean
 from bulklabel.transforms.thumbnails import Place, only_files
 
 if TYPE_CHECKING:
-    from bulklabel.model.scorer import Scorer
+    from bulklabel.model.network.scorer import Scorer
 
 THREADS = 4
 """Shards that are read at once: each holds the images of its chosen records in memory."""

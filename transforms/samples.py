@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from bulklabel.model.images import Samples, batch_size_for
-from bulklabel.model.labels import PRESENT, encode_truth
-from bulklabel.model.resizing import Preprocessing
+from bulklabel.model.images.decode import Samples, batch_size_for
+from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.labels.truth import PRESENT, encode_truth
 from bulklabel.transforms.ahead import ahead
 from bulklabel.transforms.decoding import DecodedBatch, decode_batch
 from bulklabel.transforms.readers import read_shard

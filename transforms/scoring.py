@@ -12,7 +12,7 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 
 from bulklabel.model.errors import UserError
-from bulklabel.model.golden import check_golden
+from bulklabel.model.network.golden_images import check_golden
 from bulklabel.transforms.contents import load_known
 from bulklabel.transforms.deadline import Deadline
 from bulklabel.transforms.models import load_model
@@ -29,7 +29,7 @@ from bulklabel.transforms.takeover import rejected_schema, taken_over
 from bulklabel.transforms.timing import PREDICTING, READING, WRITING, StageClock
 
 if TYPE_CHECKING:
-    from bulklabel.model.scorer import Scorer
+    from bulklabel.model.network.scorer import Scorer
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def load_scorer(directory: str, digest: str, trusted: bool = False) -> "Scorer":
     if model.digest != digest:
         raise UserError(f"{directory} changed since the run was planned; run the command again.")
     import_tensorflow()  # takes seconds
-    from bulklabel.model.scorer import Scorer
+    from bulklabel.model.network.scorer import Scorer
 
     scorer = Scorer(model, directory, trusted)
     check_golden(model, scorer, directory)

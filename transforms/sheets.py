@@ -12,8 +12,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from bulklabel.model.errors import RecordError, UserError, first_line
-from bulklabel.model.labels import ABSENT, PRESENT, UNKNOWN
-from bulklabel.model.predictions import TRUTH
+from bulklabel.model.labels.predictions import TRUTH
+from bulklabel.model.labels.truth import ABSENT, PRESENT, UNKNOWN
 from bulklabel.transforms import files
 from bulklabel.transforms.readers.metadata import labels_in
 from bulklabel.transforms.readers.schema import labels_problem

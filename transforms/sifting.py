@@ -8,8 +8,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bulklabel.model.errors import RecordError
-from bulklabel.model.kinds import Kind
-from bulklabel.model.predictions import fold_kinds, kinds_of, predictions_table, probabilities_of, with_kinds
+from bulklabel.model.images.kinds import Kind
+from bulklabel.model.labels.predictions import (
+    fold_kinds,
+    kinds_of,
+    predictions_table,
+    probabilities_of,
+    with_kinds,
+)
 from bulklabel.transforms.contents import Answer, KnownContents, Place, answers_at, with_contents
 from bulklabel.transforms.decoding import rejected_row
 from bulklabel.transforms.parts import PREDICTIONS

@@ -15,7 +15,7 @@ from bulklabel.transforms.records import Unreadable
 from bulklabel.transforms.timing import DECODING, StageClock
 
 if TYPE_CHECKING:
-    from bulklabel.model.scorer import Scorer
+    from bulklabel.model.network.scorer import Scorer
 
 
 @dataclass(frozen=True)

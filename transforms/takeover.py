@@ -5,8 +5,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bulklabel.model.errors import StoreError
-from bulklabel.model.predictions import KINDS, kinds_of, predictions_table, probabilities_of, with_kinds
-from bulklabel.model.predictions import REJECTED as REJECTED_ROWS
+from bulklabel.model.labels.predictions import KINDS, kinds_of, predictions_table, probabilities_of, with_kinds
+from bulklabel.model.labels.predictions import REJECTED as REJECTED_ROWS
 from bulklabel.transforms import files
 from bulklabel.transforms.parts import PREDICTIONS, REJECTED, PartStamp, read_part
 from bulklabel.transforms.paths import raise_if_the_store_failed

@@ -10,9 +10,9 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 
 from bulklabel.model.errors import RecordError
-from bulklabel.model.examples import Examples
-from bulklabel.model.gallery import Thumbnail, make_thumbnail
+from bulklabel.model.report.gallery import Thumbnail, make_thumbnail
 from bulklabel.model.statistic import Statistic
+from bulklabel.model.statistic.examples import Examples
 from bulklabel.transforms import files
 from bulklabel.transforms.plan import Recipe
 from bulklabel.transforms.readers import read_shard

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from bulklabel.model.errors import UserError
-from bulklabel.model.labels import UNKNOWN, decode_truth
-from bulklabel.model.predictions import LABELS, TRUTH
+from bulklabel.model.labels.predictions import LABELS, TRUTH
+from bulklabel.model.labels.truth import UNKNOWN, decode_truth
 from bulklabel.transforms import files
 from bulklabel.transforms.paths import unique
 from bulklabel.transforms.records import Columns

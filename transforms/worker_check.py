@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import apache_beam as beam
 
-from bulklabel.model.directory import DESCRIPTION_FILE
 from bulklabel.model.errors import StoreError, UserError
+from bulklabel.model.model_directory import DESCRIPTION_FILE
 from bulklabel.transforms import files
 from bulklabel.transforms.plan import DIGEST_BYTES, Plan, digest_in
 from bulklabel.transforms.planning import PLAN_FILE

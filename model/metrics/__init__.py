@@ -1,11 +1,11 @@
 """Metrics: pure functions of the statistic, and what is published of them."""
 
 from bulklabel.model.metrics.curves import curves_table
-from bulklabel.model.metrics.drawings import drawings
 from bulklabel.model.metrics.estimates import Evidence
-from bulklabel.model.metrics.goals import Goal
+from bulklabel.model.metrics.metrics_json import compute_metrics, thresholds_file
 from bulklabel.model.metrics.paired import Change, paired_changes
-from bulklabel.model.metrics.published import compute_metrics, thresholds_file
+from bulklabel.model.metrics.report_curves import drawings
+from bulklabel.model.metrics.threshold_goals import Goal
 
 __all__ = [
     "Change",

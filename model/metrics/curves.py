@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bulklabel.model.metrics.goals import Curve, threshold_curve
+from bulklabel.model.metrics.threshold_goals import Curve, threshold_curve
 from bulklabel.model.statistic import Statistic
 from bulklabel.model.statistic.scores import score_precision
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bulklabel.model.kinds import formats_of, sizes_of
+from bulklabel.model.images.kinds import formats_of, sizes_of
 from bulklabel.model.metrics.estimates import Evidence
 from bulklabel.model.statistic import Statistic
 from bulklabel.model.statistic.bins import lowest_of

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bulklabel.model.report.change_plots import change_plots
-from bulklabel.model.report.content import MAX_LABELS
 from bulklabel.model.report.numbers import format_change_range
 from bulklabel.model.report.page import render_page
+from bulklabel.model.report.page_data import MAX_LABELS
 from bulklabel.model.report.plots import CONFIG
 from bulklabel.model.report.words import AVERAGED, AVERAGES, HEADLINES, LOWER_IS_BETTER, SINGLE, Column
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from bulklabel.model.report import content, words
+from bulklabel.model.report import page_data as content
+from bulklabel.model.report import words
 from bulklabel.model.report.drift import drift_content
 from bulklabel.model.report.numbers import FILTERS
 from bulklabel.model.report.per_label import flatten

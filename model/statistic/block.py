@@ -10,8 +10,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from bulklabel.model.labels import PRESENT, UNKNOWN, Truth
-from bulklabel.model.thresholds import predict_labels
+from bulklabel.model.labels.thresholds import predict_labels
+from bulklabel.model.labels.truth import PRESENT, UNKNOWN, Truth
 
 Flags = npt.NDArray[np.bool_]
 Scores = npt.NDArray[np.float32]

@@ -11,17 +11,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bulklabel.model.examples import Examples, examples_kept
-from bulklabel.model.hashing import hash_ids
-from bulklabel.model.kinds import Kind, Kinds
-from bulklabel.model.labels import Truth
+from bulklabel.model.images.kinds import Kind, Kinds
+from bulklabel.model.labels.thresholds import predict_labels
+from bulklabel.model.labels.truth import Truth
 from bulklabel.model.statistic.block import Block, Scores, row_blocks
+from bulklabel.model.statistic.examples import Examples, examples_kept
+from bulklabel.model.statistic.hash_ids import hash_ids
 from bulklabel.model.statistic.pairs import no_pairs, pairs_of
 from bulklabel.model.statistic.scores import no_scores, scores_of
 from bulklabel.model.statistic.slices import Slice, add_slices, slices_of
 from bulklabel.model.statistic.sums import Sums
 from bulklabel.model.statistic.tally import Counts, Tally
-from bulklabel.model.thresholds import predict_labels
 
 GROUPS = 20
 """Records are in so many groups by a hash of their id: what a metric does without one of them tells its uncertainty."""

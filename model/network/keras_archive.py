@@ -10,9 +10,9 @@ from typing import Any
 import keras
 
 from bulklabel.model.errors import UserError, first_line
-from bulklabel.model.graphs import FrozenGraph, check_graph
-from bulklabel.model.resizing import Preprocessing
-from bulklabel.model.trust import check_archive, import_foreign
+from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.network.foreign_code import check_archive, import_foreign
+from bulklabel.model.network.saved_model import FrozenGraph, check_graph
 
 FILE_NAME = "network.keras"
 """Keras saves to and loads from files only, and goes by their extension."""

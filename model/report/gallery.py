@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bulklabel.model import png
-from bulklabel.model.examples import KINDS, Examples
-from bulklabel.model.images import decode_whole
+from bulklabel.model.images import png
+from bulklabel.model.images.decode import decode_whole
+from bulklabel.model.statistic.examples import KINDS, Examples
 
 THUMBNAIL_SIDE = 96
 """Pixels of a thumbnail's longer side, at most."""
@@ -27,7 +27,7 @@ def make_thumbnail(data: bytes | None) -> bytes:
     It is made from the whole image, upright and on white as the network sees it, but in its own aspect ratio.
 
     Raises:
-        RecordError: if the bytes are not an image, as `model.images.decode` has it.
+        RecordError: if the bytes are not an image, as `bulklabel.model.images.decode` has it.
     """
     image = Image.fromarray(decode_whole(data))
     image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import keras
 
 from bulklabel.model.errors import UserError
-from bulklabel.model.resizing import Preprocessing
+from bulklabel.model.images.resize import Preprocessing
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bulklabel.model.errors import UserError
-from bulklabel.model.labels import check_labels
-from bulklabel.model.resizing import Preprocessing
+from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.labels.truth import check_labels
 
 NETWORK_FILE = "model.keras"
 DESCRIPTION_FILE = "model.json"

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from bulklabel.model.metrics.curves import spread
-from bulklabel.model.metrics.goals import Curve, threshold_curve
+from bulklabel.model.metrics.threshold_goals import Curve, threshold_curve
 from bulklabel.model.statistic import Statistic
 from bulklabel.model.statistic.fixed import FIXED_POINT
 from bulklabel.model.statistic.pairs import CONFUSED, PREDICTED, TRUTH

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sklearn.metrics import precision_recall_curve
 
 from bulklabel.model.errors import UserError
-from bulklabel.model.labels import PRESENT, UNKNOWN, Truth
+from bulklabel.model.labels.truth import PRESENT, UNKNOWN, Truth
 
 DEFAULT_THRESHOLD = 0.5
 TUNED = "tuned"

@@ -6,12 +6,12 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from bulklabel.model.joining import Joined, RecordCounts
-from bulklabel.model.labels import PRESENT, UNKNOWN
-from bulklabel.model.predictions import RECORD_FIELDS
+from bulklabel.model.comparison.join import Joined, RecordCounts
+from bulklabel.model.labels.predictions import RECORD_FIELDS
+from bulklabel.model.labels.thresholds import predict_labels
+from bulklabel.model.labels.truth import PRESENT, UNKNOWN
 from bulklabel.model.statistic.fixed import fixed
 from bulklabel.model.statistic.tally import Counts
-from bulklabel.model.thresholds import predict_labels
 
 MOST_CHANGED = 50
 """How many of the records that changed most are kept."""

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bulklabel.model.labels import ABSENT, PRESENT, Truth
-from bulklabel.model.thresholds import predict_labels
+from bulklabel.model.labels.thresholds import predict_labels
+from bulklabel.model.labels.truth import ABSENT, PRESENT, Truth
 
 KINDS = ("false_positive", "false_negative", "uncertain")
 """The column `kind` of a table of examples holds an index into these."""
@@ -33,7 +33,7 @@ EXAMPLES = pa.schema(
 )
 """`label` is an index into the label set; `order` says which of a label and kind comes first, the smallest does: it is
 -probability for false positives, the probability for false negatives, and for uncertain records its distance from the
-threshold, all in float32. `shard` is the record's in the plan, `truth` as in `model.labels.Truth`."""
+threshold, all in float32. `shard` is the record's in the plan, `truth` as in `bulklabel.model.labels.truth.Truth`."""
 
 BLOCKS = 8
 """Records are dealt into so many blocks for each one that is kept, where there are too many to sort them all."""

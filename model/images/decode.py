@@ -9,12 +9,12 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from bulklabel.model import jpeg, png
 from bulklabel.model.errors import RecordError
-from bulklabel.model.kinds import Kind, kind_of
-from bulklabel.model.resizing import Pixels as Pixels
-from bulklabel.model.resizing import Preprocessing as Preprocessing
-from bulklabel.model.resizing import resize
+from bulklabel.model.images import jpeg, png
+from bulklabel.model.images.kinds import Kind, kind_of
+from bulklabel.model.images.resize import Pixels as Pixels
+from bulklabel.model.images.resize import Preprocessing as Preprocessing
+from bulklabel.model.images.resize import resize
 
 Samples = tuple[Pixels, npt.NDArray[np.float32]]
 """Images to learn from, N×H×W×3, and their truth, N×L: 1 where a label is present, 0 where it is absent."""

@@ -4,7 +4,7 @@ import itertools
 import json
 from collections.abc import Iterable, Mapping
 
-from bulklabel.model.resizing import Pixels
+from bulklabel.model.images.resize import Pixels
 
 Kind = tuple[str, int]
 """A format's name, and the power of two that is the lower end of the longer side in pixels: 32 means 32 to 63."""
@@ -13,7 +13,7 @@ Kinds = Mapping[Kind, int]
 """Images by kind."""
 
 SIGNATURES = {b"\x89P": "PNG", b"\xff\xd8": "JPEG", b"RI": "WEBP", b"GI": "GIF", b"BM": "BMP"}
-"""The first two bytes tell apart what `model.images` decodes; TIFF, the only one left, starts in six ways."""
+"""The first two bytes tell apart what `decode` decodes; TIFF, the only one left, starts in six ways."""
 
 
 def kind_of(data: bytes, pixels: Pixels) -> Kind:

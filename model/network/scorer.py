@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from bulklabel.model.archive import check_shapes, load_network
-from bulklabel.model.directory import DESCRIPTION_FILE, NETWORK_FILE, Model
 from bulklabel.model.errors import OutOfMemoryError
-from bulklabel.model.images import batch_size_for
-from bulklabel.model.resizing import Pixels
+from bulklabel.model.images.decode import batch_size_for
+from bulklabel.model.images.resize import Pixels
+from bulklabel.model.model_directory import DESCRIPTION_FILE, NETWORK_FILE, Model
+from bulklabel.model.network.keras_archive import check_shapes, load_network
 
 Probabilities = npt.NDArray[np.float32]
 """N×L, 0…1: how probable the network finds each label of each record."""

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from bulklabel.model.errors import UserError
-from bulklabel.model.metrics.numbers import number_of, numbers_of_labels, overall_numbers
+from bulklabel.model.metrics.by_name import number_of, numbers_of_labels, overall_numbers
 
 OPERATORS = {">=": operator.ge, "<=": operator.le, "==": operator.eq, ">": operator.gt, "<": operator.lt}
 

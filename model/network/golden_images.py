@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from bulklabel.model.directory import GOLDEN_FILE, MAKE_AGAIN, Model
 from bulklabel.model.errors import RecordError, UserError
-from bulklabel.model.images import decode
-from bulklabel.model.resizing import Pixels, Preprocessing
+from bulklabel.model.images.decode import decode
+from bulklabel.model.images.resize import Pixels, Preprocessing
+from bulklabel.model.model_directory import GOLDEN_FILE, MAKE_AGAIN, Model
 from bulklabel.model.versions import deciding_versions, processor
 
 if TYPE_CHECKING:
-    from bulklabel.model.scorer import Probabilities, Scorer
+    from bulklabel.model.network.scorer import Probabilities, Scorer
 
 TOLERANCE = 1e-4
 """Float32 networks differ by some 1e-6 from one processor to another; a changed network or range by far more."""
@@ -40,7 +40,7 @@ def add_golden(model: Model, place: str, trusted: bool = False) -> Model:
     Raises:
         UserError: if the network cannot be loaded, or its answers are not probabilities.
     """
-    from bulklabel.model.scorer import Scorer  # imports TensorFlow, which takes seconds
+    from bulklabel.model.network.scorer import Scorer  # imports TensorFlow, which takes seconds
 
     images = golden_images()
     scorer = Scorer(model, place, trusted)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bulklabel.model.changes import ChangedRecord, Changes
-from bulklabel.model.joining import Joined
-from bulklabel.model.labels import PRESENT, UNKNOWN
+from bulklabel.model.comparison.changes import ChangedRecord, Changes
+from bulklabel.model.comparison.join import Joined
+from bulklabel.model.labels.truth import PRESENT, UNKNOWN
 from bulklabel.model.metrics import Change, Evidence, paired_changes
 from bulklabel.model.statistic import Statistic, merge
 from bulklabel.model.statistic.fixed import FIXED_POINT

@@ -31,7 +31,7 @@ CODE = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
 """Layers of Keras that run what the archive, or a file that it names, says."""
 
 VALUES = {"__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__"}
-OWN = ("bulklabel.model.graphs", "FrozenGraph", "bulklabel>FrozenGraph")
+OWN = ("bulklabel.model.network.saved_model", "FrozenGraph", "bulklabel>FrozenGraph")
 
 KINDS = {b"\x89HDF": "an HDF5 file", b"\x80": "a pickle"}
 CONVERT = "load it where it was made and save it by `model.save('network.keras')`"

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from bulklabel.model.metrics.distributions import distributions
 from bulklabel.model.metrics.estimates import Estimate, Evidence
-from bulklabel.model.metrics.goals import Choice, Goal, choose, threshold_curve
 from bulklabel.model.metrics.jackknife import interval
 from bulklabel.model.metrics.sliced import slice_evidence
+from bulklabel.model.metrics.threshold_goals import Choice, Goal, choose, threshold_curve
 from bulklabel.model.statistic import Statistic
 
 Row = dict[str, Any]

@@ -8,11 +8,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bulklabel.model.archive import network_bytes
-from bulklabel.model.images import Samples
-from bulklabel.model.network import build_network
-from bulklabel.model.resizing import Preprocessing
-from bulklabel.model.thresholds import tune_thresholds
+from bulklabel.model.images.decode import Samples
+from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.labels.thresholds import tune_thresholds
+from bulklabel.model.network.cnn import build_network
+from bulklabel.model.network.keras_archive import network_bytes
 
 PATIENCE = 3
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bulklabel.model.labels import UNKNOWN, Truth
-from bulklabel.model.predictions import RECORD_FIELDS, probabilities_of, truth_of
+from bulklabel.model.labels.predictions import RECORD_FIELDS, probabilities_of, truth_of
+from bulklabel.model.labels.truth import UNKNOWN, Truth
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bulklabel.model.kinds import Kind, kinds_from_json, kinds_to_json
-from bulklabel.model.labels import Truth, decode_predicted, encode_truth
-from bulklabel.model.thresholds import predict_labels
+from bulklabel.model.images.kinds import Kind, kinds_from_json, kinds_to_json
+from bulklabel.model.labels.thresholds import predict_labels
+from bulklabel.model.labels.truth import Truth, decode_predicted, encode_truth
 
 LIST = "list"
 PROBABILITY = "prob_"
@@ -24,10 +24,10 @@ RECORD_FIELDS = pa.schema(
 )
 
 LABELS, UNKNOWN = TRUTH = ("labels", "unknown")
-"""Columns of truth as `model.labels.encode_truth` takes it. Without the second a record's is all or nothing."""
+"""Columns of truth as `encode_truth` takes it. Without the second a record's is all or nothing."""
 
 KINDS = pa.field("bulklabel.kind", pa.struct({"format": pa.string(), "size": pa.int64()}))
-"""`model.kinds.Kind` of each image, while a table is not yet, or no longer, a part's."""
+"""`bulklabel.model.images.kinds.Kind` of each image, while a table is not yet, or no longer, a part's."""
 
 REJECTED = pa.schema(
     [*RECORD_FIELDS, pa.field("stage", pa.string()), pa.field("reason", pa.string()), pa.field("detail", pa.string())]
@@ -82,7 +82,7 @@ def probabilities_of(table: pa.Table, labels: Sequence[str]) -> npt.NDArray[np.f
 
 
 def truth_of(table: pa.Table, labels: Sequence[str]) -> tuple[Truth, dict[str, int]]:
-    """The truth of a table that `predictions_table` made, as `model.labels.encode_truth` returns it."""
+    """The truth of a table that `predictions_table` made, as `bulklabel.model.labels.truth.encode_truth` returns it."""
     unknown = table.column(UNKNOWN) if UNKNOWN in table.column_names else None
     return encode_truth(table.column(LABELS), labels, unknown)
 

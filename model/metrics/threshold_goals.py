@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from bulklabel.model.labels.thresholds import DEFAULT_THRESHOLD
 from bulklabel.model.statistic.bins import lowest_of
 from bulklabel.model.statistic.scores import ABSENT, PRESENT
 from bulklabel.model.statistic.tally import Counts
-from bulklabel.model.thresholds import DEFAULT_THRESHOLD
 
 F1, PRECISION, RECALL, BUDGET = "f1", "precision", "recall", "budget"
 

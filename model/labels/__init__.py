@@ -1,0 +1,1 @@
+"""Truth, thresholds and predictions: what labels mean before, and after, the network."""
