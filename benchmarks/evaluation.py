@@ -24,9 +24,10 @@ from bulklabel.model.model_directory import Model
 from bulklabel.model.network.cnn import build_network
 from bulklabel.model.network.keras_archive import network_bytes
 from bulklabel.model.statistic import Statistic
-from bulklabel.transforms.evaluating import Evaluation
-from bulklabel.transforms.models import save_model
-from bulklabel.transforms.rereading import ReadParts, load_run
+from bulklabel.transforms.evaluating.evaluate import Evaluation
+from bulklabel.transforms.evaluating.read_parts import ReadParts
+from bulklabel.transforms.run_directory.finished_run import load_run
+from bulklabel.transforms.scoring.model_files import save_model
 
 SIZES = {10: (20_480, 102_400), 1000: (10_240, 40_960)}
 GROUP = 1024

@@ -25,23 +25,24 @@ from bulklabel.model.images.demo_collages import DIGITS
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.metrics import Goal
 from bulklabel.model.model_directory import Model
+from bulklabel.model.network.import_tensorflow import import_tensorflow
 from bulklabel.model.statistic import Statistic
 from bulklabel.pipelines.score import build
-from bulklabel.transforms.claims import start
-from bulklabel.transforms.manifest import Written, launch_of, now
-from bulklabel.transforms.models import load_model, save_model
-from bulklabel.transforms.once import OncePerProcess
-from bulklabel.transforms.parts import KINDS, PREDICTIONS, REJECTED, Part, PartStamp, make_part
-from bulklabel.transforms.plan import Plan, read_plan
-from bulklabel.transforms.planning import MANIFEST_FILE, PLAN_FILE, make_plan, settle
-from bulklabel.transforms.predicting import no_predictions
-from bulklabel.transforms.publication import Publication, provenance_of
-from bulklabel.transforms.publishing import Publish
-from bulklabel.transforms.quiet import import_tensorflow
-from bulklabel.transforms.records import Columns, Shard
-from bulklabel.transforms.reuse import Since
-from bulklabel.transforms.scoring import load_scorer
-from bulklabel.transforms.takeover import rejected_schema
+from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
+from bulklabel.transforms.evaluating.judge import Publication, provenance_of
+from bulklabel.transforms.evaluating.publish import Publish
+from bulklabel.transforms.planning.make_plan import make_plan
+from bulklabel.transforms.reading.records import Columns, Shard
+from bulklabel.transforms.reuse.unchanged_files import Since
+from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, PLAN_FILE
+from bulklabel.transforms.run_directory.manifest import Written, launch_of, now
+from bulklabel.transforms.run_directory.ownership import start
+from bulklabel.transforms.run_directory.part_tables import no_predictions, rejected_schema
+from bulklabel.transforms.run_directory.parts import KINDS, PREDICTIONS, REJECTED, Part, PartStamp, make_part
+from bulklabel.transforms.run_directory.plan import Plan, read_plan
+from bulklabel.transforms.run_directory.state import settle
+from bulklabel.transforms.scoring.load_scorer import load_scorer
+from bulklabel.transforms.scoring.model_files import load_model, save_model
 
 LOCAL = ["--runner=pipelines.local.LocalRunner"]
 

@@ -35,10 +35,10 @@ from bulklabel.model.model_directory import Model
 from bulklabel.model.network.cnn import build_network
 from bulklabel.model.network.keras_archive import network_bytes
 from bulklabel.model.network.scorer import Scorer
-from bulklabel.transforms.ahead import ahead
-from bulklabel.transforms.decoding import decode_batch
-from bulklabel.transforms.models import save_model
-from bulklabel.transforms.records import RECORDS
+from bulklabel.transforms.concurrency.ordered_map import ahead
+from bulklabel.transforms.reading.records import RECORDS
+from bulklabel.transforms.scoring.decode import decode_batch
+from bulklabel.transforms.scoring.model_files import save_model
 
 SIZE = Preprocessing(32, 32)
 CORES = os.cpu_count() or 1

@@ -94,8 +94,8 @@ class Account:
 
     def _read_metrics(self) -> None:
         """Counts and headlines from where the run put them, if it did: a comparison has none."""
-        from bulklabel.transforms import files
-        from bulklabel.transforms.planning import METRICS_FILE
+        from bulklabel.transforms.files import files
+        from bulklabel.transforms.run_directory.file_names import METRICS_FILE
 
         with contextlib.suppress(Exception):  # whatever the store says: the run has ended, and this is only its short
             found = json.loads(files.read(files.join(files.absolute(self.output or ""), METRICS_FILE)))

@@ -14,8 +14,8 @@ from bulklabel.pipelines.submitting import check_submission
 if TYPE_CHECKING:
     import apache_beam as beam
 
-    from bulklabel.transforms.comparing import ComparisonPublication
-    from bulklabel.transforms.rereading import Run
+    from bulklabel.transforms.evaluating.compare import ComparisonPublication
+    from bulklabel.transforms.run_directory.finished_run import Run
 
 
 def parser() -> CommandParser:
@@ -32,9 +32,9 @@ def build(root: "beam.Pipeline", runs: "Mapping[str, Run]", publication: "Compar
     """The whole graph."""
     import apache_beam as beam
 
-    from bulklabel.transforms.comparing import AFTER, BEFORE, Compare, PublishComparison
-    from bulklabel.transforms.planned import PlannedShards
-    from bulklabel.transforms.rereading import ReadParts
+    from bulklabel.transforms.evaluating.compare import AFTER, BEFORE, Compare, PublishComparison
+    from bulklabel.transforms.evaluating.read_parts import ReadParts
+    from bulklabel.transforms.run_directory.planned_shards import PlannedShards
 
     results = {
         side: root
@@ -64,11 +64,11 @@ def compare(argv: Sequence[str]) -> None:
     import apache_beam as beam
 
     from bulklabel.pipelines.summary import print_comparison
-    from bulklabel.transforms import files
-    from bulklabel.transforms.comparing import AFTER, BEFORE, publication_of
-    from bulklabel.transforms.patience import planning
-    from bulklabel.transforms.planning import PLAN_FILE, REPORT_FILE
-    from bulklabel.transforms.rereading import find_run
+    from bulklabel.transforms.evaluating.compare import AFTER, BEFORE, publication_of
+    from bulklabel.transforms.files import files
+    from bulklabel.transforms.files.stores.retry import planning
+    from bulklabel.transforms.run_directory.file_names import PLAN_FILE, REPORT_FILE
+    from bulklabel.transforms.run_directory.finished_run import find_run
 
     account = current()
     account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"

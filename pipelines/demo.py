@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from bulklabel.pipelines.options import CommandParser, beam_options
 from bulklabel.pipelines.running import run_command
-from bulklabel.transforms.formats import FORMATS
+from bulklabel.transforms.reading import FORMATS
 
 FILES, FILE_RECORDS = 3, 4000
 """So many files of so many records to train on; those held out are one file less."""
@@ -30,8 +30,8 @@ def parser() -> CommandParser:
 def make_corpus(folder: str, input_format: str, held_out: bool) -> None:
     """Write one side of the corpus, with an image broken on purpose every few hundred records."""
     from bulklabel.model.images.demo_collages import BROKEN, collages
-    from bulklabel.transforms import files
-    from bulklabel.transforms.layouts import write_layout
+    from bulklabel.transforms.demo_formats import write_layout
+    from bulklabel.transforms.files import files
 
     count = FILES - held_out
     side = "heldout" if held_out else "train"
@@ -60,7 +60,7 @@ def demo(argv: Sequence[str]) -> None:
 
     from bulklabel.pipelines.score import score
     from bulklabel.pipelines.train import train
-    from bulklabel.transforms import files
+    from bulklabel.transforms.files import files
 
     corpus, model, scores = (files.join(options.output, name) for name in ("corpus", "model", "scores"))
     print(f"1. corpus: collages of handwritten digits → {corpus}", flush=True)

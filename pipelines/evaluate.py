@@ -25,10 +25,10 @@ from bulklabel.pipelines.textfile import add_textfile_flags
 if TYPE_CHECKING:
     import apache_beam as beam
 
-    from bulklabel.transforms.once import OncePerProcess
-    from bulklabel.transforms.plan import Plan
-    from bulklabel.transforms.publication import Publication
-    from bulklabel.transforms.truth import TruthTable
+    from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
+    from bulklabel.transforms.evaluating.judge import Publication
+    from bulklabel.transforms.evaluating.truth_table import TruthTable
+    from bulklabel.transforms.run_directory.plan import Plan
 
 
 def parser() -> CommandParser:
@@ -70,12 +70,12 @@ def build(
     """The whole graph."""
     import apache_beam as beam
 
-    from bulklabel.transforms.decoding import DECODE_SECONDS
-    from bulklabel.transforms.evaluating import Evaluate, Evaluation
-    from bulklabel.transforms.planned import PlannedShards
-    from bulklabel.transforms.publishing import PublishEvaluation
-    from bulklabel.transforms.rereading import JoinTruth, ReadParts
-    from bulklabel.transforms.thumbnails import MakeThumbnails
+    from bulklabel.transforms.evaluating.evaluate import Evaluate, Evaluation
+    from bulklabel.transforms.evaluating.publish import PublishEvaluation
+    from bulklabel.transforms.evaluating.read_parts import JoinTruth, ReadParts
+    from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails
+    from bulklabel.transforms.run_directory.planned_shards import PlannedShards
+    from bulklabel.transforms.scoring.decode import DECODE_SECONDS
 
     recipe = publication.recipe
     shards = root | "Start" >> beam.Impulse() | "Shards" >> PlannedShards(run, plan.digest)
@@ -102,14 +102,16 @@ def evaluate(argv: Sequence[str]) -> None:
     import apache_beam as beam
 
     from bulklabel.pipelines.summary import print_summary
-    from bulklabel.transforms import files
-    from bulklabel.transforms.once import OncePerProcess
-    from bulklabel.transforms.patience import planning
-    from bulklabel.transforms.planning import PLAN_FILE, REPORT_FILE, choose_thresholds
-    from bulklabel.transforms.publication import Publication, provenance_of
-    from bulklabel.transforms.records import Columns
-    from bulklabel.transforms.rereading import load_run, truth_used
-    from bulklabel.transforms.truth import load_truth
+    from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
+    from bulklabel.transforms.evaluating.judge import Publication, provenance_of
+    from bulklabel.transforms.evaluating.read_parts import truth_used
+    from bulklabel.transforms.evaluating.truth_table import load_truth
+    from bulklabel.transforms.files import files
+    from bulklabel.transforms.files.stores.retry import planning
+    from bulklabel.transforms.planning.thresholds import choose_thresholds
+    from bulklabel.transforms.reading.records import Columns
+    from bulklabel.transforms.run_directory.file_names import PLAN_FILE, REPORT_FILE
+    from bulklabel.transforms.run_directory.finished_run import load_run
 
     account = current()
     account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"

@@ -28,7 +28,7 @@ def gates_of(options: argparse.Namespace, labels: Sequence[str], output: str) ->
     Raises:
         UserError: if the baseline cannot be used, or a requirement names what there is not.
     """
-    from bulklabel.transforms.baselines import make_gates
+    from bulklabel.transforms.evaluating.baseline import make_gates
 
     return make_gates(options.require, options.baseline, labels, output)
 

@@ -28,7 +28,7 @@ from bulklabel.pipelines.progress import show_progress
 from bulklabel.pipelines.runners import is_local, runner_name
 
 if TYPE_CHECKING:
-    from bulklabel.transforms.plan import Plan
+    from bulklabel.transforms.run_directory.plan import Plan
 
 MIN_RAM = "min_ram=3GB"
 """What a worker needs at least: the process of a network as small as ours has 1.1 GB, nearly all of it TensorFlow's,

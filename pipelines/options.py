@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from bulklabel.model.errors import UserError
 from bulklabel.pipelines.logs import add_log_flags
 from bulklabel.pipelines.parsing import LineParser
-from bulklabel.transforms.formats import FORMATS
+from bulklabel.transforms.reading import FORMATS
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from bulklabel.model.metrics import Goal
-    from bulklabel.transforms.records import Columns
+    from bulklabel.transforms.reading.records import Columns
 
 DAY = 86_400
 
@@ -121,7 +121,7 @@ def store_flags(options: argparse.Namespace) -> list[str]:
 
 def columns_of(options: argparse.Namespace) -> "Columns":
     """The names that `add_input_flags` asked for, and those that only some commands ask for."""
-    from bulklabel.transforms.records import Columns
+    from bulklabel.transforms.reading.records import Columns
 
     unknown = getattr(options, "unknown_column", None)
     carried = [*getattr(options, "carry", ()), *slice_columns(options)]
@@ -169,7 +169,7 @@ def read_label_file(path: str) -> tuple[str, ...]:
         UserError: if there is no such file, it is not text, or not a label set.
     """
     from bulklabel.model.labels.truth import check_labels
-    from bulklabel.transforms import files
+    from bulklabel.transforms.files import files
 
     try:
         text = files.read(files.absolute(path)).decode("utf-8-sig")
@@ -199,7 +199,7 @@ def beam_options(flags: Sequence[str], parser: argparse.ArgumentParser) -> "Pipe
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from bulklabel.pipelines.runners import choose_runner, is_local
-    from bulklabel.transforms.patience import StoreOptions  # noqa: F401  # Beam knows the flags of what is imported
+    from bulklabel.transforms.files.stores.retry import StoreOptions  # noqa: F401  # Beam knows the flags of what is imported
 
     options = PipelineOptions(list(flags))
     if is_local(options):

@@ -88,8 +88,8 @@ def package(argv: Sequence[str]) -> None:
     beam_options([*rest, *store_flags(options)], flags)
     _check_normalization(options.mean, options.std)
 
-    from bulklabel.transforms import files
-    from bulklabel.transforms.quiet import import_tensorflow
+    from bulklabel.model.network.import_tensorflow import import_tensorflow
+    from bulklabel.transforms.files import files
 
     import_tensorflow()
     from bulklabel.model.images.resize import Preprocessing
@@ -97,9 +97,9 @@ def package(argv: Sequence[str]) -> None:
     from bulklabel.model.network.golden_images import add_golden
     from bulklabel.model.network.keras_archive import check_shapes, network_bytes
     from bulklabel.model.network.wrap import wrap_network
-    from bulklabel.transforms.models import save_model
-    from bulklabel.transforms.networks import load_user_network
-    from bulklabel.transforms.patience import planning
+    from bulklabel.transforms.files.stores.retry import planning
+    from bulklabel.transforms.scoring.model_files import save_model
+    from bulklabel.transforms.scoring.user_network import load_user_network
 
     current().output = options.output
     with planning():

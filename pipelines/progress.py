@@ -12,7 +12,7 @@ from bulklabel.pipelines.account import current
 from bulklabel.pipelines.logs import inform, is_json
 
 if TYPE_CHECKING:
-    from bulklabel.transforms.plan import Plan
+    from bulklabel.transforms.run_directory.plan import Plan
 
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_BETWEEN_LINES = 30.0
@@ -88,8 +88,8 @@ def _repeated(show: Callable[[], None], seconds: float) -> Iterator[None]:
 
 def _committed(output: str) -> int:
     """Shards of which both parts are there."""
-    from bulklabel.transforms import files
-    from bulklabel.transforms.parts import KINDS
+    from bulklabel.transforms.files import files
+    from bulklabel.transforms.run_directory.parts import KINDS
 
     listings = [files.list_folder(files.join(output, kind)) for kind in KINDS]
     return min(sum(file.path.endswith(".parquet") for file in listing) for listing in listings)

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 
 from bulklabel.model.errors import first_line
+from bulklabel.model.network.import_tensorflow import reopen_stderr
 from bulklabel.pipelines.account import (
     BAD_COMMAND,
     DONE,
@@ -25,8 +26,7 @@ from bulklabel.pipelines.remote_errors import remote_verdict
 from bulklabel.pipelines.stopping import stoppable
 from bulklabel.pipelines.textfile import add_textfile_flags
 from bulklabel.pipelines.workers import TRACEBACK, hear_workers
-from bulklabel.transforms.quiet import reopen_stderr
-from bulklabel.transforms.waiting import in_time
+from bulklabel.transforms.concurrency.timeout import in_time
 
 EXIT_CODES = {
     "UserError": BAD_COMMAND,

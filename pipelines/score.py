@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
     from bulklabel.model.metrics.requirements import Gates
     from bulklabel.model.network.scorer import Scorer
-    from bulklabel.transforms.deadline import Deadline
-    from bulklabel.transforms.manifest import Launch
-    from bulklabel.transforms.once import OncePerProcess
-    from bulklabel.transforms.plan import Plan
-    from bulklabel.transforms.planning import State
-    from bulklabel.transforms.publication import Publication
+    from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
+    from bulklabel.transforms.evaluating.judge import Publication
+    from bulklabel.transforms.run_directory.manifest import Launch
+    from bulklabel.transforms.run_directory.plan import Plan
+    from bulklabel.transforms.run_directory.state import State
+    from bulklabel.transforms.scoring.deadline import Deadline
 
 
 def parser() -> CommandParser:
@@ -109,15 +109,15 @@ def build(
     """The whole graph."""
     import apache_beam as beam
 
-    from bulklabel.transforms.deadline import EndAtDeadline
-    from bulklabel.transforms.evaluating import Evaluate, Evaluation
-    from bulklabel.transforms.parts import PREDICTIONS, REJECTED
-    from bulklabel.transforms.planned import PlannedShards
-    from bulklabel.transforms.publishing import Publish
-    from bulklabel.transforms.scoring import LEFT, ScoreShards
-    from bulklabel.transforms.thumbnails import MakeThumbnails
-    from bulklabel.transforms.worker_check import CheckedStart, CheckWorker, needs_of
-    from bulklabel.transforms.writing import WriteParts
+    from bulklabel.transforms.evaluating.evaluate import Evaluate, Evaluation
+    from bulklabel.transforms.evaluating.publish import Publish
+    from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails
+    from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED
+    from bulklabel.transforms.run_directory.planned_shards import PlannedShards
+    from bulklabel.transforms.scoring.check_workers import CheckedStart, CheckWorker, needs_of
+    from bulklabel.transforms.scoring.deadline import EndAtDeadline
+    from bulklabel.transforms.scoring.score_shards import LEFT, ScoreShards
+    from bulklabel.transforms.scoring.write_parts import WriteParts
 
     recipe, output = plan.recipe, publication.output
     needs = needs_of(plan, output, launch.model_directory)
@@ -152,15 +152,16 @@ def score(argv: Sequence[str]) -> None:
 
     from bulklabel.pipelines.launching import prepare
     from bulklabel.pipelines.summary import print_reused, print_summary
-    from bulklabel.transforms import files
-    from bulklabel.transforms.claims import reopen, start
-    from bulklabel.transforms.manifest import launch_of, now
-    from bulklabel.transforms.once import OncePerProcess
-    from bulklabel.transforms.patience import planning
-    from bulklabel.transforms.planning import REPORT_FILE, State
-    from bulklabel.transforms.publication import Publication, provenance_of
-    from bulklabel.transforms.reuse import account_of
-    from bulklabel.transforms.scoring import load_scorer
+    from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
+    from bulklabel.transforms.evaluating.judge import Publication, provenance_of
+    from bulklabel.transforms.files import files
+    from bulklabel.transforms.files.stores.retry import planning
+    from bulklabel.transforms.reuse.unchanged_files import account_of
+    from bulklabel.transforms.run_directory.file_names import REPORT_FILE
+    from bulklabel.transforms.run_directory.manifest import launch_of, now
+    from bulklabel.transforms.run_directory.ownership import reopen, start
+    from bulklabel.transforms.run_directory.state import State
+    from bulklabel.transforms.scoring.load_scorer import load_scorer
 
     prepare(pipeline_options)
     account, started, output = current(), now(), files.absolute(options.output)
@@ -202,9 +203,10 @@ def score(argv: Sequence[str]) -> None:
 
 def _planned(options: "argparse.Namespace", output: str) -> "tuple[Plan, State, Gates]":
     """The plan, what is left to do for it, and what is required of it; everything is checked, nothing written."""
-    from bulklabel.transforms.models import load_model
-    from bulklabel.transforms.planning import State, doubts, make_plan, settle
-    from bulklabel.transforms.reuse import find_since
+    from bulklabel.transforms.planning.make_plan import doubts, make_plan
+    from bulklabel.transforms.reuse.unchanged_files import find_since
+    from bulklabel.transforms.run_directory.state import State, settle
+    from bulklabel.transforms.scoring.model_files import load_model
 
     model = load_model(options.model)
     gates = gates_of(options, model.labels, output)

@@ -31,7 +31,7 @@ def check_submission(options: "PipelineOptions", paths: Mapping[str, Sequence[st
             the job does not answer.
     """
     from bulklabel.pipelines.runners import runner_name
-    from bulklabel.transforms.stores.names import is_remote
+    from bulklabel.transforms.files.stores.path_names import is_remote
 
     runner = runner_name(options)
     kind = runner.lower().removesuffix("runner")

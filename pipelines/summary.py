@@ -26,8 +26,8 @@ def print_summary(output: str) -> None:
     if is_json():
         return
     from bulklabel.model.report import verdict_lines
-    from bulklabel.transforms import files
-    from bulklabel.transforms.planning import MANIFEST_FILE, METRICS_FILE, REPORT_FILE
+    from bulklabel.transforms.files import files
+    from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, METRICS_FILE, REPORT_FILE
 
     metrics, manifest = (
         json.loads(files.read(files.join(files.absolute(output), name))) for name in (METRICS_FILE, MANIFEST_FILE)
@@ -40,8 +40,8 @@ def print_summary(output: str) -> None:
 
 def print_reused(output: str) -> None:
     """Print how many records needed no scoring, by an output's `manifest.json`."""
-    from bulklabel.transforms import files
-    from bulklabel.transforms.planning import MANIFEST_FILE
+    from bulklabel.transforms.files import files
+    from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE
 
     reused = json.loads(files.read(files.join(files.absolute(output), MANIFEST_FILE)))["reused"]
     print(
@@ -56,9 +56,9 @@ def print_comparison(output: str) -> None:
     """
     if is_json():
         return
-    from bulklabel.transforms import files
-    from bulklabel.transforms.comparing import COMPARISON_FILE
-    from bulklabel.transforms.planning import REPORT_FILE
+    from bulklabel.transforms.evaluating.compare import COMPARISON_FILE
+    from bulklabel.transforms.files import files
+    from bulklabel.transforms.run_directory.file_names import REPORT_FILE
 
     print(comparison_summary(json.loads(files.read(files.join(files.absolute(output), COMPARISON_FILE)))))
     print(f"\n  {output}/{REPORT_FILE}")

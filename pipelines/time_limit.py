@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bulklabel.transforms.deadline import Deadline
+    from bulklabel.transforms.scoring.deadline import Deadline
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
@@ -28,6 +28,6 @@ def duration(text: str) -> "Deadline":
     if not found:
         raise argparse.ArgumentTypeError(f"{text} is no time; give seconds, or a number like 90m or 5h")
     moment = time.time() + float(found[1]) * UNITS[found[2]]
-    from bulklabel.transforms.deadline import Deadline  # imports Beam, which takes two of these seconds
+    from bulklabel.transforms.scoring.deadline import Deadline  # imports Beam, which takes two of these seconds
 
     return Deadline(moment, text if found[2] else f"{text} seconds")

@@ -23,7 +23,7 @@ from bulklabel.pipelines.options import (
 from bulklabel.pipelines.running import run_command
 
 if TYPE_CHECKING:
-    from bulklabel.transforms.samples import SampleSource, Survey
+    from bulklabel.transforms.training_samples import SampleSource, Survey
 
 
 def parser() -> CommandParser:
@@ -71,9 +71,9 @@ def train(argv: Sequence[str]) -> None:
     options, rest = flags.parse_known_args(argv)
     beam_options([*rest, *store_flags(options)], flags)
 
-    from bulklabel.transforms.finding import find_shards
-    from bulklabel.transforms.patience import planning
-    from bulklabel.transforms.samples import SampleSource
+    from bulklabel.transforms.files.stores.retry import planning
+    from bulklabel.transforms.reading.find_shards import find_shards
+    from bulklabel.transforms.training_samples import SampleSource
 
     columns = columns_of(options)
     with planning():
@@ -116,7 +116,7 @@ def _check(options: argparse.Namespace, survey: "Survey", labels: Sequence[str])
 def _fit_and_save(options: argparse.Namespace, source: "SampleSource", labels: tuple[str, ...]) -> None:
     from importlib.metadata import version
 
-    from bulklabel.transforms.quiet import import_tensorflow
+    from bulklabel.model.network.import_tensorflow import import_tensorflow
 
     import_tensorflow()
     from bulklabel.model.images.resize import Preprocessing
@@ -124,9 +124,9 @@ def _fit_and_save(options: argparse.Namespace, source: "SampleSource", labels: t
     from bulklabel.model.network.golden_images import add_golden
     from bulklabel.model.network.train import train_network
     from bulklabel.model.versions import deciding_versions
-    from bulklabel.transforms import files
-    from bulklabel.transforms.models import save_model
-    from bulklabel.transforms.samples import Split
+    from bulklabel.transforms.files import files
+    from bulklabel.transforms.scoring.model_files import save_model
+    from bulklabel.transforms.training_samples import Split
 
     files.check_writable(files.absolute(options.output))
     preprocessing = Preprocessing(*options.image_size)

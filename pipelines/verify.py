@@ -18,8 +18,8 @@ from bulklabel.pipelines.running import run_command
 if TYPE_CHECKING:
     import argparse
 
-    from bulklabel.transforms.outputs import Output
-    from bulklabel.transforms.rescoring import Rescored
+    from bulklabel.transforms.verifying.found_output import Output
+    from bulklabel.transforms.verifying.rescore import Rescored
 
 
 def parser() -> CommandParser:
@@ -52,9 +52,9 @@ def verify(argv: Sequence[str]) -> None:
         raise UserError("with Beam's flags the run comes first: `bulklabel verify RUN …`.")
     beam_options([*rest, *store_flags(options)], flags)
 
-    from bulklabel.transforms.outputs import find_output
-    from bulklabel.transforms.patience import planning
-    from bulklabel.transforms.verifying import FaultsFoundError, model_faults, output_faults
+    from bulklabel.transforms.files.stores.retry import planning
+    from bulklabel.transforms.verifying.found_output import find_output
+    from bulklabel.transforms.verifying.run_faults import FaultsFoundError, model_faults, output_faults
 
     with planning():
         found = find_output(options.run)
@@ -72,7 +72,7 @@ def verify(argv: Sequence[str]) -> None:
 
 def _told(faults: Iterable[str]) -> Iterator[str]:
     """The faults, each printed as soon as it is found."""
-    from bulklabel.transforms.rows import clean
+    from bulklabel.transforms.files.text import clean
 
     for fault in faults:
         print(" ".join(clean(fault).splitlines()), flush=True)  # names of files may hold anything
@@ -81,9 +81,9 @@ def _told(faults: Iterable[str]) -> Iterator[str]:
 
 def _rescored(found: "Output", options: "argparse.Namespace") -> "Rescored | None":
     """Some records scored again; none where it is not known which there are, which has been told."""
-    from bulklabel.transforms.rescoring import Rescored, choose_rows, rescore
-    from bulklabel.transforms.scoring import load_scorer
-    from bulklabel.transforms.verifying import model_directory
+    from bulklabel.transforms.scoring.load_scorer import load_scorer
+    from bulklabel.transforms.verifying.rescore import Rescored, choose_rows, rescore
+    from bulklabel.transforms.verifying.run_faults import model_directory
 
     plan, directory, rows = found.plan, model_directory(found, options.model), found.scored_rows
     if plan is None or directory is None or not rows:

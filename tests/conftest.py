@@ -19,9 +19,9 @@ from hypothesis import settings
 from bulklabel.model.images.demo_collages import BROKEN, DIGITS, collages
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.model_directory import Model
-from bulklabel.transforms.finding import find_shards
-from bulklabel.transforms.readers import read_shard
-from bulklabel.transforms.records import Columns, Unreadable
+from bulklabel.transforms.reading.find_shards import find_shards
+from bulklabel.transforms.reading.readers import read_shard
+from bulklabel.transforms.reading.records import Columns, Unreadable
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from bulklabel.transforms import local as reading
-from bulklabel.transforms import patience
-from bulklabel.transforms.stores import local
+from bulklabel.transforms.files import local_file as reading
+from bulklabel.transforms.files.stores import local
+from bulklabel.transforms.files.stores import retry as patience
 
 EVENTS = {"os.rename": "rename", "os.scandir": "list", "os.mkdir": "mkdir", "os.remove": "remove"}
 """What Python says just before it happens, and of an error that is raised then it makes the operation's own."""

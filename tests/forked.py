@@ -13,7 +13,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
-from bulklabel.transforms.models import save_model
+from bulklabel.transforms.scoring.model_files import save_model
 from tests.conftest import answers, collage_rows, untrained_model, write_parquet
 from tests.faults import Fault, inject
 

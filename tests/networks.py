@@ -10,7 +10,7 @@ from PIL import Image
 
 from bulklabel.model.network.scorer import Scorer
 from bulklabel.pipelines.package import main
-from bulklabel.transforms.models import load_model
+from bulklabel.transforms.scoring.model_files import load_model
 
 LABELS = tuple(f"label {number}" for number in range(20))
 

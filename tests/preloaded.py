@@ -8,6 +8,8 @@ from bulklabel.model import statistic  # noqa: F401
 from bulklabel.model.network import scorer  # noqa: F401
 from bulklabel.model.report import page
 from bulklabel.pipelines import local, score, summary  # noqa: F401
-from bulklabel.transforms import claims, models, publishing, scoring, thumbnails, writing  # noqa: F401
+from bulklabel.transforms.evaluating import publish as publishing  # noqa: F401
+from bulklabel.transforms.run_directory import ownership as claims  # noqa: F401
+from bulklabel.transforms.scoring import model_files as models  # noqa: F401
 
 page._plotting_library()

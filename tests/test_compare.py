@@ -14,9 +14,9 @@ import pytest
 
 from bulklabel.model.report import format_change, format_change_range
 from bulklabel.pipelines.compare import main
-from bulklabel.transforms.comparing import bucket_count
-from bulklabel.transforms.models import save_model
-from bulklabel.transforms.plan import read_plan
+from bulklabel.transforms.evaluating.compare import bucket_count
+from bulklabel.transforms.run_directory.plan import read_plan
+from bulklabel.transforms.scoring.model_files import save_model
 from tests.conftest import label_file, metrics_of, predictions_of, score, untrained_model, write_parquet
 
 LABELS = [str(digit) for digit in range(10)]
@@ -165,7 +165,7 @@ def test_other_shards_and_another_order_change_nothing(
     assert score(tmp_path / "corpus", model_directory, run) == 0
     assert len(list(run.glob("predictions/*"))) != len(list(later.glob("predictions/*")))
     for name, values in (("compared", 10_000_000), ("in_buckets", 10_000)):
-        monkeypatch.setattr("bulklabel.transforms.comparing.BUCKET_VALUES", values)
+        monkeypatch.setattr("bulklabel.transforms.evaluating.compare.BUCKET_VALUES", values)
         assert compare(run, later, tmp_path / name) == 0
         assert without_runs(tmp_path / name) == without_runs(compared)
 
@@ -173,7 +173,7 @@ def test_other_shards_and_another_order_change_nothing(
 def test_more_buckets_and_more_processes_change_nothing(
     compared: Path, finished: Path, later: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bulklabel.transforms.comparing.BUCKET_VALUES", 10_000)
+    monkeypatch.setattr("bulklabel.transforms.evaluating.compare.BUCKET_VALUES", 10_000)
     assert bucket_count(9600, 10) == 10
     processes = ("--direct_running_mode", "multi_processing", "--direct_num_workers", "2")
     assert compare(finished, later, tmp_path / "compared", *processes) == 0

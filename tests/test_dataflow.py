@@ -31,7 +31,7 @@ from bulklabel.pipelines import score, template, verify
 from bulklabel.pipelines.launching import prepare
 from bulklabel.pipelines.options import _check_beam_flags, beam_options
 from bulklabel.pipelines.textfile import last_success
-from bulklabel.transforms import files
+from bulklabel.transforms.files import files
 from tests import dataflow_service, flex_metadata, servers
 from tests.conftest import ROOT
 from tests.dataflow_service import CLOSED_PROJECT, JOB, REFUSAL, Service
@@ -189,7 +189,9 @@ def unpacked(content: bytes) -> Iterator[bytes]:
 def test_the_rendered_job_has_no_path_of_this_machine(rendered: Rendered, tmp_path: Path) -> None:
     places = [ROOT, Path.home(), Path(sys.prefix), Path(sysconfig.get_paths()["purelib"]), tmp_path.parents[1]]
     graph = list(unpacked(rendered.graph.SerializeToString()))
-    assert any(b"transforms.scoring" in content and b"ScoreShards" in content for content in graph[1:])
+    assert any(
+        b"bulklabel.transforms.scoring.score_shards" in content and b"ScoreShards" in content for content in graph[1:]
+    )
     for content in (*graph, json.dumps(rendered.job).encode()):
         for place in map(str, places):
             assert place.encode() not in content, place

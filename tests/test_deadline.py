@@ -11,7 +11,7 @@ import pytest
 from bulklabel.model.errors import DeadlineError
 from bulklabel.model.metrics import Goal
 from bulklabel.pipelines.time_limit import duration
-from bulklabel.transforms.deadline import Deadline
+from bulklabel.transforms.scoring.deadline import Deadline
 from tests.conftest import answers, command, score
 
 OVER = "--deadline=0.001s"
@@ -89,15 +89,15 @@ class AfterThree(Deadline):
 
 def test_it_may_pass_among_the_shards(corpus: Path, model_directory: Path, tmp_path: Path) -> None:
     from bulklabel.pipelines.score import build
-    from bulklabel.transforms.claims import start
-    from bulklabel.transforms.manifest import launch_of, now
-    from bulklabel.transforms.models import load_model
-    from bulklabel.transforms.once import OncePerProcess
-    from bulklabel.transforms.planning import make_plan
-    from bulklabel.transforms.publication import Publication
-    from bulklabel.transforms.records import Columns
-    from bulklabel.transforms.reuse import Since
-    from bulklabel.transforms.scoring import load_scorer
+    from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
+    from bulklabel.transforms.evaluating.judge import Publication
+    from bulklabel.transforms.planning.make_plan import make_plan
+    from bulklabel.transforms.reading.records import Columns
+    from bulklabel.transforms.reuse.unchanged_files import Since
+    from bulklabel.transforms.run_directory.manifest import launch_of, now
+    from bulklabel.transforms.run_directory.ownership import start
+    from bulklabel.transforms.scoring.load_scorer import load_scorer
+    from bulklabel.transforms.scoring.model_files import load_model
 
     model, output = load_model(str(model_directory)), str(tmp_path / "run")
     plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide", output, Since())

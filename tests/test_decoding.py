@@ -10,9 +10,9 @@ from bulklabel.model.images.decode import decode, decode_with_kind
 from bulklabel.model.images.demo_collages import collages
 from bulklabel.model.images.kinds import Kind
 from bulklabel.model.images.resize import Pixels, Preprocessing
-from bulklabel.transforms import decoding
-from bulklabel.transforms.records import RECORDS
-from bulklabel.transforms.waiting import in_time
+from bulklabel.transforms.concurrency.timeout import in_time
+from bulklabel.transforms.reading.records import RECORDS
+from bulklabel.transforms.scoring import decode as decoding
 
 SIZE = Preprocessing(32, 32)
 

@@ -12,8 +12,8 @@ import pytest
 from bulklabel.model.errors import StoreError, UserError
 from bulklabel.pipelines.remote_errors import remote_verdict
 from bulklabel.pipelines.score import main
-from bulklabel.transforms.plan import read_plan
-from bulklabel.transforms.worker_check import INPUTS, Needs, check_worker, needs_of
+from bulklabel.transforms.run_directory.plan import read_plan
+from bulklabel.transforms.scoring.check_workers import INPUTS, Needs, check_worker, needs_of
 from tests.conftest import ROOT, score
 from tests.forked import forked, said_in_one_line
 from tests.servers import free_port
@@ -222,7 +222,7 @@ def test_local_paths_of_evaluate_and_compare(capsys: pytest.CaptureFixture[str])
             "the workers have another version of bulklabel, without b",
         ),
         (
-            "AttributeError: Can't get attribute 'New' on <module 'bulklabel.transforms.plan' from '/x.py'>",
+            "AttributeError: Can't get attribute 'N' on <module 'bulklabel.transforms.run_directory.plan' from 'x'>",
             "version of bulklabel",
         ),
         (

@@ -10,7 +10,8 @@ import pytest
 from apache_beam.io.filesystems import FileSystems
 
 from bulklabel.model.errors import StoreError
-from bulklabel.transforms import files, patience
+from bulklabel.transforms.files import files
+from bulklabel.transforms.files.stores import retry as patience
 
 
 def test_many_files_are_read_in_order_with_what_is_wrong_in_place(tmp_path: Path) -> None:

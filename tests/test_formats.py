@@ -9,9 +9,10 @@ import pytest
 
 from bulklabel.model.errors import UserError
 from bulklabel.model.images.demo_collages import BROKEN
-from bulklabel.transforms.finding import find_shards
-from bulklabel.transforms.layouts import LAYOUTS, write_layout
-from bulklabel.transforms.readers import READERS, splitting
+from bulklabel.transforms.demo_formats import LAYOUTS, write_layout
+from bulklabel.transforms.reading import streams as splitting
+from bulklabel.transforms.reading.find_shards import find_shards
+from bulklabel.transforms.reading.readers import READERS
 from tests.conftest import DEFAULT, collage_rows, metrics_of, predictions_of, read_all, rejected_of, score
 
 

@@ -15,8 +15,8 @@ from PIL import Image
 
 from bulklabel.model.errors import UserError
 from bulklabel.model.images import decode as images
-from bulklabel.transforms.models import load_model
-from bulklabel.transforms.scoring import load_scorer
+from bulklabel.transforms.scoring.load_scorer import load_scorer
+from bulklabel.transforms.scoring.model_files import load_model
 from tests.conftest import score, write_parquet
 from tests.networks import blocks, jpeg, package, save, tiny
 

@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from bulklabel.model.errors import UserError
-from bulklabel.transforms import files, rows
-from bulklabel.transforms.finding import find_shards
-from bulklabel.transforms.records import SHARD_RECORDS, Columns
+from bulklabel.transforms.files import files
+from bulklabel.transforms.reading import record_tables as rows
+from bulklabel.transforms.reading.find_shards import find_shards
+from bulklabel.transforms.reading.records import SHARD_RECORDS, Columns
 from tests.conftest import DEFAULT, read_all
 
 

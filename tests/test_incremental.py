@@ -21,12 +21,12 @@ from bulklabel.model.errors import RecordError
 from bulklabel.model.images.demo_collages import DIGITS
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.labels.predictions import predictions_table, with_kinds
-from bulklabel.transforms.contents import answers_at, load_known
-from bulklabel.transforms.decoding import rejected_row
-from bulklabel.transforms.models import save_model
-from bulklabel.transforms.plan import Recipe
-from bulklabel.transforms.records import Unreadable
-from bulklabel.transforms.sifting import Sieve
+from bulklabel.transforms.reading.records import Unreadable
+from bulklabel.transforms.reuse.known_images import answers_at, load_known
+from bulklabel.transforms.reuse.skip_known_images import Sieve
+from bulklabel.transforms.run_directory.part_tables import rejected_row_of
+from bulklabel.transforms.run_directory.plan import Recipe
+from bulklabel.transforms.scoring.model_files import save_model
 from tests.conftest import (
     DEFAULT,
     ROOT,
@@ -404,7 +404,7 @@ def test_an_image_is_let_through_once() -> None:
     records = fresh.drop_columns(["image"])
     answered = with_kinds(records.take(pa.array([0, 4])), [("PNG", 32), ("JPEG", 64)])
     predictions = predictions_table(answered, np.array([[0.75], [0.25]], np.float32), (0.5,), ("a",), "wide")
-    refused = [rejected_row(records, row, RecordError("decode", "odd", "")) for row in (1, 2, 3)]
+    refused = [rejected_row_of(records, row, RecordError("decode", "odd", "")) for row in (1, 2, 3)]
     table, rejected, reused = sieve.joined(predictions, refused)
     assert [(row["position"], row["prob_a"]) for row in table.to_pylist()] == [(0, 0.75), (2, 0.75), (6, 0.25)]
     found = sorted((row["position"], row["reason"], row["content"] is None) for row in rejected)

@@ -20,10 +20,10 @@ from apache_beam.transforms.window import FixedWindows, GlobalWindows, SlidingWi
 import bulklabel
 from bulklabel import ImageModelHandler, ImageRecord, Prediction, RejectedRecord, ScoreImages
 from bulklabel.model.errors import UserError
-from bulklabel.transforms import holding
-from bulklabel.transforms.answering import ImageScorer, recipe_of
-from bulklabel.transforms.holding import HoldForBatches
-from bulklabel.transforms.models import load_model, save_model
+from bulklabel.transforms.library import hold_for_batches as holding
+from bulklabel.transforms.library.hold_for_batches import HoldForBatches
+from bulklabel.transforms.library.image_scorer import ImageScorer, recipe_of
+from bulklabel.transforms.scoring.model_files import load_model, save_model
 from tests.conftest import ROOT, collage_rows, untrained_model
 from tests.library_runs import answers_of_file, run_inference, run_score_images, run_stream
 from tests.servers import installed

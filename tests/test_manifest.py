@@ -13,13 +13,21 @@ from typing import Any
 import pytest
 
 from bulklabel.model.errors import StoreError
-from bulklabel.transforms import files, publishing
-from bulklabel.transforms.claims import read_claimed, succeed
-from bulklabel.transforms.manifest import UnreconciledError, Written, build_manifest, launch_of, now, read_manifest
-from bulklabel.transforms.parts import KINDS, Entry
-from bulklabel.transforms.plan import read_plan
-from bulklabel.transforms.planning import PLAN_FILE, PUBLISHED
-from bulklabel.transforms.timing import STAGES, StageClock
+from bulklabel.transforms.concurrency.stage_clock import STAGES, StageClock
+from bulklabel.transforms.evaluating import publish as publishing
+from bulklabel.transforms.files import files
+from bulklabel.transforms.run_directory.file_names import PLAN_FILE, PUBLISHED
+from bulklabel.transforms.run_directory.manifest import (
+    UnreconciledError,
+    Written,
+    build_manifest,
+    launch_of,
+    now,
+    read_manifest,
+)
+from bulklabel.transforms.run_directory.ownership import read_claimed, succeed
+from bulklabel.transforms.run_directory.parts import KINDS, Entry
+from bulklabel.transforms.run_directory.plan import read_plan
 from tests.conftest import score
 
 COUNTS = {"records": 12, "scored": 10, "rejected": 2}
@@ -175,7 +183,7 @@ def test_a_manifest_that_lacks_something_is_a_value_error(finished: Path, name: 
 
 def test_the_clock_counts_waiting_for_items_and_not_what_is_done_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = itertools.count()
-    monkeypatch.setattr("bulklabel.transforms.timing.time.monotonic", lambda: next(ticks))
+    monkeypatch.setattr("bulklabel.transforms.concurrency.stage_clock.time.monotonic", lambda: next(ticks))
     clock = StageClock()
     found = []
     for item in clock.each("reading", "ab"):

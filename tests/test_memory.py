@@ -9,7 +9,7 @@ import pytest
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.model_directory import Model
 from bulklabel.model.network.keras_archive import network_bytes
-from bulklabel.transforms.models import save_model
+from bulklabel.transforms.scoring.model_files import save_model
 from tests.conftest import answers, collage_rows, command, score, write_parquet
 
 LIMIT = str(330 << 20)

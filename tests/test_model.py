@@ -18,8 +18,8 @@ from bulklabel.model.labels.predictions import predictions_table, probabilities_
 from bulklabel.model.labels.thresholds import predict_labels, read_thresholds, tune_thresholds
 from bulklabel.model.labels.truth import check_labels, decode_truth, encode_truth
 from bulklabel.model.model_directory import read_model
-from bulklabel.transforms import files
-from bulklabel.transforms.models import load_model, save_model
+from bulklabel.transforms.files import files
+from bulklabel.transforms.scoring.model_files import load_model, save_model
 from tests.conftest import untrained_model
 
 NAMES = ("a", "b", 'ü, "<b>" \'|/', "c")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bulklabel.model.images.demo_collages import collages
-from bulklabel.transforms.layouts import LAYOUTS
-from bulklabel.transforms.models import save_model
+from bulklabel.transforms.demo_formats import LAYOUTS
+from bulklabel.transforms.scoring.model_files import save_model
 from tests.conftest import ROOT, metrics_of, png, predictions_of, rejected_of, score, untrained_model
 from tests.mutations import mutated, mutated_image, strange_parquet
 

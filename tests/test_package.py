@@ -17,7 +17,7 @@ from bulklabel.model.model_directory import Model
 from bulklabel.model.network.keras_archive import network_bytes
 from bulklabel.model.network.saved_model import network_from_saved_model
 from bulklabel.model.network.scorer import Scorer
-from bulklabel.transforms.models import load_model
+from bulklabel.transforms.scoring.model_files import load_model
 from tests.conftest import metrics_of, predictions_of, score, write_parquet
 from tests.networks import LABELS, answers_of, blocks, jpeg, package, save, tiny
 

@@ -11,7 +11,7 @@ import pytest
 
 from bulklabel.pipelines.account import DONE, FAILED, NOTHING_TO_DO, RENDERED, STATES, STOPPED, SUBMITTED
 from bulklabel.pipelines.cli import main
-from bulklabel.transforms.readers import READERS
+from bulklabel.transforms.reading.readers import READERS
 from tests import servers
 from tests.conftest import ROOT, answers, collage_rows, metrics_of
 from tests.forked import Run

@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from bulklabel.model.errors import UserError
-from bulklabel.transforms import files
-from bulklabel.transforms.finding import find_shards
-from bulklabel.transforms.readers import read_shard
-from bulklabel.transforms.readers.parquet import ParquetReader
-from bulklabel.transforms.records import RECORDS, SHARD_RECORDS, Columns, Shard, Unreadable
+from bulklabel.transforms.files import files
+from bulklabel.transforms.reading.find_shards import find_shards
+from bulklabel.transforms.reading.parquet import ParquetReader
+from bulklabel.transforms.reading.readers import read_shard
+from bulklabel.transforms.reading.records import RECORDS, SHARD_RECORDS, Columns, Shard, Unreadable
 from tests.conftest import collage_rows, write_parquet
 from tests.conftest import read_all as every_record
 

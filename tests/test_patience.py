@@ -12,9 +12,10 @@ import pytest
 from apache_beam.io.localfilesystem import LocalFileSystem
 
 from bulklabel.model.errors import StoreError, UserError
-from bulklabel.transforms import files, patience
-from bulklabel.transforms.listings import File
-from bulklabel.transforms.patience import Patience, failure, planning
+from bulklabel.transforms.files import files
+from bulklabel.transforms.files.listing import File
+from bulklabel.transforms.files.stores import retry as patience
+from bulklabel.transforms.files.stores.retry import Patience, failure, planning
 
 PNG = re.compile(r"\.png$")
 

@@ -55,7 +55,7 @@ def test_modules_are_short_and_open_with_a_sentence(path: Path) -> None:
         "bulklabel.model.metrics",
         "bulklabel.model.report",
         "bulklabel.model.network.golden_images",
-        "bulklabel.transforms.plan",
+        "bulklabel.transforms.run_directory.plan",
     ],
 )
 def test_only_the_network_needs_tensorflow(name: str) -> None:

@@ -11,13 +11,13 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from bulklabel.model.errors import StoreError
-from bulklabel.transforms import files
-from bulklabel.transforms.listings import File
-from bulklabel.transforms.parts import PartStamp
-from bulklabel.transforms.plan import DIGEST_BYTES, Plan, Reused, read_plan
-from bulklabel.transforms.planned import PlannedShards
-from bulklabel.transforms.planning import PLAN_FILE
-from bulklabel.transforms.records import Problem, Shard
+from bulklabel.transforms.files import files
+from bulklabel.transforms.files.listing import File
+from bulklabel.transforms.reading.records import Problem, Shard
+from bulklabel.transforms.run_directory.file_names import PLAN_FILE
+from bulklabel.transforms.run_directory.parts import PartStamp
+from bulklabel.transforms.run_directory.plan import DIGEST_BYTES, Plan, Reused, read_plan
+from bulklabel.transforms.run_directory.planned_shards import PlannedShards
 from tests.forked import SHARDS
 
 RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -94,10 +94,10 @@ def graph_bytes(plan: Plan, shards: int, names: int, output: Path) -> int:
     """The size of the graph of a run, which travels to the runner, of so many shards of so many images each."""
     from bulklabel.model.metrics import Goal
     from bulklabel.pipelines.score import build
-    from bulklabel.transforms.manifest import launch_of, now
-    from bulklabel.transforms.once import OncePerProcess
-    from bulklabel.transforms.publication import Publication, provenance_of
-    from bulklabel.transforms.scoring import load_scorer
+    from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
+    from bulklabel.transforms.evaluating.judge import Publication, provenance_of
+    from bulklabel.transforms.run_directory.manifest import launch_of, now
+    from bulklabel.transforms.scoring.load_scorer import load_scorer
 
     images = tuple(f"folder/picture-{number:09d}.png" for number in range(names))
     made = [Shard(index, f"{index:09d}", 0, names, 0, names, images) for index in range(shards)]

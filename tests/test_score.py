@@ -19,8 +19,8 @@ from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.model_directory import Model
 from bulklabel.model.network.keras_archive import network_bytes
 from bulklabel.pipelines.runners import PRISM_RUNNER
-from bulklabel.transforms import files
-from bulklabel.transforms.models import save_model
+from bulklabel.transforms.files import files
+from bulklabel.transforms.scoring.model_files import save_model
 from tests import servers
 from tests.conftest import (
     FILES,
@@ -348,15 +348,15 @@ def test_thresholds_decide_what_is_predicted(corpus: Path, model_directory: Path
 def test_the_graph_counts_what_it_does(runner: str, corpus: Path, model_directory: Path, tmp_path: Path) -> None:
     from bulklabel.model.metrics import Goal
     from bulklabel.pipelines.score import build
-    from bulklabel.transforms.claims import start
-    from bulklabel.transforms.manifest import launch_of, now
-    from bulklabel.transforms.models import load_model
-    from bulklabel.transforms.once import OncePerProcess
-    from bulklabel.transforms.planning import make_plan
-    from bulklabel.transforms.publication import Publication, provenance_of
-    from bulklabel.transforms.records import Columns
-    from bulklabel.transforms.reuse import Since
-    from bulklabel.transforms.scoring import load_scorer
+    from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
+    from bulklabel.transforms.evaluating.judge import Publication, provenance_of
+    from bulklabel.transforms.planning.make_plan import make_plan
+    from bulklabel.transforms.reading.records import Columns
+    from bulklabel.transforms.reuse.unchanged_files import Since
+    from bulklabel.transforms.run_directory.manifest import launch_of, now
+    from bulklabel.transforms.run_directory.ownership import start
+    from bulklabel.transforms.scoring.load_scorer import load_scorer
+    from bulklabel.transforms.scoring.model_files import load_model
 
     model, run = load_model(str(model_directory)), str(tmp_path / "run")
     plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide", run, Since())
@@ -386,7 +386,7 @@ def test_the_graph_counts_what_it_does(runner: str, corpus: Path, model_director
 
 def test_a_model_that_changes_while_the_run_goes_on_stops_it(model_directory: Path) -> None:
     from bulklabel.model.errors import UserError
-    from bulklabel.transforms.scoring import load_scorer
+    from bulklabel.transforms.scoring.load_scorer import load_scorer
 
     with pytest.raises(UserError, match="changed since the run was planned"):
         load_scorer(str(model_directory), "0" * 64)

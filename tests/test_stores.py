@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from bulklabel.model.images.demo_collages import DIGITS
-from bulklabel.transforms import files, patience
-from bulklabel.transforms.layouts import LAYOUTS, write_layout
-from bulklabel.transforms.models import load_model
-from bulklabel.transforms.stores import PIECE_BYTES
+from bulklabel.transforms.demo_formats import LAYOUTS, write_layout
+from bulklabel.transforms.files import files
+from bulklabel.transforms.files.stores import retry as patience
+from bulklabel.transforms.files.stores.store import PIECE_BYTES
+from bulklabel.transforms.scoring.model_files import load_model
 from tests import servers
 from tests.conftest import ROOT, answers, collage_rows, read_all, untrained_model, write_parquet
 
@@ -475,8 +476,8 @@ def test_a_missing_extra_is_one_line(
     store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package, module, extra = {
-        "s3": ("boto3", "bulklabel.transforms.stores.s3", "aws"),
-        "gs": ("google.auth", "bulklabel.transforms.stores.gcs", "gcp"),
+        "s3": ("boto3", "bulklabel.transforms.files.stores.s3", "aws"),
+        "gs": ("google.auth", "bulklabel.transforms.files.stores.gcs", "gcp"),
     }[store.scheme]
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, module)

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from bulklabel.transforms.layouts import LAYOUTS
-from bulklabel.transforms.models import load_model, save_model
+from bulklabel.transforms.demo_formats import LAYOUTS
+from bulklabel.transforms.scoring.model_files import load_model, save_model
 from tests.conftest import collage_rows, metrics_of, predictions_of, rejected_of, score, untrained_model
 
 NASTY = (

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bulklabel.transforms.readers.tfrecord import framed, masked_checksum
-from bulklabel.transforms.records import Columns
+from bulklabel.transforms.reading.records import Columns
+from bulklabel.transforms.reading.tfrecord import framed, masked_checksum
 from tests.conftest import read_all
 
 

@@ -21,12 +21,12 @@ from bulklabel.model.report.gallery import Thumbnail, gallery, make_thumbnail
 from bulklabel.model.statistic import Statistic
 from bulklabel.model.statistic.examples import Examples
 from bulklabel.pipelines.local import LocalRunner
-from bulklabel.transforms import thumbnails
-from bulklabel.transforms.finding import find_shards
-from bulklabel.transforms.layouts import LAYOUTS, write_layout
-from bulklabel.transforms.plan import Recipe
-from bulklabel.transforms.records import Shard
-from bulklabel.transforms.thumbnails import MakeThumbnails, choose_records, thumbnails_of
+from bulklabel.transforms.demo_formats import LAYOUTS, write_layout
+from bulklabel.transforms.evaluating import thumbnails
+from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails, choose_records, thumbnails_of
+from bulklabel.transforms.reading.find_shards import find_shards
+from bulklabel.transforms.reading.records import Shard
+from bulklabel.transforms.run_directory.plan import Recipe
 from tests.conftest import DEFAULT, collage_rows, png, read_all
 
 FILES, RECORDS = 3, 60

@@ -10,9 +10,9 @@ import pytest
 
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.pipelines.train import main
-from bulklabel.transforms.finding import find_shards
-from bulklabel.transforms.records import Columns
-from bulklabel.transforms.samples import SampleSource, Split, is_validation
+from bulklabel.transforms.reading.find_shards import find_shards
+from bulklabel.transforms.reading.records import Columns
+from bulklabel.transforms.training_samples import SampleSource, Split, is_validation
 from tests.conftest import collage_rows, label_file, write_parquet
 
 NAMES = tuple(str(i) for i in range(10))
@@ -68,7 +68,7 @@ def test_epochs_are_mixed_by_the_seed_and_validation_is_not(small: Path) -> None
 
 
 def test_blocks_are_cut_without_losing_a_sample(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bulklabel.transforms import samples
+    from bulklabel.transforms import training_samples as samples
 
     whole = sorted(row.tobytes() for row in images_of(split(small, validation=False)))
     monkeypatch.setattr(samples, "MIXED_BYTES", 100 * 32 * 32 * 3)

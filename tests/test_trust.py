@@ -17,7 +17,7 @@ from bulklabel.model.network.foreign_code import check_archive
 from bulklabel.model.network.keras_archive import load_network, network_bytes
 from bulklabel.model.network.saved_model import check_graph, network_from_saved_model
 from bulklabel.model.network.scorer import Scorer
-from bulklabel.transforms.models import load_model
+from bulklabel.transforms.scoring.model_files import load_model
 from tests.conftest import metrics_of, score, write_parquet
 from tests.networks import blocks, jpeg, package, save, tiny
 

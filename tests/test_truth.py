@@ -17,8 +17,8 @@ from sklearn import metrics as oracle
 from bulklabel.model.errors import UserError
 from bulklabel.model.labels.truth import encode_truth
 from bulklabel.pipelines.evaluate import main
-from bulklabel.transforms.records import Columns
-from bulklabel.transforms.truth import TruthTable, load_truth
+from bulklabel.transforms.evaluating.truth_table import TruthTable, load_truth
+from bulklabel.transforms.reading.records import Columns
 from tests.conftest import ROOT, metrics_of, predictions_of
 
 LABELS = ("cat", "dog", "left.right", 'say "cheese", please')

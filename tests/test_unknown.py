@@ -13,8 +13,8 @@ import pytest
 from sklearn import metrics as oracle
 
 from bulklabel.model.errors import UserError
-from bulklabel.transforms.models import save_model
-from bulklabel.transforms.records import Columns
+from bulklabel.transforms.reading.records import Columns
+from bulklabel.transforms.scoring.model_files import save_model
 from tests.conftest import (
     answers,
     collage_rows,

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from bulklabel.pipelines.verify import main
-from bulklabel.transforms.layouts import LAYOUTS, write_layout
-from bulklabel.transforms.models import save_model
-from bulklabel.transforms.readers.metadata import read_metadata
-from bulklabel.transforms.rescoring import choose_rows
+from bulklabel.transforms.demo_formats import LAYOUTS, write_layout
+from bulklabel.transforms.reading.image_metadata import read_metadata
+from bulklabel.transforms.scoring.model_files import save_model
+from bulklabel.transforms.verifying.rescore import choose_rows
 from tests.conftest import collage_rows, png, score, untrained_model
 
 PART = "predictions/part-00003-of-00008.parquet"
@@ -126,7 +126,7 @@ def change_the_plan(run: Path) -> None:
 def take_another_plan(run: Path) -> None:
     from dataclasses import replace
 
-    from bulklabel.transforms.plan import read_plan
+    from bulklabel.transforms.run_directory.plan import read_plan
 
     plan = read_plan((run / "plan.json").read_bytes())
     (run / "plan.json").write_bytes(replace(plan, shards=plan.shards[:-1]).to_json())

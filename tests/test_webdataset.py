@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bulklabel.transforms.records import Columns
+from bulklabel.transforms.reading.records import Columns
 from tests.conftest import read_all
 
 

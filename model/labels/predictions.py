@@ -27,7 +27,7 @@ LABELS, UNKNOWN = TRUTH = ("labels", "unknown")
 """Columns of truth as `encode_truth` takes it. Without the second a record's is all or nothing."""
 
 KINDS = pa.field("bulklabel.kind", pa.struct({"format": pa.string(), "size": pa.int64()}))
-"""`bulklabel.model.images.kinds.Kind` of each image, while a table is not yet, or no longer, a part's."""
+"""`kinds.Kind` of each image, while a table is not yet, or no longer, a part's."""
 
 REJECTED = pa.schema(
     [*RECORD_FIELDS, pa.field("stage", pa.string()), pa.field("reason", pa.string()), pa.field("detail", pa.string())]
@@ -82,7 +82,7 @@ def probabilities_of(table: pa.Table, labels: Sequence[str]) -> npt.NDArray[np.f
 
 
 def truth_of(table: pa.Table, labels: Sequence[str]) -> tuple[Truth, dict[str, int]]:
-    """The truth of a table that `predictions_table` made, as `bulklabel.model.labels.truth.encode_truth` returns it."""
+    """The truth of a table that `predictions_table` made, as `truth.encode_truth` returns it."""
     unknown = table.column(UNKNOWN) if UNKNOWN in table.column_names else None
     return encode_truth(table.column(LABELS), labels, unknown)
 

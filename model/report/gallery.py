@@ -27,7 +27,7 @@ def make_thumbnail(data: bytes | None) -> bytes:
     It is made from the whole image, upright and on white as the network sees it, but in its own aspect ratio.
 
     Raises:
-        RecordError: if the bytes are not an image, as `bulklabel.model.images.decode` has it.
+        RecordError: if the bytes are not an image, as `images.decode` has it.
     """
     image = Image.fromarray(decode_whole(data))
     image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))

@@ -33,7 +33,7 @@ EXAMPLES = pa.schema(
 )
 """`label` is an index into the label set; `order` says which of a label and kind comes first, the smallest does: it is
 -probability for false positives, the probability for false negatives, and for uncertain records its distance from the
-threshold, all in float32. `shard` is the record's in the plan, `truth` as in `bulklabel.model.labels.truth.Truth`."""
+threshold, all in float32. `shard` is the record's in the plan, `truth` as in `truth.Truth`."""
 
 BLOCKS = 8
 """Records are dealt into so many blocks for each one that is kept, where there are too many to sort them all."""

@@ -8,9 +8,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bulklabel.transforms.elements import ImageRecord, Prediction, RejectedRecord
-    from bulklabel.transforms.inference import ImageModelHandler
-    from bulklabel.transforms.score_images import ScoreImages
+    from bulklabel.transforms.library.elements import ImageRecord, Prediction, RejectedRecord
+    from bulklabel.transforms.library.image_model_handler import ImageModelHandler
+    from bulklabel.transforms.library.score_images import ScoreImages
 
 __all__ = ["ImageModelHandler", "ImageRecord", "Prediction", "RejectedRecord", "ScoreImages"]
 

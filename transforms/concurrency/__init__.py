@@ -1,0 +1,1 @@
+"""Threads, time limits and clocks that know nothing of images."""

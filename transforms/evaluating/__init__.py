@@ -1,0 +1,1 @@
+"""Parts become metrics, report and manifest; two runs become a comparison."""

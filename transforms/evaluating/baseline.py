@@ -1,0 +1,85 @@
+"""What a run is compared with, an earlier run's `metrics.json`, and what is required of it: checked before any work."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from bulklabel.model.errors import UserError
+from bulklabel.model.metrics import Goal, compute_metrics
+from bulklabel.model.metrics.by_name import label_numbers
+from bulklabel.model.metrics.drift import drift_between
+from bulklabel.model.metrics.requirements import Gates, Requirement, check_requirement
+from bulklabel.model.statistic import Statistic
+from bulklabel.transforms.files import files
+from bulklabel.transforms.run_directory.file_names import METRICS_FILE
+
+COMPARED = ("label", "label_rate", "histogram")
+
+
+def make_gates(requirements: Sequence[Requirement], baseline: str | None, labels: Sequence[str], output: str) -> Gates:
+    """What is required of a run that has these labels, and the earlier run's numbers.
+
+    Args:
+        requirements: what `--require` asks for.
+        baseline: the output of an earlier `score` or `evaluate`, as the user named it, or None.
+        labels: the model's.
+        output: where this run goes, absolute.
+
+    Raises:
+        UserError: if there is no such metric or label, or the baseline cannot be used.
+    """
+    if not requirements and baseline is None:
+        return Gates()
+    metrics = compute_metrics(Statistic.zero(len(labels)), labels, [0.0] * len(labels), Goal())
+    before = digest = None
+    if baseline is not None:
+        content = _read(baseline, output)
+        before, digest = _numbers(content, baseline), hashlib.sha256(content).hexdigest()
+        _check_labels(labels, [row["label"] for row in before["per_label"]], baseline)
+        metrics["drift"] = drift_between(before, metrics)
+    for requirement in requirements:
+        check_requirement(requirement, metrics, before)
+    return Gates(tuple(requirements), baseline, digest, before)
+
+
+def _read(baseline: str, output: str) -> bytes:
+    if files.absolute(baseline) == output:
+        raise UserError(f"--baseline {baseline} is the --output itself; give an earlier run's.")
+    try:
+        return files.read(files.join(files.absolute(baseline), METRICS_FILE))
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(
+            f"--baseline {baseline}: {METRICS_FILE} is missing; give the output of a finished `score` or `evaluate`."
+        ) from None
+
+
+def _numbers(content: bytes, baseline: str) -> dict[str, Any]:
+    """Of the content of a `metrics.json` what is compared."""
+    try:
+        metrics = json.loads(content)
+        return {
+            "counts": metrics["counts"],
+            "overall": metrics["overall"],
+            "per_label": [{"label": row["label"]} | label_numbers(row) for row in metrics["per_label"]],
+            "distributions": {
+                "labels": [{name: row[name] for name in COMPARED} for row in metrics["distributions"]["labels"]],
+                "formats": metrics["distributions"]["formats"],
+                "sizes": metrics["distributions"]["sizes"],
+            },
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"--baseline {baseline}: {METRICS_FILE} is damaged or of another version ({type(error).__name__}: {error});"
+            " make it again with `bulklabel evaluate`."
+        ) from error
+
+
+def _check_labels(mine: Sequence[str], theirs: Sequence[str], baseline: str) -> None:
+    differing = sorted({*mine} ^ {*theirs})
+    if differing:
+        one = differing[0]
+        where = "the model's" if one in mine else "the baseline's"
+        raise UserError(
+            f"--baseline {baseline} has other labels ({one!r} is {where} alone); give a run with the same labels."
+        )

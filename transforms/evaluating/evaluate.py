@@ -1,0 +1,80 @@
+"""Evaluate: one statistic of the whole run, merged from the shards'."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import apache_beam as beam
+
+from bulklabel.model.labels.predictions import kinds_of, probabilities_of, truth_of
+from bulklabel.model.statistic import Statistic
+from bulklabel.transforms.scoring.score_shards import ShardResult
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a statistic is made for: L labels, their thresholds (0…1), and the carried columns to slice by."""
+
+    labels: Sequence[str]
+    thresholds: Sequence[float]
+    slice_by: Sequence[str]
+
+    def statistic(self, result: ShardResult) -> Statistic:
+        """The statistic of one shard's result."""
+        predictions, rejected = result.predictions.table, result.rejected.table
+        truth, unknown_labels = truth_of(predictions, self.labels)
+        reasons = zip(rejected.column("stage").to_pylist(), rejected.column("reason").to_pylist(), strict=True)
+        return Statistic.from_batch(
+            truth,
+            probabilities_of(predictions, self.labels),
+            self.thresholds,
+            predictions,
+            slice_by=self.slice_by,
+            shard=result.shard.index,
+            unknown_labels=unknown_labels,
+            rejected=Counter(reasons),
+            kinds=Counter(kinds_of(predictions)),
+        )
+
+
+class Evaluate(beam.PTransform):  # type: ignore[misc]
+    """From the shards' results to one `Statistic`; of none it is zero."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        super().__init__()
+        self._evaluation = evaluation
+
+    def expand(self, results: beam.PCollection[ShardResult]) -> beam.PCollection[Statistic]:
+        """Each shard is reduced to its statistic before anything is combined."""
+        return (
+            results
+            | "Statistic" >> beam.Map(self._evaluation.statistic)
+            | "Merge" >> beam.CombineGlobally(MergeStatistics(len(self._evaluation.labels)))
+        )
+
+
+class MergeStatistics(beam.CombineFn):  # type: ignore[misc]
+    """The sum of statistics; only accumulators are changed in place, of several the first."""
+
+    def __init__(self, labels: int) -> None:
+        self._labels = labels
+
+    def create_accumulator(self) -> Statistic:
+        """Zero."""
+        return Statistic.zero(self._labels)
+
+    def add_input(self, accumulator: Statistic, element: Statistic) -> Statistic:
+        """Their sum."""
+        accumulator += element
+        return accumulator
+
+    def merge_accumulators(self, accumulators: Iterable[Statistic]) -> Statistic:
+        """Their sum."""
+        first, *others = accumulators
+        for other in others:
+            first += other
+        return first
+
+    def extract_output(self, accumulator: Statistic) -> Statistic:
+        """The sum itself."""
+        return accumulator

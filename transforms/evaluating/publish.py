@@ -1,0 +1,135 @@
+"""Publish: metrics, report and manifest, then `_SUCCESS`, inside the graph, so that no runner's driver is needed."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import apache_beam as beam
+
+from bulklabel.model.metrics import curves_table, drawings, thresholds_file
+from bulklabel.model.report import per_label_csv, render_report
+from bulklabel.model.report.gallery import Thumbnail, gallery
+from bulklabel.model.statistic import Statistic
+from bulklabel.transforms.evaluating.judge import Judgement, Publication, judge
+from bulklabel.transforms.files import files
+from bulklabel.transforms.run_directory.file_names import (
+    CURVES_FILE,
+    MANIFEST_FILE,
+    METRICS_FILE,
+    PER_LABEL_FILE,
+    PLAN_FILE,
+    REPORT_FILE,
+    THRESHOLDS_FILE,
+)
+from bulklabel.transforms.run_directory.manifest import Launch, Written, build_manifest, entry_of
+from bulklabel.transforms.run_directory.ownership import check_parts, read_claimed, succeed, write_claimed
+from bulklabel.transforms.run_directory.parts import REUSED, Entry, to_parquet
+from bulklabel.transforms.run_directory.plan import with_parts
+
+
+class Publish(beam.PTransform):  # type: ignore[misc]
+    """Waits for the statistic and for every part, then publishes."""
+
+    def __init__(
+        self,
+        publication: Publication,
+        launch: Launch,
+        thumbnails: beam.PCollection[Thumbnail],
+        predictions: beam.PCollection[Written],
+        rejected: beam.PCollection[Written],
+    ) -> None:
+        super().__init__()
+        self._publication = publication
+        self._launch = launch
+        self._thumbnails = thumbnails
+        self._predictions = predictions
+        self._rejected = rejected
+
+    def expand(self, statistic: beam.PCollection[Statistic]) -> beam.PCollection[None]:
+        """One statistic in; thumbnails and the lists of parts come beside it."""
+        return statistic | beam.Map(
+            _publish,
+            self._publication,
+            self._launch,
+            beam.pvalue.AsList(self._thumbnails),
+            beam.pvalue.AsList(self._predictions),
+            beam.pvalue.AsList(self._rejected),
+        )
+
+
+class PublishEvaluation(beam.PTransform):  # type: ignore[misc]
+    """Publishes metrics, report and a manifest without parts, for a run that was scored before."""
+
+    def __init__(self, publication: Publication, thumbnails: beam.PCollection[Thumbnail]) -> None:
+        super().__init__()
+        self._publication = publication
+        self._thumbnails = thumbnails
+
+    def expand(self, statistic: beam.PCollection[Statistic]) -> beam.PCollection[None]:
+        """One statistic in; thumbnails come beside it."""
+        return statistic | beam.Map(_publish_evaluation, self._publication, beam.pvalue.AsList(self._thumbnails))
+
+
+def to_json(content: Mapping[str, Any]) -> bytes:
+    """Published JSON: for people to read, and the same bytes for the same content."""
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def _publish(
+    statistic: Statistic,
+    publication: Publication,
+    launch: Launch,
+    thumbnails: Sequence[Thumbnail],
+    predictions: Sequence[Written],
+    rejected: Sequence[Written],
+) -> None:
+    output, digest = publication.output, launch.stamp.plan_digest
+    plan = entry_of(PLAN_FILE, read_claimed(output, digest, PLAN_FILE))
+    if publication.reused:
+        found = with_parts(publication.reused, [part.entry.get(REUSED, ()) for part in predictions])
+        publication = replace(publication, reused=found)
+    write = partial(write_claimed, output, digest)
+    judgement = judge(statistic, publication)
+    published = _write_metrics(statistic, publication, judgement, thumbnails, write)
+    parts = [*predictions, *rejected]
+    manifest = build_manifest(publication.about, launch, judgement.content, parts, [plan, *published])
+    write(MANIFEST_FILE, to_json(manifest))
+    if judgement.refusal:
+        raise judgement.refusal
+    check_parts(output, [part.entry for part in parts])
+    succeed(output, digest)
+
+
+def _publish_evaluation(statistic: Statistic, publication: Publication, thumbnails: Sequence[Thumbnail]) -> None:
+    def write(name: str, content: bytes) -> None:
+        files.write(files.join(publication.output, name), content)
+
+    judgement = judge(statistic, publication)
+    published = _write_metrics(statistic, publication, judgement, thumbnails, write)
+    write(MANIFEST_FILE, to_json({**publication.about, **judgement.content, "published": published}))
+    if judgement.refusal:
+        raise judgement.refusal
+
+
+def _write_metrics(
+    statistic: Statistic,
+    publication: Publication,
+    judgement: Judgement,
+    thumbnails: Sequence[Thumbnail],
+    write: Callable[[str, bytes], None],
+) -> list[Entry]:
+    """Write what is a function of the statistic, all of it from one set of metrics; the manifest's entries of that."""
+    metrics = judgement.metrics
+    drawn = drawings(statistic) | gallery(statistic.examples, thumbnails) if metrics["counts"]["records"] else {}
+    content = {
+        METRICS_FILE: to_json(metrics),
+        PER_LABEL_FILE: per_label_csv(metrics).encode(),
+        THRESHOLDS_FILE: to_json(thresholds_file(metrics)),
+        CURVES_FILE: to_parquet(curves_table(statistic, publication.recipe.labels)),
+        REPORT_FILE: render_report(metrics, drawn, publication.origin, judgement.verdicts).encode(),
+    }
+    for name, written in content.items():
+        write(name, written)
+    return [entry_of(name, written) for name, written in content.items()]

@@ -1,0 +1,142 @@
+"""Thumbnails: the images of the records shown as examples, read again once it is known which they are."""
+
+import contextlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam.metrics import Metrics
+
+from bulklabel.model.errors import RecordError
+from bulklabel.model.report.gallery import Thumbnail, make_thumbnail
+from bulklabel.model.statistic import Statistic
+from bulklabel.model.statistic.examples import Examples
+from bulklabel.transforms.concurrency.timeout import in_time
+from bulklabel.transforms.files import files
+from bulklabel.transforms.files.text import clean
+from bulklabel.transforms.reading.readers import read_shard
+from bulklabel.transforms.reading.records import Shard, Unreadable
+from bulklabel.transforms.run_directory.plan import Recipe
+
+MOST_THUMBNAILS = 6000
+
+Place = tuple[str, int]
+"""Source and position of a record."""
+
+Wanted = Mapping[Place, str]
+"""The ids of the records whose thumbnails are wanted."""
+
+
+class MakeThumbnails(beam.PTransform):  # type: ignore[misc]
+    """From the run's statistic to the thumbnails of the records that it keeps as examples.
+
+    A record whose image is not found again has none: examples are worth no failed run. At most `MOST_THUMBNAILS` are
+    made, those of the labels with the most mistakes.
+
+    Reading again costs little, as examples are few; images kept until then would have to be kept by finished parts
+    too, or a continued run would show less than another.
+    """
+
+    def __init__(self, shards: beam.PCollection[Shard], recipe: Recipe, decode_seconds: float) -> None:
+        super().__init__()
+        self._shards = shards
+        self._recipe = recipe
+        self._decode_seconds = decode_seconds
+
+    def expand(self, statistic: beam.PCollection[Statistic]) -> beam.PCollection[Thumbnail]:
+        """One statistic in, any number of thumbnails out."""
+        wanted = statistic | "Choose" >> beam.Map(_examples_of)
+        return (
+            self._shards
+            | "Find" >> beam.FlatMap(_wanted_of, beam.pvalue.AsSingleton(wanted))
+            | "Reshuffle" >> beam.Reshuffle()
+            | "Read" >> beam.FlatMap(_read, self._recipe, self._decode_seconds)
+        )
+
+
+def choose_records(
+    examples: Examples, mistakes: Sequence[int], most: int = MOST_THUMBNAILS
+) -> dict[int, dict[Place, str]]:
+    """By shard the records whose thumbnails are wanted: of `most` at most, starting with the most mistaken label.
+
+    Args:
+        examples: of L labels.
+        mistakes: false positives and false negatives of each label, L.
+        most: how many records are wanted at most.
+    """
+    table = examples.table
+    order = np.argsort(-np.asarray(mistakes)[table.column("label").to_numpy()], kind="stable")
+    columns = table.select(["source", "position", "shard", "id"]).take(pa.array(order))
+    chosen: dict[Place, tuple[int, str]] = {}
+    for source, position, shard, record_id in zip(*(column.to_pylist() for column in columns.columns), strict=True):
+        if len(chosen) == most:
+            break
+        chosen[source, position] = (shard, record_id)
+    by_shard: dict[int, dict[Place, str]] = {}
+    for place, (shard, record_id) in chosen.items():
+        by_shard.setdefault(shard, {})[place] = record_id
+    return by_shard
+
+
+def _examples_of(statistic: Statistic) -> dict[int, dict[Place, str]]:
+    total = statistic.sums.total()
+    return choose_records(statistic.examples, (total.false_positives + total.false_negatives).tolist())
+
+
+def _wanted_of(shard: Shard, wanted: Mapping[int, Wanted]) -> list[tuple[Shard, Wanted]]:
+    return [(shard, wanted[shard.index])] if shard.index in wanted else []
+
+
+def _read(found: tuple[Shard, Wanted], recipe: Recipe, decode_seconds: float) -> list[Thumbnail]:
+    return thumbnails_of(*found, recipe, decode_seconds)
+
+
+def thumbnails_of(shard: Shard, wanted: Wanted, recipe: Recipe, decode_seconds: float) -> list[Thumbnail]:
+    """The thumbnails of some records of a shard, without those that are not there any more, or cannot be decoded.
+
+    Args:
+        shard: the records', as it was planned.
+        wanted: which records.
+        recipe: says how the shard was read when it was scored.
+        decode_seconds: the time limit for one image.
+    """
+    found: list[Thumbnail] = []
+    with contextlib.suppress(Exception):  # whatever became of the input since then, the records have been scored
+        for (source, position), image in _images(shard, wanted, recipe):
+            thumbnail = _thumbnail(image, decode_seconds)
+            if thumbnail is not None:
+                found.append((source, position, thumbnail))
+    Metrics.counter("bulklabel", "thumbnails_missing").inc(len(wanted) - len(found))
+    return found
+
+
+def _images(shard: Shard, wanted: Wanted, recipe: Recipe) -> Iterator[tuple[Place, bytes | None]]:
+    """Places and images of the records that still have the id that they had; nothing is read after the last one."""
+    columns = replace(recipe.columns, carry=())
+    left = set(wanted)
+    some = only_files(shard, {source for source, _ in wanted})
+    for table in read_shard(some, recipe.input_format, columns, recipe.labels, recipe.batch_size):
+        if isinstance(table, Unreadable):
+            continue
+        places = zip(table.column("source").to_pylist(), table.column("position").to_pylist(), strict=True)
+        for row, place in enumerate(places):
+            if place in left:
+                left.remove(place)
+                if table.column("id")[row].as_py() == wanted[place]:
+                    yield place, table.column("image")[row].as_py()
+        if not left:
+            return
+
+
+def only_files(shard: Shard, sources: Collection[str]) -> Shard:
+    """Of an image folder's shard the files that are wanted, by their sources in the parts; any other as it is."""
+    return replace(shard, names=tuple(name for name in shard.names if clean(files.join(shard.source, name)) in sources))
+
+
+def _thumbnail(image: bytes | None, seconds: float) -> bytes | None:
+    try:
+        return in_time(lambda: make_thumbnail(image), seconds)
+    except (RecordError, TimeoutError):
+        return None

@@ -1,0 +1,66 @@
+"""Truth from elsewhere, by the id of a record: loaded once, and joined to what was predicted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from bulklabel.model.errors import UserError
+from bulklabel.model.labels.predictions import LABELS, TRUTH
+from bulklabel.model.labels.truth import UNKNOWN, decode_truth
+from bulklabel.transforms.evaluating.truth_files import SHEETS, read_sheet
+from bulklabel.transforms.files import files
+from bulklabel.transforms.files.listing import unique
+from bulklabel.transforms.reading.records import Columns
+
+
+@dataclass(frozen=True)
+class TruthTable:
+    """Truth by id, held whole in memory: about 200 bytes a record, and one more for each label with a column.
+
+    `rows` is the place of each id in `table`, whose columns are those of `truth_files.read_sheet` but the id;
+    `labels` are the model's L labels, in order.
+    """
+
+    rows: dict[str, int]
+    table: pa.Table
+    labels: tuple[str, ...]
+
+    @property
+    def without_column(self) -> list[str]:
+        """The labels that are unknown for all records, since others have a column and they have none."""
+        if LABELS in self.table.column_names:
+            return []
+        return [label for index, label in enumerate(self.labels) if str(index) not in self.table.column_names]
+
+    def of(self, ids: Sequence[str]) -> dict[str, pa.Array]:
+        """The columns of truth of a predictions table with these ids; null for those that are not here."""
+        found = self.table.take(pa.array([self.rows.get(record_id) for record_id in ids], pa.int64()))
+        if LABELS in found.column_names:
+            return {name: found.column(name) for name in TRUTH if name in found.column_names}
+        truth = np.full((len(ids), len(self.labels)), UNKNOWN, np.int8)
+        for name in found.column_names:
+            truth[:, int(name)] = found.column(name).fill_null(UNKNOWN).to_numpy()
+        return dict(zip(TRUTH, decode_truth(truth, self.labels), strict=True))
+
+
+def load_truth(paths: Sequence[str], columns: Columns, labels: tuple[str, ...]) -> TruthTable:
+    """Truth from Parquet and CSV files, each with a list of labels a record, or each with columns named like labels.
+
+    Raises:
+        UserError: if there is no such file or column, something in it is no truth, or an id occurs twice.
+    """
+    found = unique([files.list_files(path, SHEETS) for path in paths])
+    sheets = {file.path: read_sheet(file.path, columns, labels) for file in found}
+    lists = [path for path, sheet in sheets.items() if LABELS in sheet.column_names]
+    others = [path for path in sheets if path not in lists]
+    if lists and others:
+        raise UserError(f"{lists[0]} has lists of labels, {others[0]} a column for each; give one of both a command.")
+    table = pa.concat_tables(sheets.values(), promote_options="default").combine_chunks()
+    ids = table.column("id").to_pylist()
+    rows = {record_id: row for row, record_id in enumerate(ids)}
+    if len(rows) < len(ids):
+        twice = next(record_id for row, record_id in enumerate(ids) if rows[record_id] != row)
+        raise UserError(f"{', '.join(paths)}: the id {twice!r} occurs twice; give one row a record.")
+    return TruthTable(rows, table.drop_columns(["id"]), labels)

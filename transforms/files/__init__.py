@@ -1,0 +1,1 @@
+"""Local and remote files by one set of functions, with retries."""

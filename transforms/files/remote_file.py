@@ -1,0 +1,111 @@
+"""A remote file as a local one: seekable, read ahead of whoever reads on, and none the worse for a lost connection."""
+
+import io
+import os
+from functools import partial
+from typing import BinaryIO, cast
+
+from bulklabel.transforms.files.stores.retry import failure
+from bulklabel.transforms.files.stores.store import PIECE_BYTES, store_of
+
+FIRST_BYTES = 2**20
+"""What is fetched at once after a jump. Doubled while the reading goes on from there, up to `PIECE_BYTES`: a tar file
+is fetched in few large pieces, and a Parquet file's columns without much that nobody asked for."""
+
+BUFFER_BYTES = 2**16
+
+
+def open_remote(path: str) -> BinaryIO:
+    """A remote file, opened for reading.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        StoreError, UserError: if the store fails, now or in any later read.
+    """
+    return cast(BinaryIO, io.BufferedReader(RemoteFile(path), BUFFER_BYTES))
+
+
+def read_remote(path: str) -> bytes:
+    """The bytes of a remote file, by one request for each piece.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        StoreError, UserError: if the store fails.
+    """
+    store, patience = store_of(path)
+    pieces: list[bytes] = []
+    try:
+        while not pieces or len(pieces[-1]) == PIECE_BYTES:
+            start = PIECE_BYTES * len(pieces)
+            pieces.append(patience.call(partial(store.get, path, start, start + PIECE_BYTES)))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise failure(path, "read", error) from error
+    return b"".join(pieces)
+
+
+class RemoteFile(io.RawIOBase):
+    """A remote file's bytes, fetched by ranges: each is a request of its own, with its time limit and its retries."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+        self._store, self._patience = store_of(path)
+        try:
+            self._size = self._patience.call(lambda: self._store.size(path))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise failure(path, "read", error) from error
+        self._position = 0
+        self._window = b""
+        self._start = 0
+        self._ahead = FIRST_BYTES // 2
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """Where the next read starts."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go elsewhere; nothing is fetched before the next read."""
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = max(0, origin + offset)
+        return self._position
+
+    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
+        """Fill the buffer as far as one fetched range goes; 0 at the end of the file."""
+        if self._position >= self._size:
+            return 0
+        if not self._start <= self._position < self._start + len(self._window):
+            self._fetch(len(buffer))
+        offset = self._position - self._start
+        piece = self._window[offset : offset + len(buffer)]
+        buffer[: len(piece)] = piece
+        self._position += len(piece)
+        return len(piece)
+
+    def _fetch(self, wanted: int) -> None:
+        goes_on = self._position == self._start + len(self._window)
+        self._ahead = min(2 * self._ahead, PIECE_BYTES) if goes_on else FIRST_BYTES
+        start = self._position
+        stop = min(self._size, start + min(max(self._ahead, wanted), PIECE_BYTES))
+        try:
+            self._window = self._patience.call(lambda: self._get(start, stop))
+        except OSError as error:
+            raise failure(self._path, "read", error) from error
+        self._start = start
+
+    def _get(self, start: int, stop: int) -> bytes:
+        content = self._store.get(self._path, start, stop)
+        if len(content) < stop - start:
+            raise ConnectionError(f"ended at byte {start + len(content):,} of {self._size:,}")
+        return content

@@ -1,0 +1,85 @@
+"""Every other file system that Beam knows, such as `hdfs://`, by Beam's own interface."""
+
+import contextlib
+from collections.abc import Iterator
+
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from bulklabel.model.errors import UserError
+from bulklabel.transforms.files.stores.path_names import SECOND, Listed, escaped, temporary_of
+
+RAW = CompressionTypes.UNCOMPRESSED
+
+
+class BeamStore:
+    """One of Beam's file systems.
+
+    What goes wrong in it, apart from a missing file, may be mended by another attempt for all that we know.
+    """
+
+    def __init__(self, scheme: str) -> None:
+        try:
+            self._has_dirs = bool(FileSystems.get_filesystem(f"{scheme}://").has_dirs())
+        except (ValueError, BeamIOError) as error:
+            raise UserError(
+                f"{scheme}:// is no file system that is installed and configured here; "
+                "give a local path, s3:// or gs://, or Beam's flags for it."
+            ) from error
+
+    def page(self, pattern: str, token: str) -> tuple[list[Listed], str | None]:  # noqa: ARG002
+        """As `Store.page`; there is only one."""
+        with _as_os_errors():
+            found = FileSystems.match([pattern])[0].metadata_list
+        return [(item.path, item.size_in_bytes, round(item.last_updated_in_seconds * SECOND)) for item in found], None
+
+    def size(self, path: str) -> int:
+        """As `Store.size`."""
+        with _as_os_errors():
+            found = FileSystems.match([escaped(path)])[0].metadata_list
+        if not found:
+            raise FileNotFoundError(path)
+        return int(found[0].size_in_bytes)
+
+    def get(self, path: str, start: int, stop: int) -> bytes:
+        """As `Store.get`."""
+        with _as_os_errors(), FileSystems.open(path, compression_type=RAW) as file:
+            file.seek(start)
+            return bytes(file.read(stop - start))
+
+    def put(self, path: str, content: bytes) -> None:
+        """As `Store.put`: where there are folders, under a temporary name that is changed when all is written."""
+        with _as_os_errors():
+            if not self._has_dirs:
+                _create(path, content)
+                return
+            temporary = temporary_of(path)
+            _create(temporary, content)
+            try:
+                FileSystems.rename([temporary], [path])
+            except BeamIOError as error:  # also if another run took the temporary file for a dead one's
+                raise ConnectionError(str(next(iter(error.exception_details.values()), error))) from error
+
+    def delete(self, path: str) -> None:
+        """As `Store.delete`."""
+        with _as_os_errors():
+            if not FileSystems.exists(path):
+                raise FileNotFoundError(path)
+            FileSystems.delete([escaped(path)])
+
+
+@contextlib.contextmanager
+def _as_os_errors() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        details = getattr(error, "exception_details", None)
+        inner = next(iter(details.values())) if details else error
+        if isinstance(inner, FileNotFoundError):
+            raise inner from error
+        raise ConnectionError(str(inner)) from error
+
+
+def _create(path: str, content: bytes) -> None:
+    with FileSystems.create(path, compression_type=RAW) as file:
+        file.write(content)

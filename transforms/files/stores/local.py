@@ -1,0 +1,157 @@
+"""Local folders: a file is whole, and on the disk, as soon as it has its name."""
+
+import contextlib
+import errno
+import os
+import re
+from collections.abc import Iterator
+
+from bulklabel.transforms.files.stores.path_names import Listed, temporary_of
+
+TRANSIENT_ERRORS = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.EINTR, errno.ETIMEDOUT, errno.EBUSY}
+"""What the mounts of a network answer while the other end is away."""
+
+UNSYNCED_ERRORS = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}
+"""What file systems answer that cannot put a folder on the disk, or may not read it."""
+
+WRITES = 5
+"""How often a file is written whose temporary file vanishes: any run that starts may take it for a dead run's."""
+
+LITERAL = re.compile(r"(?:\[[*?\[]\]|[^*?\[])*")
+ESCAPED_MARK = re.compile(r"\[([*?\[])\]")
+
+
+class LocalStore:
+    """The local file system, with mounts of a network in it; errors keep their numbers."""
+
+    def page(self, pattern: str, token: str) -> tuple[list[Listed], str | None]:  # noqa: ARG002
+        """As `Store.page`; there is only one. Below the first folder, those that may not be read count as empty."""
+        matched = LITERAL.match(pattern)
+        end = matched.end() if matched else 0
+        prefix, rest = ESCAPED_MARK.sub(r"\1", pattern[:end]), pattern[end:]
+        with transient_errors():
+            if rest:
+                deep = bool(re.search(r"/|\*\*|[?\[]", rest))
+                return _files_in(os.path.dirname(prefix), deep), None
+            return ([] if os.path.isdir(prefix) else _file(prefix)), None
+
+    def size(self, path: str) -> int:
+        """As `Store.size`."""
+        with transient_errors():
+            return os.stat(path).st_size
+
+    def get(self, path: str, start: int, stop: int) -> bytes:
+        """As `Store.get`."""
+        with transient_errors(), open(path, "rb") as file:
+            file.seek(start)
+            return file.read(min(stop - start, os.fstat(file.fileno()).st_size))  # memory is taken for all asked for
+
+    def put(self, path: str, content: bytes) -> None:
+        """As `Store.put`: a temporary file gets the name when it is on the disk."""
+        with transient_errors():
+            for _ in range(WRITES - 1):
+                with contextlib.suppress(FileNotFoundError):
+                    return _replace(path, content)
+            return _replace(path, content)
+
+    def delete(self, path: str) -> None:
+        """As `Store.delete`."""
+        with transient_errors():
+            os.remove(path)
+
+
+@contextlib.contextmanager
+def transient_errors() -> Iterator[None]:
+    """Raise what another attempt may mend as `Store` says it, with number, reason and path as they were."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in TRANSIENT_ERRORS:
+            raise
+        raise ConnectionError(error.errno, error.strerror, error.filename) from error
+
+
+def _replace(path: str, content: bytes) -> None:
+    folder = os.path.dirname(path)
+    _make(folder)
+    temporary = temporary_of(path)
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:  # a full disk must not be left fuller
+        with contextlib.suppress(OSError):
+            os.remove(temporary)
+        raise
+    _sync(folder)
+
+
+def _make(folder: str) -> None:
+    """Make a folder and those above it, each on the disk before anything is in it."""
+    if os.path.isdir(folder):
+        return
+    above = os.path.dirname(folder)
+    _make(above)
+    try:
+        os.mkdir(folder)
+    except FileExistsError:
+        if not os.path.isdir(folder):
+            raise
+    _sync(above)
+
+
+def _sync(folder: str) -> None:
+    """Put the names of a folder's files on the disk, where that is possible."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in UNSYNCED_ERRORS:
+            raise
+
+
+def _files_in(root: str, deep: bool) -> list[Listed]:
+    """All that is no folder, at any depth if `deep`; links to folders are not followed."""
+    found: list[Listed] = []
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if not _is_folder(entry):
+                        found += _file(entry.path)
+                    elif deep and not entry.is_symlink():
+                        folders.append(entry.path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except PermissionError:
+            if folder == root:
+                raise
+    return found
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    """Whether it is a folder or a link to one; a link that leads round in circles is none."""
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno in TRANSIENT_ERRORS:
+            raise
+        return False
+
+
+def _file(path: str) -> list[Listed]:
+    """What a listing says of a file: nothing if it has vanished, or is a link that leads nowhere."""
+    try:
+        found = os.stat(path)
+        return [(path, found.st_size, found.st_mtime_ns // 1000)]
+    except OSError as error:
+        if error.errno in TRANSIENT_ERRORS:
+            raise
+        return []

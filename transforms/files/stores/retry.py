@@ -1,0 +1,102 @@
+"""Patience with stores on a network: a time limit for each attempt, and retries after growing, random pauses."""
+
+import contextlib
+import itertools
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from bulklabel.model.errors import StoreError, UserError
+from bulklabel.transforms.concurrency.timeout import in_time
+
+T = TypeVar("T")
+
+DEFAULT_TIMEOUT = 60.0
+DEFAULT_RETRIES = 6
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds before the first retry, doubled for each further one up to the longest; each is cut by up to a half."""
+
+RETRIES_TO_REACH = 2
+"""While a command plans, a store that cannot be reached at all is given up after so many retries."""
+
+TRANSIENT = (ConnectionError, TimeoutError)
+"""What another attempt may mend. A store raises `ConnectionRefusedError` where no connection was made at all."""
+
+_planning = threading.Event()
+
+
+class StoreOptions(PipelineOptions):  # type: ignore[misc]
+    """`--store_timeout` and `--store_retries` as options of Beam, which takes them to workers in other processes."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: "object") -> None:
+        parser.add_argument("--store_timeout", type=float, default=DEFAULT_TIMEOUT)  # type: ignore[attr-defined]
+        parser.add_argument("--store_retries", type=int, default=DEFAULT_RETRIES)  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds that an attempt may take, None for no limit, and how many more there are after the first.
+
+    The time limits of HTTP clients hold for each byte that arrives, so a store that trickles outlives them all.
+    """
+
+    timeout: float | None
+    retries: int
+
+    def call(self, attempt: Callable[[], T], pieces: int = 1) -> T:
+        """What the attempt returns, once it succeeds; it may run again while an abandoned one has not ended.
+
+        Args:
+            attempt: an operation that is harmless when repeated.
+            pieces: the time limit holds for each so many parts of what is moved.
+
+        Raises:
+            ConnectionError, TimeoutError: if the last attempt failed, too.
+            OSError: at once, for what no retry can mend; everything else that `attempt` raises.
+        """
+        for retry in itertools.count():
+            try:
+                return attempt() if self.timeout is None else in_time(attempt, self.timeout * pieces)
+            except TRANSIENT as error:
+                if retry >= self._retries_after(error):
+                    raise
+            time.sleep(min(FIRST_PAUSE * 2**retry, LONGEST_PAUSE) * random.uniform(0.5, 1))  # noqa: S311
+        raise AssertionError("unreachable")
+
+    def _retries_after(self, error: OSError) -> int:
+        refused = isinstance(error, ConnectionRefusedError) and _planning.is_set()
+        return min(self.retries, RETRIES_TO_REACH) if refused else self.retries
+
+
+def store_options() -> PipelineOptions:
+    """The options that this process's file systems were given, in the driver and on workers alike."""
+    return FileSystems._pipeline_options or _NO_OPTIONS
+
+
+@contextlib.contextmanager
+def planning() -> Iterator[None]:
+    """While a command plans, no work is lost yet: what a store refuses is the command's fault, and said soon."""
+    _planning.set()
+    try:
+        yield
+    finally:
+        _planning.clear()
+
+
+def failure(path: str, what: str, error: Exception) -> StoreError | UserError:
+    """The error to raise for a path that cannot be read, written, …: `UserError` while planning, else `StoreError`."""
+    reason = getattr(error, "strerror", None) or str(error)
+    if _planning.is_set():
+        return UserError(f"{path} cannot be {what} ({reason}); check the path, the credentials and the endpoint.")
+    return StoreError(f"{path} cannot be {what} ({reason}); when that is mended, run the same command again.")
+
+
+_NO_OPTIONS = PipelineOptions([])

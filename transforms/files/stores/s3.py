@@ -1,0 +1,118 @@
+"""S3, with the flags and credentials that Beam's own file system for it takes."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+from apache_beam.options.pipeline_options import PipelineOptions, S3Options
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+)
+
+from bulklabel.transforms.files.stores.path_names import SECOND, Listed, bucket_and_key, prefix_of
+
+NOT_FOUND, RANGE_BEHIND_END = 404, 416
+FORBIDDEN = (401, 403)
+OVERLOADED = (408, 429)
+
+
+class S3:
+    """One client for all threads of a process; Beam makes a session, a client and a connection for each operation."""
+
+    def __init__(self, options: PipelineOptions, connect_timeout: float, read_timeout: float, connections: int) -> None:
+        flags = options.view_as(S3Options)
+        with _as_os_errors():
+            self._client: Any = boto3.session.Session().client(
+                "s3",
+                region_name=flags.s3_region_name,
+                api_version=flags.s3_api_version,
+                use_ssl=not flags.s3_disable_ssl,
+                verify=flags.s3_verify,
+                endpoint_url=flags.s3_endpoint_url,
+                aws_access_key_id=flags.s3_access_key_id,
+                aws_secret_access_key=flags.s3_secret_access_key,
+                aws_session_token=flags.s3_session_token,
+                config=Config(
+                    connect_timeout=connect_timeout,
+                    read_timeout=read_timeout,
+                    retries={"total_max_attempts": 1},
+                    max_pool_connections=connections,
+                ),
+            )
+
+    def page(self, pattern: str, token: str) -> tuple[list[Listed], str | None]:
+        """As `Store.page`; a page has up to 1,000 files."""
+        bucket, prefix = bucket_and_key(prefix_of(pattern))
+        more = {"ContinuationToken": token} if token else {}
+        with _as_os_errors():
+            answer = self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, **more)
+        found = [
+            (f"s3://{bucket}/{item['Key']}", item["Size"], round(item["LastModified"].timestamp() * SECOND))
+            for item in answer.get("Contents", ())
+        ]
+        return found, answer.get("NextContinuationToken")
+
+    def size(self, path: str) -> int:
+        """As `Store.size`."""
+        bucket, key = bucket_and_key(path)
+        with _as_os_errors():
+            return int(self._client.head_object(Bucket=bucket, Key=key)["ContentLength"])
+
+    def get(self, path: str, start: int, stop: int) -> bytes:
+        """As `Store.get`."""
+        bucket, key = bucket_and_key(path)
+        try:
+            with _as_os_errors():
+                answer = self._client.get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}")
+                return bytes(answer["Body"].read())
+        except OSError as error:
+            if _status(error.__cause__) == RANGE_BEHIND_END:
+                return b""
+            raise
+
+    def put(self, path: str, content: bytes) -> None:
+        """As `Store.put`, by one request: Beam's upload in parts cannot make an empty object."""
+        bucket, key = bucket_and_key(path)
+        with _as_os_errors():
+            self._client.put_object(Bucket=bucket, Key=key, Body=content)
+
+    def delete(self, path: str) -> None:
+        """As `Store.delete`."""
+        bucket, key = bucket_and_key(path)
+        with _as_os_errors():
+            self._client.delete_object(Bucket=bucket, Key=key)
+
+
+@contextlib.contextmanager
+def _as_os_errors() -> Iterator[None]:
+    try:
+        yield
+    except (ClientError, BotoCoreError, ValueError) as error:
+        raise _translated(error) from error
+
+
+def _translated(error: Exception) -> OSError:
+    if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
+        return ConnectionRefusedError(str(error))
+    if isinstance(error, HTTPClientError):
+        return ConnectionError(str(error))
+    if not isinstance(error, ClientError):
+        return OSError(str(error))
+    code, message = error.response["Error"].get("Code"), error.response["Error"].get("Message") or str(error)
+    status = _status(error)
+    if status >= 500 or status in OVERLOADED or code == "RequestTimeout":
+        return ConnectionError(f"{message} ({code})")
+    if status == NOT_FOUND and code != "NoSuchBucket":
+        return FileNotFoundError(message)
+    return PermissionError(message) if status in FORBIDDEN else OSError(message)
+
+
+def _status(error: BaseException | None) -> int:
+    """The HTTP status of an answer; 0 of all other errors."""
+    return int(error.response["ResponseMetadata"]["HTTPStatusCode"]) if isinstance(error, ClientError) else 0

@@ -1,0 +1,83 @@
+"""ImageModelHandler: a model directory for Beam's own `RunInference`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from apache_beam.ml.inference.base import ModelHandler, PredictionResult
+
+from bulklabel.model.errors import UserError
+from bulklabel.transforms.files import files
+from bulklabel.transforms.library.elements import ImageRecord
+from bulklabel.transforms.library.image_scorer import ImageScorer, recipe_of
+
+
+class ImageModelHandler(ModelHandler):  # type: ignore[misc]
+    """Examples are `ImageRecord`s; an inference is a `Prediction`, or a `RejectedRecord` for an image that is none.
+
+    So a bad image fails no batch. `labels` are the model's, in the order of the probabilities; `model_id` of a result
+    is the model's digest.
+    """
+
+    def __init__(self, model: str, *, max_latency: float | None = None, trust_model_code: bool = False) -> None:
+        """Read the model directory, but not yet the network. Workers infer with exactly this model or fail.
+
+        Args:
+            model: a model directory, local or on a store; make the pipeline first if that needs its options.
+            max_latency: Beam's `max_batch_duration_secs`, for streams.
+            trust_model_code: whether code in the network may run.
+
+        Raises:
+            UserError: if it is no model directory, or cannot be read.
+        """
+        self._trusted = trust_model_code
+        self._directory = files.absolute(model)
+        self._recipe = recipe_of(self._directory)
+        size = self._recipe.batch_size  # the network computes whole batches, whether they are filled or not
+        super().__init__(min_batch_size=size, max_batch_size=size, max_batch_duration_secs=max_latency)
+        self.labels = self._recipe.labels
+
+    def load_model(self) -> ImageScorer:
+        """The model at work, in a worker's process.
+
+        Raises:
+            UserError: as `ImageScorer` does.
+        """
+        return ImageScorer(self._directory, self._recipe, self._trusted)
+
+    def run_inference(
+        self,
+        batch: Sequence[ImageRecord],
+        model: ImageScorer,
+        inference_args: Mapping[str, Any] | None = None,  # noqa: ARG002 (Beam gives it)
+    ) -> list[PredictionResult]:
+        """One result for each record of any number, in order."""
+        digest = model.recipe.model_digest
+        answers = model.answers(batch)
+        return [PredictionResult(record, answer, digest) for record, answer in zip(batch, answers, strict=True)]
+
+    def get_num_bytes(self, batch: Sequence[ImageRecord]) -> int:
+        """The bytes of the images."""
+        return sum(len(record.image or b"") for record in batch)
+
+    def get_metrics_namespace(self) -> str:
+        """That of all our counters."""
+        return "bulklabel"
+
+    def validate_inference_args(self, inference_args: Mapping[str, Any] | None) -> None:
+        """There are none.
+
+        Raises:
+            UserError: if there are.
+        """
+        if inference_args:
+            raise UserError(f"inference_args has {next(iter(inference_args))!r}; leave it out, this model takes none.")
+
+    def update_model_path(self, model_path: str | None = None) -> None:
+        """Take another model directory from now on: `RunInference` calls this before it loads it again.
+
+        Raises:
+            UserError: if it is no model directory, or cannot be read.
+        """
+        if model_path and files.absolute(model_path) != self._directory:
+            self._directory = files.absolute(model_path)
+            self._recipe = recipe_of(self._directory)

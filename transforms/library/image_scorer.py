@@ -1,0 +1,79 @@
+"""From single records, as other people's pipelines have them, to their answers: with the stages of `score`."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from bulklabel.model.images.decode import batch_size_for
+from bulklabel.model.labels.predictions import LIST, probabilities_of
+from bulklabel.model.versions import deciding_versions
+from bulklabel.transforms.concurrency.stage_clock import StageClock
+from bulklabel.transforms.files.stores.retry import planning
+from bulklabel.transforms.library.elements import Answer, ImageRecord, Prediction, RejectedRecord
+from bulklabel.transforms.planning.thresholds import choose_thresholds
+from bulklabel.transforms.reading.record_tables import Record, tables
+from bulklabel.transforms.reading.records import Columns
+from bulklabel.transforms.run_directory.plan import Recipe
+from bulklabel.transforms.scoring.decode import DECODE_SECONDS
+from bulklabel.transforms.scoring.decode_and_predict import Stages
+from bulklabel.transforms.scoring.load_scorer import load_scorer
+from bulklabel.transforms.scoring.model_files import load_model
+
+
+class ImageScorer:
+    """A model at work: its network, with threads that decode and predict, one a core."""
+
+    def __init__(self, directory: str, recipe: Recipe, trusted: bool = False) -> None:
+        """Load the network.
+
+        Args:
+            directory: the model directory.
+            recipe: what `recipe_of` said of it.
+            trusted: whether code in the network may run.
+
+        Raises:
+            UserError: as `load_scorer` does, also if it is not the recipe's model any more.
+        """
+        self.recipe = recipe
+        threads = os.cpu_count() or 1
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="score")
+        scorer = load_scorer(directory, recipe.model_digest, trusted)
+        self._stages = Stages(recipe, scorer, DECODE_SECONDS, pool, threads)
+
+    def answers(self, images: Sequence[ImageRecord]) -> list[Answer]:
+        """The answer to each of N records, in order; any number of them, and bad ones do the others no harm."""
+        found: dict[int, Answer] = {}
+        records = (Record(None, "", row, None, None, image.image, ()) for row, image in enumerate(images))
+        for batch in self._stages.scored(tables(records, Columns(), self.recipe.batch_size), StageClock()):
+            table = batch.predictions
+            rows, predicted = (table.column(name).to_pylist() for name in ("position", "predicted"))
+            block = probabilities_of(table, self.recipe.labels).tolist()
+            for row, labels, probabilities in zip(rows, predicted, block, strict=True):
+                found[row] = Prediction(images[row].id, labels, probabilities)
+            for problem in batch.rejected:
+                row = problem["position"]
+                why = (problem[name] for name in ("stage", "reason", "detail"))
+                found[row] = RejectedRecord(images[row].id, *why)
+        return [found[row] for row in range(len(images))]
+
+
+def recipe_of(directory: str) -> Recipe:
+    """What a model directory says of answers, with its own thresholds, or 0.5 where it has none.
+
+    Raises:
+        UserError: if it is no model directory, or cannot be read.
+    """
+    with planning():
+        model = load_model(directory)
+    return Recipe(
+        input_format="",
+        columns=Columns(),
+        model_digest=model.digest,
+        labels=model.labels,
+        preprocessing=model.preprocessing,
+        thresholds=choose_thresholds(None, model.thresholds, model.labels),
+        tuned_thresholds=model.thresholds,
+        layout=LIST,
+        batch_size=batch_size_for(model.preprocessing),
+        versions=deciding_versions(),
+    )

@@ -1,0 +1,1 @@
+"""The plan of a run: shards, and all that decides the answers."""

@@ -1,0 +1,251 @@
+"""Records from Parquet files: shards are row groups, small neighbours packed together."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bulklabel.model.errors import RecordError, UserError, first_line
+from bulklabel.transforms.concurrency.ordered_map import in_threads
+from bulklabel.transforms.files import files
+from bulklabel.transforms.files.listing import File, Listing, unique
+from bulklabel.transforms.files.paths import below, raise_if_the_store_failed
+from bulklabel.transforms.reading.record_tables import Record, content_of, tables, text_of, truth_of, unreadable
+from bulklabel.transforms.reading.records import SHARD_RECORDS, TABLE_BYTES, Columns, Inputs, Problem, Shard, Unreadable
+
+ID, IMAGE, LABELS = "id", "image", "labels"
+
+REJECTED_RECORDS = 2**16
+"""The records of a file that cannot be used are rejected in shards of so many."""
+
+READ_BYTES = 2**20
+"""A column is read in pieces of this size, so that a huge row group is never in memory at once."""
+
+
+class ParquetReader:
+    """Parquet with an image column, as `records.Reader` has it."""
+
+    names = re.compile(r"\.(parquet|parq|pq)$", re.IGNORECASE)
+
+    def recognises(self, head: bytes) -> bool:
+        """By the magic number."""
+        return head.startswith(b"PAR1")
+
+    def shards(self, listings: Sequence[Listing], columns: Columns) -> Inputs:
+        """Shards from the footers alone.
+
+        Raises:
+            UserError: if no file has a column that is to be carried along, or says which labels are unknown.
+        """
+        found = unique(listings)
+        there: set[str] = set()
+        shards: list[Shard] = []
+        for of_one, names in in_threads(lambda file: _shards_of(file, columns), found):
+            shards += of_one
+            there |= names
+        for name, flag in columns.flags.items():
+            if name not in there:
+                raise UserError(f"{flag} {name}: no such column in {found[0].path}; name one that is there.")
+        return Inputs(tuple(found), tuple(shards))
+
+    def read(
+        self, shard: Shard, columns: Columns, label_names: tuple[str, ...] | None, batch_size: int
+    ) -> Iterator[pa.Table | Unreadable]:
+        """Batches of the shard's row groups; a row group that cannot be read to its end is unreadable from there."""
+        return tables(_records(shard, columns, label_names, batch_size), columns, batch_size)
+
+
+def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
+    """The shards of one file, and which of the columns of `columns.flags` it has."""
+    try:
+        with files.open_file(file.path) as source:
+            metadata = pq.ParquetFile(source).metadata
+            schema = metadata.schema.to_arrow_schema()
+            sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    except Exception as error:
+        raise_if_the_store_failed(error)
+        problem = Problem("damaged_file", f"not a Parquet file ({first_line(error)}); take it out of --input")
+        return [Shard.unreadable(file.path, problem)], set()
+    there = columns.flags.keys() & set(schema.names)
+    if not all(0 <= size <= file.size for size in sizes):
+        problem = Problem("damaged_file", f"its footer claims {sum(sizes):,} records in {file.size:,} bytes")
+        return [Shard.unreadable(file.path, problem)], there
+    lists = (columns.labels or LABELS, *_unknown(columns))
+    unusable = problem_of(schema, columns.id or ID, columns.image or IMAGE, lists, columns.carry)
+    if unusable:
+        starts = range(0, sum(sizes), REJECTED_RECORDS)
+        sizes = [min(REJECTED_RECORDS, sum(sizes) - start) for start in starts]
+        return [
+            Shard(0, file.path, 0, 0, start, size, problem=unusable) for start, size in zip(starts, sizes, strict=True)
+        ], there
+    return _pack(sizes, file.path), there
+
+
+def _unknown(columns: Columns) -> tuple[str, ...]:
+    return (columns.unknown,) if columns.unknown else ()
+
+
+def _pack(sizes: Sequence[int], path: str) -> list[Shard]:
+    shards: list[Shard] = []
+    position = 0
+    for group, size in enumerate(sizes):
+        if shards and (shards[-1].records or 0) + size <= SHARD_RECORDS:
+            last = shards.pop()
+            shards.append(replace(last, stop=group + 1, records=(last.records or 0) + size))
+        else:
+            shards.append(Shard(0, path, group, group + 1, position, size))
+        position += size
+    return shards
+
+
+def _records(
+    shard: Shard, columns: Columns, label_names: tuple[str, ...] | None, batch_size: int
+) -> Iterator[Record | Unreadable]:
+    position = shard.position
+    with files.open_file(shard.source) as source:
+        parquet = pq.ParquetFile(source, buffer_size=READ_BYTES, page_checksum_verification=True)
+        for group in range(shard.start, shard.stop or shard.start):
+            end = position + parquet.metadata.row_group(group).num_rows
+            problem = Problem("damaged_file", f"row group {group} has fewer records than the footer says")
+            try:
+                for batch in _batches(parquet, group, columns, batch_size):
+                    yield from _records_of(batch, shard.source, position, columns, label_names)
+                    position += len(batch)
+            except Exception as error:
+                raise_if_the_store_failed(error)
+                problem = Problem("damaged_file", f"row group {group} cannot be read ({first_line(error)})")
+            if position < end:
+                yield Unreadable(shard.source, range(position, end), problem)
+            position = end
+
+
+def _batches(parquet: pq.ParquetFile, group: int, columns: Columns, batch_size: int) -> Iterator[pa.RecordBatch]:
+    """The wanted columns of a row group, few rows at once where they are large."""
+    wanted = (
+        columns.id or ID,
+        columns.image or IMAGE,
+        columns.labels or LABELS,
+        *_unknown(columns),
+        *columns.carry,
+    )
+    present = [name for name in dict.fromkeys(wanted) if name in parquet.schema_arrow.names]
+    metadata = parquet.metadata.row_group(group)
+    row_bytes = max(1, metadata.total_byte_size // max(1, metadata.num_rows))
+    rows = max(1, min(batch_size, TABLE_BYTES // row_bytes))
+    yield from parquet.iter_batches(rows, [group], present)
+
+
+def _records_of(
+    batch: pa.RecordBatch, source: str, position: int, columns: Columns, label_names: tuple[str, ...] | None
+) -> Iterator[Record | Unreadable]:
+    rows = zip(
+        values_of(batch, columns.id or ID),
+        values_of(batch, columns.image or IMAGE),
+        values_of(batch, columns.labels or LABELS),
+        values_of(batch, columns.unknown),
+        *(values_of(batch, name) for name in columns.carry),
+        strict=True,
+    )
+    for here, (name, image, labels, unknown, *carried) in enumerate(rows, position):
+        record_id = text_of(name)
+        try:
+            truth = truth_of(labels, unknown, label_names)
+            content = _referenced(image, source) if isinstance(image, dict) else image
+        except RecordError as error:
+            yield unreadable(source, here, error, record_id)
+        else:
+            yield Record(record_id, source, here, *truth, content, tuple(map(text_of, carried)))
+
+
+def values_of(batch: pa.RecordBatch, name: str | None) -> list[Any]:
+    r"""A column's values, nulls where there is no such column; text that is not UTF-8 has `\x..` for its wild bytes."""
+    if name not in batch.schema.names:
+        return [None] * len(batch)
+    return _python(batch.column(name))
+
+
+def _python(column: pa.Array) -> list[Any]:
+    if pa.types.is_temporal(column.type):
+        column = column.cast(pa.string())
+    if pa.types.is_struct(column.type):
+        names = [field.name for field in column.type]
+        rows = zip(*map(_python, column.flatten()), strict=True) if names else ((),) * len(column)
+        valid = column.is_valid().to_pylist()
+        return [dict(zip(names, row, strict=True)) if known else None for row, known in zip(rows, valid, strict=True)]
+    try:
+        values: list[Any] = column.to_pylist()
+    except UnicodeDecodeError:
+        nested = pa.types.is_nested(column.type)
+        values = column.cast(pa.list_(pa.binary()) if nested else pa.binary()).to_pylist()
+        return [None if row is None else list(map(text_of, row)) if nested else text_of(row) for row in values]
+    return values
+
+
+def _referenced(image: dict[str, Any], source: str) -> bytes | None:
+    """The bytes of an image as Hugging Face's data sets have it: in place, or in a file beside this one.
+
+    Raises:
+        RecordError: if the path leads out of the file's folder, or to no file.
+    """
+    content: bytes | None = image.get("bytes")
+    path = image.get("path")
+    if content is not None or path is None:
+        return content
+    place = below(source.rpartition("/")[0], path)
+    return content_of(next(files.read_many([place])))
+
+
+def problem_of(
+    schema: pa.Schema, id_name: str, image_name: str, labels_names: tuple[str, ...], carry: tuple[str, ...]
+) -> Problem | None:
+    """Why no record of a file with this schema can be used, and what to do; None if they can.
+
+    Each of `labels_names` is of a column of lists of labels.
+    """
+    for name in (id_name, image_name, *labels_names, *carry):
+        if schema.names.count(name) > 1:
+            return Problem("duplicate_column", f"the file has {schema.names.count(name)} columns named {name!r}")
+    if image_name not in schema.names:
+        return Problem(
+            "missing_column",
+            f"no column {image_name!r}, only {', '.join(schema.names) or 'none'}; "
+            "name the one with the images by --image_column",
+        )
+    kind = schema.field(image_name).type
+    if not _is_image(kind):
+        return Problem("wrong_type", f"column {image_name!r} is {kind}; expected binary, or a struct of bytes and path")
+    for problem in filter(None, (labels_problem(schema, name) for name in labels_names)):
+        return Problem("wrong_type", problem)
+    if id_name in schema.names and pa.types.is_nested(schema.field(id_name).type):
+        return Problem("wrong_type", f"column {id_name!r} is {schema.field(id_name).type}; expected string or int")
+    return None
+
+
+def labels_problem(schema: pa.Schema, name: str) -> str | None:
+    """Why a column cannot hold labels; None if it can, or if there is none."""
+    kind = schema.field(name).type if name in schema.names else pa.null()
+    if pa.types.is_null(kind) or (_is_list(kind) and _is_label(kind.value_type)):
+        return None
+    return f"column {name!r} is {kind}; expected list<string> or list<int>"
+
+
+def _is_image(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return "bytes" in kind.names and _is_image(kind.field("bytes").type) and len(set(kind.names)) == len(kind.names)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_null(kind))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _is_label(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_null(kind)
+    )

@@ -1,0 +1,71 @@
+"""The readers of all input formats, and which one a user's files need."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from bulklabel.model.errors import UserError
+from bulklabel.transforms.files import files
+from bulklabel.transforms.files.listing import File, Listing
+from bulklabel.transforms.reading.image_folders import ImagesReader
+from bulklabel.transforms.reading.image_metadata import is_metadata
+from bulklabel.transforms.reading.parquet import ParquetReader
+from bulklabel.transforms.reading.records import Columns, Reader, Shard, Unreadable
+from bulklabel.transforms.reading.tfrecord import TFRecordReader
+from bulklabel.transforms.reading.webdataset import WebDatasetReader
+
+READERS: dict[str, Reader] = {
+    "parquet": ParquetReader(),
+    "tfrecord": TFRecordReader(),
+    "webdataset": WebDatasetReader(),
+    "images": ImagesReader(),
+}
+"""The reader of each of `FORMATS`. A new format is a module in this room and a line here."""
+
+AUTO = "auto"
+ANY_FORMAT = re.compile("|".join(reader.names.pattern for reader in READERS.values()), re.IGNORECASE)
+
+HEAD_BYTES = 512
+
+
+def read_shard(
+    shard: Shard, input_format: str, columns: Columns, label_names: tuple[str, ...] | None, batch_size: int
+) -> Iterator[pa.Table | Unreadable]:
+    """A shard's records, as `Reader.read` has it; those of one with a problem are unreadable."""
+    if shard.problem:
+        yield Unreadable(shard.source, range(shard.position, shard.position + (shard.records or 0)), shard.problem)
+    else:
+        yield from READERS[input_format].read(shard, columns, label_names, batch_size)
+
+
+def choose_format(listings: Sequence[Listing]) -> tuple[str, list[Listing]]:
+    """The one format that the files are of, by their names, or by their first bytes where the names say nothing.
+
+    Returns:
+        It, and the listings without the metadata files that only image folders have.
+
+    Raises:
+        UserError: if they are of none, or of several.
+    """
+    every = [file for listing in listings for file in listing.files]
+    data = [file for file in every if not is_metadata(file.path)]
+    formats = {_format_of(file) for file in data or every}
+    if len(formats) > 1:
+        raise UserError(f"the input mixes {' and '.join(sorted(formats))}; give one format a run.")
+    chosen = formats.pop()
+    if chosen == "images" or not data:
+        return chosen, list(listings)
+    return chosen, [listing.without(is_metadata) for listing in listings]
+
+
+def _format_of(file: File) -> str:
+    for name, reader in READERS.items():
+        if reader.names.search(file.path):
+            return name
+    with files.open_file(file.path) as opened:
+        head = opened.read(HEAD_BYTES)
+    for name, reader in READERS.items():
+        if reader.recognises(head):
+            return name
+    raise UserError(f"{file.path} is of no known format; say what it is with --input_format {'|'.join(READERS)}.")

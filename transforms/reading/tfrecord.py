@@ -1,0 +1,186 @@
+"""Records from TFRecord files of `tf.Example`, plain or gzip: every checksum is checked."""
+
+import gzip
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import google_crc32c
+
+from bulklabel.model.errors import RecordError, first_line
+from bulklabel.transforms.files import files
+from bulklabel.transforms.files.files import MAX_RECORD_BYTES
+from bulklabel.transforms.files.listing import File
+from bulklabel.transforms.files.paths import raise_if_the_store_failed
+from bulklabel.transforms.reading.record_tables import Record, text_of, truth_of, unreadable
+from bulklabel.transforms.reading.records import Columns, Problem, Shard, Unreadable
+from bulklabel.transforms.reading.streams import MOST_STATED, StreamReader, open_unpacked, unpacked
+
+IDS = ("image/source_id", "image/filename")
+IMAGE = "image/encoded"
+LABELS = ("image/class/text", "image/class/label", "image/object/class/text")
+"""The first of these that a record has."""
+
+HEADER = struct.Struct("<QI")
+CHECKSUM = struct.Struct("<I")
+
+Features = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One record of a file: its bytes, or what is wrong with it; `end` is the byte after it."""
+
+    content: bytes
+    end: int
+    problem: Problem | None = None
+
+
+class TFRecordReader(StreamReader):
+    """TFRecord, as `records.Reader` has it."""
+
+    names = re.compile(r"(\.tfrec(ord)?s?|-\d{5,}-of-\d{5,})(\.gz)?$", re.IGNORECASE)
+
+    def recognises(self, head: bytes) -> bool:
+        """By the checksum of the first record's length, under gzip as well."""
+        head = unpacked(head)
+        return len(head) >= HEADER.size and _length(head[: HEADER.size]) is not None
+
+    def ends(self, file: File) -> Iterator[int]:
+        """By their lengths, whose checksums are checked."""
+        with files.open_file(file.path) as opened:
+            for frame in frames(opened, 0, file.size, skip=True):
+                if not frame.problem:
+                    yield frame.end
+
+    def records(
+        self, shard: Shard, columns: Columns, label_names: tuple[str, ...] | None
+    ) -> Iterator[Record | Unreadable]:
+        """The shard's records one by one."""
+        with open_unpacked(shard) as stream:
+            for position, frame in enumerate(frames(stream, shard.start, shard.stop), shard.position):
+                if frame.problem:
+                    yield Unreadable(shard.source, range(position, position + 1), frame.problem)
+                else:
+                    yield _record(frame.content, shard.source, position, columns, label_names)
+
+
+def frames(stream: BinaryIO, start: int, stop: int | None, skip: bool = False) -> Iterator[Frame]:
+    """The records from a byte to a byte (None for the end); `skip` passes over their bytes, which are then empty.
+
+    A record with a wrong checksum is one with a problem; one with a wrong length is the last, since nobody knows
+    where the next would start.
+    """
+    offset = start
+    while stop is None or offset < stop:
+        try:
+            frame = _frame(stream, offset, skip)
+        except (EOFError, gzip.BadGzipFile, zlib.error, OverflowError, MemoryError, OSError) as error:
+            raise_if_the_store_failed(error)
+            frame = _torn(offset, first_line(error))
+        if frame is None:
+            return
+        yield frame
+        if frame.problem and frame.problem.reason == "torn_file":
+            return
+        offset = frame.end
+
+
+def _frame(stream: BinaryIO, offset: int, skip: bool) -> Frame | None:
+    header = stream.read(HEADER.size)
+    if not header:
+        return None
+    length = _length(header) if len(header) == HEADER.size else None
+    if length is None:
+        return _torn(offset, "the record's length is damaged" if len(header) == HEADER.size else "the file ends in it")
+    if length > MOST_STATED:
+        return _torn(offset, f"a record of {length:,} bytes")
+    end = offset + HEADER.size + length + CHECKSUM.size
+    if skip:
+        stream.seek(end)
+        return Frame(b"", end)
+    if length > MAX_RECORD_BYTES:
+        stream.seek(end)
+        return Frame(b"", end, Problem("too_large", f"the record has {length:,} bytes; at most {MAX_RECORD_BYTES:,}"))
+    content = stream.read(length)
+    footer = stream.read(CHECKSUM.size)
+    if len(footer) < CHECKSUM.size:
+        return _torn(offset, "the file ends in it")
+    if CHECKSUM.unpack(footer)[0] != masked_checksum(content):
+        return Frame(
+            b"", end, Problem("wrong_checksum", f"the record at byte {offset:,} is not what its checksum says")
+        )
+    return Frame(content, end)
+
+
+def framed(content: bytes) -> bytes:
+    """A record as it stands in a file: its length and its bytes, each with a checksum."""
+    length = struct.pack("<Q", len(content))
+    return length + CHECKSUM.pack(masked_checksum(length)) + content + CHECKSUM.pack(masked_checksum(content))
+
+
+def _torn(offset: int, why: str) -> Frame:
+    detail = f"from byte {offset:,} on nothing can be read ({why}); it counts as one record"
+    return Frame(b"", offset, Problem("torn_file", detail))
+
+
+def _length(header: bytes) -> int | None:
+    """The length that a header states, None if its checksum is wrong."""
+    length, checksum = HEADER.unpack(header)
+    return int(length) if checksum == masked_checksum(header[:8]) else None
+
+
+def masked_checksum(content: bytes) -> int:
+    """The masked CRC-32C of TensorFlow's TFRecord format: rotated by 15 bits, plus a constant."""
+    checksum = int(google_crc32c.value(content))
+    return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _record(
+    content: bytes, source: str, position: int, columns: Columns, label_names: tuple[str, ...] | None
+) -> Record | Unreadable:
+    record_id = None
+    try:
+        features = _features(content)
+        record_id = next(
+            (text_of(features[name][0]) for name in ([columns.id] if columns.id else IDS) if features.get(name)), None
+        )
+        wanted = [columns.labels] if columns.labels else LABELS
+        labels = next((_labels(features[name]) for name in wanted if name in features), None)
+        unknown = _labels(features[columns.unknown]) if columns.unknown in features else None
+        image = features.get(columns.image or IMAGE) or [None]
+        if not isinstance(image[0], bytes | None):
+            raise RecordError("read", "wrong_type", f"the feature {columns.image or IMAGE!r} is a number, not bytes")
+        carried = tuple(_carried(features.get(name)) for name in columns.carry)
+        truth = truth_of(labels, unknown, label_names)
+        return Record(record_id, source, position, *truth, image[0], carried)
+    except RecordError as error:
+        return unreadable(source, position, error, record_id)
+
+
+def _features(content: bytes) -> Features:
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.example.example_pb2 import Example  # imports TensorFlow, which takes seconds
+
+    try:
+        message = Example.FromString(content)
+    except DecodeError as error:
+        raise RecordError("read", "damaged_record", "the record is not a tf.Example") from error
+    kinds = {name: (feature, feature.WhichOneof("kind")) for name, feature in message.features.feature.items()}
+    return {name: list(getattr(feature, kind).value) if kind else [] for name, (feature, kind) in kinds.items()}
+
+
+def _labels(values: list[Any]) -> list[Any]:
+    """Each label once, in the order in which they come."""
+    return list(dict.fromkeys(text_of(value) if isinstance(value, bytes) else value for value in values))
+
+
+def _carried(values: list[Any] | None) -> str | None:
+    """A single value as it is, several as a JSON list."""
+    if not values:
+        return None
+    plain = [text_of(value) if isinstance(value, bytes) else value for value in values]
+    return text_of(plain[0] if len(plain) == 1 else plain)

@@ -1,0 +1,87 @@
+"""The answers of an earlier run made into this one's: the same probabilities, with this run's thresholds and layout."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from bulklabel.model.errors import StoreError
+from bulklabel.model.labels.predictions import KINDS, kinds_of, predictions_table, probabilities_of, with_kinds
+from bulklabel.transforms.files import files
+from bulklabel.transforms.files.paths import raise_if_the_store_failed
+from bulklabel.transforms.files.text import clean
+from bulklabel.transforms.reading.records import Shard
+from bulklabel.transforms.run_directory.part_tables import rejected_schema
+from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED, PartStamp, read_part
+from bulklabel.transforms.run_directory.plan import Earlier, Recipe
+
+
+def taken_over(shard: Shard, recipe: Recipe) -> tuple[pa.Table, pa.Table]:
+    """The predictions and the rejected rows of a shard with `reused`, as if they had been made for this recipe.
+
+    Raises:
+        StoreError: if a part of the earlier run is missing or damaged.
+    """
+    earlier = _rows(PREDICTIONS, shard, recipe)
+    table = _wanted(with_kinds(earlier, kinds_of(earlier)), shard)
+    records = table.select([*(name for name in recipe.schema.names if name != "image"), KINDS.name])
+    probabilities = probabilities_of(table, recipe.labels)
+    predictions = predictions_table(records, probabilities, recipe.thresholds, recipe.labels, recipe.layout)
+    rejected = _wanted(_rows(REJECTED, shard, recipe), shard).cast(rejected_schema(recipe))
+    return predictions, rejected
+
+
+def _rows(kind: str, shard: Shard, recipe: Recipe) -> pa.Table:
+    if shard.reused is None:
+        raise ValueError(f"shard {shard.index} is not an earlier run's")
+    number, index = shard.reused
+    return earlier_part(recipe.since[number], recipe.model_digest, kind, index)
+
+
+def earlier_part(run: Earlier, model_digest: str, kind: str, index: int) -> pa.Table:
+    """The rows of one kind, `predictions` or `rejected`, of the shard with this index of an earlier run.
+
+    Raises:
+        StoreError: if its part is missing or damaged.
+    """
+    stamp, shard = PartStamp(run.plan_digest, model_digest, run.shards), Shard(index, run.place, 0, None, 0, None)
+    part = read_part(run.place, kind, shard, stamp)
+    if part is None:
+        raise _lost(run.place, stamp.name(kind, shard))
+    return part.table
+
+
+def read_column(run: str, part: str, column: str) -> pa.Table:
+    """One column of a part of a run.
+
+    Raises:
+        StoreError: if the part is missing or damaged.
+    """
+    try:
+        with files.open_file(files.join(run, part)) as source:
+            return pq.ParquetFile(source).read([column])
+    except (pa.ArrowException, OSError) as error:
+        if not isinstance(error, FileNotFoundError):
+            raise_if_the_store_failed(error)
+        raise _lost(run, part) from error
+
+
+def _lost(run: str, part: str) -> StoreError:
+    mended = f"delete {run}/_SUCCESS and run its command again to mend it"
+    return StoreError(f"{files.join(run, part)} is missing or damaged; {mended}, or score without --since {run}.")
+
+
+def _wanted(table: pa.Table, shard: Shard) -> pa.Table:
+    """The rows of the files that are wanted: of an image folder's shard perhaps not all."""
+    if not shard.names:
+        return table
+    sources = pa.array([clean(files.join(shard.source, name)) for name in shard.names], pa.string())
+    return table.filter(pc.is_in(table.column("source"), value_set=sources))
+
+
+def rows_of_sources(run: str, name: str, shard: Shard) -> int:
+    """How many rows of a part are of the files of a shard; reads nothing but where its rows come from.
+
+    Raises:
+        StoreError: if it is missing or damaged.
+    """
+    return len(_wanted(read_column(run, name, "source"), shard))

@@ -1,0 +1,8 @@
+"""The names of the files that a run leaves in its output, beside its parts."""
+
+PLAN_FILE, SUCCESS_FILE = "plan.json", "_SUCCESS"
+MANIFEST_FILE, METRICS_FILE, REPORT_FILE = "manifest.json", "metrics.json", "report.html"
+PER_LABEL_FILE, THRESHOLDS_FILE, CURVES_FILE = "per_label.csv", "thresholds.json", "threshold_curves.parquet"
+
+PUBLISHED = (MANIFEST_FILE, METRICS_FILE, REPORT_FILE, PER_LABEL_FILE, THRESHOLDS_FILE, CURVES_FILE)
+"""What publishing writes before `_SUCCESS`."""

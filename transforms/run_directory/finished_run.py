@@ -1,0 +1,58 @@
+"""A run that was published, found again by its output's path."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from bulklabel.model.errors import UserError
+from bulklabel.transforms.files import files
+from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, PLAN_FILE
+from bulklabel.transforms.run_directory.plan import Plan, read_plan
+
+
+def load_run(output: str) -> Plan:
+    """The plan of a run that was published.
+
+    Raises:
+        UserError: if there is none, or it has not finished.
+    """
+    place = files.absolute(output)
+    for name in (MANIFEST_FILE, PLAN_FILE):
+        if not files.exists(files.join(place, name)):
+            raise UserError(
+                f"{output} is not a finished run: {name} is missing; give an --output of `bulklabel score`."
+            )
+    try:
+        return read_plan(files.read(files.join(place, PLAN_FILE)))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{output}/{PLAN_FILE} cannot be read ({error}); score again with --overwrite.") from error
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that was published: the path as the user named it, where that is, its plan, and its manifest."""
+
+    path: str
+    place: str
+    plan: Plan
+    manifest: dict[str, Any]
+
+    @property
+    def scored(self) -> int:
+        """How many records it scored."""
+        return int(self.manifest["counts"]["scored"])
+
+
+def find_run(output: str) -> Run:
+    """A run that was published.
+
+    Raises:
+        UserError: if there is none, it has not finished, or its manifest cannot be read.
+    """
+    plan, place = load_run(output), files.absolute(output)
+    try:
+        run = Run(output, place, plan, json.loads(files.read(files.join(place, MANIFEST_FILE))))
+        _ = run.scored
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{output}/{MANIFEST_FILE} cannot be read ({error}); score again with --overwrite.") from error
+    return run

@@ -1,0 +1,179 @@
+"""The manifest of a run: what was asked for, on what it ran, how long it took, and every file with its checksum."""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from bulklabel.model.versions import processor, processor_flags
+from bulklabel.transforms.concurrency.stage_clock import STAGES
+from bulklabel.transforms.files import files
+from bulklabel.transforms.files.text import clean
+from bulklabel.transforms.run_directory.parts import KINDS, PREDICTIONS, REJECTED, Entry, PartStamp
+from bulklabel.transforms.run_directory.plan import Plan
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What the command knows and no worker does.
+
+    `options` are the command's own flags as they were given, never Beam's; `model_directory` is where the model was,
+    absolute; `started` is the wall clock's time in UTC.
+    """
+
+    stamp: PartStamp
+    options: Mapping[str, Any]
+    model_directory: str
+    started: datetime
+
+
+@dataclass(frozen=True)
+class Written:
+    """A part that is there: what the manifest says of it, and the seconds by stage that it took in this run."""
+
+    entry: Entry
+    seconds: Mapping[str, float]
+
+
+class UnreconciledError(Exception):
+    """The parts are not what was counted. No input makes this happen: it is a mistake in bulklabel."""
+
+
+def launch_of(plan: Plan, options: Mapping[str, Any], started: datetime) -> Launch:
+    """How `score` was launched, of its parsed flags, `model` among them."""
+    return Launch(plan.stamp, _cleaned(options), clean(files.absolute(options["model"])), started)
+
+
+def now() -> datetime:
+    """The wall clock's time in UTC."""
+    return datetime.now(UTC)
+
+
+def entry_of(name: str, content: bytes) -> Entry:
+    """What the manifest says of a file that is no part: its name below the output, bytes and SHA-256."""
+    return {"name": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def build_manifest(
+    about: Mapping[str, Any],
+    launch: Launch,
+    verdict: Mapping[str, Any],
+    parts: Sequence[Written],
+    published: Iterable[Entry],
+) -> dict[str, Any]:
+    """The content of `manifest.json`.
+
+    Args:
+        about: the run's provenance and what its metrics were asked to tell, `versions` among it.
+        launch: of the command that publishes; after an interruption that is the last one.
+        verdict: `counts`, and whether the run is accepted and why.
+        parts: all parts of both kinds, in any order.
+        published: the entries of all other files but `manifest.json` and `_SUCCESS`.
+
+    Raises:
+        UnreconciledError: if the parts are not one of each kind a shard, or their rows are not the counts.
+    """
+    entries = sorted((written.entry for written in parts), key=lambda entry: entry["name"])
+    of_kind = {kind: [entry for entry in entries if str(entry["name"]).startswith(f"{kind}/")] for kind in KINDS}
+    _reconcile(of_kind, verdict["counts"], launch.stamp)
+    return {
+        **about,
+        "versions": {**about["versions"], **_other_versions()},
+        "platform": _platform(),
+        "options": launch.options,
+        "model_directory": launch.model_directory,
+        "timings": _timings(launch.started, parts),
+        **verdict,
+        "published": sorted(published, key=lambda entry: entry["name"]),
+        **of_kind,
+    }
+
+
+def _reconcile(of_kind: Mapping[str, Sequence[Entry]], counts: Mapping[str, int], stamp: PartStamp) -> None:
+    for kind, count in ((PREDICTIONS, counts["scored"]), (REJECTED, counts["rejected"])):
+        names = [entry["name"] for entry in of_kind[kind]]
+        if names != [stamp.name_of(kind, index) for index in range(stamp.shards)]:
+            raise UnreconciledError(f"{len(names):,} parts of {kind} for {stamp.shards:,} shards: {names[:3]}, …")
+        rows = sum(int(entry["rows"]) for entry in of_kind[kind])
+        if rows != count:
+            raise UnreconciledError(f"the parts of {kind} have {rows:,} rows, and {count:,} records were counted")
+    if counts["records"] != counts["scored"] + counts["rejected"]:
+        raise UnreconciledError(f"of {counts['records']:,} records some are neither scored nor rejected: {counts}")
+
+
+def _timings(started: datetime, parts: Sequence[Written]) -> dict[str, Any]:
+    """Those of shards that were finished before this run are zero: they took none of its time."""
+    seconds = {stage: round(sum(part.seconds.get(stage, 0) for part in parts), 3) for stage in STAGES}
+    times = {"started": started, "ended": now()}
+    return {name: time.isoformat(timespec="seconds") for name, time in times.items()} | {"seconds": seconds}
+
+
+def _other_versions() -> dict[str, str]:
+    """Of what does not decide on answers, but on whether a run comes to its end."""
+    installed = {name: version(name) for name in ("apache-beam", "pyarrow")}
+    return installed | {"python": platform.python_version()}
+
+
+def _platform() -> dict[str, Any]:
+    """The machine that publishes; the workers of a remote runner are mostly of one kind."""
+    return {
+        "system": platform.platform(),
+        "processor": processor(),
+        "processor_flags": processor_flags(),
+        "cores": os.cpu_count(),
+    }
+
+
+def _cleaned(value: Any) -> Any:
+    """Flags as JSON has them, what a flag was made into as its text: paths may hold bytes that are no characters."""
+    if isinstance(value, Mapping):
+        return {name: _cleaned(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_cleaned(inner) for inner in value]
+    return value if value is None or isinstance(value, bool | int | float) else clean(str(value))
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A `manifest.json` as far as `verify` needs it; `parts` and `published` are entries by name."""
+
+    plan: str
+    model_digest: str
+    model_directory: str
+    counts: Mapping[str, int]
+    accepted: bool
+    parts: Mapping[str, Entry]
+    published: Mapping[str, Entry]
+
+
+def read_manifest(content: bytes) -> Manifest:
+    """The manifest that a file holds, be it damaged in whatever way.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    try:
+        saved = json.loads(content)
+        return Manifest(
+            plan=str(saved["plan"]),
+            model_digest=str(saved["model_digest"]),
+            model_directory=str(saved["model_directory"]),
+            counts={name: int(saved["counts"][name]) for name in ("records", "scored", "rejected")},
+            accepted=bool(saved["accepted"]),
+            parts={name: entry for kind in KINDS for name, entry in _entries(saved[kind], ("bytes", "rows")).items()},
+            published=_entries(saved["published"], ("bytes",)),
+        )
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def _entries(rows: Iterable[Mapping[str, Any]], numbers: Sequence[str]) -> dict[str, Entry]:
+    return {
+        str(row["name"]): {"sha256": str(row["sha256"]), **{number: int(row[number]) for number in numbers}}
+        for row in rows
+    }

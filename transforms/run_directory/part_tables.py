@@ -1,0 +1,46 @@
+"""The tables inside parts: their schemas, an empty one, and a row for a rejected record."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from bulklabel.model.errors import RecordError
+from bulklabel.model.labels.predictions import REJECTED, fold_kinds, predictions_table, with_kinds
+from bulklabel.transforms.files.text import clean
+from bulklabel.transforms.run_directory.plan import CONTENT, Recipe
+
+
+def no_predictions(recipe: Recipe) -> pa.Table:
+    """The predictions of a shard without records."""
+    nothing = np.empty((0, len(recipe.labels)), np.float32)
+    records = with_kinds(recipe.schema.empty_table().drop_columns(["image"]), [])
+    return predictions_table(records, nothing, recipe.thresholds, recipe.labels, recipe.layout)
+
+
+def predictions_schema(recipe: Recipe) -> pa.Schema:
+    """That of the parts' tables of predictions."""
+    return fold_kinds(no_predictions(recipe)).schema
+
+
+def rejected_schema(recipe: Recipe) -> pa.Schema:
+    """That of the rejected parts' tables."""
+    return REJECTED.append(CONTENT) if recipe.by_content else REJECTED
+
+
+def rejected_row(record_id: str | None, source: str, position: int, error: RecordError) -> dict[str, Any]:
+    """A row of `predictions.REJECTED`; a record without an id gets its source and position for one."""
+    return {
+        "id": f"{source}#{position}" if record_id is None else clean(record_id),
+        "source": source,
+        "position": position,
+        "stage": error.stage,
+        "reason": error.reason,
+        "detail": clean(error.detail),
+    }
+
+
+def rejected_row_of(records: pa.Table, row: int, error: RecordError) -> dict[str, Any]:
+    """The row of `predictions.REJECTED` for one of the records of a batch, by its number there."""
+    record_id, source, position = (records.column(name)[row].as_py() for name in ("id", "source", "position"))
+    return rejected_row(record_id, source, position, error)

@@ -1,0 +1,107 @@
+"""Part files: their names, their bytes, and reading back those that are already there."""
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bulklabel.model.labels.predictions import fold_kinds, metadata_of, with_metadata
+from bulklabel.transforms.files import files
+from bulklabel.transforms.files.paths import raise_if_the_store_failed
+from bulklabel.transforms.reading.records import Shard
+
+REUSED = "reused"
+
+PREDICTIONS, REJECTED = KINDS = ("predictions", "rejected")
+
+Entry = dict[str, Any]
+"""What the manifest says of a file."""
+PART_NAME = re.compile(r"/part-(\d{5,})-of-(\d{5,})\.parquet$")
+
+
+@dataclass(frozen=True)
+class PartStamp:
+    """What a part's footer says it belongs to: digests of plan and model, and the plan's number of shards."""
+
+    plan_digest: str
+    model_digest: str
+    shards: int
+
+    def name(self, kind: str, shard: Shard) -> str:
+        """The path of a shard's part, below the output: it follows from the plan alone."""
+        return self.name_of(kind, shard.index)
+
+    def name_of(self, kind: str, index: int) -> str:
+        """The same of a shard that is known by its index alone; the order of the names is that of the shards."""
+        digits = max(5, len(str(self.shards - 1)))
+        return f"{kind}/part-{index:0{digits}d}-of-{self.shards:05d}.parquet"
+
+    def is_foreign(self, path: str) -> bool:
+        """Whether a path is named as a part, but of no shard of this plan."""
+        named = PART_NAME.search(path)
+        return named is not None and not int(named[1]) < self.shards == int(named[2])
+
+    def metadata(self, shard: Shard) -> dict[str, str]:
+        """The entries of the footer."""
+        return {"plan": self.plan_digest, "model": self.model_digest, "shard": str(shard.index)}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part file: its name below the output, its rows, and its exact bytes."""
+
+    name: str
+    table: pa.Table
+    content: bytes
+
+    @cached_property
+    def entry(self) -> Entry:
+        """What the manifest says of it: name, rows, bytes and SHA-256, and what `with_reused` told it."""
+        digest = hashlib.sha256(self.content).hexdigest()
+        entry: Entry = {"name": self.name, "rows": len(self.table), "bytes": len(self.content), "sha256": digest}
+        reused = metadata_of(self.table.schema).get(REUSED)
+        return entry if reused is None else entry | {REUSED: json.loads(reused)}
+
+
+def with_reused(table: pa.Table, reused: Sequence[Sequence[int]]) -> pa.Table:
+    """The table, whose part's footer will say how many records of its shard each earlier run had scored, and rejected.
+
+    A continued run needs to know it too.
+    """
+    return with_metadata(table, metadata_of(table.schema) | {REUSED: json.dumps(reused)})
+
+
+def make_part(kind: str, shard: Shard, table: pa.Table, stamp: PartStamp) -> Part:
+    """Encode a shard's table; equal tables give equal bytes."""
+    table = fold_kinds(table)
+    stamped = with_metadata(table, metadata_of(table.schema) | stamp.metadata(shard))
+    return Part(stamp.name(kind, shard), stamped, to_parquet(stamped))
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """A table as a Parquet file that notices when it is damaged; equal tables give equal bytes."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+    return buffer.getvalue()
+
+
+def read_part(output: str, kind: str, shard: Shard, stamp: PartStamp) -> Part | None:
+    """A shard's part as an earlier run of the same plan left it, or None if it must be made."""
+    name = stamp.name(kind, shard)
+    try:
+        content = files.read(files.join(output, name))
+        table = pq.read_table(io.BytesIO(content), page_checksum_verification=True)
+    except FileNotFoundError:
+        return None
+    except (pa.ArrowException, OSError) as error:
+        raise_if_the_store_failed(error)
+        return None
+    belongs = stamp.metadata(shard).items() <= metadata_of(table.schema).items()
+    return Part(name, table, content) if belongs else None

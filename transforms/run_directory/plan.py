@@ -1,0 +1,238 @@
+"""The plan of a run: its shards, in order, and everything that decides the answers; named by its digest."""
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+
+from bulklabel.model.images.resize import Preprocessing
+from bulklabel.transforms.files.listing import File
+from bulklabel.transforms.reading.records import Columns, Problem, Shard
+from bulklabel.transforms.run_directory.parts import PartStamp
+
+SHARD_FIELDS = tuple(field.name for field in dataclasses.fields(Shard) if field.name not in ("index", "reused"))
+
+
+INCREMENTAL = ("since", "by_content", "carry_over")
+"""The fields of a recipe that only some runs have."""
+
+CONTENT = pa.field("content", pa.binary(16))
+"""The hash of a record's encoded image, as `known_images.hash_of` has it; null where there is no image."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """An earlier run whose answers this one takes over: its output, its plan's digest and number of shards."""
+
+    place: str
+    plan_digest: str
+    shards: int
+
+
+@dataclass(frozen=True)
+class Reused:
+    """What was not scored again, since the run at an output has it: how many records it scored and rejected."""
+
+    run: str
+    plan_digest: str
+    scored: int
+    rejected: int
+
+
+def reused_content(runs: Sequence[Reused]) -> dict[str, Any]:
+    """What the manifest says of earlier runs' answers: their sums, and each run's."""
+    scored, rejected = sum(run.scored for run in runs), sum(run.rejected for run in runs)
+    return {
+        "records": scored + rejected,
+        "scored": scored,
+        "rejected": rejected,
+        "runs": [dataclasses.asdict(run) for run in runs],
+    }
+
+
+def with_parts(runs: Sequence[Reused], parts: Iterable[Sequence[Sequence[int]]]) -> list[Reused]:
+    """The same with what each part says that each run had scored, and rejected, of its shard; perhaps nothing."""
+    found = list(runs)
+    for part in parts:
+        for number, (scored, rejected) in enumerate(part):
+            run = found[number]
+            found[number] = replace(run, scored=run.scored + scored, rejected=run.rejected + rejected)
+    return found
+
+
+DIGEST_BYTES = 100
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides the answers besides the records.
+
+    `labels` and `thresholds` (0…1) are in the order of the network's outputs; `tuned_thresholds` are the model's own,
+    kept so that `evaluate` needs no model directory; `batch_size` is images a batch; `versions` are those of the
+    packages that decode and compute; `since` are the runs whose answers are known, as `Shard.reused` counts them;
+    `by_content` says that images are recognised by their bytes, `carry_over` that known answers are written again.
+    """
+
+    input_format: str
+    columns: Columns
+    model_digest: str
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    thresholds: tuple[float, ...]
+    tuned_thresholds: tuple[float, ...] | None
+    layout: str
+    batch_size: int
+    versions: Mapping[str, str]
+    since: tuple[Earlier, ...] = ()
+    by_content: bool = False
+    carry_over: bool = False
+
+    @property
+    def schema(self) -> pa.Schema:
+        """That of the records' tables: the columns', and `CONTENT` where records are known by it."""
+        return self.columns.schema.append(CONTENT) if self.by_content else self.columns.schema
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The inputs with their sizes, the shards in order, and the recipe.
+
+    `reused` says what the shards leave out, or have from earlier runs; None where no such run was asked for. It is
+    saved beside the plan, as are the times at which the inputs were modified: neither makes it another plan.
+    """
+
+    inputs: tuple[File, ...]
+    shards: tuple[Shard, ...]
+    recipe: Recipe
+    reused: tuple[Reused, ...] | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything in the plan that decides the answers, in hexadecimal."""
+        return hashlib.sha256(_canonical(self._content())).hexdigest()
+
+    @property
+    def stamp(self) -> PartStamp:
+        """What the footers of this plan's parts say."""
+        return PartStamp(self.digest, self.recipe.model_digest, len(self.shards))
+
+    @property
+    def new_shards(self) -> list[Shard]:
+        """Those whose answers no earlier run has."""
+        return [shard for shard in self.shards if shard.reused is None]
+
+    def to_json(self) -> bytes:
+        """The text of `plan.json`."""
+        beside: dict[str, Any] = {"inputs": [[file.path, file.size, file.modified] for file in self.inputs]}
+        if self.reused is not None:
+            beside["reused"] = [dataclasses.asdict(run) for run in self.reused]
+        text = json.dumps({"digest": self.digest} | self._content() | beside, ensure_ascii=False, indent=1)
+        return text.encode("utf-8", "surrogatepass") + b"\n"  # names of files may hold bytes that are no characters
+
+    def differences(self, saved: bytes) -> str:
+        """In words, in what a saved `plan.json` is another plan than this one; empty if it is the same."""
+        try:
+            other = json.loads(saved.decode("utf-8", "surrogatepass"))
+            if other["digest"] == self.digest:
+                return ""
+            words = _input_differences(other["inputs"], self._content()["inputs"])
+            recipe, mine = other["recipe"], self._content()["recipe"]
+            words += changes(recipe, mine)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return "its plan.json cannot be read"
+        return ", ".join(words) or "the shards differ"
+
+    def _content(self) -> dict[str, Any]:
+        fields = SHARD_FIELDS + ("reused",) * any(shard.reused for shard in self.shards)
+        return {
+            "inputs": [[file.path, file.size] for file in self.inputs],
+            "recipe": recipe_content(self.recipe),
+            "shard_fields": list(fields),
+            "shards": [_row(shard, fields) for shard in self.shards],
+        }
+
+
+def recipe_content(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as `plan.json` has it; what only some runs have is left out of the others'."""
+    content: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(recipe)))
+    return {key: value for key, value in content.items() if value or key not in INCREMENTAL}
+
+
+def _row(shard: Shard, fields: Sequence[str]) -> list[Any]:
+    row = {name: getattr(shard, name) for name in fields}
+    return [*(row | {"problem": shard.problem and dataclasses.asdict(shard.problem)}).values()]
+
+
+def _shard(index: int, fields: Sequence[str], row: Sequence[Any]) -> Shard:
+    saved = dict(zip(fields, row, strict=True))
+    problem = saved["problem"] and Problem(**saved["problem"])
+    reused = saved.get("reused") and tuple(saved["reused"])
+    return Shard(index, **saved | {"names": tuple(saved["names"]), "problem": problem, "reused": reused})
+
+
+def digest_in(start: bytes) -> str:
+    """The digest that `plan.json` opens with, from its first `DIGEST_BYTES`; empty if they are none of one."""
+    found = re.match(rb'\{\s*"digest": "([0-9a-f]{64})"', start)
+    return found.group(1).decode() if found else ""
+
+
+def _canonical(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode()
+
+
+def _input_differences(old: list[list[Any]], new: list[list[Any]]) -> list[str]:
+    before, after = ({path: size for path, size, *_ in inputs} for inputs in (old, new))
+    counted = {
+        "added": len(after.keys() - before.keys()),
+        "removed": len(before.keys() - after.keys()),
+        "of another size": sum(before[path] != after[path] for path in before.keys() & after.keys()),
+    }
+    return [f"{count} input file{'s' * (count > 1)} {what}" for what, count in counted.items() if count]
+
+
+def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """In words, in which fields one recipe's content differs from another's."""
+    return [_change(key, old.get(key), new.get(key)) for key in old | new if old.get(key) != new.get(key)]
+
+
+def _change(key: str, old: Any, new: Any) -> str:
+    if key == "model_digest":
+        return f"model changed from {str(old)[:12]}… to {str(new)[:12]}…"
+    if isinstance(old or new, list | dict):
+        return f"{key} changed"
+    return f"{key} changed from {old} to {new}"
+
+
+def read_plan(content: bytes) -> Plan:
+    """The plan that a `plan.json` holds.
+
+    Raises:
+        ValueError, KeyError, TypeError: if it cannot be read, or is not what its own digest says.
+    """
+    saved = json.loads(content.decode("utf-8", "surrogatepass"))
+    recipe = saved["recipe"]
+    plan = Plan(
+        inputs=tuple(File(*row) for row in saved["inputs"]),
+        shards=tuple(_shard(index, saved["shard_fields"], row) for index, row in enumerate(saved["shards"])),
+        recipe=Recipe(
+            **recipe
+            | {
+                "columns": Columns(**recipe["columns"] | {"carry": tuple(recipe["columns"]["carry"])}),
+                "labels": tuple(recipe["labels"]),
+                "preprocessing": Preprocessing(**recipe["preprocessing"]),
+                "thresholds": tuple(recipe["thresholds"]),
+                "tuned_thresholds": recipe["tuned_thresholds"] and tuple(recipe["tuned_thresholds"]),
+                "since": tuple(Earlier(**run) for run in recipe.get("since", ())),
+            }
+        ),
+        reused=tuple(Reused(**run) for run in saved["reused"]) if "reused" in saved else None,
+    )
+    if plan.digest != saved["digest"]:
+        raise ValueError("it is not what its own digest says")
+    return plan

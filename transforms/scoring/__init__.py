@@ -1,0 +1,1 @@
+"""Shards become parts: read, decode, predict, write."""

@@ -1,0 +1,47 @@
+"""Tables of records through decoder and network, in threads: each table ahead of whoever takes the answers."""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from bulklabel.transforms.concurrency.ordered_map import ahead
+from bulklabel.transforms.concurrency.stage_clock import DECODING, StageClock
+from bulklabel.transforms.reading.records import Unreadable
+from bulklabel.transforms.run_directory.plan import Recipe
+from bulklabel.transforms.scoring.decode import DecodedBatch, decode_batch, reject_unreadable
+from bulklabel.transforms.scoring.predict import ScoredBatch, full_batches, predict_batch
+
+if TYPE_CHECKING:
+    from bulklabel.model.network.scorer import Scorer
+
+
+@dataclass(frozen=True)
+class Stages:
+    """`predict(decode(tables))`; `threads` is how many the pool has, `decode_seconds` an image's time limit."""
+
+    recipe: Recipe
+    scorer: "Scorer"
+    decode_seconds: float
+    pool: ThreadPoolExecutor
+    threads: int
+
+    def scored(self, tables: Iterable[pa.Table | Unreadable], clock: StageClock) -> Iterator[ScoredBatch]:
+        """Every record of the tables once, as prediction or as rejected, in order; `clock` is told of decoding."""
+        decoded = ahead(self.pool, lambda table: self._decode(table, clock), tables, 4 * self.threads)
+        full = full_batches(decoded, self.recipe.batch_size)
+        return ahead(self.pool, lambda batch: predict_batch(batch, self.scorer, self.recipe), full, 2 * self.threads)
+
+    def _decode(self, table: pa.Table | Unreadable, clock: StageClock) -> DecodedBatch | ScoredBatch:
+        """A table that is a whole batch of small images goes through the network in the same thread.
+
+        Otherwise all threads would decode, and wait for their turn to, while batches wait for the network.
+        """
+        recipe = self.recipe
+        if isinstance(table, Unreadable):
+            return reject_unreadable(table, recipe.preprocessing, recipe.schema)
+        with clock.running(DECODING):
+            decoded = decode_batch(table, recipe.preprocessing, self.decode_seconds)
+        return predict_batch(decoded, self.scorer, recipe) if len(decoded) == recipe.batch_size else decoded

@@ -1,0 +1,29 @@
+"""Loads a model's network and has it answer the golden images before it scores anything."""
+
+from typing import TYPE_CHECKING
+
+from bulklabel.model.errors import UserError
+from bulklabel.model.network.golden_images import check_golden
+from bulklabel.model.network.import_tensorflow import import_tensorflow
+from bulklabel.transforms.scoring.model_files import load_model
+
+if TYPE_CHECKING:
+    from bulklabel.model.network.scorer import Scorer
+
+
+def load_scorer(directory: str, digest: str, trusted: bool = False) -> "Scorer":
+    """The scorer of the model that a plan names, after it answered the golden images as it should.
+
+    Raises:
+        UserError: if the model directory is no longer that model, its network cannot be loaded, would run code
+            without being trusted, or answers otherwise on this machine.
+    """
+    model = load_model(directory)
+    if model.digest != digest:
+        raise UserError(f"{directory} changed since the run was planned; run the command again.")
+    import_tensorflow()  # takes seconds
+    from bulklabel.model.network.scorer import Scorer
+
+    scorer = Scorer(model, directory, trusted)
+    check_golden(model, scorer, directory)
+    return scorer

@@ -1,0 +1,94 @@
+"""The network's step: batches of decoded records in, tables of predictions out."""
+
+import itertools
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from bulklabel.model.errors import RecordError
+from bulklabel.model.labels.predictions import predictions_table, with_kinds
+from bulklabel.model.network.golden_images import TOLERANCE
+from bulklabel.transforms.run_directory.part_tables import rejected_row_of
+from bulklabel.transforms.run_directory.plan import Recipe
+from bulklabel.transforms.scoring.decode import DecodedBatch
+
+if TYPE_CHECKING:
+    from bulklabel.model.network.scorer import Scorer
+
+
+@dataclass(frozen=True)
+class ScoredBatch:
+    """One batch after the network: its predictions table, its rejected rows, and the network's milliseconds."""
+
+    predictions: pa.Table
+    rejected: list[dict[str, Any]]
+    milliseconds: int
+
+
+def full_batches(found: Iterable[DecodedBatch | ScoredBatch], size: int) -> Iterator[DecodedBatch | ScoredBatch]:
+    """The same records in the same order, those not yet scored in batches of `size`, the last one apart.
+
+    A network computes whole batches, whether they are filled or not.
+    """
+    waiting: list[DecodedBatch] = []
+    for batch in found:
+        if isinstance(batch, ScoredBatch):
+            yield from map(_joined, [waiting] if waiting else [])
+            yield batch
+            waiting = []
+            continue
+        waiting.append(batch)
+        while sum(map(len, waiting)) >= size:
+            full, rest = _joined(waiting).split(size)
+            yield full
+            waiting = [rest] if len(rest) else []
+    yield from map(_joined, [waiting] if waiting else [])
+
+
+def _joined(batches: list[DecodedBatch]) -> DecodedBatch:
+    if len(batches) == 1:
+        return batches[0]
+    return DecodedBatch(
+        pa.concat_tables(batch.records for batch in batches),
+        np.concatenate([batch.pixels for batch in batches]),
+        [kind for batch in batches for kind in batch.kinds],
+        [row for batch in batches for row in batch.rejected],
+    )
+
+
+def predict_batch(batch: DecodedBatch | ScoredBatch, scorer: "Scorer", recipe: Recipe) -> ScoredBatch:
+    """Run the network on a decoded batch; records whose answers are no probabilities are rejected."""
+    if isinstance(batch, ScoredBatch):
+        return batch
+    started = time.monotonic()
+    good = batch.good
+    if good.any():
+        probabilities = scorer.predict(batch.pixels)
+    else:
+        probabilities = np.zeros((len(batch), len(recipe.labels)), np.float32)
+    milliseconds = round(1000 * (time.monotonic() - started))
+    rejected, kept = [*batch.rejected], good.copy()
+    for inside, error in _judged(probabilities):
+        rejected += [rejected_row_of(batch.records, int(row), error) for row in np.flatnonzero(kept & ~inside)]
+        kept &= inside
+    probabilities = probabilities.clip(0, 1)
+    kinds = [kind for kind in itertools.compress(batch.kinds, kept) if kind]
+    records = with_kinds(batch.records.filter(pa.array(kept)), kinds)
+    table = predictions_table(records, probabilities[kept], recipe.thresholds, recipe.labels, recipe.layout)
+    return ScoredBatch(table, rejected, milliseconds)
+
+
+def _judged(probabilities: npt.NDArray[np.float32]) -> list[tuple[npt.NDArray[np.bool_], RecordError]]:
+    """Which rows of N×L are as they must be, and why the others are rejected; rounding may pass 0 and 1 by a little."""
+    lowest, highest = probabilities.min(axis=1), probabilities.max(axis=1)
+    finite = np.isfinite(lowest) & np.isfinite(highest)
+    inside = (lowest >= -TOLERANCE) & (highest <= 1 + TOLERANCE)
+    return [
+        (finite, RecordError("predict", "not_finite", "the network's answer is not a number")),
+        (inside, RecordError("predict", "not_a_probability", "the network's answer is below 0 or above 1")),
+    ]

@@ -1,0 +1,132 @@
+"""ScoreShards: a shard in, its predictions and its rejected records out, as whole tables."""
+
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import TYPE_CHECKING, Literal
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.metrics import Metrics
+
+from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
+from bulklabel.transforms.concurrency.stage_clock import PREDICTING, READING, WRITING, StageClock
+from bulklabel.transforms.reading.readers import read_shard
+from bulklabel.transforms.reading.records import Shard
+from bulklabel.transforms.reuse.earlier_parts import taken_over
+from bulklabel.transforms.reuse.known_images import load_known
+from bulklabel.transforms.reuse.skip_known_images import Sieve
+from bulklabel.transforms.run_directory.part_tables import no_predictions, rejected_schema
+from bulklabel.transforms.run_directory.parts import (
+    PREDICTIONS,
+    REJECTED,
+    Part,
+    PartStamp,
+    make_part,
+    read_part,
+    with_reused,
+)
+from bulklabel.transforms.run_directory.plan import Recipe
+from bulklabel.transforms.scoring.deadline import Deadline
+from bulklabel.transforms.scoring.decode_and_predict import Stages
+
+if TYPE_CHECKING:
+    from bulklabel.model.network.scorer import Scorer
+
+
+@dataclass(frozen=True)
+class ShardResult:
+    """What one shard became, and the seconds by stage that it took.
+
+    `committed` says that both parts were already there, from an earlier run: then it took none.
+    """
+
+    shard: Shard
+    predictions: Part
+    rejected: Part
+    committed: bool
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+LEFT = "left"
+"""The output with the indices of shards that were not begun, since the deadline had passed."""
+
+
+class ScoreShards(beam.DoFn):  # type: ignore[misc]
+    """`predict(decode(read(shard)))`, each in threads ahead of the next; a shard whose parts are there is read back."""
+
+    def __init__(
+        self,
+        output: str,
+        recipe: Recipe,
+        stamp: PartStamp,
+        scorer: OncePerProcess["Scorer"],
+        decode_seconds: float,
+        deadline: Deadline | None = None,
+    ) -> None:
+        self._output = output
+        self._deadline = deadline
+        self._decode_seconds = decode_seconds
+        self._recipe = recipe
+        self._stamp = stamp
+        self._scorer = scorer
+        self._known = OncePerProcess(load_known, recipe)
+
+    def setup(self) -> None:
+        """Start the threads that decode and predict, one a core."""
+        self._threads = os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="score")
+
+    def teardown(self) -> None:
+        """End them."""
+        self._pool.shutdown()
+
+    def process(self, shard: Shard) -> Iterator[ShardResult | beam.pvalue.TaggedOutput[Literal["left"], int]]:
+        """One shard, one result, or its index under `LEFT`."""
+        result = self._committed(shard)
+        if result is None and self._deadline is not None and self._deadline.has_passed():
+            yield beam.pvalue.TaggedOutput(LEFT, shard.index)
+            return
+        result = result or (self._take_over(shard) if shard.reused else self._score(shard))
+        Metrics.counter("bulklabel", "records").inc(len(result.predictions.table) + len(result.rejected.table))
+        for reason in result.rejected.table.column("reason").to_pylist():
+            Metrics.counter("bulklabel", f"rejected_{reason}").inc()
+        yield result
+
+    def _committed(self, shard: Shard) -> ShardResult | None:
+        predictions = read_part(self._output, PREDICTIONS, shard, self._stamp)
+        rejected = predictions and read_part(self._output, REJECTED, shard, self._stamp)
+        return ShardResult(shard, predictions, rejected, committed=True) if predictions and rejected else None
+
+    def _take_over(self, shard: Shard) -> ShardResult:
+        return self._made(shard, *taken_over(shard, self._recipe), StageClock())
+
+    def _score(self, shard: Shard) -> ShardResult:
+        recipe, scorer = self._recipe, self._scorer.get()
+        sieve = Sieve(recipe, self._known.get()) if recipe.by_content else None
+        clock = StageClock()
+        read = read_shard(shard, recipe.input_format, recipe.columns, recipe.labels, recipe.batch_size)
+        tables = clock.each(READING, read if sieve is None else sieve.fresh(read))
+        stages = Stages(recipe, scorer, self._decode_seconds, self._pool, self._threads)
+        batches = list(stages.scored(tables, clock))
+        for batch in batches:
+            Metrics.distribution("bulklabel", "batch_milliseconds").update(batch.milliseconds)
+            clock.add(PREDICTING, batch.milliseconds / 1000)
+        Metrics.distribution("bulklabel", "images_at_once").update(scorer.images_at_once)
+        predictions = pa.concat_tables([batch.predictions for batch in batches] or [no_predictions(recipe)])
+        rejected = [row for batch in batches for row in batch.rejected]
+        if sieve is not None:
+            predictions, rejected, reused = sieve.joined(predictions, rejected)
+            predictions = with_reused(predictions, reused)
+        rejected.sort(key=itemgetter("source", "position"))
+        return self._made(shard, predictions, pa.Table.from_pylist(rejected, rejected_schema(recipe)), clock)
+
+    def _made(self, shard: Shard, predictions: pa.Table, rejected: pa.Table, clock: StageClock) -> ShardResult:
+        with clock.running(WRITING):
+            parts = (
+                make_part(PREDICTIONS, shard, predictions.combine_chunks(), self._stamp),
+                make_part(REJECTED, shard, rejected.combine_chunks(), self._stamp),
+            )
+        return ShardResult(shard, *parts, committed=False, seconds=clock.seconds)

@@ -1,0 +1,141 @@
+"""Training samples: the records that `score` would read, decoded by the same function, streamed in mixed order."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from bulklabel.model.images.decode import Samples, batch_size_for
+from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.labels.truth import PRESENT, encode_truth
+from bulklabel.transforms.concurrency.ordered_map import ahead
+from bulklabel.transforms.reading.readers import read_shard
+from bulklabel.transforms.reading.records import Columns, Shard, Unreadable
+from bulklabel.transforms.scoring.decode import DecodedBatch, decode_batch
+
+DECODING_THREADS = 2
+BATCHES_AHEAD = 4
+MIXED_BYTES = 256 * 2**20
+"""Samples are mixed within blocks of at most this many bytes of pixels, and shards among each other."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is in the data: records by label, records with truth on either side of the split, and the others."""
+
+    labels: Mapping[str, int] = field(repr=False)
+    training: int
+    validation: int
+    without_truth: int
+
+
+@dataclass(frozen=True)
+class SampleSource:
+    """Where samples come from, and which share of them (0…1) is kept for validation.
+
+    `label_file` holds the labels if the user gave them, and says what numbers mean.
+    """
+
+    input_format: str
+    shards: Sequence[Shard]
+    columns: Columns
+    label_file: tuple[str, ...] | None
+    validation_fraction: float
+
+    def survey(self) -> Survey:
+        """One pass over the records, without decoding an image."""
+        labels: Counter[str] = Counter()
+        records = training = validation = 0
+        for table in self.tables(self.shards, batch_size=1024):
+            if isinstance(table, Unreadable):
+                continue
+            truth = table.column("labels")
+            records += len(truth)
+            training += self.chosen(table, validation=False).true_count
+            validation += self.chosen(table, validation=True).true_count
+            for row in truth.drop_null().to_pylist():
+                labels.update({name for name in row if name is not None})
+        return Survey(labels, training, validation, records - training - validation)
+
+    def tables(self, shards: Sequence[Shard], batch_size: int) -> Iterator[pa.Table | Unreadable]:
+        """The records of some shards."""
+        for shard in shards:
+            yield from read_shard(shard, self.input_format, self.columns, self.label_file, batch_size)
+
+    def chosen(self, table: pa.Table, validation: bool) -> pa.Array:
+        """Which records of a table have truth and lie on this side of the split."""
+        inside = [is_validation(name, self.validation_fraction) for name in table.column("id").to_pylist()]
+        known = table.column("labels").is_valid().to_numpy()
+        return pa.array((np.array(inside, bool) == validation) & known)
+
+
+@dataclass(frozen=True)
+class Split:
+    """One side of the data: the training samples, or those kept for validation.
+
+    A record is for validation if a hash of its id falls below the source's fraction: the same records whatever
+    their order, and whatever is added to them. `rejected` collects source and position of what cannot be decoded.
+    """
+
+    source: SampleSource
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    validation: bool
+    seed: int
+    rejected: set[tuple[str, int]] = field(default_factory=set, repr=False)
+
+    def samples(self, epoch: int, batch_size: int) -> Iterator[Samples]:
+        """One pass, in batches; the training side in an order that follows from the seed and the epoch."""
+        random = np.random.default_rng([self.seed, epoch])
+        shards = list(self.source.shards)
+        if not self.validation:
+            shards = [shards[i] for i in random.permutation(len(shards))]
+        for images, truth in self._blocks(shards, batch_size):
+            if not self.validation:
+                order = random.permutation(len(images))
+                images, truth = images[order], truth[order]
+            for first in range(0, len(images), batch_size):
+                yield images[first : first + batch_size], truth[first : first + batch_size]
+
+    def _blocks(self, shards: Sequence[Shard], batch_size: int) -> Iterator[Samples]:
+        """Decoded samples in whole batches as large as `MIXED_BYTES` allows, the last one apart."""
+        pixels_bytes = self.preprocessing.height * self.preprocessing.width * 3
+        most = max(1, MIXED_BYTES // (pixels_bytes * batch_size)) * batch_size
+        waiting: list[Samples] = []
+        for decoded in self._decoded(shards):
+            truth, _ = encode_truth(decoded.records.column("labels"), self.labels)
+            waiting.append((decoded.pixels[decoded.good], (truth[decoded.good] == PRESENT).astype(np.float32)))
+            if sum(len(images) for images, _ in waiting) >= most:
+                images, targets = _joined(waiting)
+                yield images[:most], targets[:most]
+                waiting = [(images[most:], targets[most:])]
+        if waiting:
+            yield _joined(waiting)
+
+    def _decoded(self, shards: Sequence[Shard]) -> Iterator[DecodedBatch]:
+        with ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode") as pool:
+            tables = self.source.tables(shards, batch_size_for(self.preprocessing))
+            mine = (table.filter(self.source.chosen(table, self.validation)) for table in self._readable(tables))
+            for decoded in ahead(pool, lambda table: decode_batch(table, self.preprocessing), mine, BATCHES_AHEAD):
+                self.rejected.update((row["source"], row["position"]) for row in decoded.rejected)
+                yield decoded
+
+    def _readable(self, tables: Iterator[pa.Table | Unreadable]) -> Iterator[pa.Table]:
+        for table in tables:
+            if isinstance(table, Unreadable):
+                self.rejected.update((table.source, position) for position in table.positions)
+            else:
+                yield table
+
+
+def is_validation(record_id: str, fraction: float) -> bool:
+    """Whether a record is kept for validation; `fraction` of all are, 0…1."""
+    return int.from_bytes(hashlib.blake2b(record_id.encode(), digest_size=8).digest()) < fraction * 2**64
+
+
+def _joined(parts: Sequence[Samples]) -> Samples:
+    return np.concatenate([images for images, _ in parts]), np.concatenate([truth for _, truth in parts])
