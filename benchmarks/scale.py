@@ -44,7 +44,7 @@ from bulklabel.transforms.run_directory.state import settle
 from bulklabel.transforms.scoring.load_scorer import load_scorer
 from bulklabel.transforms.scoring.model_files import load_model, save_model
 
-LOCAL = ["--runner=pipelines.local.LocalRunner"]
+LOCAL = ["--runner=bulklabel.pipelines.runners.in_process.LocalRunner"]
 
 
 def main(arguments: list[str]) -> None:

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bulklabel.model.errors import UserError
-from bulklabel.pipelines.account import current
-from bulklabel.pipelines.logs import inform
-from bulklabel.pipelines.options import CommandParser, add_store_flags, beam_options, store_flags
-from bulklabel.pipelines.running import run_command
-from bulklabel.pipelines.submitting import check_submission
+from bulklabel.pipelines.console.account import current
+from bulklabel.pipelines.console.logs import inform
+from bulklabel.pipelines.console.run import run_command
+from bulklabel.pipelines.flags.common import CommandParser, add_store_flags, store_flags
+from bulklabel.pipelines.runners.beam_options import beam_options
+from bulklabel.pipelines.runners.check_submission import check_submission
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -63,7 +64,7 @@ def compare(argv: Sequence[str]) -> None:
 
     import apache_beam as beam
 
-    from bulklabel.pipelines.summary import print_comparison
+    from bulklabel.pipelines.console.tables import print_comparison
     from bulklabel.transforms.evaluating.compare import AFTER, BEFORE, publication_of
     from bulklabel.transforms.files import files
     from bulklabel.transforms.files.stores.retry import planning

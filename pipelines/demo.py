@@ -3,8 +3,9 @@
 import sys
 from collections.abc import Sequence
 
-from bulklabel.pipelines.options import CommandParser, beam_options
-from bulklabel.pipelines.running import run_command
+from bulklabel.pipelines.console.run import run_command
+from bulklabel.pipelines.flags.common import CommandParser
+from bulklabel.pipelines.runners.beam_options import beam_options
 from bulklabel.transforms.reading import FORMATS
 
 FILES, FILE_RECORDS = 3, 4000

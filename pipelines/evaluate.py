@@ -6,21 +6,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bulklabel.model.errors import UserError
-from bulklabel.pipelines.account import current
-from bulklabel.pipelines.gating import add_gate_flags, gates_of
-from bulklabel.pipelines.logs import inform
-from bulklabel.pipelines.options import (
+from bulklabel.pipelines.console.account import current
+from bulklabel.pipelines.console.logs import inform
+from bulklabel.pipelines.console.prometheus import add_textfile_flags
+from bulklabel.pipelines.console.run import run_command
+from bulklabel.pipelines.flags.common import (
     CommandParser,
     add_evaluation_flags,
     add_store_flags,
-    beam_options,
     goal_of,
     slice_columns,
     store_flags,
 )
-from bulklabel.pipelines.running import run_command
-from bulklabel.pipelines.submitting import check_submission
-from bulklabel.pipelines.textfile import add_textfile_flags
+from bulklabel.pipelines.flags.requirements import add_gate_flags, gates_of
+from bulklabel.pipelines.runners.beam_options import beam_options
+from bulklabel.pipelines.runners.check_submission import check_submission
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -101,7 +101,7 @@ def evaluate(argv: Sequence[str]) -> None:
 
     import apache_beam as beam
 
-    from bulklabel.pipelines.summary import print_summary
+    from bulklabel.pipelines.console.tables import print_summary
     from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
     from bulklabel.transforms.evaluating.judge import Publication, provenance_of
     from bulklabel.transforms.evaluating.read_parts import truth_used

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bulklabel.model.errors import UserError
-from bulklabel.pipelines.account import current
-from bulklabel.pipelines.options import (
+from bulklabel.pipelines.console.account import current
+from bulklabel.pipelines.console.run import run_command
+from bulklabel.pipelines.flags.common import (
     CommandParser,
     add_store_flags,
     add_trust_flag,
-    beam_options,
     image_size,
     read_label_file,
     store_flags,
 )
-from bulklabel.pipelines.running import run_command
+from bulklabel.pipelines.runners.beam_options import beam_options
 
 if TYPE_CHECKING:
     import keras

@@ -4,17 +4,17 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bulklabel.pipelines.account import NOTHING_TO_DO, current
-from bulklabel.pipelines.gating import add_gate_flags, gates_of
-from bulklabel.pipelines.incremental import CONTENT, add_since_flags, check_since_flags
-from bulklabel.pipelines.logs import inform, log
-from bulklabel.pipelines.options import (
+from bulklabel.pipelines.console.account import current
+from bulklabel.pipelines.console.exit_codes import NOTHING_TO_DO
+from bulklabel.pipelines.console.logs import inform, log
+from bulklabel.pipelines.console.prometheus import add_textfile_flags
+from bulklabel.pipelines.console.run import run_command
+from bulklabel.pipelines.flags.common import (
     CommandParser,
     add_evaluation_flags,
     add_input_flags,
     add_store_flags,
     add_trust_flag,
-    beam_options,
     columns_of,
     fraction,
     goal_of,
@@ -22,10 +22,11 @@ from bulklabel.pipelines.options import (
     slice_columns,
     store_flags,
 )
-from bulklabel.pipelines.running import run_command
-from bulklabel.pipelines.submitting import check_submission
-from bulklabel.pipelines.textfile import add_textfile_flags
-from bulklabel.pipelines.time_limit import add_deadline_flags
+from bulklabel.pipelines.flags.deadline import add_deadline_flags
+from bulklabel.pipelines.flags.earlier_runs import CONTENT, add_since_flags, check_since_flags
+from bulklabel.pipelines.flags.requirements import add_gate_flags, gates_of
+from bulklabel.pipelines.runners.beam_options import beam_options
+from bulklabel.pipelines.runners.check_submission import check_submission
 
 if TYPE_CHECKING:
     import argparse
@@ -150,8 +151,8 @@ def score(argv: Sequence[str]) -> None:
     paths = {"--input": options.input, "--model": [options.model], "--output": [options.output]}
     check_submission(pipeline_options, paths | {"--since": options.since})
 
-    from bulklabel.pipelines.launching import prepare
-    from bulklabel.pipelines.summary import print_reused, print_summary
+    from bulklabel.pipelines.console.tables import print_reused, print_summary
+    from bulklabel.pipelines.runners.launch import prepare
     from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
     from bulklabel.transforms.evaluating.judge import Publication, provenance_of
     from bulklabel.transforms.files import files
@@ -228,7 +229,7 @@ def _run(
     options: "argparse.Namespace",
 ) -> bool:
     """Whether the run came to its end, or goes on without this command."""
-    from bulklabel.pipelines import launching
+    from bulklabel.pipelines.runners import launch as launching
 
     return launching.launch(
         pipeline_options,

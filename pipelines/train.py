@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bulklabel.model.errors import UserError
-from bulklabel.pipelines.account import current
-from bulklabel.pipelines.logs import log
-from bulklabel.pipelines.options import (
+from bulklabel.pipelines.console.account import current
+from bulklabel.pipelines.console.logs import log
+from bulklabel.pipelines.console.run import run_command
+from bulklabel.pipelines.flags.common import (
     CommandParser,
     add_input_flags,
     add_store_flags,
-    beam_options,
     columns_of,
     fraction,
     image_size,
@@ -20,7 +20,7 @@ from bulklabel.pipelines.options import (
     read_label_file,
     store_flags,
 )
-from bulklabel.pipelines.running import run_command
+from bulklabel.pipelines.runners.beam_options import beam_options
 
 if TYPE_CHECKING:
     from bulklabel.transforms.training_samples import SampleSource, Survey

@@ -5,15 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from bulklabel.model.errors import UserError
-from bulklabel.pipelines.options import (
-    CommandParser,
-    add_store_flags,
-    add_trust_flag,
-    beam_options,
-    not_negative,
-    store_flags,
-)
-from bulklabel.pipelines.running import run_command
+from bulklabel.pipelines.console.run import run_command
+from bulklabel.pipelines.flags.common import CommandParser, add_store_flags, add_trust_flag, not_negative, store_flags
+from bulklabel.pipelines.runners.beam_options import beam_options
 
 if TYPE_CHECKING:
     import argparse

@@ -7,7 +7,9 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner  # noqa: F40
 from bulklabel.model import statistic  # noqa: F401
 from bulklabel.model.network import scorer  # noqa: F401
 from bulklabel.model.report import page
-from bulklabel.pipelines import local, score, summary  # noqa: F401
+from bulklabel.pipelines import score  # noqa: F401
+from bulklabel.pipelines.console import tables as summary  # noqa: F401
+from bulklabel.pipelines.runners import in_process as local  # noqa: F401
 from bulklabel.transforms.evaluating import publish as publishing  # noqa: F401
 from bulklabel.transforms.run_directory import ownership as claims  # noqa: F401
 from bulklabel.transforms.scoring import model_files as models  # noqa: F401

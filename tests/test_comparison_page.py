@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, expect
 
 from bulklabel.model.report import format_change, format_change_range, render_comparison
 from bulklabel.model.report.comparison import verdict
-from bulklabel.pipelines.summary import comparison_summary
+from bulklabel.pipelines.console.tables import comparison_summary
 from tests.browsing import DESK, PHONE, Opened, labels_shown, scroll_through
 from tests.sample_comparison import sample_content
 from tests.sample_report import NASTY

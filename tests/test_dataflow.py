@@ -27,10 +27,10 @@ from apache_beam.runners.portability.local_job_service import LocalJobServicer
 from google.cloud import dataflow
 from google.protobuf import json_format
 
-from bulklabel.pipelines import score, template, verify
-from bulklabel.pipelines.launching import prepare
-from bulklabel.pipelines.options import _check_beam_flags, beam_options
-from bulklabel.pipelines.textfile import last_success
+from bulklabel.pipelines import flex_template, score, verify
+from bulklabel.pipelines.console.prometheus import last_success
+from bulklabel.pipelines.runners.beam_options import _check_beam_flags, beam_options
+from bulklabel.pipelines.runners.launch import prepare
 from bulklabel.transforms.files import files
 from tests import dataflow_service, flex_metadata, servers
 from tests.conftest import ROOT
@@ -110,7 +110,7 @@ def rendered(cloud: Cloud) -> Rendered:
     ours = [f"--input={inputs}", "--overwrite=false", "--carry_over=false"]
     images = [f"--sdk_container_image={IMAGE}", "--setup_file=./setup.py", f"--resource_hint=accelerator={GPU}"]
     machines = ["--machine_type=n1-standard-4", "--max_num_workers=7", "--number_of_worker_harness_threads=2"]
-    assert template.main([*ours, *flags, *images, *machines, f"--template_location={place}"]) == 0
+    assert flex_template.main([*ours, *flags, *images, *machines, f"--template_location={place}"]) == 0
     staged = cloud.staged("rendered")
     graph = beam_runner_api_pb2.Pipeline.FromString(staged["pipeline.pb"])
     return Rendered(json.loads(files.read(place)), graph, staged)
@@ -172,7 +172,10 @@ def test_the_rendered_job_stages_the_source_package_and_nothing_else(rendered: R
         names = {name.partition("/")[2] for name in package.getnames()}
     assert {
         "setup.py",
-        *(f"src/bulklabel/{name}.py" for name in ("model/scorer", "transforms/scoring", "pipelines/score")),
+        *(
+            f"src/bulklabel/{name}.py"
+            for name in ("model/network/scorer", "transforms/scoring/score_shards", "pipelines/score")
+        ),
     } <= names
 
 
@@ -283,12 +286,12 @@ def test_a_hint_that_was_given_stays(cloud: Cloud, flags: tuple[str, ...], hints
 
 def test_parameters_become_flags() -> None:
     inputs = ['--input=["gs://a/1,2", "gs://b"]', "--model=gs://[m]", "--carry=[not", "--carry_over"]
-    assert template.flags_of(inputs[:2]) == ["--input=gs://a/1,2", "--input=gs://b", "--model=gs://[m]"]
-    assert template.flags_of(["--overwrite=true", "--carry_over=false", "--trust_model_code"]) == [
+    assert flex_template.flags_of(inputs[:2]) == ["--input=gs://a/1,2", "--input=gs://b", "--model=gs://[m]"]
+    assert flex_template.flags_of(["--overwrite=true", "--carry_over=false", "--trust_model_code"]) == [
         "--overwrite",
         "--trust_model_code",
     ]
-    assert template.flags_of(["--runner=X", "--input=gs://a", "--experiments=a,b"]) == [
+    assert flex_template.flags_of(["--runner=X", "--input=gs://a", "--experiments=a,b"]) == [
         "--runner=X",
         "--input=gs://a",
         "--experiments=a,b",
@@ -297,7 +300,7 @@ def test_parameters_become_flags() -> None:
 
 @pytest.mark.parametrize("parameter", ["--carry=[size", "--carry=[1]", "--overwrite=yes", "--carry_over="])
 def test_a_parameter_that_means_nothing_is_one_line(parameter: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert template.main([parameter]) == 2
+    assert flex_template.main([parameter]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"bulklabel: error: {parameter.partition('=')[0]}: ")
 
@@ -350,7 +353,7 @@ def test_the_parameters_of_the_page_are_those_of_the_template() -> None:
     assert {name for name, row in rows.items() if not row["isOptional"]} <= given.keys() <= rows.keys()
     assert all(re.fullmatch(rows[name]["regexes"][0], value) for name, value in given.items())
     ours = {f"--{name}={value}" for name, value in given.items() if name not in flex_metadata.BEAMS}
-    assert len(score.parser().parse_args(template.flags_of(sorted(ours))).input) == 2
+    assert len(score.parser().parse_args(flex_template.flags_of(sorted(ours))).input) == 2
 
 
 def instructions(path: Path) -> list[tuple[str, list[str]]]:
@@ -390,6 +393,6 @@ def test_the_template_starts_our_entry() -> None:
     names = dict(words[0].split("=") for name, words in instructions(DOCKERFILES[1]) if name == "ENV")
     copied = {words[-1]: words[0] for name, words in instructions(DOCKERFILES[1]) if name == "COPY"}
     entry = ROOT / copied[names["FLEX_TEMPLATE_PYTHON_PY_FILE"]]
-    assert "from bulklabel.pipelines.template import main" in entry.read_text()
+    assert "from bulklabel.pipelines.flex_template import main" in entry.read_text()
     assert not any(name == "ENTRYPOINT" for name, _ in instructions(DOCKERFILES[1]))
     assert ("ENTRYPOINT", ["[/opt/apache/beam/boot]"]) in instructions(DOCKERFILES[0])

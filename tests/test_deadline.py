@@ -10,7 +10,7 @@ import pytest
 
 from bulklabel.model.errors import DeadlineError
 from bulklabel.model.metrics import Goal
-from bulklabel.pipelines.time_limit import duration
+from bulklabel.pipelines.flags.deadline import duration
 from bulklabel.transforms.scoring.deadline import Deadline
 from tests.conftest import answers, command, score
 
@@ -102,7 +102,7 @@ def test_it_may_pass_among_the_shards(corpus: Path, model_directory: Path, tmp_p
     model, output = load_model(str(model_directory)), str(tmp_path / "run")
     plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide", output, Since())
     start(plan, output, overwrite=False)
-    root = beam.Pipeline(runner="bulklabel.pipelines.local.LocalRunner", argv=[])
+    root = beam.Pipeline(runner="bulklabel.pipelines.runners.in_process.LocalRunner", argv=[])
     scorer = OncePerProcess(load_scorer, str(model_directory), model.digest)
     publication = Publication(output, plan.recipe, {}, Goal(), ())
     build(root, plan, scorer, launch_of(plan, {"model": "m"}, now()), publication, 60, AfterThree(0, "a test", output))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bulklabel.model.errors import StoreError, UserError
-from bulklabel.pipelines.remote_errors import remote_verdict
+from bulklabel.pipelines.console.worker_errors import remote_verdict
 from bulklabel.pipelines.score import main
 from bulklabel.transforms.run_directory.plan import read_plan
 from bulklabel.transforms.scoring.check_workers import INPUTS, Needs, check_worker, needs_of

@@ -17,9 +17,9 @@ from apache_beam.portability.api import beam_fn_api_pb2
 from prometheus_client.parser import text_string_to_metric_families
 
 from bulklabel.pipelines import cli, evaluate
-from bulklabel.pipelines.running import run_command
-from bulklabel.pipelines.textfile import LAST_SUCCESS
-from bulklabel.pipelines.workers import LOGGER, OURS
+from bulklabel.pipelines.console.prometheus import LAST_SUCCESS
+from bulklabel.pipelines.console.run import run_command
+from bulklabel.pipelines.console.worker_logs import LOGGER, OURS
 from tests.conftest import ROOT, metrics_of, score
 
 JSON = "--log_format=json"

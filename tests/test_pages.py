@@ -9,8 +9,8 @@ from typing import Any
 import apache_beam as beam
 import pytest
 
-from bulklabel.pipelines.account import DONE, FAILED, NOTHING_TO_DO, RENDERED, STATES, STOPPED, SUBMITTED
 from bulklabel.pipelines.cli import main
+from bulklabel.pipelines.console.exit_codes import DONE, FAILED, NOTHING_TO_DO, RENDERED, STATES, STOPPED, SUBMITTED
 from bulklabel.transforms.reading.readers import READERS
 from tests import servers
 from tests.conftest import ROOT, answers, collage_rows, metrics_of

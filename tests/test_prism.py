@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from bulklabel.pipelines import evaluate
-from bulklabel.pipelines.options import beam_options
+from bulklabel.pipelines.console.signals import _descendants
+from bulklabel.pipelines.runners.beam_options import beam_options
 from bulklabel.pipelines.score import parser
-from bulklabel.pipelines.stopping import _descendants
 from tests import servers
 from tests.conftest import answers, score
 from tests.forked import Death, Run, forked, forks, outcome, said_in_one_line
@@ -148,7 +148,7 @@ def test_a_signal_ends_prism_too(tiny: list[str], prism: list[str], undisturbed:
 
 
 def score_impatiently(flags: list[str]) -> None:
-    from bulklabel.pipelines import prism
+    from bulklabel.pipelines.runners import prism
     from bulklabel.pipelines.score import main
 
     prism.SECONDS_ALONE = 5
@@ -240,11 +240,11 @@ def test_the_direct_runner_is_the_one_in_process_where_there_is_no_prism_or_its_
     def meant(*flags: str) -> str:
         return str(beam_options(["--runner=DirectRunner", *flags], parser()).view_as(StandardOptions).runner)
 
-    assert meant() == "bulklabel.pipelines.local.LocalRunner"
-    assert meant(prism[1]) == "bulklabel.pipelines.prism.PrismRunner"
+    assert meant() == "bulklabel.pipelines.runners.in_process.LocalRunner"
+    assert meant(prism[1]) == "bulklabel.pipelines.runners.prism.PrismRunner"
     shutil.copy(servers.installed("prism"), tmp_path / downloaded())
-    assert meant() == "bulklabel.pipelines.prism.PrismRunner"
-    assert meant("--direct_num_workers=2") == "bulklabel.pipelines.local.LocalRunner"
+    assert meant() == "bulklabel.pipelines.runners.prism.PrismRunner"
+    assert meant("--direct_num_workers=2") == "bulklabel.pipelines.runners.in_process.LocalRunner"
 
 
 def downloaded() -> str:

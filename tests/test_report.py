@@ -19,7 +19,7 @@ from bulklabel.model.metrics import Goal, compute_metrics
 from bulklabel.model.report import per_label_csv, render_report
 from bulklabel.model.report.page_data import slice_tables
 from bulklabel.model.statistic import Statistic
-from bulklabel.pipelines.summary import summary
+from bulklabel.pipelines.console.tables import summary
 from tests.conftest import metrics_of
 from tests.sample_report import PROVENANCE, Sample, names_of
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bulklabel.pipelines.account import BAD_COMMAND, FAILED, TOO_MANY_REJECTED
+from bulklabel.pipelines.console.exit_codes import BAD_COMMAND, FAILED, TOO_MANY_REJECTED
 from bulklabel.pipelines.score import main, parser
 from tests.conftest import ROOT, collage_rows, metrics_of
 

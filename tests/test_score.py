@@ -18,7 +18,7 @@ from sklearn import metrics as oracle
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.model_directory import Model
 from bulklabel.model.network.keras_archive import network_bytes
-from bulklabel.pipelines.runners import PRISM_RUNNER
+from bulklabel.pipelines.runners.choose import PRISM_RUNNER
 from bulklabel.transforms.files import files
 from bulklabel.transforms.scoring.model_files import save_model
 from tests import servers

@@ -58,7 +58,7 @@ class Store:
 
     def use(self, *flags: str) -> None:
         """Let `files` work with this store."""
-        from bulklabel.pipelines.options import beam_options
+        from bulklabel.pipelines.runners.beam_options import beam_options
         from bulklabel.pipelines.score import parser
 
         os.environ["STORAGE_EMULATOR_HOST"] = f"http://127.0.0.1:{self.port}"

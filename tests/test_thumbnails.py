@@ -20,7 +20,7 @@ from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.report.gallery import Thumbnail, gallery, make_thumbnail
 from bulklabel.model.statistic import Statistic
 from bulklabel.model.statistic.examples import Examples
-from bulklabel.pipelines.local import LocalRunner
+from bulklabel.pipelines.runners.in_process import LocalRunner
 from bulklabel.transforms.demo_formats import LAYOUTS, write_layout
 from bulklabel.transforms.evaluating import thumbnails
 from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails, choose_records, thumbnails_of

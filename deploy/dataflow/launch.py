@@ -2,7 +2,7 @@
 
 import sys
 
-from bulklabel.pipelines.template import main
+from bulklabel.pipelines.flex_template import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from bulklabel.model.errors import StoreError
-from bulklabel.pipelines.account import current
-from bulklabel.pipelines.logs import inform, is_json
+from bulklabel.pipelines.console.account import current
+from bulklabel.pipelines.console.logs import inform, is_json
 
 if TYPE_CHECKING:
     from bulklabel.transforms.run_directory.plan import Plan

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from bulklabel.model.report.numbers import format_number as number
-from bulklabel.pipelines.logs import is_json
+from bulklabel.pipelines.console.logs import is_json
 
 HEADLINES = ("f1_micro", "f1_macro", "subset_accuracy", "hamming_loss", "average_precision_macro", "ece")
 MOST_LABELS = 40

@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import Callable
 
-from bulklabel.pipelines.account import BAD_COMMAND, FAILED
+from bulklabel.pipelines.console.exit_codes import BAD_COMMAND, FAILED
 
 INSTALL = "--setup_file=./setup.py, an --sdk_container_image with it, or its sdist in the worker pools' environment"
 OURS = "bulklabel"

@@ -16,8 +16,8 @@ from apache_beam.runners.portability.portable_runner import PipelineResult
 from apache_beam.version import __version__ as beam_version
 
 from bulklabel.model.errors import UserError
-from bulklabel.pipelines.logs import log
-from bulklabel.pipelines.workers import TRACEBACK
+from bulklabel.pipelines.console.logs import log
+from bulklabel.pipelines.console.worker_logs import TRACEBACK
 
 PACKAGE = f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{beam_version}"
 """What Go builds the program from that belongs to the installed Beam."""

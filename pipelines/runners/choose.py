@@ -2,10 +2,10 @@
 
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
 
-from bulklabel.pipelines.workers import hear_loopback_worker
+from bulklabel.pipelines.console.worker_logs import hear_loopback_worker
 
-IN_PROCESS_RUNNER = "bulklabel.pipelines.local.LocalRunner"
-PRISM_RUNNER = "bulklabel.pipelines.prism.PrismRunner"
+IN_PROCESS_RUNNER = "bulklabel.pipelines.runners.in_process.LocalRunner"
+PRISM_RUNNER = "bulklabel.pipelines.runners.prism.PrismRunner"
 LOCAL_RUNNERS = ("LocalRunner", "FnApiRunner", "DirectRunner", "BundleBasedDirectRunner", "PrismRunner")
 
 
@@ -35,13 +35,13 @@ def _meant(options: PipelineOptions, named: str | None) -> str:
     if named in (None, "FnApiRunner"):
         return IN_PROCESS_RUNNER
     if named == "PrismRunner":
-        from bulklabel.pipelines.prism import find_prism
+        from bulklabel.pipelines.runners.prism import find_prism
 
         if not options.view_as(PortableOptions).job_endpoint:
             find_prism(options)
         return PRISM_RUNNER
     if named == "DirectRunner":
-        from bulklabel.pipelines.prism import is_there_for
+        from bulklabel.pipelines.runners.prism import is_there_for
 
         return PRISM_RUNNER if is_there_for(options) else IN_PROCESS_RUNNER
     return str(named)

@@ -10,22 +10,14 @@ from collections.abc import Callable, Sequence
 
 from bulklabel.model.errors import first_line
 from bulklabel.model.network.import_tensorflow import reopen_stderr
-from bulklabel.pipelines.account import (
-    BAD_COMMAND,
-    DONE,
-    FAILED,
-    GATE_FAILED,
-    STOPPED,
-    TOO_MANY_REJECTED,
-    Account,
-    open_account,
-)
-from bulklabel.pipelines.logs import TEXT, add_log_flags, log, log_to_stderr
-from bulklabel.pipelines.parsing import known_early
-from bulklabel.pipelines.remote_errors import remote_verdict
-from bulklabel.pipelines.stopping import stoppable
-from bulklabel.pipelines.textfile import add_textfile_flags
-from bulklabel.pipelines.workers import TRACEBACK, hear_workers
+from bulklabel.pipelines.console.account import Account, open_account
+from bulklabel.pipelines.console.exit_codes import BAD_COMMAND, DONE, FAILED, GATE_FAILED, STOPPED, TOO_MANY_REJECTED
+from bulklabel.pipelines.console.logs import TEXT, add_log_flags, log, log_to_stderr
+from bulklabel.pipelines.console.parser import known_early
+from bulklabel.pipelines.console.prometheus import add_textfile_flags
+from bulklabel.pipelines.console.signals import stoppable
+from bulklabel.pipelines.console.worker_errors import remote_verdict
+from bulklabel.pipelines.console.worker_logs import TRACEBACK, hear_workers
 from bulklabel.transforms.concurrency.timeout import in_time
 
 EXIT_CODES = {

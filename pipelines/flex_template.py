@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bulklabel.model.errors import UserError
 from bulklabel.pipelines import score as command
-from bulklabel.pipelines.running import run_command
+from bulklabel.pipelines.console.run import run_command
 
 YES, NO = "true", "false"
 

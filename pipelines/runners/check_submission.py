@@ -30,7 +30,7 @@ def check_submission(options: "PipelineOptions", paths: Mapping[str, Sequence[st
         UserError: if workers cannot see a path, are not told where to have bulklabel from, or a service that is to take
             the job does not answer.
     """
-    from bulklabel.pipelines.runners import runner_name
+    from bulklabel.pipelines.runners.choose import runner_name
     from bulklabel.transforms.files.stores.path_names import is_remote
 
     runner = runner_name(options)

@@ -22,10 +22,11 @@ from apache_beam.options.pipeline_options_validator import PipelineOptionsValida
 from apache_beam.runners.runner import create_runner
 
 from bulklabel.model.errors import UserError, first_line
-from bulklabel.pipelines.account import RENDERED, SUBMITTED, current
-from bulklabel.pipelines.logs import inform, is_json
-from bulklabel.pipelines.progress import show_progress
-from bulklabel.pipelines.runners import is_local, runner_name
+from bulklabel.pipelines.console.account import current
+from bulklabel.pipelines.console.exit_codes import RENDERED, SUBMITTED
+from bulklabel.pipelines.console.logs import inform, is_json
+from bulklabel.pipelines.console.progress import show_progress
+from bulklabel.pipelines.runners.choose import is_local, runner_name
 
 if TYPE_CHECKING:
     from bulklabel.transforms.run_directory.plan import Plan

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from bulklabel.pipelines.account import WITHOUT_AN_END
+from bulklabel.pipelines.console.exit_codes import WITHOUT_AN_END
 
 LAST_SUCCESS = "bulklabel_last_success_timestamp_seconds"
 

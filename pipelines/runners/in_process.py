@@ -9,7 +9,7 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProv
 
 PipelineProto = beam_runner_api_pb2.Pipeline
 
-BEAMS_WORKER, OUR_WORKER = b"apache_beam.runners.worker.sdk_worker_main", b"bulklabel.pipelines.sdk_worker_main"
+BEAMS_WORKER, OUR_WORKER = b"apache_beam.runners.worker.sdk_worker_main", b"bulklabel.pipelines.runners.sdk_worker_main"
 
 
 class LocalRunner(FnApiRunner):  # type: ignore[misc]

@@ -4,9 +4,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from bulklabel.pipelines.logs import log
+from bulklabel.pipelines.console.logs import log
 
-OURS = f"{Path(__file__).parent.parent}/"
+OURS = f"{Path(__file__).parents[2]}/"
 """Where the package's files are."""
 LOGGER = "apache_beam.runners.portability.local_job_service"
 PASSED_ON = "Worker: %s"

@@ -1,0 +1,1 @@
+"""What a person or a scheduler sees of a command: lines, logs, exit codes, progress."""

@@ -1,0 +1,1 @@
+"""Flags that commands share; nothing here imports Beam or TensorFlow."""
