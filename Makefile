@@ -17,10 +17,10 @@ check: .venv/installed
 
 # A Flink cluster on this machine with all that a job needs, until Ctrl-C; see docs/runners/flink.md.
 flink: .venv/installed
-	$(BIN)/python -m tests.flink_session
+	$(BIN)/python -m tests.engines.flink_session
 
 test-flink: .venv/installed
-	$(BIN)/pytest tests/test_flink.py
+	$(BIN)/pytest tests/engines/test_flink.py
 
 format: .venv/installed
 	$(BIN)/ruff format .
@@ -40,7 +40,7 @@ lock: .venv/installed
 	$(PYTHON) -m venv .venv/lock
 	.venv/lock/bin/pip install --quiet pip-tools
 	$(COMPILE) --extra dev -o requirements.lock pyproject.toml
-	$(COMPILE) -o tests/airflow.lock tests/airflow.in
+	$(COMPILE) -o tests/engines/airflow.lock tests/engines/airflow.in
 
 clean:
 	rm -rf .venv .tools build dist *.egg-info demo

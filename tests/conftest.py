@@ -26,7 +26,7 @@ from bulklabel.transforms.reading.records import Columns, Unreadable
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from tests.forked import Run
+    from tests.durability.forked import Run
 
 settings.register_profile("bulklabel", deadline=None, derandomize=True)
 settings.load_profile("bulklabel")
@@ -105,7 +105,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, corpus: Path, model_direc
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The flags of a run of a second, without its output."""
-    from tests.forked import tiny_run
+    from tests.durability.forked import tiny_run
 
     return tiny_run(tmp_path_factory.mktemp("tiny"))
 
@@ -113,7 +113,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, tiny: list[str]) -> "Run":
     """That run, forked, when nobody kills it and nothing fails: the oracle for the others."""
-    from tests.forked import forked
+    from tests.durability.forked import forked
 
     folder = tmp_path_factory.mktemp("undisturbed")
     run = forked(tiny, folder / "run", folder / "log")

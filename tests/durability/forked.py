@@ -1,0 +1,166 @@
+"""Runs of `score` in forked processes, which may kill themselves at a chosen moment, or all start at the same one."""
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+from bulklabel.transforms.scoring.model_files import save_model
+from tests.conftest import answers, collage_rows, untrained_model, write_parquet
+from tests.durability.faults import Fault, inject
+
+EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.scandir")
+"""What Python says of each touch of a file, just before it happens."""
+
+SHARDS, RECORDS = 8, 40
+PATIENCE = 120
+
+
+@dataclass(frozen=True)
+class Death:
+    """When a run kills itself: just before so many touches of files below its output, or after so much CPU time.
+
+    `signal` may stop it instead; `file` lets only files count in whose path it is.
+    """
+
+    touches: int = 0
+    seconds: float = 0.0
+    file: str = ""
+    signal: int = signal.SIGKILL
+
+
+NEVER, NONE = Death(), Fault()
+
+
+@dataclass(frozen=True)
+class Run:
+    """A forked run, where it writes its results and where what it says."""
+
+    process: Any
+    output: Path
+    log: Path
+
+    def end(self) -> int:
+        """Its exit code, or the signal that ended it, below zero."""
+        self.process.join(PATIENCE)
+        assert self.process.exitcode is not None, f"it hangs: {self.said}"
+        return int(self.process.exitcode)
+
+    def wait_until_stopped(self) -> None:
+        """Wait for the moment at which it stops itself."""
+        until = time.monotonic() + PATIENCE
+        while Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            assert time.monotonic() < until, self.said
+            time.sleep(0.01)
+
+    @property
+    def counts(self) -> dict[str, float]:
+        """What it did: touches of files, seconds, and file operations by name."""
+        found: dict[str, float] = json.loads(self.log.with_suffix(".json").read_text())
+        return found
+
+    @property
+    def said(self) -> str:
+        """All that it printed."""
+        return self.log.read_text()
+
+
+def forks() -> Any:
+    """Where processes come from: a server that has imported all that a run needs, and started none of it."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.durability.preloaded"])
+    return context
+
+
+def forked(
+    flags: Sequence[str],
+    output: Path,
+    log: Path,
+    death: Death = NEVER,
+    fault: Fault = NONE,
+    barrier: Barrier | None = None,
+    folder: Path | None = None,
+) -> Run:
+    """Start `score` with the flags, at once or when all are at the barrier, in a folder."""
+    command = [*flags, f"--output={output}"]
+    process = forks().Process(target=_score, args=(command, output, log, death, fault, barrier, folder))
+    process.start()
+    return Run(process, output, log)
+
+
+def _score(
+    command: list[str],
+    output: Path,
+    log: Path,
+    death: Death,
+    fault: Fault,
+    barrier: Barrier | None,
+    folder: Path | None,
+) -> None:
+    from bulklabel.pipelines.score import main
+
+    os.chdir(folder or os.curdir)
+    written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(written, 1)
+    os.dup2(written, 2)
+    touches = 0
+
+    def touched(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal touches
+        if event in EVENTS and str(arguments[0]).startswith(str(output)) and death.file in str(arguments[0]):
+            touches += 1
+            if touches == death.touches:
+                os.kill(os.getpid(), death.signal)
+
+    def watch() -> None:
+        while time.process_time() < death.seconds:
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(touched)
+    operations = inject(fault, (str(output), *(flag.partition("=")[2] for flag in command if "--input=" in flag)))
+    if death.seconds:
+        threading.Thread(target=watch, daemon=True).start()
+    if barrier is not None:
+        barrier.wait(PATIENCE)
+    exit_code = main(command)
+    sys.stdout.flush()
+    counts = operations | {"touches": touches, "seconds": time.process_time()}
+    log.with_suffix(".json").write_text(json.dumps(counts))
+    os._exit(exit_code)
+
+
+def outcome(output: Path) -> dict[str, Any]:
+    """What must be the same however often a run was interrupted: its files, the answers, the manifest's counts."""
+    manifest = json.loads((output / "manifest.json").read_bytes())
+    names = sorted(str(path.relative_to(output)) for path in output.rglob("*"))
+    said = {name: manifest[name] for name in ("counts", "predictions", "rejected")}
+    return answers(output) | {"files": names} | said
+
+
+def tiny_run(folder: Path) -> list[str]:
+    """Flags for a run of a second: eight shards, some records broken, and a small network that knows two labels."""
+    rows = [
+        row | {"labels": [label for label in row["labels"] if label in "01"]}
+        for row in collage_rows(SHARDS * RECORDS, seed=5)
+    ]
+    for row in rows[::79]:
+        row["image"] = b"no image"
+    for number in range(SHARDS):
+        write_parquet(folder / "in" / f"{number}.parquet", rows[number * RECORDS : (number + 1) * RECORDS])
+    save_model(untrained_model(("0", "1"), 16), str(folder / "model"))
+    return [f"--input={folder / 'in'}", f"--model={folder / 'model'}"]
+
+
+def said_in_one_line(text: str) -> None:
+    """An error, the summary of it, and nothing else."""
+    error, summary = text.splitlines()
+    assert error == f"bulklabel: error: {json.loads(summary)['error']}"

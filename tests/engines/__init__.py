@@ -1,0 +1,1 @@
+"""Tests on real engines and schedulers: Flink, Prism, Dataflow's launcher, Airflow."""

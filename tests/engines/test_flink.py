@@ -1,0 +1,131 @@
+"""Runs on a real Flink cluster give the bytes of a local one, whatever is killed on the way."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, answers
+from tests.engines.flink_session import JOBS, POOLS, REST, Session, session
+from tests.engines.library_runs import answers_of_file, run_inference, run_score_images
+from tests.support.servers import PATIENCE, free_port, installed, wait_until
+
+SHARDS = 8
+
+KEPT = "--environment_cache_millis=30000"
+"""Keeps workers from step to step, which is faster; but a dead one is kept as well."""
+
+
+@pytest.fixture(scope="module")
+def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    """Two TaskManagers of two slots each, a pool of workers for each, which have the project's sdist."""
+    with session(tmp_path_factory.mktemp("flink"), free_port(), free_port(), free_port()) as started:
+        yield started
+
+
+def submitted(corpus: Path, model_directory: Path, output: Path, *flags: str) -> subprocess.Popen[str]:
+    """`score` in a process of its own."""
+    paths = [f"--input={corpus}", f"--model={model_directory}", f"--output={output}"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "bulklabel.pipelines.cli", "score", *paths, *flags],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def parts(output: Path) -> int:
+    """How many shards have their predictions."""
+    return len(list(output.glob("predictions/*.parquet")))
+
+
+def in_the_middle(run: subprocess.Popen[str], output: Path) -> None:
+    """Wait until some shards are finished, and others not."""
+    wait_until(lambda: parts(output) or run.poll() is not None, "a first part")
+    assert 0 < parts(output) < SHARDS, run.communicate(timeout=PATIENCE)
+
+
+def is_as_a_local_run(run: subprocess.Popen[str], output: Path, finished: Path) -> None:
+    """The run ends well, says nothing on stderr, and has written the same bytes."""
+    _, said = run.communicate(timeout=PATIENCE)
+    assert (run.returncode, said) == (0, "")
+    assert answers(output) == answers(finished)
+
+
+def test_the_command_of_the_page(
+    flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
+) -> None:
+    """Its flags are those of `make flink`, but for the ports; both TaskManagers have their share."""
+    page = (ROOT / "docs" / "runners" / "flink.md").read_text()
+    (line,) = re.findall(r"^\.venv/bin/bulklabel score (.+)$", page, re.MULTILINE)
+    flags = line[line.index("--runner") :]
+    for port, here in ((REST, flink.cluster.rest), (JOBS, flink.cluster.job_port), (POOLS, flink.pool_port)):
+        flags = flags.replace(f":{port}", f":{here}")
+    run = submitted(corpus, model_directory, tmp_path / "run", *flags.split())
+    is_as_a_local_run(run, tmp_path / "run", finished)
+    read = flink.cluster.read(flink.cluster.jobs()[-1], "ScoreShards")
+    assert sorted(read.values()) == [SHARDS // 2, SHARDS // 2]
+
+
+def test_killed_workers(flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path) -> None:
+    run = submitted(corpus, model_directory, tmp_path / "run", *flink.external)
+    in_the_middle(run, tmp_path / "run")
+    for worker in flink.pools[0].workers:
+        os.kill(worker, signal.SIGKILL)
+    is_as_a_local_run(run, tmp_path / "run", finished)
+
+
+def test_a_killed_task_manager(
+    flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
+) -> None:
+    run = submitted(corpus, model_directory, tmp_path / "run", *flink.external, KEPT)
+    in_the_middle(run, tmp_path / "run")
+    flink.cluster.kill_task_manager()
+    try:
+        is_as_a_local_run(run, tmp_path / "run", finished)
+    finally:
+        flink.cluster.replace_task_manager()
+
+
+def test_workers_started_by_task_managers(
+    flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
+) -> None:
+    path = f"{flink.python.parent}:{os.environ['PATH']}"
+    environment = {"PATH": path, "RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT": "1"}
+    config = json.dumps({"command": str(installed("boot")), "env": environment})
+    process = flink.cluster.flags("--environment_type=PROCESS", f"--environment_config={config}", KEPT)
+    run = submitted(corpus, model_directory, tmp_path / "run", *process)
+    is_as_a_local_run(run, tmp_path / "run", finished)
+
+
+def test_workers_in_the_process_that_submits(
+    flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
+) -> None:
+    run = submitted(corpus, model_directory, tmp_path / "run", *flink.cluster.flags("--environment_type=LOOPBACK"))
+    is_as_a_local_run(run, tmp_path / "run", finished)
+
+
+def test_a_job_that_somebody_cancels(flink: Session, corpus: Path, model_directory: Path, tmp_path: Path) -> None:
+    run = submitted(corpus, model_directory, tmp_path / "run", *flink.external, KEPT)
+    in_the_middle(run, tmp_path / "run")
+    flink.cluster.cancel(flink.cluster.jobs()[-1])
+    _, said = run.communicate(timeout=PATIENCE)
+    assert run.returncode == 1, said
+    why = "org.apache.flink.runtime.client.JobCancellationException: Job was cancelled"
+    assert said == f"bulklabel: error: the job has failed ({why}); run the same command again to continue.\n"
+
+
+def test_pipelines_of_others(
+    flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
+) -> None:
+    images = corpus / "file-0.parquet"
+    expected, flags = answers_of_file(finished, images), [*flink.external, KEPT]
+    assert run_score_images(flags, images, model_directory, tmp_path / "scored") == expected
+    assert run_inference(flags, images, model_directory, tmp_path / "inferred") == expected

@@ -1,0 +1,355 @@
+"""Every metric against scikit-learn on the raw predictions, and what scikit-learn has not against plain numpy."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from sklearn import metrics as oracle
+from sklearn.calibration import calibration_curve
+
+from bulklabel.model.metrics.areas import areas
+from bulklabel.model.metrics.report_curves import drawings
+from bulklabel.model.statistic import Statistic
+from bulklabel.model.statistic.bins import bin_of, bins_count
+from bulklabel.model.statistic.scores import score_precision
+from tests.support.synthetic import THRESHOLD, Batch, batches, logistic_batch, metrics_of_statistic, statistic_of
+
+RATES: dict[str, Callable[..., float]] = {
+    "precision": oracle.precision_score,
+    "recall": oracle.recall_score,
+    "f1": oracle.f1_score,
+    "jaccard": oracle.jaccard_score,
+}
+AVERAGES = ("micro", "macro", "weighted", "samples")
+
+
+def same(expected: Any) -> Any:
+    """But for the rounding of float64."""
+    return pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def near(expected: Any) -> Any:
+    """But for fixed point."""
+    return pytest.approx(expected, rel=0, abs=1e-9)
+
+
+def metrics_of(batch: Batch) -> dict[str, Any]:
+    return metrics_of_statistic(statistic_of(batch))
+
+
+def known_columns(batch: Batch) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Each label's truth and probabilities where its truth is known, the latter in float64."""
+    truth, scores = batch
+    return [
+        (column[column >= 0], score[column >= 0].astype(float)) for column, score in zip(truth.T, scores.T, strict=True)
+    ]
+
+
+def area(name: str, truth: np.ndarray, scores: np.ndarray) -> float | None:
+    """scikit-learn's, without its warnings where it is undefined."""
+    if not len(truth) or (name == "roc_auc" and len(set(truth.tolist())) < 2):
+        return None
+    if name == "roc_auc":
+        return float(oracle.roc_auc_score(truth, scores))
+    return float(oracle.average_precision_score(truth, scores)) if truth.any() else 0.0
+
+
+def calibration_error(truth: np.ndarray, scores: np.ndarray) -> float:
+    ends = np.linspace(0, 1, 11)
+    bins = np.clip(np.ceil(np.searchsorted(ends, scores, side="left")) - 1, 0, 9)
+    gaps = [abs((truth[bins == b] - scores[bins == b]).sum()) for b in range(10)]
+    return float(sum(gaps) / len(truth))
+
+
+def mean_defined(values: list[float | None], weights: np.ndarray | None = None) -> float | None:
+    chosen = [index for index, value in enumerate(values) if value is not None]
+    if not chosen:
+        return None
+    if weights is not None and not weights[chosen].sum():
+        return 0.0
+    return float(np.average([values[i] or 0.0 for i in chosen], weights=None if weights is None else weights[chosen]))
+
+
+@given(batches())
+def test_rates_equal_scikit_learn(batch: Batch) -> None:
+    truth, scores = batch
+    predicted = (scores >= THRESHOLD).astype(int)
+    overall = metrics_of(batch)["overall"]
+    if truth.shape[1] == 1:  # as one column scikit-learn would take it for a binary target
+        truth, predicted = truth[:, 0], predicted[:, 0]
+    else:
+        for name, function in RATES.items():
+            for average in AVERAGES:
+                expected = function(truth, predicted, average=average, zero_division=0)
+                assert overall[f"{name}_{average}"] == same(expected)
+    assert overall["subset_accuracy"] == same(oracle.accuracy_score(truth, predicted))
+    assert overall["hamming_loss"] == same(oracle.hamming_loss(truth, predicted))
+    assert overall["label_accuracy"] == same(1 - oracle.hamming_loss(truth, predicted))
+
+
+@given(batches(unknown=True, fewest=0))
+def test_each_label_equals_scikit_learn_where_its_truth_is_known(batch: Batch) -> None:
+    rows = metrics_of(batch)["per_label"]
+    for row, (truth, scores) in zip(rows, known_columns(batch), strict=True):
+        guess = scores >= THRESHOLD
+        assert row["known"] == len(truth)
+        assert row["unknown"] == len(batch[0]) - len(truth)
+        assert row["coverage"] == (len(truth) / len(batch[0]) if len(batch[0]) else None)
+        assert row["support"] == truth.sum()
+        if not len(truth):
+            names = [*RATES, "accuracy", "log_loss", "brier", "ece", "roc_auc", "average_precision"]
+            assert {row[name] for name in names} == {None}
+            assert row["average_precision_bounds"] is row["roc_auc_bounds"] is None
+            continue
+        confusion = oracle.confusion_matrix(truth, guess, labels=[0, 1]).ravel().tolist()
+        assert [row["tn"], row["fp"], row["fn"], row["tp"]] == confusion
+        assert row["accuracy"] == same(oracle.accuracy_score(truth, guess))
+        for name, function in RATES.items():
+            assert row[name] == same(function(truth, guess, zero_division=0))
+        assert row["log_loss"] == near(oracle.log_loss(truth, scores, labels=[0, 1]))
+        assert row["brier"] == near(oracle.brier_score_loss(truth, scores, pos_label=1))
+        assert row["ece"] == near(calibration_error(truth, scores))
+
+
+@given(batches(unknown=True))
+def test_losses_of_all_answers_equal_scikit_learn(batch: Batch) -> None:
+    columns = known_columns(batch)
+    truth, scores = (np.concatenate([column[side] for column in columns]) for side in (0, 1))
+    overall = metrics_of(batch)["overall"]
+    if not len(truth):
+        assert overall["log_loss"] is overall["brier"] is overall["ece"] is None
+        return
+    assert overall["log_loss"] == near(oracle.log_loss(truth, scores, labels=[0, 1]))
+    assert overall["brier"] == near(oracle.brier_score_loss(truth, scores, pos_label=1))
+    assert overall["ece"] == near(calibration_error(truth, scores))
+
+
+@given(batches())
+def test_binary_crossentropy_equals_keras(batch: Batch) -> None:
+    import keras
+
+    truth, scores = batch
+    expected = np.mean(keras.losses.binary_crossentropy(truth.astype("float32"), scores))
+    assert metrics_of(batch)["overall"]["binary_crossentropy"] == pytest.approx(float(expected), rel=1e-5, abs=1e-6)
+
+
+@settings(max_examples=200)
+@given(batches(unknown=True, fewest=0))
+def test_bounds_of_areas_contain_what_scikit_learn_says(batch: Batch) -> None:
+    found, columns = metrics_of(batch), known_columns(batch)
+    everything = [np.concatenate([column[side] for column in columns]) for side in (0, 1)]
+    support = np.array([truth.sum() for truth, _ in columns])
+    for name in ("roc_auc", "average_precision"):
+        exact = [area(name, *column) for column in columns]
+        expected = {
+            "micro": area(name, *everything),
+            "macro": mean_defined(exact),
+            "weighted": mean_defined(exact, support),
+        }
+        pairs = [
+            (row[name], row[f"{name}_bounds"], value) for row, value in zip(found["per_label"], exact, strict=True)
+        ]
+        pairs += [
+            (found["overall"][f"{name}_{average}"], found["overall"][f"{name}_{average}_bounds"], value)
+            for average, value in expected.items()
+        ]
+        for value, bounds, truth in pairs:
+            if truth is None:
+                assert value is bounds is None
+            else:
+                assert bounds[0] <= truth <= bounds[1], (name, value)
+                assert bounds[0] <= value <= bounds[1]
+
+
+@given(batches(unknown=True))
+def test_bounds_are_as_narrow_as_coarse_bins_allow_and_contain_the_value_still(batch: Batch) -> None:
+    for truth, scores in known_columns(batch):
+        score = np.abs(scores.astype(np.float32))
+        for precision in (0, 1, 5):
+            counts = np.zeros((1, 2, bins_count(precision)), np.int64)
+            np.add.at(counts[0], (truth.astype(int), bin_of(score, precision)), 1)
+            for name, (value, low, high) in areas(counts, precision).items():
+                exact = area(name, truth, scores)
+                if exact is None:
+                    assert np.isnan([value[0], low[0], high[0]]).all()
+                else:
+                    assert low[0] <= exact <= high[0]
+                    assert low[0] <= value[0] <= high[0]
+
+
+def test_saturated_answers_have_exact_areas() -> None:
+    truth = np.array([[1], [0], [1], [0], [1]], np.int8)
+    batch = (truth, np.array([[1], [1], [1], [0.3], [0.2]], np.float32))
+    row = metrics_of(batch)["per_label"][0]
+    for name in ("roc_auc", "average_precision"):
+        assert row[name] == same(area(name, truth[:, 0], batch[1][:, 0]))
+        assert row[f"{name}_bounds"][1] - row[f"{name}_bounds"][0] < 1e-11
+
+
+def test_bounds_are_narrow_on_ordinary_data() -> None:
+    batch = logistic_batch(np.random.default_rng(0), 20_000, 10)
+    found = metrics_of(batch)
+    for row, (truth, scores) in zip(found["per_label"], known_columns(batch), strict=True):
+        for name in ("roc_auc", "average_precision"):
+            low, high = row[f"{name}_bounds"]
+            assert low <= (area(name, truth, scores) or 0) <= high
+            assert high - low < 1e-3
+            assert row[name] == pytest.approx(area(name, truth, scores), abs=1e-4)
+    for name in ("roc_auc", "average_precision"):
+        for average in ("micro", "macro", "weighted"):
+            low, high = found["overall"][f"{name}_{average}_bounds"]
+            exact = getattr(oracle, f"{name}_score")(*batch, average=average)
+            assert low <= exact <= high
+            assert high - low < 1e-3
+
+
+def test_bounds_are_narrow_with_the_bins_of_a_thousand_labels() -> None:
+    precision = score_precision(1000)
+    truth, scores = (column[:, 0] for column in logistic_batch(np.random.default_rng(1), 20_000, 1))
+    counts = np.zeros((1, 2, bins_count(precision)), np.int64)
+    np.add.at(counts[0], (truth, bin_of(scores, precision)), 1)
+    for name, (value, low, high) in areas(counts, precision).items():
+        exact = area(name, truth, scores)
+        assert low[0] <= exact <= high[0]
+        assert high[0] - low[0] < 1e-3, name
+        assert value[0] == pytest.approx(exact, abs=1e-4)
+
+
+@given(batches())
+def test_rankings_equal_scikit_learn(batch: Batch) -> None:
+    truth, scores = batch
+    overall = metrics_of(batch)["overall"]
+    if truth.shape[1] == 1:  # of which scikit-learn takes no ranking; there is only one
+        assert overall["label_ranking_average_precision"] == 1
+        assert overall["label_ranking_loss"] == 0
+        assert overall["coverage_error"] == truth.mean()
+        return
+    expected = oracle.label_ranking_average_precision_score(truth, scores)
+    assert overall["label_ranking_average_precision"] == near(expected)
+    assert overall["coverage_error"] == same(oracle.coverage_error(truth, scores))
+    assert overall["label_ranking_loss"] == near(oracle.label_ranking_loss(truth, scores))
+
+
+@given(batches(unknown=True))
+def test_rankings_of_partly_known_truth_are_those_of_the_known_labels(batch: Batch) -> None:
+    truth, scores = batch
+    overall = metrics_of(batch)["overall"]
+    alone = []
+    for row, score in zip(truth, scores, strict=True):
+        known = row >= 0
+        if known.sum() > 1:
+            one = (row[None, known], score[None, known])
+            alone.append(
+                [
+                    float(oracle.label_ranking_average_precision_score(*one)),
+                    float(oracle.coverage_error(*one)),
+                    float(oracle.label_ranking_loss(*one)),
+                ]
+            )
+        elif known.any():
+            alone.append([1.0, float(row[known][0]), 0.0])
+    names = ["label_ranking_average_precision", "coverage_error", "label_ranking_loss"]
+    if alone:
+        assert [overall[name] for name in names] == near(np.mean(alone, axis=0).tolist())
+    else:
+        assert {overall[name] for name in names} == {None}
+
+
+@given(batches(unknown=True))
+def test_the_first_labels_of_each_record_equal_plain_sorting(batch: Batch) -> None:
+    truth, scores = batch
+    overall = metrics_of(batch)["overall"]
+    labels = truth.shape[1]
+    assert [rank for rank in (1, 3, 5) if f"recall_at_{rank}" in overall] == [k for k in (1, 3, 5) if k <= labels]
+    errors: list[bool] = []
+    precision: dict[int, list[float]] = {1: [], 3: [], 5: []}
+    recall: dict[int, list[float]] = {1: [], 3: [], 5: []}
+    for row, score in zip(truth, scores, strict=True):
+        known = np.flatnonzero(row >= 0)
+        if not known.size:
+            continue
+        best = known[np.argsort(-score[known].astype(float), kind="stable")]
+        errors.append(bool(row[best[0]] != 1))
+        for rank in precision:
+            hits = int((row[best[:rank]] == 1).sum())
+            precision[rank].append(hits / rank)
+            recall[rank].append(hits / max(1, int((row == 1).sum())))
+    if not errors:
+        assert overall["one_error"] is overall["recall_at_1"] is None
+        return
+    assert overall["one_error"] == same(np.mean(errors))
+    for rank in precision:
+        if rank <= labels:
+            assert overall[f"precision_at_{rank}"] == same(np.mean(precision[rank]))
+            assert overall[f"recall_at_{rank}"] == near(np.mean(recall[rank]))
+
+
+@given(batches(unknown=True))
+def test_reliability_equals_scikit_learns_calibration_curve(batch: Batch) -> None:
+    statistic = statistic_of(batch)
+    drawn = drawings(statistic)
+    columns = known_columns(batch)
+    everything = tuple(np.concatenate([column[side] for column in columns]) for side in (0, 1))
+    drawn_rows = [*drawn["reliability"], drawn["all_reliability"]]
+    for rows, (truth, scores) in zip(drawn_rows, [*columns, everything], strict=True):
+        assert sum(row[0] for row in rows) == len(truth)
+        filled = [row for row in rows if row[0]]
+        assert all(row[1:] == [0, None] for row in rows if not row[0])
+        if len(set(truth.tolist())) == 2:  # else scikit-learn refuses
+            share, mean = calibration_curve(truth, scores, n_bins=10)
+            assert [row[1] / row[0] for row in filled] == same(share.tolist())
+            assert [row[2] for row in filled] == near(mean.tolist())
+
+
+def test_every_float_at_the_end_of_a_tenth_is_in_scikit_learns_bin() -> None:
+    tenths = np.linspace(0, 1, 11).astype(np.float32)
+    below, above = (np.nextafter(tenths, np.float32(to)) for to in (0, 1))
+    scores = np.concatenate([tenths, below, above])
+    for score in scores.tolist():
+        truth = np.array([[0], [1]], np.int8)
+        statistic = statistic_of((truth, np.array([[score], [score]], np.float32)))
+        rows = drawings(statistic)["all_reliability"]
+        edges = np.linspace(0, 1, 11)
+        expected = np.searchsorted(edges[1:-1], score)  # as `calibration_curve` does
+        assert [index for index, row in enumerate(rows) if row[0]] == [expected]
+
+
+def test_macro_averages_leave_out_labels_of_which_nothing_is_known() -> None:
+    batch = logistic_batch(np.random.default_rng(5), 60, 3)
+    batch[0][:, 1] = -1
+    rest = (batch[0][:, [0, 2]], batch[1][:, [0, 2]])
+    found, expected = metrics_of(batch)["overall"], metrics_of(rest)["overall"]
+    for name in [*RATES, "roc_auc", "average_precision"]:
+        for average in ("micro", "macro", "weighted"):
+            assert found[f"{name}_{average}"] == pytest.approx(expected[f"{name}_{average}"], abs=1e-4)
+        assert found[f"{name}_macro"] is not None
+    assert found["f1_macro"] == oracle.f1_score(rest[0], rest[1] >= THRESHOLD, average="macro", zero_division=0)
+
+
+def test_unknown_truth_is_left_out() -> None:
+    truth = np.array([[1, 0, -1], [-1, -1, -1], [0, -1, 1]], np.int8)
+    scores = np.array([[0.9, 0.1, 0.9], [0.9, 0.9, 0.9], [0.9, 0.9, 0.9]], np.float32)
+    found = metrics_of((truth, scores))
+    assert found["counts"] == {"records": 3, "scored": 3, "rejected": 0, "with_truth": 2}
+    assert found["overall"]["hamming_loss"] == 1 / 4
+    assert found["overall"]["subset_accuracy"] == 1 / 2
+    assert [row["known"] for row in found["per_label"]] == [2, 1, 1]
+
+
+@pytest.mark.parametrize("records", [0, 4])
+def test_without_truth_every_metric_is_none(records: int) -> None:
+    found = metrics_of((np.full((records, 2), -1, np.int8), np.ones((records, 2), np.float32)))
+    assert found["counts"] == {"records": records, "scored": records, "rejected": 0, "with_truth": 0}
+    assert {name: value for name, value in found["overall"].items() if value is not None} == {"support": 0}
+    assert set(found["intervals"].values()) == {None}
+    row = found["per_label"][0]
+    assert row["f1"] is row["roc_auc"] is row["log_loss"] is None
+    assert set(row["intervals"].values()) == {None}
+    assert row["coverage"] == (0.0 if records else None)
+
+
+def test_the_metrics_of_no_records_are_those_of_zero() -> None:
+    nothing = (np.zeros((0, 2), np.int8), np.zeros((0, 2), np.float32))
+    assert metrics_of(nothing) == metrics_of_statistic(Statistic.zero(2))

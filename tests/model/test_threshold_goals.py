@@ -1,0 +1,153 @@
+"""Thresholds for a goal: what is chosen, and that its counts are those of the raw predictions."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics as oracle
+
+from bulklabel.model.labels.thresholds import predict_labels, read_thresholds
+from bulklabel.model.metrics import Goal, thresholds_file
+from bulklabel.model.metrics.threshold_goals import Choice, choose, threshold_curve
+from bulklabel.model.statistic.bins import bin_of, lowest_of
+from bulklabel.model.statistic.scores import score_precision
+from tests.support.synthetic import Batch, batches, logistic_batch, metrics_of_statistic, statistic_of
+
+GOALS = [
+    Goal("f1"),
+    *(Goal("precision", target) for target in (0.0, 0.07, 0.5, 0.9, 1.0)),
+    *(Goal("recall", target) for target in (0.0, 0.07, 0.5, 0.9, 1.0)),
+    *(Goal("budget", target) for target in (0.0, 1.0, 5.0, 1000.0)),
+]
+
+Counts = tuple[int, int, int]
+
+
+def chosen(batch: Batch, goal: Goal) -> list[tuple[Choice, np.ndarray, np.ndarray]]:
+    """Each label's choice with its truth and its probabilities."""
+    scores = statistic_of(batch).scores.counts()
+    precision = score_precision(len(scores))
+    choices = [choose(threshold_curve(histogram, precision), goal) for histogram in scores]
+    return list(zip(choices, batch[0].T, batch[1].T, strict=True))
+
+
+def counted(truth: np.ndarray, scores: np.ndarray, threshold: float) -> Counts:
+    """Records predicted, and true and false positives, by the rule that `score` applies."""
+    predicted = predict_labels(scores[:, None], [threshold])[:, 0]
+    return int(predicted.sum()), int((predicted & (truth == 1)).sum()), int((predicted & (truth == 0)).sum())
+
+
+def possible(truth: np.ndarray, scores: np.ndarray) -> list[Counts]:
+    """The counts at every threshold that separates two bins."""
+    precision = score_precision(1)
+    cuts = lowest_of(precision)[np.unique(bin_of(np.abs(scores), precision))]
+    return [counted(truth, scores, float(cut)) for cut in cuts[::-1]]
+
+
+@given(batches(unknown=True, fewest=0), st.sampled_from(GOALS))
+def test_the_counts_of_a_choice_are_those_of_the_raw_predictions(batch: Batch, goal: Goal) -> None:
+    for choice, truth, scores in chosen(batch, goal):
+        assert 0 <= choice.threshold <= 1
+        assert (choice.predicted, choice.true_positives, choice.false_positives) == counted(
+            truth, scores, choice.threshold
+        )
+
+
+@given(batches(unknown=True, fewest=0), st.sampled_from(GOALS))
+def test_a_goal_is_reached_as_well_as_can_be(batch: Batch, goal: Goal) -> None:
+    target = goal.target or 0.0
+    for choice, truth, scores in chosen(batch, goal):
+        cuts = possible(truth, scores)
+        support = int((truth == 1).sum())
+        predicted, true, false = choice.predicted, choice.true_positives, choice.false_positives
+        if goal.kind == "f1":
+            assert choice.reached == bool(support)
+            best = max([2 * t / (support + t + f) for _, t, f in cuts if support], default=None)
+            assert best is None or 2 * true / (support + true + false) == best
+        elif goal.kind == "recall":
+            assert choice.reached == bool(support)
+            if support:
+                assert true / support >= target
+                assert predicted == min(p for p, t, _ in cuts if t / support >= target)
+        elif goal.kind == "precision":
+            good = [t for _, t, f in cuts if t and t / (t + f) >= target]
+            assert choice.reached == bool(good)
+            if good:
+                assert true / (true + false) >= target
+                assert true == max(good)
+        else:
+            assert choice.reached == (predicted <= target)
+            good = [p for p, _, _ in cuts if p <= target]
+            assert not good or predicted == max(good)
+        if not choice.reached:
+            assert choice.threshold == (0.5 if goal.kind in ("f1", "recall") else 1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_best_f1_is_that_of_brute_force_on_raw_data(seed: int) -> None:
+    batch = logistic_batch(np.random.default_rng(seed), 200, 2)
+    for choice, truth, scores in chosen(batch, Goal()):
+        every = [oracle.f1_score(truth, scores >= cut) for cut in scores]
+        assert oracle.f1_score(truth, scores >= np.float32(choice.threshold)) == pytest.approx(max(every), abs=5e-3)
+    apart = np.linspace(0.1, 0.9, 200, dtype=np.float32)  # so that each has a bin of its own
+    apart = np.random.default_rng(seed).permutation(apart)[:, None]
+    for choice, truth, scores in chosen((batch[0][:, :1], apart), Goal()):
+        every = [oracle.f1_score(truth, scores >= cut) for cut in scores]
+        assert oracle.f1_score(truth, scores >= np.float32(choice.threshold)) == max(every)
+
+
+def test_of_equally_good_thresholds_the_highest_is_chosen() -> None:
+    truth = np.array([[1], [0], [0], [1]], np.int8)
+    batch = (truth, np.array([[0.9], [0.7], [0.3], [0.2]], np.float32))
+    found = {(goal.kind, goal.target): chosen(batch, goal)[0][0] for goal in GOALS}
+    assert found["f1", None].predicted == 1  # one of one is as good as two of four
+    assert found["recall", 0.5].predicted == 1
+    assert found["recall", 0.9].predicted == 4
+    assert found["precision", 0.5].predicted == 4
+    assert found["precision", 0.9].threshold == pytest.approx(0.8, abs=1e-3)
+
+
+def test_a_budget_counts_records_of_unknown_truth_as_well() -> None:
+    truth = np.array([[-1], [-1], [1], [0]], np.int8)
+    scores = np.array([[0.9], [0.8], [0.7], [0.6]], np.float32)
+    choice = chosen((truth, scores), Goal("budget", 3))[0][0]
+    assert (choice.predicted, choice.true_positives, choice.false_positives) == (3, 1, 0)
+
+
+def test_a_budget_that_certain_answers_exceed_is_not_reached() -> None:
+    batch = (np.ones((3, 1), np.int8), np.array([[1.0], [1.0], [0.2]], np.float32))
+    assert chosen(batch, Goal("budget", 1))[0][0] == Choice(1.0, False, 2, 2, 0)
+    assert chosen(batch, Goal("budget", 2))[0][0].predicted == 2
+    equal = (batch[0], np.full((3, 1), 0.7, np.float32))
+    assert chosen(equal, Goal("budget", 1))[0][0] == Choice(1.0, True, 0, 0, 0)
+
+
+def test_a_share_that_is_no_binary_number_is_reached_exactly() -> None:
+    truth = np.ones((100, 1), np.int8)
+    scores = np.linspace(0.1, 0.9, 100, dtype=np.float32)[:, None]
+    assert chosen((truth, scores), Goal("recall", 0.07))[0][0].predicted == 7
+    assert 0.07 * 100 > 7  # which is why
+
+
+@given(batches(unknown=True), st.sampled_from(GOALS))
+def test_a_thresholds_file_gives_the_suggested_predictions(batch: Batch, goal: Goal) -> None:
+    found: dict[str, Any] = metrics_of_statistic(statistic_of(batch), goal)
+    assert found["thresholds"] == {"goal": goal.kind, "target": goal.target}
+    names = [row["label"] for row in found["per_label"]]
+    thresholds = read_thresholds(json.dumps(thresholds_file(found)).encode(), names, "thresholds.json")
+    for row, truth, scores, threshold in zip(found["per_label"], batch[0].T, batch[1].T, thresholds, strict=True):
+        suggested = row["suggested"]
+        known = truth != -1
+        predicted, true, false = counted(truth, scores, threshold)
+        assert suggested["threshold"] == threshold
+        assert suggested["predicted"] == predicted
+        if known.any():
+            expected = oracle.precision_recall_fscore_support(
+                truth[known] == 1, scores[known] >= np.float32(threshold), average="binary", zero_division=0
+            )[:3]
+            assert [suggested[name] for name in ("precision", "recall", "f1")] == pytest.approx(expected, abs=1e-12)
+        else:
+            assert (true, false) == (0, 0)
