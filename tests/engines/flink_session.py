@@ -1,4 +1,4 @@
-"""Flink with worker pools on loopback for tests and people: `python -m tests.engines.flink_session`, ended by Ctrl-C."""
+"""Flink with worker pools on loopback, for tests and people: `python -m tests.engines.flink_session`; Ctrl-C ends."""
 
 import contextlib
 import signal
