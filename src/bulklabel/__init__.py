@@ -14,10 +14,16 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageModelHandler", "ImageRecord", "Prediction", "RejectedRecord", "ScoreImages"]
 
-_MODULES = {"ImageModelHandler": "inference", "ScoreImages": "score_images"}
+_MODULES = {
+    "ImageModelHandler": "image_model_handler",
+    "ImageRecord": "elements",
+    "Prediction": "elements",
+    "RejectedRecord": "elements",
+    "ScoreImages": "score_images",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.transforms.{_MODULES.get(name, 'elements')}"), name)
+    return getattr(importlib.import_module(f"{__name__}.transforms.library.{_MODULES[name]}"), name)
