@@ -5,10 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import precision_recall_curve
 
 from bulklabel.model.errors import UserError
-from bulklabel.model.labels.truth import PRESENT, UNKNOWN, Truth
 
 DEFAULT_THRESHOLD = 0.5
 TUNED = "tuned"
@@ -53,31 +51,3 @@ def read_thresholds(content: bytes, labels: Sequence[str], origin: str) -> tuple
         what = f"no threshold for {missing[0]!r}" if missing else f"the label {unknown[0]!r}, unknown to the model"
         raise UserError(f"{origin} has {what}; give a number for each of the model's {len(labels)} labels.")
     return tuple(given[label] for label in labels)
-
-
-def tune_thresholds(truth: Truth, probabilities: npt.NDArray[np.float32]) -> tuple[float, ...]:
-    """For each label the threshold of maximum F1 on the records whose truth is known.
-
-    It lies half-way between the lowest score that it includes and the highest that it excludes; of several equal
-    F1 the highest threshold is taken. A label that is never present there gets 0.5.
-
-    Args:
-        truth: N×L.
-        probabilities: N×L, 0…1.
-    """
-    return tuple(_best_threshold(truth[:, i], probabilities[:, i]) for i in range(truth.shape[1]))
-
-
-def _best_threshold(truth: Truth, scores: npt.NDArray[np.float32]) -> float:
-    known = truth != UNKNOWN
-    present, scores = truth[known] == PRESENT, scores[known]
-    if not present.any():
-        return DEFAULT_THRESHOLD
-    precision, recall, cuts = precision_recall_curve(present, scores)
-    total = precision + recall
-    f1 = np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)[:-1]
-    best = len(f1) - 1 - int(np.argmax(f1[::-1]))
-    excluded = scores[scores < cuts[best]]
-    below = float(excluded.max()) if excluded.size else 0.0
-    middle = float(np.float32((below + float(cuts[best])) / 2))
-    return middle if middle > below else float(cuts[best])  # neighbours in float32 have nothing between them

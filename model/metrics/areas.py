@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from bulklabel.model.labels.truth import ABSENT, PRESENT
 from bulklabel.model.metrics.rates import mean_of
 from bulklabel.model.statistic.bins import lowest_of
-from bulklabel.model.statistic.scores import ABSENT, PRESENT
 from bulklabel.model.statistic.tally import Counts
 
 Values = npt.NDArray[np.float64]

@@ -1,4 +1,8 @@
-"""Thresholds for a goal: best F1, a wanted precision or recall, or at most so many predicted records."""
+"""Choosing thresholds: for the best F1, a wanted precision or recall, or at most so many predicted records.
+
+Everything is chosen from a label's curve: all thresholds that make a difference, with the counts at each. It is made of
+the probabilities themselves where they are at hand, as after training, and of a statistic's histogram else.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -6,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bulklabel.model.labels.thresholds import DEFAULT_THRESHOLD
+from bulklabel.model.labels.truth import ABSENT, PRESENT, UNKNOWN, Truth
 from bulklabel.model.statistic.bins import lowest_of
-from bulklabel.model.statistic.scores import ABSENT, PRESENT
 from bulklabel.model.statistic.tally import Counts
 
 F1, PRECISION, RECALL, BUDGET = "f1", "precision", "recall", "budget"
@@ -52,15 +56,61 @@ class Curve:
 
 
 def threshold_curve(scores: Counts, precision: int) -> Curve:
-    """The curve of one label from its histogram, 3×bins: a threshold below each bin that holds records."""
+    """Returns the curve of one label from its histogram, 3×bins: a threshold below each bin that holds records."""
     lowest = lowest_of(precision)
-    filled = np.flatnonzero(scores.any(axis=0))[::-1]
-    excluded = np.append(filled[1:], -1)
+    filled = np.flatnonzero(scores.any(axis=0))
+    excluded = np.append(-1, filled[:-1])
     end = np.append(lowest, np.float32(1))[excluded + 1]  # just above what is excluded
     end[excluded == -1] = 0
-    counts = np.cumsum(scores[:, filled], axis=1)
-    middle = ((end.astype(np.float64) + lowest[filled]) / 2).astype(np.float32)
-    return Curve(middle, lowest[filled], counts.sum(axis=0), counts[PRESENT], counts[ABSENT])
+    return _falling(_middle(end, lowest[filled]), lowest[filled], scores[:, filled])
+
+
+def exact_curve(truth: Truth, probabilities: npt.NDArray[np.float32]) -> Curve:
+    """Returns the curve of one label from N probabilities (0 to 1) and its truth, N: a threshold below each value."""
+    lowest, index = np.unique(probabilities, return_inverse=True)
+    scores = np.zeros((3, len(lowest)), np.int64)
+    np.add.at(scores, (truth, index), 1)
+    excluded = np.append(np.float32(0), lowest[:-1])
+    middle = _middle(excluded, lowest)
+    return _falling(np.where(middle > excluded, middle, lowest), lowest, scores)  # none lies between neighbours
+
+
+def _middle(low: npt.NDArray[np.float32], high: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return ((low.astype(np.float64) + high) / 2).astype(np.float32)
+
+
+def _falling(thresholds: npt.NDArray[np.float32], lowest: npt.NDArray[np.float32], scores: Counts) -> Curve:
+    """The curve of K rising thresholds, K lowest probabilities, and the records in between, 3×K."""
+    counts = np.cumsum(scores[:, ::-1], axis=1)
+    return Curve(thresholds[::-1], lowest[::-1], counts.sum(axis=0), counts[PRESENT], counts[ABSENT])
+
+
+def tune_thresholds(truth: Truth, probabilities: npt.NDArray[np.float32]) -> tuple[float, ...]:
+    """Returns for each label the threshold of maximum F1 on the records whose truth is known.
+
+    A threshold lies half-way between the lowest probability that it includes and the highest that it excludes. Of
+    several equal F1 the highest threshold is taken. A label that is never present gets 0.5.
+
+    Args:
+        truth: N×L.
+        probabilities: N×L, 0 to 1.
+
+    >>> tune_thresholds(np.array([[1], [1], [0]], np.int8), np.array([[0.75], [0.5], [0.25]], np.float32))
+    (0.375,)
+    """
+    return tuple(_tuned(truth[:, label], probabilities[:, label]) for label in range(truth.shape[1]))
+
+
+def _tuned(truth: Truth, probabilities: npt.NDArray[np.float32]) -> float:
+    known = truth != UNKNOWN
+    curve = exact_curve(truth[known], probabilities[known])
+    true, false = curve.true_positives, curve.false_positives
+    if not true.any():
+        return DEFAULT_THRESHOLD
+    precision, recall = true / (true + false), true / true[-1]
+    total = precision + recall
+    f1 = np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)
+    return float(curve.thresholds[np.argmax(f1)])
 
 
 def choose(curve: Curve, goal: Goal) -> Choice:

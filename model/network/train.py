@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from bulklabel.model.images.decode import Samples
 from bulklabel.model.images.resize import Preprocessing
-from bulklabel.model.labels.thresholds import tune_thresholds
+from bulklabel.model.metrics.threshold_goals import tune_thresholds
 from bulklabel.model.network.cnn import build_network
 from bulklabel.model.network.keras_archive import network_bytes
 

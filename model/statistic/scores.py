@@ -9,7 +9,8 @@ from bulklabel.model.statistic.bins import bin_of, bins_count, coarser, finest
 from bulklabel.model.statistic.block import Block, in_threads, label_chunks
 from bulklabel.model.statistic.tally import Cells, Tally
 
-ABSENT, PRESENT, UNKNOWN = PLANES = range(3)
+PLANES = 3
+"""Of truth: absent is 0, present 1, and unknown the last, so that truth itself is the index of its plane."""
 
 MOST_PRECISION = 12
 MOST_GROUP_PRECISION = 5
@@ -20,7 +21,7 @@ MOST_GROUP_CELLS = 2**22
 
 def score_precision(labels: int) -> int:
     """The precision of the bins of all records: 12 for 10 labels, 8 for 1,000, 4 for 10,000."""
-    return finest(len(PLANES) * labels, MOST_CELLS, MOST_PRECISION)
+    return finest(PLANES * labels, MOST_CELLS, MOST_PRECISION)
 
 
 def group_precision(labels: int, groups: int) -> int:
@@ -36,7 +37,7 @@ def score_cells(block: Block, precision: int) -> Cells:
 
 def score_tally(labels: int, precision: int, cells: Sequence[Cells]) -> Tally:
     """Answers by label, by truth (absent, present, unknown) and by bin: L×3×bins."""
-    return Tally((labels, len(PLANES), bins_count(precision)), [some.ravel() for some in cells if some.size])
+    return Tally((labels, PLANES, bins_count(precision)), [some.ravel() for some in cells if some.size])
 
 
 def scores_of(block: Block, groups: npt.NDArray[np.int64], groups_count: int) -> tuple[Tally, Tally]:
@@ -63,5 +64,5 @@ def no_scores(labels: int, groups_count: int) -> tuple[Tally, Tally]:
 
 
 def _cells(block: Block, label: Cells, bins: npt.NDArray[np.int32], precision: int) -> Cells:
-    plane = np.where(block.known, block.present, np.int32(UNKNOWN))
-    return (label * len(PLANES) + plane) * bins_count(precision) + bins
+    plane = np.where(block.known, block.present, np.int32(PLANES - 1))
+    return (label * PLANES + plane) * bins_count(precision) + bins

@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from sklearn.metrics import f1_score
 
 from bulklabel.model.errors import UserError
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.labels.predictions import predictions_table, probabilities_of, truth_of
-from bulklabel.model.labels.thresholds import predict_labels, read_thresholds, tune_thresholds
+from bulklabel.model.labels.thresholds import predict_labels, read_thresholds
 from bulklabel.model.labels.truth import check_labels, decode_truth, encode_truth
 from bulklabel.model.model_directory import read_model
 from bulklabel.transforms.files import files
@@ -82,19 +81,6 @@ def test_a_threshold_includes_the_stored_probability_that_prints_like_it() -> No
     probabilities = np.array([[0.7, 0.3, 0.1]], np.float32)
     assert predict_labels(probabilities, [0.7, 0.3, 0.1]).tolist() == [[True, True, True]]
     assert predict_labels(probabilities, [0.71, 0.31, 0.11]).tolist() == [[False, False, False]]
-
-
-@given(st.lists(st.tuples(st.booleans(), st.floats(0, 1, width=32)), min_size=1, max_size=30))
-def test_no_threshold_has_a_higher_f1_than_the_tuned_one(pairs: list[tuple[bool, float]]) -> None:
-    truth = np.array([[present] for present, _ in pairs], np.int8)
-    scores = np.array([[score] for _, score in pairs], np.float32)
-    tuned = tune_thresholds(truth, scores)
-    best = max(f1_score(truth, scores >= cut, zero_division=0) for cut in [*scores[:, 0], 0.5])
-    assert f1_score(truth, predict_labels(scores, tuned), zero_division=0) == pytest.approx(best)
-
-
-def test_a_label_that_never_occurs_keeps_the_default_threshold() -> None:
-    assert tune_thresholds(np.zeros((3, 1), np.int8), np.full((3, 1), 0.9, np.float32)) == (0.5,)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from sklearn import metrics as oracle
 
 from bulklabel.model.labels.thresholds import predict_labels, read_thresholds
 from bulklabel.model.metrics import Goal, thresholds_file
-from bulklabel.model.metrics.threshold_goals import Choice, choose, threshold_curve
+from bulklabel.model.metrics.threshold_goals import Choice, choose, threshold_curve, tune_thresholds
 from bulklabel.model.statistic.bins import bin_of, lowest_of
 from bulklabel.model.statistic.scores import score_precision
 from tests.support.synthetic import Batch, batches, logistic_batch, metrics_of_statistic, statistic_of
@@ -151,3 +151,43 @@ def test_a_thresholds_file_gives_the_suggested_predictions(batch: Batch, goal: G
             assert [suggested[name] for name in ("precision", "recall", "f1")] == pytest.approx(expected, abs=1e-12)
         else:
             assert (true, false) == (0, 0)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 1, width=32)), min_size=1, max_size=30))
+def test_no_threshold_has_a_higher_f1_than_the_tuned_one(pairs: list[tuple[bool, float]]) -> None:
+    truth = np.array([[present] for present, _ in pairs], np.int8)
+    scores = np.array([[score] for _, score in pairs], np.float32)
+    tuned = tune_thresholds(truth, scores)
+    best = max(oracle.f1_score(truth, scores >= cut, zero_division=0) for cut in [*scores[:, 0], 0.5])
+    assert oracle.f1_score(truth, predict_labels(scores, tuned), zero_division=0) == pytest.approx(best)
+
+
+def test_a_label_that_never_occurs_keeps_the_default_threshold() -> None:
+    assert tune_thresholds(np.zeros((3, 1), np.int8), np.full((3, 1), 0.9, np.float32)) == (0.5,)
+
+
+def tuned_by_scikit_learn(truth: np.ndarray, scores: np.ndarray) -> float:
+    """The highest cut of the best F1, half-way to the next lower probability."""
+    known = truth >= 0
+    present, scores = truth[known] == 1, scores[known]
+    if not present.any():
+        return 0.5
+    precision, recall, cuts = oracle.precision_recall_curve(present, scores)
+    total = precision + recall
+    f1 = np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)[:-1]
+    cut = float(cuts[np.flatnonzero(f1 == f1.max())[-1]])
+    below = max(scores[scores < cut].tolist(), default=0.0)
+    middle = float(np.float32((below + cut) / 2))
+    return middle if middle > below else cut
+
+
+@given(batches(unknown=True, fewest=0))
+def test_tuned_thresholds_are_scikit_learns_to_the_last_bit(batch: Batch) -> None:
+    assert tune_thresholds(*batch) == tuple(map(tuned_by_scikit_learn, batch[0].T, batch[1].T))
+
+
+@pytest.mark.parametrize("records", [10, 200, 1000])
+def test_tuned_thresholds_of_ordinary_data_are_scikit_learns(records: int) -> None:
+    truth, scores = logistic_batch(np.random.default_rng(records), records, 200)
+    for probabilities in (scores, scores.round(1)):  # without ties and with many
+        assert tune_thresholds(truth, probabilities) == tuple(map(tuned_by_scikit_learn, truth.T, probabilities.T))
