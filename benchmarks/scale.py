@@ -27,7 +27,7 @@ from bulklabel.model.metrics import Goal
 from bulklabel.model.model_directory import Model
 from bulklabel.model.network.import_tensorflow import import_tensorflow
 from bulklabel.model.statistic import Statistic
-from bulklabel.pipelines.score import build
+from bulklabel.pipelines.score import Job, build
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.evaluating.judge import Publication, provenance_of
 from bulklabel.transforms.evaluating.publish import Publish
@@ -90,7 +90,7 @@ def measure_steps(place: Path, shards: int) -> None:
     launch = launch_of(plan, {"model": "model"}, now())
     with step("graph"):
         root = beam.Pipeline(argv=LOCAL)
-        build(root, plan, OncePerProcess(load_scorer, "model", model.digest), launch, publication, 60)
+        build(root, Job(plan, OncePerProcess(load_scorer, "model", model.digest), launch, publication, 60))
         graph = len(root.to_runner_api().SerializeToString())
     with step("read plan.json"):
         assert read_plan(Path(output, PLAN_FILE).read_bytes()) == plan

@@ -1,8 +1,9 @@
-"""The `bulklabel` command: finds the module of a command and hands it the rest of the line."""
+"""The `bulklabel` command: finds a command by its name and hands it the rest of the line."""
 
-import importlib
 import sys
 from collections.abc import Sequence
+
+from bulklabel.pipelines.run_command import run_command
 
 COMMANDS = {
     "demo": "make a corpus of handwritten digits, train on it, score it, and show what came out",
@@ -16,7 +17,7 @@ COMMANDS = {
 
 
 def usage() -> str:
-    """The text of `bulklabel --help`."""
+    """Returns the text of `bulklabel --help`."""
     lines = [f"  {name:<10}{what}" for name, what in COMMANDS.items()]
     return "\n".join(
         [
@@ -32,7 +33,7 @@ def usage() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code is the command's, or 2 if there is no such command."""
+    """Runs one command; returns its exit code, or 2 if there is no such command."""
     command, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     if command in ("-h", "--help"):
         print(usage())
@@ -40,8 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command not in COMMANDS:
         print(f"bulklabel: error: no command {command!r}; give one of {', '.join(COMMANDS)}.", file=sys.stderr)
         return 2
-    exit_code: int = importlib.import_module(f"bulklabel.pipelines.{command}").main(rest)
-    return exit_code
+    return run_command(command, rest)
 
 
 if __name__ == "__main__":

@@ -1,85 +1,49 @@
 """`bulklabel evaluate`: the metrics of a finished run again, without scoring anything."""
 
+import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from bulklabel.model.errors import UserError
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.logs import inform
-from bulklabel.pipelines.console.prometheus import add_textfile_flags
-from bulklabel.pipelines.console.run import run_command
-from bulklabel.pipelines.flags.common import (
-    CommandParser,
-    add_evaluation_flags,
-    add_store_flags,
-    goal_of,
-    slice_columns,
-    store_flags,
-)
-from bulklabel.pipelines.flags.requirements import add_gate_flags, gates_of
-from bulklabel.pipelines.runners.beam_options import beam_options
+from bulklabel.pipelines.console.tables import print_summary
+from bulklabel.pipelines.flag_values import gates_of, goal_of, slice_columns
+from bulklabel.pipelines.run_command import run_command
 from bulklabel.pipelines.runners.check_submission import check_submission
-
-if TYPE_CHECKING:
-    import apache_beam as beam
-
-    from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
-    from bulklabel.transforms.evaluating.judge import Publication
-    from bulklabel.transforms.evaluating.truth_table import TruthTable
-    from bulklabel.transforms.run_directory.plan import Plan
-
-
-def parser() -> CommandParser:
-    """The flags of `evaluate`."""
-    flags = CommandParser("evaluate", "Compute the metrics of a finished run again, from its part files.")
-    flags.add_argument("--input", required=True, metavar="DIR", help="the --output of a finished `score`")
-    flags.add_argument("--output", required=True, metavar="DIR", help="where metrics.json and report.html go")
-    flags.add_argument(
-        "--threshold",
-        metavar="T",
-        help="a number for all labels, `tuned`, or a thresholds file (default: the run's)",
-    )
-    flags.add_argument(
-        "--truth",
-        action="append",
-        metavar="PATH",
-        help="Parquet or CSV with ids, and either lists of labels or a column for each label, to judge by instead of "
-        "the truth in the run; repeatable",
-    )
-    flags.add_argument("--id_column", default="id", metavar="NAME", help="in --truth (default: %(default)s)")
-    flags.add_argument("--labels_column", default="labels", metavar="NAME", help="in --truth (default: %(default)s)")
-    flags.add_argument(
-        "--unknown_column", metavar="NAME", help="lists of labels that nobody knows, in --truth (default: none)"
-    )
-    add_evaluation_flags(flags)
-    add_gate_flags(flags)
-    add_store_flags(flags)
-    add_textfile_flags(flags)
-    return flags
+from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
+from bulklabel.transforms.evaluating.evaluate import Evaluate, Evaluation
+from bulklabel.transforms.evaluating.judge import Publication, provenance_of
+from bulklabel.transforms.evaluating.publish import PublishEvaluation
+from bulklabel.transforms.evaluating.read_parts import JoinTruth, ReadParts, truth_used
+from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails
+from bulklabel.transforms.evaluating.truth_table import TruthTable, load_truth
+from bulklabel.transforms.files import files
+from bulklabel.transforms.files.stores.retry import planning
+from bulklabel.transforms.planning.thresholds import choose_thresholds
+from bulklabel.transforms.reading.records import Columns
+from bulklabel.transforms.run_directory.file_names import PLAN_FILE, REPORT_FILE
+from bulklabel.transforms.run_directory.finished_run import load_run
+from bulklabel.transforms.run_directory.plan import Plan
+from bulklabel.transforms.run_directory.planned_shards import PlannedShards
+from bulklabel.transforms.scoring.decode import DECODE_SECONDS
 
 
 def build(
-    root: "beam.Pipeline",
-    plan: "Plan",
-    run: str,
-    truth: "OncePerProcess[TruthTable] | None",
-    publication: "Publication",
+    root: beam.Pipeline,
+    plan: Plan,
+    place: str,
+    truth: OncePerProcess[TruthTable] | None,
+    publication: Publication,
 ) -> None:
-    """The whole graph."""
-    import apache_beam as beam
-
-    from bulklabel.transforms.evaluating.evaluate import Evaluate, Evaluation
-    from bulklabel.transforms.evaluating.publish import PublishEvaluation
-    from bulklabel.transforms.evaluating.read_parts import JoinTruth, ReadParts
-    from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails
-    from bulklabel.transforms.run_directory.planned_shards import PlannedShards
-    from bulklabel.transforms.scoring.decode import DECODE_SECONDS
-
+    """Adds the whole graph to a pipeline."""
     recipe = publication.recipe
-    shards = root | "Start" >> beam.Impulse() | "Shards" >> PlannedShards(run, plan.digest)
-    results = shards | "Reshuffle" >> beam.Reshuffle() | "ReadParts" >> beam.ParDo(ReadParts(run, plan.stamp))
+    shards = root | "Start" >> beam.Impulse() | "Shards" >> PlannedShards(place, plan.digest)
+    results = shards | "Reshuffle" >> beam.Reshuffle() | "ReadParts" >> beam.ParDo(ReadParts(place, plan.stamp))
     if truth is not None:
         results = results | "JoinTruth" >> beam.ParDo(JoinTruth(truth))
     statistic = results | "Evaluate" >> Evaluate(Evaluation(recipe.labels, recipe.thresholds, publication.slice_by))
@@ -87,36 +51,18 @@ def build(
     _ = statistic | "Publish" >> PublishEvaluation(publication, thumbnails)
 
 
-def evaluate(argv: Sequence[str]) -> None:
-    """Read the parts of a run, and publish metrics and report elsewhere.
+def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
+    """Reads the parts of a run, and publishes metrics and report elsewhere.
 
     Raises:
-        UserError: if the command line, the run, the truth or the output cannot be used.
+        UserError: if the run, the truth or the output cannot be used.
     """
-    flags = parser()
-    options, rest = flags.parse_known_args(argv)
-    pipeline_options = beam_options([*rest, *store_flags(options)], flags)
     paths = {"--input": [options.input], "--output": [options.output], "--truth": options.truth or ()}
     check_submission(pipeline_options, paths)
-
-    import apache_beam as beam
-
-    from bulklabel.pipelines.console.tables import print_summary
-    from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
-    from bulklabel.transforms.evaluating.judge import Publication, provenance_of
-    from bulklabel.transforms.evaluating.read_parts import truth_used
-    from bulklabel.transforms.evaluating.truth_table import load_truth
-    from bulklabel.transforms.files import files
-    from bulklabel.transforms.files.stores.retry import planning
-    from bulklabel.transforms.planning.thresholds import choose_thresholds
-    from bulklabel.transforms.reading.records import Columns
-    from bulklabel.transforms.run_directory.file_names import PLAN_FILE, REPORT_FILE
-    from bulklabel.transforms.run_directory.finished_run import load_run
-
     account = current()
     account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"
-    run, output = files.absolute(options.input), files.absolute(options.output)
-    if run == output:
+    run_place, output = files.absolute(options.input), files.absolute(options.output)
+    if run_place == output:
         raise UserError(f"--output {options.output} is the run itself, whose metrics are kept; give another place.")
     with planning():
         plan = load_run(options.input)
@@ -133,7 +79,7 @@ def evaluate(argv: Sequence[str]) -> None:
         columns = Columns(id=options.id_column, labels=options.labels_column, unknown=options.unknown_column)
         truth = OncePerProcess(load_truth, options.truth, columns, recipe.labels)
         with planning():
-            records, used = len(truth.get().rows), truth_used(run, plan, truth.get())
+            records, used = len(truth.get().rows), truth_used(run_place, plan, truth.get())
         provenance |= {"truth": ", ".join(options.truth), "truth_records": records, "truth_records_used": used}
         print("\n".join(_truth_lines(records, used, truth.get().without_column, recipe.labels)))
     _check_slices(slice_columns(options), recipe.columns.carry)
@@ -141,7 +87,7 @@ def evaluate(argv: Sequence[str]) -> None:
     files.check_writable(output)
     inform("started", shards=len(plan.shards))
     with beam.Pipeline(options=pipeline_options) as root:
-        build(root, plan, run, truth, publication)
+        build(root, plan, run_place, truth, publication)
     inform("published", shards=len(plan.shards))
     print_summary(options.output)
 
@@ -154,7 +100,7 @@ def _check_slices(columns: Sequence[str], carried: Sequence[str]) -> None:
 
 
 def _truth_lines(records: int, used: int, without_column: Sequence[str], labels: Sequence[str]) -> list[str]:
-    """What there is to say of truth from elsewhere before it is used."""
+    """Returns what is reported of truth from elsewhere before it is used."""
     lines = [f"truth of {records:,} records, {records - used:,} of them not in the run"]
     if without_column:
         some = ", ".join(without_column[:10]) + ", …" * (len(without_column) > 10)
@@ -163,8 +109,8 @@ def _truth_lines(records: int, used: int, without_column: Sequence[str], labels:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `evaluate`; the exit code."""
-    return run_command(evaluate, sys.argv[1:] if argv is None else argv)
+    """Runs `bulklabel evaluate`; returns the exit code."""
+    return run_command("evaluate", sys.argv[1:] if argv is None else argv)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ import sys
 from collections.abc import Sequence
 
 from bulklabel.model.errors import UserError
-from bulklabel.pipelines import score as command
-from bulklabel.pipelines.console.run import run_command
+from bulklabel.pipelines.flags.score import parser
+from bulklabel.pipelines.run_command import run_command
 
 YES, NO = "true", "false"
 
 
 def flags_of(parameters: Sequence[str]) -> list[str]:
-    """The flags that parameters mean; Beam's own and what is no parameter of ours stay as they are.
+    """Returns the flags that parameters mean; Beam's own and what is no parameter of ours stay as they are.
 
     A template cannot give a parameter twice, nor one without a value. So a list in JSON repeats its flag, and flags
     that take no value are `true` or `false`.
@@ -21,7 +21,7 @@ def flags_of(parameters: Sequence[str]) -> list[str]:
     Raises:
         UserError: if a value is no such thing.
     """
-    actions = {flag: action for action in command.parser()._actions for flag in action.option_strings}
+    actions = {flag: action for action in parser()._actions for flag in action.option_strings}
     flags = []
     for parameter in parameters:
         name, equals, value = parameter.partition("=")
@@ -51,18 +51,9 @@ def _items(name: str, value: str) -> list[str]:
     return items
 
 
-def score(parameters: Sequence[str]) -> None:
-    """`score` with the parameters of a template.
-
-    Raises:
-        UserError: as `score` does.
-    """
-    command.score(flags_of(parameters))
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `score`; the exit code."""
-    return run_command(score, sys.argv[1:] if argv is None else argv)
+    """Runs `bulklabel score` with the parameters of a template; returns the exit code."""
+    return run_command("score", sys.argv[1:] if argv is None else argv, flags_of)
 
 
 if __name__ == "__main__":

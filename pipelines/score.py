@@ -1,169 +1,102 @@
 """`bulklabel score`: read, decode, predict, write, evaluate, publish, as one Beam graph."""
 
+import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from bulklabel.model.metrics.requirements import Gates
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.exit_codes import NOTHING_TO_DO
 from bulklabel.pipelines.console.logs import inform, log
-from bulklabel.pipelines.console.prometheus import add_textfile_flags
-from bulklabel.pipelines.console.run import run_command
-from bulklabel.pipelines.flags.common import (
-    CommandParser,
-    add_evaluation_flags,
-    add_input_flags,
-    add_store_flags,
-    add_trust_flag,
-    columns_of,
-    fraction,
-    goal_of,
-    seconds,
-    slice_columns,
-    store_flags,
-)
-from bulklabel.pipelines.flags.deadline import add_deadline_flags
-from bulklabel.pipelines.flags.earlier_runs import CONTENT, add_since_flags, check_since_flags
-from bulklabel.pipelines.flags.requirements import add_gate_flags, gates_of
-from bulklabel.pipelines.runners.beam_options import beam_options
+from bulklabel.pipelines.console.tables import print_reused, print_summary
+from bulklabel.pipelines.flag_values import columns_of, gates_of, goal_of, slice_columns
+from bulklabel.pipelines.flags.earlier_runs import CONTENT
+from bulklabel.pipelines.run_command import run_command
 from bulklabel.pipelines.runners.check_submission import check_submission
+from bulklabel.pipelines.runners.launch import launch, prepare
+from bulklabel.transforms.concurrency.deadline import Deadline
+from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
+from bulklabel.transforms.evaluating.evaluate import Evaluate, Evaluation
+from bulklabel.transforms.evaluating.judge import Publication, provenance_of
+from bulklabel.transforms.evaluating.publish import Publish
+from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails
+from bulklabel.transforms.files import files
+from bulklabel.transforms.files.stores.retry import planning
+from bulklabel.transforms.planning.make_plan import doubts, make_plan
+from bulklabel.transforms.reuse.unchanged_files import account_of, find_since
+from bulklabel.transforms.run_directory.file_names import REPORT_FILE
+from bulklabel.transforms.run_directory.manifest import Launch, launch_of, now
+from bulklabel.transforms.run_directory.ownership import reopen, start
+from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED
+from bulklabel.transforms.run_directory.plan import Plan
+from bulklabel.transforms.run_directory.planned_shards import PlannedShards
+from bulklabel.transforms.run_directory.state import State, settle
+from bulklabel.transforms.scoring.check_workers import CheckedStart, CheckWorker, needs_of
+from bulklabel.transforms.scoring.deadline import EndAtDeadline
+from bulklabel.transforms.scoring.load_scorer import load_scorer
+from bulklabel.transforms.scoring.model_files import load_model
+from bulklabel.transforms.scoring.score_shards import LEFT, ScoreShards
+from bulklabel.transforms.scoring.write_parts import WriteParts
 
 if TYPE_CHECKING:
-    import argparse
-
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    from bulklabel.model.metrics.requirements import Gates
-    from bulklabel.model.network.scorer import Scorer
-    from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
-    from bulklabel.transforms.evaluating.judge import Publication
-    from bulklabel.transforms.run_directory.manifest import Launch
-    from bulklabel.transforms.run_directory.plan import Plan
-    from bulklabel.transforms.run_directory.state import State
-    from bulklabel.transforms.scoring.deadline import Deadline
+    from bulklabel.model.network.scorer import Scorer  # imports TensorFlow
 
 
-def parser() -> CommandParser:
-    """The flags of `score`."""
-    flags = CommandParser("score", "Score images with a model directory: predictions, metrics, report.")
-    add_input_flags(flags)
-    flags.add_argument(
-        "--unknown_column",
-        metavar="NAME",
-        help="column, feature or field of lists of labels whose truth nobody knows (default: none)",
-    )
-    flags.add_argument(
-        "--carry",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="column, feature or field to take along into the predictions, as text; repeatable",
-    )
-    flags.add_argument("--model", required=True, metavar="DIR", help="model directory")
-    flags.add_argument("--output", required=True, metavar="DIR", help="where the run goes")
-    flags.add_argument(
-        "--layout",
-        default="wide",
-        choices=("wide", "list"),
-        help="a column a label, or one list column (default: wide)",
-    )
-    flags.add_argument(
-        "--threshold",
-        metavar="T",
-        help="a number for all labels, `tuned`, or a thresholds file (default: tuned if the model has them, else 0.5)",
-    )
-    flags.add_argument(
-        "--max_rejected_fraction",
-        type=fraction,
-        default=0.05,
-        metavar="F",
-        help="above it the run fails, after publishing all but _SUCCESS (default: %(default)s)",
-    )
-    flags.add_argument(
-        "--decode_timeout",
-        type=seconds,
-        default=60.0,
-        metavar="SECONDS",
-        help="an image whose decoder takes longer is rejected (default: 60)",
-    )
-    add_evaluation_flags(flags)
-    add_gate_flags(flags)
-    add_since_flags(flags)
-    flags.add_argument("--overwrite", action="store_true", help="replace what another plan left in --output")
-    add_trust_flag(flags)
-    add_store_flags(flags)
-    add_deadline_flags(flags)
-    add_textfile_flags(flags)
-    return flags
+@dataclass(frozen=True)
+class Job:
+    """All that the graph is made of: the plan, who scores, and what is published.
+
+    `launch` is what the manifest says of this command, `decode_seconds` an image's time limit, and `deadline` the
+    moment after which no further shard is begun.
+    """
+
+    plan: Plan
+    scorer: "OncePerProcess[Scorer]"
+    launch: Launch
+    publication: Publication
+    decode_seconds: float
+    deadline: Deadline | None = None
 
 
-def build(
-    root: "beam.Pipeline",
-    plan: "Plan",
-    scorer: "OncePerProcess[Scorer]",
-    launch: "Launch",
-    publication: "Publication",
-    decode_seconds: float,
-    deadline: "Deadline | None" = None,
-) -> None:
-    """The whole graph."""
-    import apache_beam as beam
-
-    from bulklabel.transforms.evaluating.evaluate import Evaluate, Evaluation
-    from bulklabel.transforms.evaluating.publish import Publish
-    from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails
-    from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED
-    from bulklabel.transforms.run_directory.planned_shards import PlannedShards
-    from bulklabel.transforms.scoring.check_workers import CheckedStart, CheckWorker, needs_of
-    from bulklabel.transforms.scoring.deadline import EndAtDeadline
-    from bulklabel.transforms.scoring.score_shards import LEFT, ScoreShards
-    from bulklabel.transforms.scoring.write_parts import WriteParts
-
-    recipe, output = plan.recipe, publication.output
-    needs = needs_of(plan, output, launch.model_directory)
+def build(root: beam.Pipeline, job: Job) -> None:
+    """Adds the whole graph to a pipeline."""
+    plan, recipe, output = job.plan, job.plan.recipe, job.publication.output
+    needs = needs_of(plan, output, job.launch.model_directory)
+    # The shards come from plan.json, so that a job of a million shards is as small as one of ten.
     shards = root | "Start" >> CheckedStart(needs) | "Shards" >> PlannedShards(output, plan.digest)
-    score_shards = ScoreShards(output, recipe, plan.stamp, scorer, decode_seconds, deadline)
+    score_shards = ScoreShards(output, recipe, plan.stamp, job.scorer, job.decode_seconds, job.deadline)
     results, left = (
         shards
+        # Without a reshuffle all shards would stay with the worker that read the plan.
         | "Reshuffle" >> beam.Reshuffle()
+        # A worker that lacks a mount would reject its records as missing files, so it is checked first.
         | "CheckWorkers" >> beam.ParDo(CheckWorker(needs))
         | "ScoreShards" >> beam.ParDo(score_shards).with_outputs(LEFT, main="results")
     )
     predictions = results | "WritePredictions" >> WriteParts(output, PREDICTIONS, plan.digest)
     rejected = results | "WriteRejected" >> WriteParts(output, REJECTED, plan.digest)
-    statistic = results | "Evaluate" >> Evaluate(Evaluation(recipe.labels, recipe.thresholds, publication.slice_by))
-    statistic = statistic | "EndAtDeadline" >> EndAtDeadline(left, len(plan.shards), deadline)
-    thumbnails = statistic | "Thumbnails" >> MakeThumbnails(shards, recipe, decode_seconds)
-    _ = statistic | "Publish" >> Publish(publication, launch, thumbnails, predictions, rejected)
+    evaluation = Evaluation(recipe.labels, recipe.thresholds, job.publication.slice_by)
+    statistic = results | "Evaluate" >> Evaluate(evaluation)
+    # Nothing is published of a part of the shards.
+    statistic = statistic | "EndAtDeadline" >> EndAtDeadline(left, len(plan.shards), job.deadline)
+    # Which records are shown is known only once everything is merged, so their images are read again.
+    thumbnails = statistic | "Thumbnails" >> MakeThumbnails(shards, recipe, job.decode_seconds)
+    _ = statistic | "Publish" >> Publish(job.publication, job.launch, thumbnails, predictions, rejected)
 
 
-def score(argv: Sequence[str]) -> None:
-    """Plan, settle the plan with what the output holds, and run what is left.
+def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
+    """Makes the plan, compares it with what the output holds, and runs what is left to do.
 
     Raises:
-        UserError: if the command line, the inputs, the model or the output cannot be used.
+        UserError: if the inputs, the model or the output cannot be used.
     """
-    flags = parser()
-    options, rest = flags.parse_known_args(argv)
-    check_since_flags(options)
-    pipeline_options = beam_options([*rest, *store_flags(options)], flags)
     paths = {"--input": options.input, "--model": [options.model], "--output": [options.output]}
     check_submission(pipeline_options, paths | {"--since": options.since})
-
-    from bulklabel.pipelines.console.tables import print_reused, print_summary
-    from bulklabel.pipelines.runners.launch import prepare
-    from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
-    from bulklabel.transforms.evaluating.judge import Publication, provenance_of
-    from bulklabel.transforms.files import files
-    from bulklabel.transforms.files.stores.retry import planning
-    from bulklabel.transforms.reuse.unchanged_files import account_of
-    from bulklabel.transforms.run_directory.file_names import REPORT_FILE
-    from bulklabel.transforms.run_directory.manifest import launch_of, now
-    from bulklabel.transforms.run_directory.ownership import reopen, start
-    from bulklabel.transforms.run_directory.state import State
-    from bulklabel.transforms.scoring.load_scorer import load_scorer
-
     prepare(pipeline_options)
     account, started, output = current(), now(), files.absolute(options.output)
     account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"
@@ -193,22 +126,19 @@ def score(argv: Sequence[str]) -> None:
         reopen(output)
     else:
         if plan.new_shards:
-            scorer.get()  # what is wrong with the network is said before anything is written
+            scorer.get()  # a network that cannot be used is reported before anything is written
         start(plan, output, options.overwrite)
-    if not _run(pipeline_options, plan, scorer, launch_of(plan, vars(options), started), publication, options):
+    launched = launch_of(plan, vars(options), started)
+    job = Job(plan, scorer, launched, publication, options.decode_timeout, options.deadline)
+    if not launch(pipeline_options, plan, output, lambda root: build(root, job)):
         return
     print_summary(options.output)
     if plan.recipe.by_content and plan.reused is not None:
         print_reused(options.output)
 
 
-def _planned(options: "argparse.Namespace", output: str) -> "tuple[Plan, State, Gates]":
-    """The plan, what is left to do for it, and what is required of it; everything is checked, nothing written."""
-    from bulklabel.transforms.planning.make_plan import doubts, make_plan
-    from bulklabel.transforms.reuse.unchanged_files import find_since
-    from bulklabel.transforms.run_directory.state import State, settle
-    from bulklabel.transforms.scoring.model_files import load_model
-
+def _planned(options: argparse.Namespace, output: str) -> tuple[Plan, State, Gates]:
+    """Returns the plan, what is left to do for it, and what is required of it; checks everything, writes nothing."""
     model = load_model(options.model)
     gates = gates_of(options, model.labels, output)
     since = find_since(options.since, output, options.carry_over, options.match == CONTENT)
@@ -220,28 +150,9 @@ def _planned(options: "argparse.Namespace", output: str) -> "tuple[Plan, State, 
     return plan, state, gates
 
 
-def _run(
-    pipeline_options: "PipelineOptions",
-    plan: "Plan",
-    scorer: "OncePerProcess[Scorer]",
-    launch: "Launch",
-    publication: "Publication",
-    options: "argparse.Namespace",
-) -> bool:
-    """Whether the run came to its end, or goes on without this command."""
-    from bulklabel.pipelines.runners import launch as launching
-
-    return launching.launch(
-        pipeline_options,
-        plan,
-        publication.output,
-        lambda root: build(root, plan, scorer, launch, publication, options.decode_timeout, options.deadline),
-    )
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `score`; the exit code."""
-    return run_command(score, sys.argv[1:] if argv is None else argv)
+    """Runs `bulklabel score`; returns the exit code."""
+    return run_command("score", sys.argv[1:] if argv is None else argv)
 
 
 if __name__ == "__main__":

@@ -3,83 +3,37 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from importlib.metadata import version
+
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from bulklabel.model.errors import UserError
+from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.model_directory import Model
+from bulklabel.model.network.import_tensorflow import import_tensorflow
+from bulklabel.model.versions import deciding_versions
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.logs import log
-from bulklabel.pipelines.console.run import run_command
-from bulklabel.pipelines.flags.common import (
-    CommandParser,
-    add_input_flags,
-    add_store_flags,
-    columns_of,
-    fraction,
-    image_size,
-    positive,
-    read_label_file,
-    store_flags,
-)
-from bulklabel.pipelines.runners.beam_options import beam_options
-
-if TYPE_CHECKING:
-    from bulklabel.transforms.training_samples import SampleSource, Survey
+from bulklabel.pipelines.flag_values import columns_of, read_label_file
+from bulklabel.pipelines.run_command import run_command
+from bulklabel.transforms.files import files
+from bulklabel.transforms.files.stores.retry import planning
+from bulklabel.transforms.reading.find_shards import find_shards
+from bulklabel.transforms.scoring.model_files import save_model
+from bulklabel.transforms.training_samples import SampleSource, Split, Survey
 
 
-def parser() -> CommandParser:
-    """The flags of `train`."""
-    flags = CommandParser("train", "Train the network on labelled images and write a model directory.")
-    add_input_flags(flags)
-    flags.add_argument("--output", required=True, metavar="DIR", help="model directory to write")
-    flags.add_argument("--label_file", metavar="FILE", help="labels, one a line, in order (default: found in the data)")
-    flags.add_argument(
-        "--image_size", type=trainable_size, default=(32, 32), metavar="N|HxW", help="pixels (default: 32)"
-    )
-    flags.add_argument("--epochs", type=positive, default=10, metavar="N", help="at most (default: %(default)s)")
-    flags.add_argument("--batch_size", type=positive, default=64, metavar="N", help="(default: %(default)s)")
-    flags.add_argument(
-        "--validation_fraction",
-        type=fraction,
-        default=0.1,
-        metavar="F",
-        help="share of the records, by a hash of their id, kept to judge by (default: %(default)s)",
-    )
-    flags.add_argument("--seed", type=int, default=0, metavar="N", help="equal seeds, equal models (default: 0)")
-    add_store_flags(flags)
-    return flags
-
-
-SMALLEST_SIDE = 7
-"""Two convolutions of 3×3 and a pooling of 3 leave nothing of less."""
-
-
-def trainable_size(text: str) -> tuple[int, int]:
-    """An image size that the network can be built for."""
-    size = image_size(text)
-    if min(size) < SMALLEST_SIDE:
-        raise argparse.ArgumentTypeError(f"{text} is too small; give at least {SMALLEST_SIDE} pixels a side")
-    return size
-
-
-def train(argv: Sequence[str]) -> None:
-    """Survey the data, fit, tune the thresholds, and write the model directory.
+def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:  # noqa: ARG001 (nothing runs on Beam)
+    """Surveys the data, fits, tunes the thresholds, and writes the model directory.
 
     Raises:
-        UserError: if the command line, the inputs or the output cannot be used.
+        UserError: if the inputs or the output cannot be used.
     """
-    flags = parser()
-    options, rest = flags.parse_known_args(argv)
-    beam_options([*rest, *store_flags(options)], flags)
-
-    from bulklabel.transforms.files.stores.retry import planning
-    from bulklabel.transforms.reading.find_shards import find_shards
-    from bulklabel.transforms.training_samples import SampleSource
-
     columns = columns_of(options)
     with planning():
         label_file = None if options.label_file is None else read_label_file(options.label_file)
-        chosen, found = find_shards(options.input, options.input_format, columns)
-    source = SampleSource(chosen, found.shards, columns, label_file, options.validation_fraction)
+        input_format, inputs = find_shards(options.input, options.input_format, columns)
+    source = SampleSource(input_format, inputs.shards, columns, label_file, options.validation_fraction)
     survey = source.survey()
     account = current()
     account.output = options.output
@@ -100,7 +54,7 @@ def train(argv: Sequence[str]) -> None:
     _fit_and_save(options, source, labels)
 
 
-def _check(options: argparse.Namespace, survey: "Survey", labels: Sequence[str]) -> None:
+def _check(options: argparse.Namespace, survey: Survey, labels: Sequence[str]) -> None:
     if not survey.training + survey.validation or not labels:
         where = f"under {options.labels_column!r}" if options.labels_column else "where its format has them"
         raise UserError(
@@ -113,20 +67,11 @@ def _check(options: argparse.Namespace, survey: "Survey", labels: Sequence[str])
         )
 
 
-def _fit_and_save(options: argparse.Namespace, source: "SampleSource", labels: tuple[str, ...]) -> None:
-    from importlib.metadata import version
-
-    from bulklabel.model.network.import_tensorflow import import_tensorflow
-
-    import_tensorflow()
-    from bulklabel.model.images.resize import Preprocessing
-    from bulklabel.model.model_directory import Model
+def _fit_and_save(options: argparse.Namespace, source: SampleSource, labels: tuple[str, ...]) -> None:
+    """Trains on the samples, and writes the model directory."""
+    import_tensorflow()  # takes seconds, so only once the inputs are known to be good
     from bulklabel.model.network.golden_images import add_golden
     from bulklabel.model.network.train import train_network
-    from bulklabel.model.versions import deciding_versions
-    from bulklabel.transforms.files import files
-    from bulklabel.transforms.scoring.model_files import save_model
-    from bulklabel.transforms.training_samples import Split
 
     files.check_writable(files.absolute(options.output))
     preprocessing = Preprocessing(*options.image_size)
@@ -166,8 +111,8 @@ def _sorted_labels(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `train`; the exit code."""
-    return run_command(train, sys.argv[1:] if argv is None else argv)
+    """Runs `bulklabel train`; returns the exit code."""
+    return run_command("train", sys.argv[1:] if argv is None else argv)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 
 from bulklabel.pipelines.console.exit_codes import DONE, PUBLISHED, STATES, WITHOUT_AN_END
-from bulklabel.pipelines.console.logs import JSON, TEXT, log
+from bulklabel.pipelines.console.logs import log
+from bulklabel.pipelines.flags.parser import JSON, TEXT
 
 HEADLINES = ("f1_micro", "f1_macro", "subset_accuracy", "hamming_loss")
 

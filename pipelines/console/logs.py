@@ -1,6 +1,5 @@
 """What a command says on stderr while it runs: lines for people, or with `--log_format json` one object a line."""
 
-import argparse
 import contextlib
 import io
 import json
@@ -10,20 +9,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-FORMATS = TEXT, JSON = ("text", "json")
+from bulklabel.pipelines.flags.parser import JSON
 
 log = logging.getLogger("bulklabel")
 """Ours: its warnings and errors are for everybody, its information is left out of what people read."""
-
-
-def add_log_flags(parser: argparse.ArgumentParser) -> None:
-    """The flag that says what stderr looks like."""
-    parser.add_argument(
-        "--log_format",
-        choices=FORMATS,
-        default=TEXT,
-        help="json: each line on stderr is an object, and stdout is the summary alone (default: %(default)s)",
-    )
 
 
 def inform(message: str, **fields: Any) -> None:

@@ -1,6 +1,5 @@
 """`--metrics_textfile`: how a run ended, for the textfile collector of Prometheus' node exporter."""
 
-import argparse
 import os
 import time
 from collections.abc import Mapping
@@ -9,26 +8,6 @@ from typing import Any
 from bulklabel.pipelines.console.exit_codes import WITHOUT_AN_END
 
 LAST_SUCCESS = "bulklabel_last_success_timestamp_seconds"
-
-
-def add_textfile_flags(parser: argparse.ArgumentParser) -> None:
-    """The flag that says where it goes."""
-    parser.add_argument(
-        "--metrics_textfile",
-        type=textfile_path,
-        metavar="PATH",
-        help="file ending in .prom, for Prometheus' textfile collector: written however the command ends",
-    )
-
-
-def textfile_path(text: str) -> str:
-    """A flag's value: a file that the collector will find, in a folder that exists."""
-    folder = os.path.dirname(os.path.abspath(text))
-    if not text.endswith(".prom"):
-        raise argparse.ArgumentTypeError(f"{text} does not end in .prom, so Prometheus' collector would not read it")
-    if not os.path.isdir(folder):
-        raise argparse.ArgumentTypeError(f"there is no folder {folder}")
-    return text
 
 
 def write_textfile(path: str, summary: Mapping[str, Any], rejected: Mapping[str, int]) -> None:

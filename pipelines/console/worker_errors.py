@@ -69,7 +69,7 @@ KNOWN: tuple[tuple[str, int, Callable[[re.Match[str]], str]], ...] = (
 """What Python and Beam say, in a worker or on the way to it; the first that is found counts."""
 
 
-def remote_verdict(text: str) -> tuple[int, str] | None:
+def worker_error(text: str) -> tuple[int, str] | None:
     """Exit code and line for an error that a worker, or what starts workers, caused; None where none is known."""
     for pattern, exit_code, line in KNOWN:
         found = re.search(pattern, text, re.MULTILINE)

@@ -13,7 +13,7 @@ PASSED_ON = "Worker: %s"
 TRACEBACK = "Traceback (most recent call last)"
 
 
-def hear_workers() -> None:
+def show_worker_logs() -> None:
     """Let warnings of ours and all errors through, each with its message alone."""
     logger = logging.getLogger(LOGGER)
     logger.setLevel(logging.WARNING)

@@ -1,35 +1,15 @@
-"""What all commands' flags have in common: how they are parsed, checked, and split from Beam's own."""
+"""Flags that several commands share, and the types of their values."""
 
 import argparse
-from typing import TYPE_CHECKING
+import os
 
-from bulklabel.model.errors import UserError
-from bulklabel.pipelines.console.logs import add_log_flags
-from bulklabel.pipelines.console.parser import LineParser
 from bulklabel.transforms.reading import FORMATS
-
-if TYPE_CHECKING:
-    from bulklabel.model.metrics import Goal
-    from bulklabel.transforms.reading.records import Columns
 
 DAY = 86_400
 
 
-class CommandParser(LineParser):
-    """A parser of `--snake_case` flags without prefix abbreviations."""
-
-    def __init__(self, command: str, description: str) -> None:
-        super().__init__(
-            prog=f"bulklabel {command}",
-            description=description,
-            epilog="Apache Beam's own flags, such as --runner or --direct_num_workers, can be added.",
-            allow_abbrev=False,
-        )
-        add_log_flags(self)
-
-
 def add_input_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags that say where records are and what their fields are called."""
+    """Adds the flags that say where records are and what their fields are called."""
     parser.add_argument(
         "--input", action="append", required=True, metavar="PATH", help="file, folder or glob with images; repeatable"
     )
@@ -43,14 +23,14 @@ def add_input_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_trust_flag(parser: argparse.ArgumentParser) -> None:
-    """The flag that lets code which comes with a network, or which it names, run."""
+    """Adds the flag that lets code run which comes with a network, or which it names."""
     parser.add_argument(
         "--trust_model_code", action="store_true", help="run code that comes with the network; know who made it"
     )
 
 
 def add_evaluation_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags that say what the metrics are to tell besides."""
+    """Adds the flags for slices and for suggested thresholds."""
     parser.add_argument(
         "--slice_by",
         action="append",
@@ -74,26 +54,8 @@ def add_evaluation_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def goal_of(options: argparse.Namespace) -> "Goal":
-    """What the suggested thresholds are for, of flags by `add_evaluation_flags`."""
-    from bulklabel.model.metrics import Goal
-
-    targets = {
-        "precision": options.target_precision,
-        "recall": options.target_recall,
-        "budget": options.review_budget,
-    }
-    return next((Goal(kind, target) for kind, target in targets.items() if target is not None), Goal())
-
-
-def slice_columns(options: argparse.Namespace) -> tuple[str, ...]:
-    """The columns of `--slice_by`, each once."""
-    names = [name.strip() for names in getattr(options, "slice_by", ()) for name in names.split(",")]
-    return tuple(dict.fromkeys(filter(None, names)))
-
-
 def add_store_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags that say how patient to be with a remote store."""
+    """Adds the flags for time limit and retries of remote stores."""
     parser.add_argument(
         "--store_timeout",
         type=seconds,
@@ -110,24 +72,8 @@ def add_store_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def store_flags(options: argparse.Namespace) -> list[str]:
-    """What `add_store_flags` parsed, as flags for `beam_options`: Beam takes them to every worker."""
-    return [f"--store_timeout={options.store_timeout}", f"--store_retries={options.store_retries}"]
-
-
-def columns_of(options: argparse.Namespace) -> "Columns":
-    """The names that `add_input_flags` asked for, and those that only some commands ask for."""
-    from bulklabel.transforms.reading.records import Columns
-
-    unknown = getattr(options, "unknown_column", None)
-    carried = [*getattr(options, "carry", ()), *slice_columns(options)]
-    return Columns(
-        options.id_column, options.image_column, options.labels_column, unknown, tuple(dict.fromkeys(carried))
-    )
-
-
 def fraction(text: str) -> float:
-    """A flag's value from 0 to 1."""
+    """Parses a number from 0 to 1."""
     value = float(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
@@ -135,7 +81,7 @@ def fraction(text: str) -> float:
 
 
 def seconds(text: str) -> float:
-    """A flag's value above 0, up to a day."""
+    """Parses seconds, above 0 and up to a day."""
     value = float(text)
     if not 0 < value <= DAY:
         raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0, up to {DAY:,}")
@@ -143,7 +89,7 @@ def seconds(text: str) -> float:
 
 
 def positive(text: str) -> int:
-    """A flag's value of at least 1."""
+    """Parses a whole number of at least 1."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
@@ -151,34 +97,36 @@ def positive(text: str) -> int:
 
 
 def image_size(text: str) -> tuple[int, int]:
-    """Height and width in pixels from `32` or `48x64`."""
+    """Parses height and width in pixels from `32` or `48x64`."""
     sides = [positive(side) for side in text.lower().split("x")]
     if len(sides) > 2:
         raise argparse.ArgumentTypeError(f"{text} is not a number or two, like 32 or 48x64")
     return sides[0], sides[-1]
 
 
-def read_label_file(path: str) -> tuple[str, ...]:
-    """The labels in a text file, one a line, in order; empty lines do not count.
-
-    Raises:
-        UserError: if there is no such file, it is not text, or not a label set.
-    """
-    from bulklabel.model.labels.truth import check_labels
-    from bulklabel.transforms.files import files
-
-    try:
-        text = files.read(files.absolute(path)).decode("utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"--label_file {path}: no such file; give one with a label a line.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"--label_file {path} is not text in UTF-8; give one with a label a line.") from None
-    return check_labels([line.strip() for line in text.splitlines() if line.strip()], path)
-
-
 def not_negative(text: str) -> int:
-    """A flag's value of at least 0."""
+    """Parses a whole number of at least 0."""
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
     return value
+
+
+def add_textfile_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag for a textfile that Prometheus' collector reads."""
+    parser.add_argument(
+        "--metrics_textfile",
+        type=textfile_path,
+        metavar="PATH",
+        help="file ending in .prom, for Prometheus' textfile collector: written however the command ends",
+    )
+
+
+def textfile_path(text: str) -> str:
+    """Parses the path of a file that the collector will find, in a folder that exists."""
+    folder = os.path.dirname(os.path.abspath(text))
+    if not text.endswith(".prom"):
+        raise argparse.ArgumentTypeError(f"{text} does not end in .prom, so Prometheus' collector would not read it")
+    if not os.path.isdir(folder):
+        raise argparse.ArgumentTypeError(f"there is no folder {folder}")
+    return text

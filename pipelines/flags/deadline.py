@@ -3,16 +3,14 @@
 import argparse
 import re
 import time
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from bulklabel.transforms.scoring.deadline import Deadline
+from bulklabel.transforms.concurrency.deadline import Deadline
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 def add_deadline_flags(parser: argparse.ArgumentParser) -> None:
-    """The flag that says it."""
+    """Adds the flag that limits a run's time."""
     parser.add_argument(
         "--deadline",
         type=duration,
@@ -22,12 +20,10 @@ def add_deadline_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def duration(text: str) -> "Deadline":
-    """A flag's value: the moment that is so many seconds, minutes or hours from now."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    if not found:
+def duration(text: str) -> Deadline:
+    """Parses the moment that is so many seconds, minutes or hours from now."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if not match:
         raise argparse.ArgumentTypeError(f"{text} is no time; give seconds, or a number like 90m or 5h")
-    moment = time.time() + float(found[1]) * UNITS[found[2]]
-    from bulklabel.transforms.scoring.deadline import Deadline  # imports Beam, which takes two of these seconds
-
-    return Deadline(moment, text if found[2] else f"{text} seconds")
+    moment = time.time() + float(match[1]) * UNITS[match[2]]
+    return Deadline(moment, text if match[2] else f"{text} seconds")

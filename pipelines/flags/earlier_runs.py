@@ -8,7 +8,7 @@ FILE, CONTENT = "file", "content"
 
 
 def add_since_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags that name earlier runs, and say what becomes of their answers."""
+    """Adds the flags that name earlier runs, and say what becomes of their answers."""
     parser.add_argument(
         "--since",
         action="append",
@@ -28,10 +28,10 @@ def add_since_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def check_since_flags(options: argparse.Namespace) -> None:
-    """Flags that need others have them.
+    """Checks that there are earlier runs if their answers are to be carried over.
 
     Raises:
-        UserError: if not.
+        UserError: if there are none.
     """
     if options.carry_over and not options.since:
         raise UserError("--carry_over has nothing to carry over; name the earlier runs by --since.")

@@ -1,42 +1,49 @@
-"""Beam's options from what a command line has besides the command's own flags."""
+"""Beam's options, from what a command line has besides the command's own flags."""
 
 import argparse
 import difflib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options import pipeline_options
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from bulklabel.model.errors import UserError
+from bulklabel.pipelines.runners.choose import choose_runner, is_local
+from bulklabel.transforms.files.stores.retry import StoreOptions  # noqa: F401 (Beam knows the flags of what is imported)
 
-if TYPE_CHECKING:
-    from apache_beam.options.pipeline_options import PipelineOptions
 
+def beam_options(
+    beam_flags: Sequence[str], options: argparse.Namespace, parser: argparse.ArgumentParser
+) -> PipelineOptions:
+    """Makes Beam's options, chooses the runner, and tells file systems about them, which can be used after this.
 
-def beam_options(flags: Sequence[str], parser: argparse.ArgumentParser) -> "PipelineOptions":
-    """Beam's options from the flags that are not the command's own; file systems can be used after this.
+    Args:
+        beam_flags: what the command's own parser left over.
+        options: the command's own flags; those of stores travel to workers among Beam's.
+        parser: the command's, to suggest a flag where one was mistyped.
 
     Raises:
-        UserError: if a flag is neither the command's nor Beam's. Only for local runners: a remote one may know more.
-            Or if the runner is Prism, and there is none.
+        UserError: if a flag is neither the command's nor Beam's (for local runners alone, since a remote one may know
+            more), or the runner is Prism and there is none.
     """
-    from apache_beam.io.filesystems import FileSystems
-    from apache_beam.options.pipeline_options import PipelineOptions
+    beams = PipelineOptions([*beam_flags, *_store_flags(options)])
+    if is_local(beams):
+        _check_beam_flags(beam_flags, parser)
+    FileSystems.set_options(beams)
+    choose_runner(beams)
+    return beams
 
-    from bulklabel.pipelines.runners.choose import choose_runner, is_local
-    from bulklabel.transforms.files.stores.retry import StoreOptions  # noqa: F401  # Beam knows the flags of what is imported
 
-    options = PipelineOptions(list(flags))
-    if is_local(options):
-        _check_beam_flags(flags, parser)
-    FileSystems.set_options(options)
-    choose_runner(options)
-    return options
+def _store_flags(options: argparse.Namespace) -> list[str]:
+    names = [name for name in ("store_timeout", "store_retries") if name in options]
+    return [f"--{name}={getattr(options, name)}" for name in names]
 
 
 def _check_beam_flags(flags: Sequence[str], parser: argparse.ArgumentParser) -> None:
-    from apache_beam.options import pipeline_options
-
     beam_parser: Any = pipeline_options._BeamArgumentParser(allow_abbrev=False)
-    for options in dict.fromkeys(pipeline_options.PipelineOptions.__subclasses__()):
+    for options in dict.fromkeys(PipelineOptions.__subclasses__()):
         options._add_argparse_args(beam_parser)
     _, unknown = beam_parser.parse_known_args(flags)
     if unknown:

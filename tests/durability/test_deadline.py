@@ -11,7 +11,7 @@ import pytest
 from bulklabel.model.errors import DeadlineError
 from bulklabel.model.metrics import Goal
 from bulklabel.pipelines.flags.deadline import duration
-from bulklabel.transforms.scoring.deadline import Deadline
+from bulklabel.transforms.concurrency.deadline import Deadline
 from tests.conftest import answers, command, score
 
 OVER = "--deadline=0.001s"
@@ -88,7 +88,7 @@ class AfterThree(Deadline):
 
 
 def test_it_may_pass_among_the_shards(corpus: Path, model_directory: Path, tmp_path: Path) -> None:
-    from bulklabel.pipelines.score import build
+    from bulklabel.pipelines.score import Job, build
     from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
     from bulklabel.transforms.evaluating.judge import Publication
     from bulklabel.transforms.planning.make_plan import make_plan
@@ -105,7 +105,8 @@ def test_it_may_pass_among_the_shards(corpus: Path, model_directory: Path, tmp_p
     root = beam.Pipeline(runner="bulklabel.pipelines.runners.in_process.LocalRunner", argv=[])
     scorer = OncePerProcess(load_scorer, str(model_directory), model.digest)
     publication = Publication(output, plan.recipe, {}, Goal(), ())
-    build(root, plan, scorer, launch_of(plan, {"model": "m"}, now()), publication, 60, AfterThree(0, "a test", output))
+    deadline = AfterThree(0, "a test", output)
+    build(root, Job(plan, scorer, launch_of(plan, {"model": "m"}, now()), publication, 60, deadline))
     with pytest.raises(DeadlineError, match="the deadline of a test has passed; 3 of 8 shards"):
         root.run()
     assert len(list(tmp_path.glob("run/predictions/*.parquet"))) == 3

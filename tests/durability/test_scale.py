@@ -93,7 +93,7 @@ def test_the_names_of_parts_are_in_the_order_of_the_shards(shards: int) -> None:
 def graph_bytes(plan: Plan, shards: int, names: int, output: Path) -> int:
     """The size of the graph of a run, which travels to the runner, of so many shards of so many images each."""
     from bulklabel.model.metrics import Goal
-    from bulklabel.pipelines.score import build
+    from bulklabel.pipelines.score import Job, build
     from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
     from bulklabel.transforms.evaluating.judge import Publication, provenance_of
     from bulklabel.transforms.run_directory.manifest import launch_of, now
@@ -106,7 +106,7 @@ def graph_bytes(plan: Plan, shards: int, names: int, output: Path) -> int:
     scorer = OncePerProcess(load_scorer, "model", large.recipe.model_digest)
     about = provenance_of(large, "model")
     publication = Publication(str(output), large.recipe, about, Goal(), (), reused=large.reused)
-    build(root, large, scorer, launch_of(large, {"model": "model"}, now()), publication, 60)
+    build(root, Job(large, scorer, launch_of(large, {"model": "model"}, now()), publication, 60))
     return len(root.to_runner_api().SerializeToString())
 
 

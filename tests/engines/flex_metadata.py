@@ -5,7 +5,7 @@ import json
 import re
 from typing import Any
 
-from bulklabel.pipelines.score import parser
+from bulklabel.pipelines.flags.score import parser
 from tests.conftest import ROOT
 
 FILE = ROOT / "deploy" / "dataflow" / "metadata.json"

@@ -11,6 +11,7 @@ import sysconfig
 import tarfile
 import tomllib
 import zlib
+from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -29,6 +30,7 @@ from google.protobuf import json_format
 
 from bulklabel.pipelines import flex_template, score, verify
 from bulklabel.pipelines.console.prometheus import last_success
+from bulklabel.pipelines.flags.score import parser
 from bulklabel.pipelines.runners.beam_options import _check_beam_flags, beam_options
 from bulklabel.pipelines.runners.launch import prepare
 from bulklabel.transforms.files import files
@@ -256,7 +258,7 @@ def test_a_job_that_goes_on_elsewhere_finishes_without_the_command(
 
 def test_only_dataflow_is_not_waited_for_unless_beam_is_told(cloud: Cloud) -> None:
     def waits(*flags: str) -> bool:
-        options = beam_options(flags, score.parser())
+        options = beam_options(flags, Namespace(), parser())
         prepare(options)
         return not options.view_as(pipeline_options.StandardOptions).no_wait_until_finish
 
@@ -280,7 +282,7 @@ def test_only_dataflow_is_not_waited_for_unless_beam_is_told(cloud: Cloud) -> No
     ],
 )
 def test_a_hint_that_was_given_stays(cloud: Cloud, flags: tuple[str, ...], hints: list[str]) -> None:
-    options = beam_options([*cloud.flags("none")[3:], *flags], score.parser())
+    options = beam_options([*cloud.flags("none")[3:], *flags], Namespace(), parser())
     prepare(options)
     assert options.view_as(pipeline_options.StandardOptions).resource_hints == hints
 
@@ -336,10 +338,10 @@ def test_the_commands_of_the_page_are_ours_and_beams() -> None:
     text = PAGE.read_text()
     commands = re.findall(r"^bulklabel score (.+?[^\\])$", text, re.MULTILINE | re.DOTALL)
     (words,) = (shlex.split(command.replace("\\\n", " ")) for command in commands)
-    options, rest = score.parser().parse_known_args(words)
+    options, rest = parser().parse_known_args(words)
     assert options.output.startswith("gs://")
-    _check_beam_flags(rest, score.parser())
-    known = {flag for action in score.parser()._actions for flag in action.option_strings}
+    _check_beam_flags(rest, parser())
+    known = {flag for action in parser()._actions for flag in action.option_strings}
     beams: Any = pipeline_options._BeamArgumentParser(allow_abbrev=False)
     for kind in pipeline_options.PipelineOptions.__subclasses__():
         kind._add_argparse_args(beams)
@@ -354,7 +356,7 @@ def test_the_parameters_of_the_page_are_those_of_the_template() -> None:
     assert {name for name, row in rows.items() if not row["isOptional"]} <= given.keys() <= rows.keys()
     assert all(re.fullmatch(rows[name]["regexes"][0], value) for name, value in given.items())
     ours = {f"--{name}={value}" for name, value in given.items() if name not in flex_metadata.BEAMS}
-    assert len(score.parser().parse_args(flex_template.flags_of(sorted(ours))).input) == 2
+    assert len(parser().parse_args(flex_template.flags_of(sorted(ours))).input) == 2
 
 
 def instructions(path: Path) -> list[tuple[str, list[str]]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bulklabel.model.errors import StoreError, UserError
-from bulklabel.pipelines.console.worker_errors import remote_verdict
+from bulklabel.pipelines.console.worker_errors import worker_error
 from bulklabel.pipelines.score import main
 from bulklabel.transforms.run_directory.plan import read_plan
 from bulklabel.transforms.scoring.check_workers import INPUTS, Needs, check_worker, needs_of
@@ -237,7 +237,7 @@ def test_local_paths_of_evaluate_and_compare(capsys: pytest.CaptureFixture[str])
     ],
 )
 def test_what_workers_say_in_the_middle_of_a_traceback(text: str, line: str) -> None:
-    verdict = remote_verdict(
+    verdict = worker_error(
         f"RuntimeError: Traceback (most recent call last):\n  File x\n{text} [while running 'x']\n\n"
     )
     assert verdict is not None
@@ -253,4 +253,4 @@ def test_our_own_bugs_are_no_lack_of_the_workers() -> None:
         "TypeError: f() takes 1",
         "ValueError: x",
     ):
-        assert remote_verdict(text) is None
+        assert worker_error(text) is None

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import pytest
 
 from bulklabel.pipelines import evaluate
 from bulklabel.pipelines.console.signals import _descendants
+from bulklabel.pipelines.flags.score import parser
 from bulklabel.pipelines.runners.beam_options import beam_options
-from bulklabel.pipelines.score import parser
 from tests.conftest import answers, score
 from tests.durability.forked import Death, Run, forked, forks, outcome, said_in_one_line
 from tests.engines.worker_pools import Pool
@@ -238,7 +239,9 @@ def test_the_direct_runner_is_the_one_in_process_where_there_is_no_prism_or_its_
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{servers.free_port()}")
 
     def meant(*flags: str) -> str:
-        return str(beam_options(["--runner=DirectRunner", *flags], parser()).view_as(StandardOptions).runner)
+        return str(
+            beam_options(["--runner=DirectRunner", *flags], Namespace(), parser()).view_as(StandardOptions).runner
+        )
 
     assert meant() == "bulklabel.pipelines.runners.in_process.LocalRunner"
     assert meant(prism[1]) == "bulklabel.pipelines.runners.prism.PrismRunner"

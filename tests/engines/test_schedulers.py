@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from bulklabel.pipelines.console.exit_codes import BAD_COMMAND, FAILED, TOO_MANY_REJECTED
-from bulklabel.pipelines.score import main, parser
+from bulklabel.pipelines.flags.score import parser
+from bulklabel.pipelines.score import main
 from tests.conftest import ROOT, collage_rows, metrics_of
 
 DAY = "2026-11-22"

@@ -1,5 +1,6 @@
 """What machines read: exit codes, JSON lines, the summary, the textfile."""
 
+import argparse
 import json
 import logging
 import os
@@ -18,8 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bulklabel.pipelines import cli, evaluate
 from bulklabel.pipelines.console.prometheus import LAST_SUCCESS
-from bulklabel.pipelines.console.run import run_command
 from bulklabel.pipelines.console.worker_logs import LOGGER, OURS
+from bulklabel.pipelines.run_command import run_command
 from tests.conftest import ROOT, metrics_of, score
 
 JSON = "--log_format=json"
@@ -137,15 +138,16 @@ def test_people_on_a_terminal_get_no_summary() -> None:
     os.close(theirs)
 
 
-def broken(argv: Sequence[str]) -> None:
+def broken(options: argparse.Namespace, _: object) -> None:
     """A command with a bug."""
     logging.getLogger("apache_beam.somewhere").error("Beam's own %s", "words")
     print("done", 7)
-    raise KeyError(argv[0])
+    raise KeyError(options.output)
 
 
-def test_a_bug_of_ours_is_json_too(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command(broken, [JSON]) == 1
+def test_a_bug_of_ours_is_json_too(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bulklabel.pipelines.demo.run", broken)
+    assert run_command("demo", [JSON]) == 1
     captured = capsys.readouterr()
     beams, printed, error, bug = lines_of(captured.err)
     assert (beams["logger"], beams["message"]) == ("apache_beam.somewhere", "Beam's own words")
@@ -154,20 +156,23 @@ def test_a_bug_of_ours_is_json_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert "in broken" in bug["traceback"]
     assert lines_of(captured.out)[0]["state"] == "failed"
     with pytest.raises(KeyError):
-        run_command(broken, ["--text"])
+        run_command("demo", [])
     captured = capsys.readouterr()
     assert captured.err.startswith("Beam's own words\nbulklabel: error: KeyError: ")
     assert json.loads(captured.out.splitlines()[-1])["exit_code"] == 1
 
 
-def test_what_workers_log_becomes_a_message(capsys: pytest.CaptureFixture[str]) -> None:
-    def command(_: Sequence[str]) -> None:
-        for place in (f"{OURS[0]}scorer.py:1", "/elsewhere/beam.py:1"):
+def test_what_workers_log_becomes_a_message(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def log_as_workers(*_: object) -> None:
+        for place in (f"{OURS}scorer.py:1", "/elsewhere/beam.py:1"):
             entry = beam_fn_api_pb2.LogEntry(message='out of "memory"\n100 %', log_location=place)
             for level in (logging.INFO, logging.WARNING, logging.ERROR):
                 logging.getLogger(LOGGER).log(level, "Worker: %s", str(entry).replace("\n", " "))
 
-    assert run_command(command, [JSON]) == 0
+    monkeypatch.setattr("bulklabel.pipelines.demo.run", log_as_workers)
+    assert run_command("demo", [JSON]) == 0
     lines = lines_of(capsys.readouterr().err)
     assert {line["message"] for line in lines} == {'out of "memory"\n100 %'}
     assert [(line["level"], line["logger"]) for line in lines] == [

@@ -347,7 +347,7 @@ def test_thresholds_decide_what_is_predicted(corpus: Path, model_directory: Path
 @pytest.mark.parametrize("runner", ["apache_beam.runners.portability.fn_api_runner.FnApiRunner", PRISM_RUNNER])
 def test_the_graph_counts_what_it_does(runner: str, corpus: Path, model_directory: Path, tmp_path: Path) -> None:
     from bulklabel.model.metrics import Goal
-    from bulklabel.pipelines.score import build
+    from bulklabel.pipelines.score import Job, build
     from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
     from bulklabel.transforms.evaluating.judge import Publication, provenance_of
     from bulklabel.transforms.planning.make_plan import make_plan
@@ -366,7 +366,7 @@ def test_the_graph_counts_what_it_does(runner: str, corpus: Path, model_director
     start(plan, run, overwrite=False)
     launch = launch_of(plan, {"model": str(model_directory)}, now())
     publication = Publication(run, plan.recipe, provenance_of(plan, str(model_directory)), Goal(), ())
-    build(root, plan, scorer, launch, publication, decode_seconds=60)
+    build(root, Job(plan, scorer, launch, publication, decode_seconds=60))
     result = root.run()
     result.wait_until_finish()
     found = result.metrics().query(MetricsFilter().with_namespace("bulklabel"))

@@ -75,7 +75,7 @@ def test_help_answers_at_once(arguments: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_imports_neither_beam_nor_tensorflow(name: str) -> None:
     code = (
-        f"import sys; from bulklabel.pipelines.{name} import parser; parser().format_help(); "
+        f"import sys; from bulklabel.pipelines.flags.{name} import parser; parser().format_help(); "
         "sys.exit(bool({'apache_beam', 'tensorflow', 'pyarrow', 'sklearn'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
@@ -100,7 +100,7 @@ def test_each_command_is_also_a_script(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_flags_are_snake_case_and_never_beams(name: str) -> None:
-    parser = importlib.import_module(f"bulklabel.pipelines.{name}").parser()
+    parser = importlib.import_module(f"bulklabel.pipelines.flags.{name}").parser()
     flags = {flag for action in parser._actions for flag in action.option_strings} - {"-h", "--help"}
     assert all(re.fullmatch(r"--[a-z]+(_[a-z]+)*", flag) for flag in flags)
     assert not flags & {"--labels", "--project", "--region", "--job_name", "--runner"}
@@ -125,7 +125,7 @@ def test_documents_name_only_what_exists(path: Path) -> None:
     known |= {"--records", "--output"}  # of the benchmarks
     known |= {"--impersonate_service_account", "--no_auth", "--s"}  # Beam's for stores; `--s3_…` ends at its digit here
     for name in COMMANDS:
-        parser = importlib.import_module(f"bulklabel.pipelines.{name}").parser()
+        parser = importlib.import_module(f"bulklabel.pipelines.flags.{name}").parser()
         known |= {flag for action in parser._actions for flag in action.option_strings}
     assert set(re.findall(r"--[a-z_]+", text)) <= known
     for link in re.findall(r"\]\(([^)#]+)\)", text):
@@ -208,7 +208,7 @@ def test_the_page_on_models_runs(corpus: Path, tmp_path: Path) -> None:
 
 def test_the_page_on_models_has_every_flag() -> None:
     text = (ROOT / "docs" / "models.md").read_text()
-    parser = importlib.import_module("bulklabel.pipelines.package").parser()
+    parser = importlib.import_module("bulklabel.pipelines.flags.package").parser()
     flags = {flag for action in parser._actions for flag in action.option_strings} - {"-h", "--help"}
     table = text[text.index("## Flags") : text.index("## If")]
     assert flags <= set(re.findall(r"`(--\w+)`", table))

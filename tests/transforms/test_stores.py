@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,11 +59,11 @@ class Store:
 
     def use(self, *flags: str) -> None:
         """Let `files` work with this store."""
+        from bulklabel.pipelines.flags.score import parser
         from bulklabel.pipelines.runners.beam_options import beam_options
-        from bulklabel.pipelines.score import parser
 
         os.environ["STORAGE_EMULATOR_HOST"] = f"http://127.0.0.1:{self.port}"
-        beam_options([*self.flags, *flags], parser())
+        beam_options([*self.flags, *flags], Namespace(), parser())
 
     def put_folder(self, folder: Path, name: str) -> str:
         """Copy a local folder's files; where to."""

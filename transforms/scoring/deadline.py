@@ -1,28 +1,10 @@
-"""The moment after which a run begins no further shard: it travels with `ScoreShards` and is no part of the plan."""
-
-import time
-from dataclasses import dataclass
+"""EndAtDeadline: fails a run some of whose shards were left, since its deadline had passed."""
 
 import apache_beam as beam
 
 from bulklabel.model.errors import DeadlineError
 from bulklabel.model.statistic import Statistic
-
-
-@dataclass(frozen=True)
-class Deadline:
-    """A moment in seconds of Unix time, and the words for it, such as `5h`."""
-
-    moment: float
-    words: str
-
-    def __str__(self) -> str:
-        """The words."""
-        return self.words
-
-    def has_passed(self) -> bool:
-        """Whether it is that late, by this machine's clock."""
-        return time.time() >= self.moment
+from bulklabel.transforms.concurrency.deadline import Deadline
 
 
 class EndAtDeadline(beam.PTransform):  # type: ignore[misc]

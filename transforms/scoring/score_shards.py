@@ -11,6 +11,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.metrics import Metrics
 
+from bulklabel.transforms.concurrency.deadline import Deadline
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.concurrency.stage_clock import PREDICTING, READING, WRITING, StageClock
 from bulklabel.transforms.reading.readers import read_shard
@@ -29,7 +30,6 @@ from bulklabel.transforms.run_directory.parts import (
     with_reused,
 )
 from bulklabel.transforms.run_directory.plan import Recipe
-from bulklabel.transforms.scoring.deadline import Deadline
 from bulklabel.transforms.scoring.decode_and_predict import Stages
 
 if TYPE_CHECKING:

@@ -1,0 +1,62 @@
+"""What the parsed flags of several commands mean: columns, labels, goal and gates."""
+
+import argparse
+from collections.abc import Sequence
+
+from bulklabel.model.errors import UserError
+from bulklabel.model.labels.truth import check_labels
+from bulklabel.model.metrics import Goal
+from bulklabel.model.metrics.requirements import Gates, parse_requirement
+from bulklabel.transforms.evaluating.baseline import make_gates
+from bulklabel.transforms.files import files
+from bulklabel.transforms.reading.records import Columns
+
+
+def goal_of(options: argparse.Namespace) -> Goal:
+    """Returns what the suggested thresholds are to reach: the target that was given, else the best F1."""
+    targets = {
+        "precision": options.target_precision,
+        "recall": options.target_recall,
+        "budget": options.review_budget,
+    }
+    return next((Goal(kind, target) for kind, target in targets.items() if target is not None), Goal())
+
+
+def slice_columns(options: argparse.Namespace) -> tuple[str, ...]:
+    """Returns the columns that `--slice_by` names, each once, in the order given."""
+    names = [name.strip() for names in getattr(options, "slice_by", ()) for name in names.split(",")]
+    return tuple(dict.fromkeys(filter(None, names)))
+
+
+def columns_of(options: argparse.Namespace) -> Columns:
+    """Returns the names of the input's columns, as far as the command has flags for them."""
+    unknown = getattr(options, "unknown_column", None)
+    carried = [*getattr(options, "carry", ()), *slice_columns(options)]
+    return Columns(
+        options.id_column, options.image_column, options.labels_column, unknown, tuple(dict.fromkeys(carried))
+    )
+
+
+def read_label_file(path: str) -> tuple[str, ...]:
+    """Reads labels from a text file, one a line, in order; empty lines do not count.
+
+    Raises:
+        UserError: if there is no such file, it is not text, or not a label set.
+    """
+    try:
+        text = files.read(files.absolute(path)).decode("utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"--label_file {path}: no such file; give one with a label a line.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"--label_file {path} is not text in UTF-8; give one with a label a line.") from None
+    return check_labels([line.strip() for line in text.splitlines() if line.strip()], path)
+
+
+def gates_of(options: argparse.Namespace, labels: Sequence[str], output: str) -> Gates:
+    """Returns what `--require` and `--baseline` ask for, checked against the labels.
+
+    Raises:
+        UserError: if the baseline cannot be used, or a requirement cannot be read or names no metric or label.
+    """
+    requirements = [parse_requirement(text) for text in options.require]
+    return make_gates(requirements, options.baseline, labels, output)

@@ -1,0 +1,26 @@
+"""The flags of `bulklabel compare`."""
+
+import argparse
+from collections.abc import Sequence
+
+from bulklabel.model.errors import UserError
+from bulklabel.pipelines.flags.common import (
+    add_store_flags,
+)
+from bulklabel.pipelines.flags.parser import CommandParser
+
+
+def parser() -> CommandParser:
+    """Makes the parser of the command line."""
+    flags = CommandParser("compare", "Say what changed between two finished runs, of any models and shards.", _check)
+    flags.add_argument("before", metavar="RUN_A", help="the --output of a finished `score`")
+    flags.add_argument("after", metavar="RUN_B", help="that of another, whose records have the same ids")
+    flags.add_argument("--output", required=True, metavar="DIR", help="where comparison.json and report.html go")
+    add_store_flags(flags)
+    return flags
+
+
+def _check(options: argparse.Namespace, argv: Sequence[str], beam_flags: Sequence[str]) -> None:
+    """Checks that no value of Beam's flags was taken for a run: argparse cannot tell where theirs end."""
+    if beam_flags and list(argv[:2]) != [options.before, options.after]:
+        raise UserError("with Beam's flags the two runs come first: `bulklabel compare RUN_A RUN_B --output DIR …`.")

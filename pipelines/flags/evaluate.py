@@ -1,0 +1,38 @@
+"""The flags of `bulklabel evaluate`."""
+
+from bulklabel.pipelines.flags.common import (
+    add_evaluation_flags,
+    add_store_flags,
+    add_textfile_flags,
+)
+from bulklabel.pipelines.flags.parser import CommandParser
+from bulklabel.pipelines.flags.requirements import add_gate_flags
+
+
+def parser() -> CommandParser:
+    """Makes the parser of the command line."""
+    flags = CommandParser("evaluate", "Compute the metrics of a finished run again, from its part files.")
+    flags.add_argument("--input", required=True, metavar="DIR", help="the --output of a finished `score`")
+    flags.add_argument("--output", required=True, metavar="DIR", help="where metrics.json and report.html go")
+    flags.add_argument(
+        "--threshold",
+        metavar="T",
+        help="a number for all labels, `tuned`, or a thresholds file (default: the run's)",
+    )
+    flags.add_argument(
+        "--truth",
+        action="append",
+        metavar="PATH",
+        help="Parquet or CSV with ids, and either lists of labels or a column for each label, to judge by instead of "
+        "the truth in the run; repeatable",
+    )
+    flags.add_argument("--id_column", default="id", metavar="NAME", help="in --truth (default: %(default)s)")
+    flags.add_argument("--labels_column", default="labels", metavar="NAME", help="in --truth (default: %(default)s)")
+    flags.add_argument(
+        "--unknown_column", metavar="NAME", help="lists of labels that nobody knows, in --truth (default: none)"
+    )
+    add_evaluation_flags(flags)
+    add_gate_flags(flags)
+    add_store_flags(flags)
+    add_textfile_flags(flags)
+    return flags

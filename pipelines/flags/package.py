@@ -1,0 +1,75 @@
+"""The flags of `bulklabel package`."""
+
+import argparse
+from collections.abc import Sequence
+
+from bulklabel.model.errors import UserError
+from bulklabel.pipelines.flags.common import (
+    add_store_flags,
+    add_trust_flag,
+    image_size,
+)
+from bulklabel.pipelines.flags.parser import CommandParser
+
+
+def parser() -> CommandParser:
+    """Makes the parser of the command line."""
+    flags = CommandParser("package", "Make a model directory from your own Keras network.", _check)
+    flags.add_argument("--keras_model", required=True, metavar="PATH", help="a .keras file, or a SavedModel's folder")
+    flags.add_argument("--label_file", required=True, metavar="FILE", help="labels, one a line, in the outputs' order")
+    flags.add_argument("--output", required=True, metavar="DIR", help="model directory to write")
+    flags.add_argument(
+        "--image_size", type=image_size, metavar="N|HxW", help="pixels (default: the network's, where it says one)"
+    )
+    flags.add_argument(
+        "--resize",
+        default="bilinear",
+        choices=("bilinear", "area", "bicubic"),
+        help="how images are brought to that size (default: %(default)s)",
+    )
+    flags.add_argument(
+        "--fit",
+        default="stretch",
+        choices=("stretch", "pad", "crop"),
+        help="what becomes of another aspect ratio: ignored, kept on black, or cut to (default: %(default)s)",
+    )
+    expects = flags.add_mutually_exclusive_group(required=True)
+    expects.add_argument(
+        "--input_range",
+        choices=("0,255", "0,1", "-1,1"),
+        metavar="LOW,HIGH",
+        help="what it was trained on: --input_range=0,255, --input_range=0,1 or --input_range=-1,1",
+    )
+    expects.add_argument(
+        "--mean", type=channels, metavar="R,G,B", help="or: the mean that was taken off pixels of 0 to 1; with --std"
+    )
+    flags.add_argument(
+        "--std", type=channels, metavar="R,G,B", help="and the standard deviation they were divided by then"
+    )
+    flags.add_argument(
+        "--outputs",
+        default="probabilities",
+        choices=("probabilities", "logits"),
+        help="what the network ends in; logits get a sigmoid (default: %(default)s)",
+    )
+    add_trust_flag(flags)
+    add_store_flags(flags)
+    return flags
+
+
+def channels(text: str) -> tuple[float, ...]:
+    """Parses three numbers, for red, green and blue, from `0.485,0.456,0.406`."""
+    values = tuple(float(value) for value in text.split(","))
+    if len(values) != 3:
+        raise argparse.ArgumentTypeError(f"{text} is not three numbers, like 0.485,0.456,0.406")
+    return values
+
+
+def _check(options: argparse.Namespace, _argv: Sequence[str], _beam_flags: Sequence[str]) -> None:
+    mean, std = options.mean, options.std
+    if (mean is None) != (std is None):
+        raise UserError("--mean and --std go together; give three numbers for each.")
+    if mean is not None and std is not None and not (min(std) > 0 and max(*mean, *std) <= 1):
+        raise UserError(
+            "--mean and --std are of pixels from 0 to 1, deviations above 0; divide those of 0 to 255 by 255."
+        )

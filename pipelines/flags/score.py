@@ -1,0 +1,76 @@
+"""The flags of `bulklabel score`."""
+
+import argparse
+from collections.abc import Sequence
+
+from bulklabel.pipelines.flags.common import (
+    add_evaluation_flags,
+    add_input_flags,
+    add_store_flags,
+    add_textfile_flags,
+    add_trust_flag,
+    fraction,
+    seconds,
+)
+from bulklabel.pipelines.flags.deadline import add_deadline_flags
+from bulklabel.pipelines.flags.earlier_runs import add_since_flags, check_since_flags
+from bulklabel.pipelines.flags.parser import CommandParser
+from bulklabel.pipelines.flags.requirements import add_gate_flags
+
+
+def parser() -> CommandParser:
+    """Makes the parser of the command line."""
+    flags = CommandParser("score", "Score images with a model directory: predictions, metrics, report.", _check)
+    add_input_flags(flags)
+    flags.add_argument(
+        "--unknown_column",
+        metavar="NAME",
+        help="column, feature or field of lists of labels whose truth nobody knows (default: none)",
+    )
+    flags.add_argument(
+        "--carry",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="column, feature or field to take along into the predictions, as text; repeatable",
+    )
+    flags.add_argument("--model", required=True, metavar="DIR", help="model directory")
+    flags.add_argument("--output", required=True, metavar="DIR", help="where the run goes")
+    flags.add_argument(
+        "--layout",
+        default="wide",
+        choices=("wide", "list"),
+        help="a column a label, or one list column (default: wide)",
+    )
+    flags.add_argument(
+        "--threshold",
+        metavar="T",
+        help="a number for all labels, `tuned`, or a thresholds file (default: tuned if the model has them, else 0.5)",
+    )
+    flags.add_argument(
+        "--max_rejected_fraction",
+        type=fraction,
+        default=0.05,
+        metavar="F",
+        help="above it the run fails, after publishing all but _SUCCESS (default: %(default)s)",
+    )
+    flags.add_argument(
+        "--decode_timeout",
+        type=seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="an image whose decoder takes longer is rejected (default: 60)",
+    )
+    add_evaluation_flags(flags)
+    add_gate_flags(flags)
+    add_since_flags(flags)
+    flags.add_argument("--overwrite", action="store_true", help="replace what another plan left in --output")
+    add_trust_flag(flags)
+    add_store_flags(flags)
+    add_deadline_flags(flags)
+    add_textfile_flags(flags)
+    return flags
+
+
+def _check(options: argparse.Namespace, _argv: Sequence[str], _beam_flags: Sequence[str]) -> None:
+    check_since_flags(options)

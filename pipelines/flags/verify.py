@@ -1,0 +1,35 @@
+"""The flags of `bulklabel verify`."""
+
+import argparse
+from collections.abc import Sequence
+
+from bulklabel.model.errors import UserError
+from bulklabel.pipelines.flags.common import (
+    add_store_flags,
+    add_trust_flag,
+    not_negative,
+)
+from bulklabel.pipelines.flags.parser import CommandParser
+
+
+def parser() -> CommandParser:
+    """Makes the parser of the command line."""
+    flags = CommandParser("verify", "Check every file of a finished run, and that it reconciles with its plan.", _check)
+    flags.add_argument("run", metavar="RUN", help="the --output of a finished `score`")
+    flags.add_argument("--model", metavar="DIR", help="where the run's model directory is now (default: where it was)")
+    flags.add_argument(
+        "--sample",
+        type=not_negative,
+        default=0,
+        metavar="N",
+        help="read so many records from the input again, and score them again (default: %(default)s)",
+    )
+    add_trust_flag(flags)
+    add_store_flags(flags)
+    return flags
+
+
+def _check(options: argparse.Namespace, argv: Sequence[str], beam_flags: Sequence[str]) -> None:
+    """Checks that no value of Beam's flags was taken for the run: argparse cannot tell where theirs end."""
+    if beam_flags and list(argv[:1]) != [options.run]:
+        raise UserError("with Beam's flags the run comes first: `bulklabel verify RUN …`.")
