@@ -95,16 +95,18 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
 def _check_slices(columns: Sequence[str], carried: Sequence[str]) -> None:
     for column in columns:
         if column not in carried:
-            there = f"it carried {', '.join(carried)}" if carried else "it carried nothing"
-            raise UserError(f"--slice_by {column}: the run has no such column; {there}: score with --carry {column}.")
+            carried_words = f"it carried {', '.join(carried)}" if carried else "it carried nothing"
+            raise UserError(
+                f"--slice_by {column}: the run has no such column; {carried_words}: score with --carry {column}."
+            )
 
 
 def _truth_lines(records: int, used: int, without_column: Sequence[str], labels: Sequence[str]) -> list[str]:
     """Returns what is reported of truth from elsewhere before it is used."""
     lines = [f"truth of {records:,} records, {records - used:,} of them not in the run"]
     if without_column:
-        some = ", ".join(without_column[:10]) + ", …" * (len(without_column) > 10)
-        lines.append(f"{len(without_column):,} of {len(labels):,} labels have no column, so are unknown: {some}")
+        names = ", ".join(without_column[:10]) + ", …" * (len(without_column) > 10)
+        lines.append(f"{len(without_column):,} of {len(labels):,} labels have no column, so are unknown: {names}")
     return lines
 
 

@@ -15,7 +15,7 @@ from bulklabel.pipelines.console.exit_codes import NOTHING_TO_DO
 from bulklabel.pipelines.console.logs import inform, log
 from bulklabel.pipelines.console.tables import print_reused, print_summary
 from bulklabel.pipelines.flag_values import columns_of, gates_of, goal_of, slice_columns
-from bulklabel.pipelines.flags.earlier_runs import CONTENT
+from bulklabel.pipelines.flags.common import CONTENT
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.pipelines.runners.check_submission import check_submission
 from bulklabel.pipelines.runners.launch import launch, prepare
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """All that the graph is made of: the plan, who scores, and what is published.
+    """Holds all that the graph is made of: the plan, the scorer, and what is published.
 
     `launch` is what the manifest says of this command, `decode_seconds` an image's time limit, and `deadline` the
     moment after which no further shard is begun.

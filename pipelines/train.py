@@ -106,7 +106,7 @@ def _fit_and_save(options: argparse.Namespace, source: SampleSource, labels: tup
 
 
 def _sorted_labels(names: Sequence[str]) -> tuple[str, ...]:
-    """In alphabetical order, but numbers by their value."""
+    """Sorts labels alphabetically, but numbers by their value."""
     return tuple(sorted(names, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)))
 
 

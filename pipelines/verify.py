@@ -38,7 +38,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
 
 
 def _printed(faults: Iterable[str]) -> Iterator[str]:
-    """The faults, each printed as soon as it is output."""
+    """Prints each fault as soon as there is one, and passes it on."""
     for fault in faults:
         print(" ".join(clean(fault).splitlines()), flush=True)  # names of files may hold anything
         yield fault

@@ -1,4 +1,4 @@
-"""What a command has to say at its end, however it ends: one JSON line on stdout, and a textfile for Prometheus."""
+"""What a command reports at its end, however it ends: one JSON line on stdout, and a textfile for Prometheus."""
 
 import contextlib
 import json
@@ -15,13 +15,13 @@ HEADLINES = ("f1_micro", "f1_macro", "subset_accuracy", "hamming_loss")
 
 
 class Account:
-    """What is known of a command, from its start to its end, which is said once."""
+    """Collects what is known of a command from its start on, and reports its end once."""
 
     def __init__(self, command: str, log_format: str, textfile: str | None = None) -> None:
         self._command = command
         self._textfile = textfile
         self._stdout = sys.stdout
-        self._tells = log_format == JSON or not sys.stdout.isatty()
+        self._prints_summary = log_format == JSON or not sys.stdout.isatty()
         self._started = time.monotonic()
         self._exit_code: int | None = None
         self._closing = threading.Lock()
@@ -36,16 +36,16 @@ class Account:
         self.state: str | None = None
 
     def close(self, exit_code: int, error: str | None = None, state: str | None = None) -> int:
-        """Say how it ended, unless that was said: the error on stderr, the summary on stdout. The exit code."""
+        """Reports the end, unless that was done: the error on stderr, the summary on stdout; returns the exit code."""
         with self._closing:
             if self._exit_code is None:
                 self._exit_code = exit_code
                 if error is not None:
                     log.error(error)
-                self._say(state or (self.state if exit_code == DONE else None) or STATES[exit_code], error)
+                self._report(state or (self.state if exit_code == DONE else None) or STATES[exit_code], error)
             return self._exit_code
 
-    def _say(self, state: str, error: str | None) -> None:
+    def _report(self, state: str, error: str | None) -> None:
         seconds = time.monotonic() - self._started
         published = self._exit_code in PUBLISHED and state not in WITHOUT_AN_END
         if published and self.report is not None:
@@ -69,33 +69,33 @@ class Account:
                 write_textfile(self._textfile, summary, self.rejected)
             except OSError as failure:
                 log.warning("%s cannot be written (%s)", self._textfile, failure.strerror)
-        if self._tells:
+        if self._prints_summary:
             with contextlib.suppress(BrokenPipeError):  # nobody reads any more
                 print(json.dumps(summary, ensure_ascii=False), file=self._stdout, flush=True)
 
     def _read_metrics(self) -> None:
-        """Counts and headlines from where the run put them, if it did: a comparison has none."""
+        """Reads counts and headline metrics from where the run put them; a comparison has none."""
         from bulklabel.transforms.files import files
         from bulklabel.transforms.run_directory.file_names import METRICS_FILE
 
-        with contextlib.suppress(Exception):  # whatever the store says: the run has ended, and this is only its short
-            found = json.loads(files.read(files.join(files.absolute(self.output or ""), METRICS_FILE)))
-            self.counts = found["counts"]
-            self.metrics = {name: found["overall"][name] for name in HEADLINES}
-            for row in found["rejected"]:
+        with contextlib.suppress(Exception):  # the run has ended, whatever is wrong with the store now
+            metrics = json.loads(files.read(files.join(files.absolute(self.output or ""), METRICS_FILE)))
+            self.counts = metrics["counts"]
+            self.metrics = {name: metrics["overall"][name] for name in HEADLINES}
+            for row in metrics["rejected"]:
                 self.rejected[row["reason"]] = self.rejected.get(row["reason"], 0) + row["records"]
 
 
 _accounts = [Account("", TEXT)]
-"""The current one: signals come to another thread than the command's."""
+"""Holds the current one; a list, since signals come to another thread than the command's."""
 
 
 def open_account(command: str, log_format: str, textfile: str | None) -> Account:
-    """The account of a command that starts: the current one from now on."""
+    """Opens the account of a command that starts, which is the current one from now on."""
     _accounts[:] = [Account(command, log_format, textfile)]
     return current()
 
 
 def current() -> Account:
-    """The account of the command that runs in this process."""
+    """Returns the account of the command that runs in this process."""
     return _accounts[0]

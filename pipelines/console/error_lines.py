@@ -34,7 +34,7 @@ AGAIN = "run the same command again to continue."
 
 
 class Outcome(NamedTuple):
-    """How a command ended: its exit code, its line for people, and the state if the exit code does not say it.
+    """Says how a command ended: its exit code, its line for people, and the state if the exit code does not say it.
 
     There is no line for an error that is a bug of bulklabel: that one keeps its traceback.
     """
@@ -83,7 +83,7 @@ def is_reported(kind: type[BaseException], error: BaseException | None) -> bool:
 
 
 def text_is_reported(text: str) -> bool:
-    """Tells the same of an error inside a text, as worker processes and jobs send it."""
+    """Tells whether a text, as worker processes and jobs send it, holds such an error."""
     return any(f".{name}: " in text for name in EXIT_CODES_OF) or worker_error(text) is not None
 
 

@@ -1,4 +1,4 @@
-"""What a command says on stderr while it runs: lines for people, or with `--log_format json` one object a line."""
+"""What a command logs to stderr while it runs: lines for people, or with `--log_format json` one object a line."""
 
 import contextlib
 import io
@@ -16,18 +16,18 @@ log = logging.getLogger("bulklabel")
 
 
 def inform(message: str, **fields: Any) -> None:
-    """Log how far a command is, with fields of its own."""
+    """Logs how far a command is, with fields of its own."""
     log.info(message, extra={"fields": fields})
 
 
 def is_json() -> bool:
-    """Whether what is logged goes to stderr as JSON."""
+    """Tells whether stderr is JSON."""
     return any(isinstance(handler.formatter, JsonLines) for handler in logging.getLogger().handlers)
 
 
 @contextlib.contextmanager
 def log_to_stderr(log_format: str, command: str) -> Iterator[None]:
-    """Send what is logged to stderr, once, while the body runs; as JSON with warnings, and with what is printed.
+    """Sends what is logged to stderr while the body runs; in JSON warnings and printed lines as well.
 
     With a handler there, libraries that are imported later add none of their own.
     """
@@ -50,23 +50,23 @@ def log_to_stderr(log_format: str, command: str) -> Iterator[None]:
 
 
 class Lines(logging.Formatter):
-    """`bulklabel: warning: …` for what is ours, and others' as they are."""
+    """Formats our own records as `bulklabel: warning: …`, and leaves others as they are."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One record."""
+        """Returns the text of one record."""
         text = super().format(record)
         return f"{log.name}: {record.levelname.lower()}: {text}" if record.name == log.name else text
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a record: `time` (ISO 8601, UTC), `level`, `logger`, `command`, `message`, and its own fields."""
+    """Formats a record as one JSON object: `time` (ISO 8601, UTC), `level`, `logger`, `command`, `message`, …."""
 
     def __init__(self, command: str) -> None:
         super().__init__()
         self._command = command
 
     def format(self, record: logging.LogRecord) -> str:
-        """One record."""
+        """Returns the text of one record."""
         content = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -81,7 +81,7 @@ class JsonLines(logging.Formatter):
 
 
 class _PrintedLines(io.TextIOBase):
-    """A stdout whose lines are logged."""
+    """Stands in for stdout, and logs its lines."""
 
     def __init__(self) -> None:
         self._begun = ""

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_BETWEEN_LINES = 30.0
 LOOKS_APART = 20
-"""A look lists all parts: where that takes long, so many times as long passes until the next one."""
+"""A look lists all parts. Where that takes long, the next one waits this many times as long."""
 
 
 @contextlib.contextmanager
 def show_progress(output: str, plan: "Plan") -> Iterator[None]:
-    """Show a bar on stderr while the body runs, or a line now and then in JSON; nothing where it is no terminal."""
+    """Shows a bar on a terminal while the body runs, or in JSON a line now and then."""
     current().progress = lambda: (_committed(output), len(plan.shards))
     with contextlib.ExitStack() as shown:
         if is_json():
@@ -34,7 +34,7 @@ def show_progress(output: str, plan: "Plan") -> Iterator[None]:
 
 @contextlib.contextmanager
 def _lines(output: str, plan: "Plan") -> Iterator[None]:
-    """Lines when the body starts, when it is through, and at most every half a minute in between."""
+    """Logs a line when the body starts, when it ends, and at most every half a minute in between."""
     started, shards = time.monotonic(), len(plan.shards)
 
     def line(message: str, done: int) -> None:
@@ -66,14 +66,14 @@ def _bar(output: str, plan: "Plan") -> Iterator[None]:
 
 @contextlib.contextmanager
 def _repeated(show: Callable[[], None], seconds: float) -> Iterator[None]:
-    """Call `show` every so many seconds while the body runs, and seldom if it takes long."""
+    """Calls `show` at intervals while the body runs; longer ones if it takes long."""
     finished = threading.Event()
 
     def watch() -> None:
         pause = seconds
         while not finished.wait(pause):
             started = time.monotonic()
-            with contextlib.suppress(StoreError):  # whatever is wrong, the run itself will say it
+            with contextlib.suppress(StoreError):  # the run itself will report it
                 show()
             pause = max(seconds, LOOKS_APART * (time.monotonic() - started))
 
@@ -87,7 +87,7 @@ def _repeated(show: Callable[[], None], seconds: float) -> Iterator[None]:
 
 
 def _committed(output: str) -> int:
-    """Shards of which both parts are there."""
+    """Counts the shards whose parts of both kinds are there."""
     from bulklabel.transforms.files import files
     from bulklabel.transforms.run_directory.parts import KINDS
 

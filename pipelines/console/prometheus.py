@@ -11,7 +11,7 @@ LAST_SUCCESS = "bulklabel_last_success_timestamp_seconds"
 
 
 def write_textfile(path: str, summary: Mapping[str, Any], rejected: Mapping[str, int]) -> None:
-    """Write a command's summary whole or not at all; the time of the last success is kept where this is none.
+    """Writes a command's summary, whole or not at all; a failure keeps the time of the last success.
 
     Everything has the label `run`, the file's own name: a collector refuses two files with the same series.
 
@@ -49,7 +49,7 @@ def write_textfile(path: str, summary: Mapping[str, Any], rejected: Mapping[str,
 
 
 def last_success(path: str) -> float | None:
-    """When a run last succeeded, by an earlier textfile; None if there is none, or nothing in it says so."""
+    """Reads from an earlier textfile when a run last succeeded, in Unix time; None if it does not say."""
     from prometheus_client.parser import text_string_to_metric_families
 
     try:

@@ -11,14 +11,14 @@ from pathlib import Path
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 SECONDS_TO_STOP = 8.0
-"""However long there is to say, or to count on a store that stalls, the process is gone after this."""
+"""The process is gone after this, even if reporting takes longer, such as counting shards on a store that stalls."""
 
 FAILED = 1
 
 
 @contextlib.contextmanager
 def stoppable(stop: Callable[[str], int]) -> Iterator[None]:
-    """Call `stop` with a signal's name, and leave with the exit code that it returns, if one comes while the body runs.
+    """Ends the process on a signal while the body runs: calls `stop` with its name, and exits with what it returns.
 
     The signals are blocked in all threads but one that waits for them. A handler of Python's would run in the main
     thread alone, which may be importing TensorFlow for seconds; an exception would be caught, or would wait for
@@ -49,7 +49,7 @@ def stoppable(stop: Callable[[str], int]) -> Iterator[None]:
 
 
 def _leave(exit_code: int) -> None:
-    """End all that this process started, and itself, without waiting for its threads, or saying more."""
+    """Ends this process and all that it started, without waiting for threads or printing more."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
@@ -62,14 +62,14 @@ def _leave(exit_code: int) -> None:
 
 
 def _descendants(ancestor: int) -> set[int]:
-    """Processes that this one, or one of these, started and that have not ended, as Linux knows them."""
+    """Returns the numbers of all processes that descend from one and have not ended, as Linux knows them."""
     parents: dict[int, int] = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             state, parent, *_ = status.read_text().rpartition(")")[2].split()
             if state != "Z":
                 parents[int(status.parent.name)] = int(parent)
-    found = {ancestor}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {ancestor}
+    family = {ancestor}
+    while children := {child for child, parent in parents.items() if parent in family} - family:
+        family |= children
+    return family - {ancestor}

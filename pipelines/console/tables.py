@@ -19,9 +19,9 @@ MOST_FLIPPED = 10
 
 
 def print_summary(output: str) -> None:
-    """Print an output's metrics and what became of its requirements, and its report's place as the user named it.
+    """Prints an output's metrics, the verdicts on its requirements, and the path of its report.
 
-    Nothing where machines read: they get the account's summary.
+    Prints nothing with `--log_format json`: machines get the account's summary.
     """
     if is_json():
         return
@@ -39,7 +39,7 @@ def print_summary(output: str) -> None:
 
 
 def print_reused(output: str) -> None:
-    """Print how many records needed no scoring, by an output's `manifest.json`."""
+    """Prints how many records needed no scoring, as an output's `manifest.json` counts them."""
     from bulklabel.transforms.files import files
     from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE
 
@@ -50,9 +50,9 @@ def print_reused(output: str) -> None:
 
 
 def print_comparison(output: str) -> None:
-    """Print the short of an output's `comparison.json`, and the place of its page, as the user named it.
+    """Prints the main figures of an output's `comparison.json`, and the path of its page.
 
-    Nothing where machines read.
+    Prints nothing with `--log_format json`.
     """
     if is_json():
         return
@@ -65,7 +65,7 @@ def print_comparison(output: str) -> None:
 
 
 def comparison_summary(content: dict[str, Any]) -> str:
-    """The headlines and the labels that flipped most as lines of text."""
+    """Returns headline metrics and the labels that flipped most, as lines of text."""
     from bulklabel.model.report import format_change, format_change_range, headlines, most_flipped
     from bulklabel.model.report import format_number as number
 
@@ -92,7 +92,7 @@ def comparison_summary(content: dict[str, Any]) -> str:
 
 
 def summary(metrics: dict[str, Any]) -> str:
-    """The metrics as lines of text: a row a label, for those with the largest support, and averages with intervals."""
+    """Returns metrics as lines of text: a row for each label of large support, then averages with intervals."""
     counts, overall = metrics["counts"], metrics["overall"]
     lines = [
         f"  {number(counts['records'])} records: {number(counts['scored'])} scored, "
@@ -127,5 +127,5 @@ def summary(metrics: dict[str, Any]) -> str:
 
 
 def _on_a_line(name: str) -> str:
-    """A name with what would break a line, or move a terminal's cursor, as Python writes it."""
+    """Escapes what would break a line, or move a terminal's cursor, as Python writes it."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in name)

@@ -1,4 +1,4 @@
-"""Errors of remote workers and services that are no bug of ours, told by the text in which they reach the driver."""
+"""Errors of remote workers and services that are no bug of ours, recognised by the text that reaches the driver."""
 
 import re
 import sys
@@ -12,35 +12,35 @@ OURS = "bulklabel"
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 
 
-def _missing_module(found: re.Match[str]) -> str:
-    module = found.group(1)
+def _missing_module(match: re.Match[str]) -> str:
+    module = match.group(1)
     if module == OURS:
         return f"the workers do not have bulklabel (no module named {module!r}); give them {INSTALL}."
     if module.split(".")[0] == OURS:
-        return _other_code(found)
+        return _other_code(match)
     return f"the workers lack a package that bulklabel needs (no module named {module!r}); give them {INSTALL}."
 
 
-def _other_code(found: re.Match[str]) -> str:
-    return f"the workers have another version of bulklabel, without {found.group(1)}; give them this one: {INSTALL}."
+def _other_code(match: re.Match[str]) -> str:
+    return f"the workers have another version of bulklabel, without {match.group(1)}; give them this one: {INSTALL}."
 
 
-def _other_python(found: re.Match[str]) -> str:
+def _other_python(match: re.Match[str]) -> str:
     return (
-        f"the workers cannot load what Python {PYTHON} has made ({found.group(0).strip()}); give them Python {PYTHON}."
+        f"the workers cannot load what Python {PYTHON} has made ({match.group(0).strip()}); give them Python {PYTHON}."
     )
 
 
-def _no_pool(found: re.Match[str]) -> str:
+def _no_pool(match: re.Match[str]) -> str:
     return (
-        f"no worker pool answers at {found.group(1)} ({found.group(2)}); start one there, or correct "
+        f"no worker pool answers at {match.group(1)} ({match.group(2)}); start one there, or correct "
         "--environment_config, and run the same command again to continue."
     )
 
 
-def _refused(found: re.Match[str]) -> str:
+def _refused(match: re.Match[str]) -> str:
     return (
-        f"the runner was refused a connection ({found.group(1)}); see that on each of its machines a worker pool runs "
+        f"the runner was refused a connection ({match.group(1)}); see that on each of its machines a worker pool runs "
         "where --environment_config says, and that Flink answers its job server; the same command continues."
     )
 
@@ -52,8 +52,8 @@ def _silent(_: re.Match[str]) -> str:
     )
 
 
-def _no_container(found: re.Match[str]) -> str:
-    return f"no container of a worker was started ({found.group(1)!r} failed); see --environment_type and its image."
+def _no_container(match: re.Match[str]) -> str:
+    return f"no container of a worker was started ({match.group(1)!r} failed); see --environment_type and its image."
 
 
 KNOWN: tuple[tuple[str, int, Callable[[re.Match[str]], str]], ...] = (
@@ -66,13 +66,13 @@ KNOWN: tuple[tuple[str, int, Callable[[re.Match[str]], str]], ...] = (
     (r"java\.util\.concurrent\.TimeoutException: Waited 3 minutes", FAILED, _silent),
     (r"(?s)StartWorker\(.*?ipv[46]:(\S+): Failed to connect to remote host: ([^\"\n]+)", FAILED, _no_pool),
 )
-"""What Python and Beam say, in a worker or on the way to it; the first that is found counts."""
+"""Messages of Python and Beam, in a worker or on the way to it, as patterns; the first that matches counts."""
 
 
 def worker_error(text: str) -> tuple[int, str] | None:
-    """Exit code and line for an error that a worker, or what starts workers, caused; None where none is known."""
+    """Returns exit code and line for an error that a worker, or what starts workers, caused; None if it is none."""
     for pattern, exit_code, line in KNOWN:
-        found = re.search(pattern, text, re.MULTILINE)
-        if found:
-            return exit_code, line(found)
+        match = re.search(pattern, text, re.MULTILINE)
+        if match:
+            return exit_code, line(match)
     return None

@@ -14,21 +14,21 @@ TRACEBACK = "Traceback (most recent call last)"
 
 
 def show_worker_logs() -> None:
-    """Let warnings of ours and all errors through, each with its message alone."""
+    """Shows our own warnings and all errors of workers, each by its message alone."""
     logger = logging.getLogger(LOGGER)
     logger.setLevel(logging.WARNING)
     logger.addFilter(_translated)
 
 
 def hear_loopback_worker() -> None:
-    """Keep a worker in the driver's process from printing the traceback that it also logs and returns."""
+    """Keeps a worker in the driver's process from printing the traceback that it also logs and returns."""
     from apache_beam.runners.worker import sdk_worker
 
     sdk_worker.print = lambda *_, **__: None
 
 
 def _translated(record: logging.LogRecord) -> bool:
-    """Whether to log it; what came from a worker is a protocol buffer as text, and becomes its message.
+    """Tells whether to log a record; replaces the protocol buffer that came from a worker by its message.
 
     Beam's tracebacks of an error in a worker are left out: the run fails with that error, and the driver says so. If
     another worker has died they are of no error at all: Beam takes the graph apart while this one is at work.

@@ -2,10 +2,19 @@
 
 import argparse
 import os
+import re
+import time
 
+from bulklabel.model.errors import UserError
+from bulklabel.transforms.concurrency.deadline import Deadline
 from bulklabel.transforms.reading import FORMATS
 
 DAY = 86_400
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+"""Seconds in what a time limit may end in."""
+
+FILE, CONTENT = "file", "content"
+"""What `--match` compares: whole files, or images by their bytes as well."""
 
 
 def add_input_flags(parser: argparse.ArgumentParser) -> None:
@@ -130,3 +139,66 @@ def textfile_path(text: str) -> str:
     if not os.path.isdir(folder):
         raise argparse.ArgumentTypeError(f"there is no folder {folder}")
     return text
+
+
+def add_gate_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of quality gates and of the baseline."""
+    parser.add_argument(
+        "--require",
+        action="append",
+        default=[],
+        metavar="REQUIREMENT",
+        help="such as 'f1_micro>=0.85', 'recall[cat]>=0.9' or 'f1_micro>=baseline-0.02': if it does not hold, the "
+        "command ends with exit code 3; repeatable",
+    )
+    parser.add_argument("--baseline", metavar="DIR", help="output of an earlier run: tells what has drifted since")
+
+
+def add_since_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that name earlier runs, and say what becomes of their answers."""
+    parser.add_argument(
+        "--since",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="the --output of a finished run: what it scored in the same way is not scored again; repeatable",
+    )
+    parser.add_argument(
+        "--carry_over", action="store_true", help="write the answers of --since too, so that the output is complete"
+    )
+    parser.add_argument(
+        "--match",
+        default=FILE,
+        choices=(FILE, CONTENT),
+        help="what was scored before: files by path, size and time, or images by their bytes, too (default: file)",
+    )
+
+
+def check_since_flags(options: argparse.Namespace) -> None:
+    """Checks that there are earlier runs if their answers are to be carried over.
+
+    Raises:
+        UserError: if there are none.
+    """
+    if options.carry_over and not options.since:
+        raise UserError("--carry_over has nothing to carry over; name the earlier runs by --since.")
+
+
+def add_deadline_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag that limits a run's time."""
+    parser.add_argument(
+        "--deadline",
+        type=duration,
+        metavar="TIME",
+        help="seconds, or like 90m or 5h, from the start of the command: then no further shard is begun, and the run "
+        "ends with exit code 1 (default: none)",
+    )
+
+
+def duration(text: str) -> Deadline:
+    """Parses the moment that is so many seconds, minutes or hours from now."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text} is no time; give seconds, or a number like 90m or 5h")
+    moment = time.time() + float(match[1]) * UNITS[match[2]]
+    return Deadline(moment, text if match[2] else f"{text} seconds")

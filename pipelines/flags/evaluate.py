@@ -2,11 +2,11 @@
 
 from bulklabel.pipelines.flags.common import (
     add_evaluation_flags,
+    add_gate_flags,
     add_store_flags,
     add_textfile_flags,
 )
 from bulklabel.pipelines.flags.parser import CommandParser
-from bulklabel.pipelines.flags.requirements import add_gate_flags
 
 
 def parser() -> CommandParser:

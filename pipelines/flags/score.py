@@ -4,18 +4,19 @@ import argparse
 from collections.abc import Sequence
 
 from bulklabel.pipelines.flags.common import (
+    add_deadline_flags,
     add_evaluation_flags,
+    add_gate_flags,
     add_input_flags,
+    add_since_flags,
     add_store_flags,
     add_textfile_flags,
     add_trust_flag,
+    check_since_flags,
     fraction,
     seconds,
 )
-from bulklabel.pipelines.flags.deadline import add_deadline_flags
-from bulklabel.pipelines.flags.earlier_runs import add_since_flags, check_since_flags
 from bulklabel.pipelines.flags.parser import CommandParser
-from bulklabel.pipelines.flags.requirements import add_gate_flags
 
 
 def parser() -> CommandParser:

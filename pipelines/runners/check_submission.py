@@ -1,4 +1,4 @@
-"""What can be known to be wrong with a remote runner before anything is planned, let alone written."""
+"""Finds what is wrong with a remote runner before anything is planned or written."""
 
 import contextlib
 import socket
@@ -24,7 +24,11 @@ SECONDS_TO_ANSWER, PAUSE = 10.0, 0.5
 
 
 def check_submission(options: "PipelineOptions", paths: Mapping[str, Sequence[str]]) -> None:
-    """Check what a command gives to a runner: flags with the paths that workers read or write, and its services.
+    """Checks that workers can reach what a command gives to a runner: paths, packages and services.
+
+    Args:
+        options: Beam's.
+        paths: flags, each with the paths that workers read or write.
 
     Raises:
         UserError: if workers cannot see a path, are not told where to have bulklabel from, or a service that is to take
@@ -35,7 +39,7 @@ def check_submission(options: "PipelineOptions", paths: Mapping[str, Sequence[st
 
     runner = runner_name(options)
     kind = runner.lower().removesuffix("runner")
-    for flag, path in ((flag, path) for flag, given in paths.items() for path in given if not is_remote(path)):
+    for flag, path in ((flag, path) for flag, named in paths.items() for path in named if not is_remote(path)):
         if kind in IN_THE_CLOUD:
             raise UserError(
                 f"{flag} {path} is on this machine, whose files workers of {runner} cannot see; "
@@ -47,16 +51,16 @@ def check_submission(options: "PipelineOptions", paths: Mapping[str, Sequence[st
 
 
 def _check_image(options: "PipelineOptions", kind: str, runner: str) -> None:
-    """Beam's default is a container of its own image: it has Beam, and neither us nor TensorFlow."""
+    """Checks that workers will have bulklabel: Beam's own image, the default, has neither it nor TensorFlow."""
     from apache_beam.options.pipeline_options import PortableOptions, SetupOptions, WorkerOptions
 
     portable, setup = options.view_as(PortableOptions), options.view_as(SetupOptions)
-    told = (
+    given = (
         options.view_as(WorkerOptions).sdk_container_image,
         portable.environment_config or portable.environment_options,
         setup.setup_file or setup.extra_packages or setup.requirements_file,
     )
-    if _in_containers(options, kind) and not any(told):
+    if _in_containers(options, kind) and not any(given):
         otherwise = "" if kind in IN_THE_CLOUD else ", or --environment_type=EXTERNAL with worker pools that have it"
         raise UserError(
             f"--runner={runner}: workers would be containers of Beam's own image, without bulklabel; "
@@ -65,7 +69,7 @@ def _check_image(options: "PipelineOptions", kind: str, runner: str) -> None:
 
 
 def _in_containers(options: "PipelineOptions", kind: str) -> bool:
-    """Whether workers are; those of a Flink or Spark that Beam starts by itself are the command's own process."""
+    """Tells whether workers are containers; a Flink or Spark that Beam starts uses the command's own process."""
     from apache_beam.options.pipeline_options import FlinkRunnerOptions, PortableOptions, SparkRunnerOptions
 
     asked = options.view_as(PortableOptions).environment_type
@@ -79,7 +83,7 @@ def _in_containers(options: "PipelineOptions", kind: str) -> bool:
 
 
 def _services(options: "PipelineOptions", kind: str) -> Iterator[tuple[str, str, int]]:
-    """Flag, host and port of what the job is given to; nothing where only Beam knows."""
+    """Yields flag, host and port of what the job is given to; nothing where only Beam knows."""
     from apache_beam.options.pipeline_options import FlinkRunnerOptions, PortableOptions
 
     endpoint = options.view_as(PortableOptions).job_endpoint
@@ -98,7 +102,7 @@ def _services(options: "PipelineOptions", kind: str) -> Iterator[tuple[str, str,
 
 
 def _check_answers(flag: str, host: str, port: int, options: "PipelineOptions") -> None:
-    """Wait until somebody listens: Beam would wait for minutes, and end with nothing to read."""
+    """Waits until something listens: Beam would wait for minutes, and end without an error to read."""
     from apache_beam.options.pipeline_options import PortableOptions
 
     if urllib.request.getproxies() and not urllib.request.proxy_bypass(host):

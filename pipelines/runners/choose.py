@@ -10,17 +10,17 @@ LOCAL_RUNNERS = ("LocalRunner", "FnApiRunner", "DirectRunner", "BundleBasedDirec
 
 
 def runner_name(options: PipelineOptions) -> str:
-    """The runner's class, without its module; Beam's default, which is ours, if none is named."""
+    """Returns the name of the runner's class, without its module; that of ours in this process if none is named."""
     return str(options.view_as(StandardOptions).runner or IN_PROCESS_RUNNER).rsplit(".", 1)[-1]
 
 
 def is_local(options: PipelineOptions) -> bool:
-    """Whether the runner is one of this machine's, which know no flags but Beam's."""
+    """Tells whether the runner works on this machine, and so knows no flags but Beam's."""
     return runner_name(options) in LOCAL_RUNNERS
 
 
 def choose_runner(options: PipelineOptions) -> None:
-    """Name the runner that is meant; Prism's program is found here, before anything is written.
+    """Replaces the runner's name by that of the class that is meant, and finds Prism's program if that is needed.
 
     Raises:
         UserError: if Prism is asked for and there is none.
@@ -41,7 +41,7 @@ def _meant(options: PipelineOptions, named: str | None) -> str:
             find_prism(options)
         return PRISM_RUNNER
     if named == "DirectRunner":
-        from bulklabel.pipelines.runners.prism import is_there_for
+        from bulklabel.pipelines.runners.prism import direct_runner_means_prism
 
-        return PRISM_RUNNER if is_there_for(options) else IN_PROCESS_RUNNER
+        return PRISM_RUNNER if direct_runner_means_prism(options) else IN_PROCESS_RUNNER
     return str(named)

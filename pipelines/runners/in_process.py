@@ -13,10 +13,13 @@ BEAMS_WORKER, OUR_WORKER = b"apache_beam.runners.worker.sdk_worker_main", b"bulk
 
 
 class LocalRunner(FnApiRunner):  # type: ignore[misc]
-    """Without this, workers of `--direct_running_mode=multi_processing` know neither endpoint nor keys of a store."""
+    """Runs a pipeline in this process and its children, which are given the pipeline's options.
+
+    Without them workers of `--direct_running_mode=multi_processing` know neither endpoint nor keys of a store.
+    """
 
     def run_pipeline(self, pipeline: Pipeline, options: PipelineOptions) -> RunnerResult:
-        """Run the pipeline as Beam does, with the options where its workers look for them."""
+        """Runs the pipeline as Beam does, with the options where its workers look for them."""
         known = options.to_runner_api()
         for value in known.fields.values():
             if value.HasField("number_value"):  # an int would arrive as `2.0`, which is none to the worker's parser
@@ -28,7 +31,7 @@ class LocalRunner(FnApiRunner):  # type: ignore[misc]
     def run_via_runner_api(
         self, pipeline_proto: beam_runner_api_pb2.Pipeline, options: PipelineOptions
     ) -> RunnerResult:
-        """Run it as Beam does, with workers that log what they would print."""
+        """Runs the graph as Beam does, with workers that log what they would print."""
         for environment in pipeline_proto.components.environments.values():
             if environment.urn == python_urns.SUBPROCESS_SDK:
                 environment.payload = environment.payload.replace(BEAMS_WORKER, OUR_WORKER)

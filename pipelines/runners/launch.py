@@ -41,7 +41,7 @@ CLIENT = "apache_beam.runners.dataflow.internal.apiclient"
 
 
 def prepare(options: PipelineOptions) -> None:
-    """Settle whether the command waits for its job, and what a job on Dataflow has where nobody said otherwise.
+    """Decides whether the command waits for its job, and sets our defaults for Dataflow.
 
     A job on Dataflow is never waited for. Others are, unless Beam is told `--no_wait_until_finish` and they can go on
     without the command.
@@ -58,7 +58,7 @@ def prepare(options: PipelineOptions) -> None:
 
 
 def _ends_with_us(options: PipelineOptions) -> bool:
-    """Whether the job, or what serves it, runs in this process or in one that Beam starts and ends with it."""
+    """Tells whether the job, or what serves it, ends with this process."""
     portable = options.view_as(PortableOptions)
     served = portable.job_endpoint not in (None, "embed") or options.view_as(FlinkRunnerOptions).flink_submit_uber_jar
     return is_local(options) or portable.environment_type == "LOOPBACK" or not served
@@ -67,34 +67,34 @@ def _ends_with_us(options: PipelineOptions) -> bool:
 def _prepare_for_dataflow(options: PipelineOptions, standard: StandardOptions) -> None:
     # A hint for the whole graph: a step with its own would have its own environment, and be fused with no other. There
     # are none with FlexRS, which does not take them.
-    told = any(hint.startswith("min_ram=") for hint in standard.resource_hints)
-    if not told and not options.view_as(GoogleCloudOptions).flexrs_goal:
+    has_hint = any(hint.startswith("min_ram=") for hint in standard.resource_hints)
+    if not has_hint and not options.view_as(GoogleCloudOptions).flexrs_goal:
         standard.resource_hints = [*standard.resource_hints, MIN_RAM]
     # What tells of this machine stays here: its `__main__`, its packages, and where Beam's own functions lie.
     setup = options.view_as(SetupOptions)
     setup.save_main_session = bool(setup.save_main_session)
     options.view_as(DebugOptions).add_experiment("disable_logging_submission_environment")
     cloudpickle_pickler.DEFAULT_CONFIG.filepath_interceptor = get_relative_path
-    logging.getLogger(CLIENT).setLevel(logging.CRITICAL + 1)  # a refusal is said in one line
+    logging.getLogger(CLIENT).setLevel(logging.CRITICAL + 1)  # a refusal is reported in one line
     errors = PipelineOptionsValidator(options, create_runner(standard.runner)).validate()
     if errors:
         raise UserError(f"--runner {standard.runner}: {' '.join(first_line(error) for error in errors)}")
 
 
 def launch(options: PipelineOptions, plan: "Plan", output: str, build: Callable[[beam.Pipeline], None]) -> bool:
-    """Run the graph that `build` makes; whether it has run to its end.
+    """Runs the graph that `build` makes; returns whether it has run to its end.
 
-    If not, it goes on elsewhere, which has been said.
+    If not, it goes on elsewhere, which has been reported.
 
     Raises:
         OSError: if Dataflow refuses the job.
     """
     waits = not options.view_as(StandardOptions).no_wait_until_finish
-    shown = show_progress(output, plan) if waits else contextlib.nullcontext()
-    with _refusals(), shown, beam.Pipeline(options=options) as root:
+    progress = show_progress(output, plan) if waits else contextlib.nullcontext()
+    with _refusals(), progress, beam.Pipeline(options=options) as root:
         build(root)
     if not waits:
-        _tell(root.result, options)
+        _report_submission(root.result, options)
     return waits
 
 
@@ -109,8 +109,8 @@ def _refusals() -> Iterator[None]:
         raise OSError(f"Dataflow refused the job: {why}") from error
 
 
-def _tell(result: Any, options: PipelineOptions) -> None:
-    """Say what was submitted, and how its end is seen; in words that Airflow's operator finds the job's name in."""
+def _report_submission(result: Any, options: PipelineOptions) -> None:
+    """Reports what was submitted and how its end is seen, in words that Airflow's operator finds the job's name in."""
     account, job, cloud = current(), _job_of(result), options.view_as(GoogleCloudOptions)
     if job is None:
         account.state = RENDERED
@@ -131,7 +131,7 @@ def _tell(result: Any, options: PipelineOptions) -> None:
 
 
 def _job_of(result: Any) -> str | None:
-    """The name that a service gave to the job; none if it was only rendered, for a template or in a dry run."""
+    """Returns the name that a service gave to the job; None if it was only rendered, for a template or in a dry run."""
     if getattr(result, "has_job", False):
         return str(result.job_id())
     return getattr(result, "_job_id", None)

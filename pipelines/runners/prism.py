@@ -32,13 +32,13 @@ SECONDS_ALONE = 30
 
 
 class PrismRunner(prism_runner.PrismRunner):  # type: ignore[misc]
-    """Beam's runner, with a Prism of its own for each pipeline, which is gone when the pipeline is done.
+    """Runs each pipeline on a Prism of its own, which is gone when the pipeline is done.
 
     Beam's lives until Python ends, and then for seconds; if the command is killed, for ever.
     """
 
     def run_portable_pipeline(self, pipeline: Pipeline, options: PipelineOptions) -> PipelineResult:
-        """Run the pipeline as Beam does; on the Prism at `--job_endpoint` if there is one."""
+        """Runs the pipeline as Beam does, on the Prism at `--job_endpoint` if one is given."""
         portable = options.view_as(PortableOptions)
         if portable.job_endpoint:
             return super().run_portable_pipeline(pipeline, options)
@@ -50,8 +50,8 @@ class PrismRunner(prism_runner.PrismRunner):  # type: ignore[misc]
             result = super().run_portable_pipeline(pipeline, options)
         except BaseException as error:
             prism.end()
-            if prism.last_words:
-                raise OSError(f"Prism died: {prism.last_words}") from error
+            if prism.cause_of_death:
+                raise OSError(f"Prism died: {prism.cause_of_death}") from error
             raise
 
         def end() -> None:
@@ -59,15 +59,15 @@ class PrismRunner(prism_runner.PrismRunner):  # type: ignore[misc]
                 result.metrics()  # the result keeps them; nobody could ask later
             _wait_for_loopback_worker()
             prism.end()
-            if prism.last_words:
-                result._runtime_exception = OSError(f"Prism died: {prism.last_words}")
+            if prism.cause_of_death:
+                result._runtime_exception = OSError(f"Prism died: {prism.cause_of_death}")
 
         result._cleanup_callbacks = (end, *result._cleanup_callbacks)
         return result
 
 
 class Prism:
-    """A Prism that runs; what its workers say is logged, and what it says itself from a level on, if there is one."""
+    """Starts a Prism, and logs its workers' warnings, and its own messages from a level on if one is given."""
 
     def __init__(self, program: str, log_level: str | None) -> None:
         level = "debug" if log_level == "debug" else "info"  # with less it would not say where it listens
@@ -82,29 +82,29 @@ class Prism:
         )
         self._lines: IO[str] = self._process.stdout  # type: ignore[assignment]  # it is a pipe
         self._least = _level_of(log_level) if log_level else logging.CRITICAL + 1
-        self.last_words = ""
+        self.cause_of_death = ""
         """What it died of, if it is its own bug."""
         self.endpoint = self._listening()
-        self._hearing = threading.Thread(target=self._hear, name="prism", daemon=True)
-        self._hearing.start()
+        self._reader = threading.Thread(target=self._log_lines, name="prism", daemon=True)
+        self._reader.start()
 
     def end(self) -> None:
-        """End the process, which keeps nothing that anybody would miss."""
+        """Ends the process, which keeps nothing."""
         self._process.kill()
         self._process.wait()
-        self._hearing.join()
+        self._reader.join()
         self._lines.close()
 
     def _listening(self) -> str:
-        said = []
+        lines = []
         for line in self._lines:
-            said.append(line.strip())
+            lines.append(line.strip())
             if SERVING in line:
                 return str(json.loads(line)["endpoint"])
-        raise OSError(f"Prism ended before it began: {said[0] if said else 'it said nothing'}")
+        raise OSError(f"Prism ended before it began: {lines[0] if lines else 'it said nothing'}")
 
-    def _hear(self) -> None:
-        """Log what is worth it: warnings of workers, and of Prism what was asked for.
+    def _log_lines(self) -> None:
+        """Logs warnings of workers, and of Prism what was asked for.
 
         Tracebacks are left out: the run fails with that error, and the driver says so.
         """
@@ -114,7 +114,7 @@ class Prism:
                 message, level = str(entry["msg"]), _level_of(entry["level"])
             except (ValueError, KeyError):
                 if line.startswith("panic: "):
-                    self.last_words = line.removeprefix("panic: ").strip()
+                    self.cause_of_death = line.removeprefix("panic: ").strip()
                 continue
             if message.startswith(OF_A_WORKER):
                 if level >= logging.WARNING and TRACEBACK not in message:
@@ -125,7 +125,7 @@ class Prism:
 
 
 def _wait_for_loopback_worker() -> None:
-    """Let a worker in this process end, as Prism tells it to: its threads would fail with their connections."""
+    """Waits until a worker in this process has ended: its threads would fail with their connections."""
     until = time.monotonic() + SECONDS_TO_STOP
     for thread in threading.enumerate():
         if thread.name.startswith(LOOPBACK_THREADS):
@@ -133,12 +133,12 @@ def _wait_for_loopback_worker() -> None:
 
 
 def _level_of(name: str) -> int:
-    """Python's level for a name as Prism writes it: `WARN`, `ERROR+2`."""
+    """Returns Python's level for a name as Prism writes it: `WARN`, `ERROR+2`."""
     return logging.getLevelNamesMapping().get(name.upper().split("+")[0].split("-")[0], logging.INFO)
 
 
 def find_prism(options: PipelineOptions) -> str:
-    """Put the path of Prism's program into the options, downloaded by Beam if it was not named; that path.
+    """Puts the path of Prism's program into the options, downloaded by Beam if it was not named; returns the path.
 
     Raises:
         UserError: if there is none, or what was named is not Prism.
@@ -152,17 +152,17 @@ def find_prism(options: PipelineOptions) -> str:
         what = f"--prism_location {named}: no such program" if named else f"Prism cannot be downloaded ({error})"
         raise UserError(f"{what}; {build}") from None
     try:
-        said = subprocess.run([path, "--help"], capture_output=True, check=False, timeout=60)
+        answer = subprocess.run([path, "--help"], capture_output=True, check=False, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
-        said = None
-    if said is None or b"idle_shutdown_timeout" not in said.stderr + said.stdout:
+        answer = None
+    if answer is None or b"idle_shutdown_timeout" not in answer.stderr + answer.stdout:
         raise UserError(f"{path} is not Prism, or not for this machine; {build}")
     own.prism_location = path
     return path
 
 
-def is_there_for(options: PipelineOptions) -> bool:
-    """Whether `--runner=DirectRunner` means Prism here, as Beam decides it: it does where its program can be had.
+def direct_runner_means_prism(options: PipelineOptions) -> bool:
+    """Tells whether `--runner=DirectRunner` means Prism here, as Beam decides it: where its program can be had.
 
     Only the runner in this process knows `--direct_num_workers` and `--direct_running_mode`: it is meant by them.
 

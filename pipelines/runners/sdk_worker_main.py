@@ -8,7 +8,7 @@ from queue import SimpleQueue
 
 
 class Logged(io.TextIOBase):
-    """A stderr that logs: Beam prints the tracebacks of errors which the driver is about to say in one line.
+    """Stands in for stderr, and logs: Beam prints tracebacks of errors that the driver reports in one line.
 
     One thread does so for all others. Beam's log handler, when the driver is gone, waits for a thread of its own that
     prints, with the lock held that logging takes: whoever printed by logging would wait for ever, and the process too.
@@ -21,7 +21,7 @@ class Logged(io.TextIOBase):
         self._thread.start()
 
     def write(self, text: str) -> int:
-        """Log the text as one record; what logging itself has to say goes to the stderr that was there."""
+        """Logs the text as one record; what logging itself prints goes to the stderr that was there."""
         if threading.current_thread() is self._thread or not logging.getLogger().handlers:
             return self._stderr.write(text)
         if text.strip():

@@ -10,7 +10,7 @@ import pytest
 
 from bulklabel.model.errors import DeadlineError
 from bulklabel.model.metrics import Goal
-from bulklabel.pipelines.flags.deadline import duration
+from bulklabel.pipelines.flags.common import duration
 from bulklabel.transforms.concurrency.deadline import Deadline
 from tests.conftest import answers, command, score
 
