@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bulklabel.model.comparison.join import Joined, RecordCounts
+from bulklabel.model.counting.fixed import fixed
+from bulklabel.model.counting.tally import Counts
 from bulklabel.model.labels.predictions import RECORD_FIELDS
 from bulklabel.model.labels.thresholds import predict_labels
 from bulklabel.model.labels.truth import PRESENT, UNKNOWN
-from bulklabel.model.statistic.fixed import fixed
-from bulklabel.model.statistic.tally import Counts
 
 MOST_CHANGED = 50
 """How many of the records that changed most are kept."""
@@ -40,7 +40,7 @@ class Changes:
     All arrays are int64 and L long. An answer flips where it is predicted by one run's threshold and not by the
     other's: `became_present` or `became_absent`; where truth is known it `became_right` or `became_wrong` by that.
     `change_sum` is the sum of |probability after - before| in units of
-    `model.statistic.fixed`: two billion records can change from 0
+    `model.counting.fixed`: two billion records can change from 0
     to 1 before it overflows. `most_changed` are the first fifty records by `ChangedRecord.rank`, none unchanged.
     """
 

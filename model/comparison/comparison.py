@@ -10,10 +10,11 @@ import numpy as np
 
 from bulklabel.model.comparison.changes import ChangedRecord, Changes
 from bulklabel.model.comparison.join import Joined
+from bulklabel.model.counting.fixed import FIXED_POINT
 from bulklabel.model.labels.truth import PRESENT, UNKNOWN
+from bulklabel.model.metric_families.confusion import support
 from bulklabel.model.metrics import Change, Evidence, paired_changes
 from bulklabel.model.statistic import Statistic, merge
-from bulklabel.model.statistic.fixed import FIXED_POINT
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,15 @@ def comparison_content(comparison: Comparison, labelling: Labelling) -> dict[str
     Rates and probabilities are in 0…1; `mean_change` is that of |probability after - before|, None without records.
     """
     evidence = Evidence.of(comparison.after)
+    supports = support(evidence.total)
     overall, per_label = paired_changes(Evidence.of(comparison.before), evidence)
     return {
-        "records": asdict(comparison.changes.records) | {"with_truth": int(evidence.total.with_truth)},
+        "records": asdict(comparison.changes.records) | {"with_truth": int(evidence.total["with_truth"])},
         "overall": _published(overall),
         "per_label": [
             {
                 "label": label,
-                "support": int(evidence.total.support[i]),
+                "support": int(supports[i]),
                 "thresholds": {"before": _as_stored(labelling.before[i]), "after": _as_stored(labelling.after[i])},
                 "metrics": _published(per_label, i),
                 **_flips(comparison.changes, i),

@@ -8,7 +8,6 @@ import pyarrow as pa
 
 from bulklabel.model.metrics.threshold_goals import Curve, threshold_curve
 from bulklabel.model.statistic import Statistic
-from bulklabel.model.statistic.scores import score_precision
 
 MOST_ROWS = 2_000_000
 """Of the table: with more, each label's curve is thinned to its share."""
@@ -33,8 +32,7 @@ def curves_table(statistic: Statistic, labels: Sequence[str]) -> pa.Table:
     Thresholds fall within a label; precision, recall and f1 are 0 where they are 0/0.
     """
     points = max(2, MOST_ROWS // len(labels))
-    precision = score_precision(len(labels))
-    curves = [threshold_curve(histogram, precision) for histogram in statistic.scores.counts()]
+    curves = [threshold_curve(histogram) for histogram in statistic.scores.counts()]
     return pa.concat_tables(
         [_rows(label, curve, spread(curve, points)) for label, curve in zip(labels, curves, strict=True)]
     )

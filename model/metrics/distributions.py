@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from bulklabel.model.counting.bins import lowest_of, precision_of
+from bulklabel.model.counting.tally import Counts
 from bulklabel.model.images.kinds import formats_of, sizes_of
 from bulklabel.model.metrics.estimates import Evidence
 from bulklabel.model.statistic import Statistic
-from bulklabel.model.statistic.bins import lowest_of
-from bulklabel.model.statistic.tally import Counts
 
 BINS = 16
 """Equal bins of probability. Their ends are sums of powers of two, which the statistic's finer bins never straddle."""
@@ -42,7 +42,8 @@ def distributions(statistic: Statistic, evidence: Evidence, labels: Sequence[str
 
 def _histograms(evidence: Evidence) -> Counts:
     """L×16; the end of a bin belongs to the one that is nearer to one half."""
-    of_bin = np.minimum(lowest_of(evidence.precision) * np.float32(BINS), BINS - 1).astype(np.int64)
+    lowest = lowest_of(precision_of(evidence.scores.shape[-1]))
+    of_bin = np.minimum(lowest * np.float32(BINS), BINS - 1).astype(np.int64)
     last = np.searchsorted(of_bin, np.arange(BINS), side="right") - 1
     up_to = np.cumsum(evidence.scores.sum(axis=1), axis=1)
     return np.diff(up_to[:, last], axis=1, prepend=0)

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bulklabel.model.metric_families.confusion import known, support
+from bulklabel.model.metric_families.families import interval_of
+from bulklabel.model.metric_families.family import Estimate
 from bulklabel.model.metrics.distributions import distributions
-from bulklabel.model.metrics.estimates import Estimate, Evidence
-from bulklabel.model.metrics.jackknife import interval
+from bulklabel.model.metrics.estimates import Evidence
 from bulklabel.model.metrics.sliced import slice_evidence
 from bulklabel.model.metrics.threshold_goals import Choice, Goal, choose, threshold_curve
 from bulklabel.model.statistic import Statistic
@@ -32,7 +34,7 @@ def compute_metrics(
         goal: what the suggested thresholds are for.
     """
     evidence = Evidence.of(statistic)
-    choices = [choose(threshold_curve(histogram, evidence.precision), goal) for histogram in evidence.scores]
+    choices = [choose(threshold_curve(histogram), goal) for histogram in evidence.scores]
     found, without = evidence.estimate(), list(evidence.without_groups())
     rows = _label_rows(evidence, found, labels, thresholds)
     intervals = _label_intervals(found, without)
@@ -72,7 +74,7 @@ def _counts(statistic: Statistic) -> dict[str, int]:
         "records": statistic.scored + rejected,
         "scored": statistic.scored,
         "rejected": rejected,
-        "with_truth": int(statistic.sums.with_truth.sum()),
+        "with_truth": int(statistic.sums["with_truth"].sum()),
     }
 
 
@@ -83,7 +85,7 @@ def _slice(
     return {
         "value": value,
         "other": other,
-        "counts": {"records": records, "with_truth": int(evidence.total.with_truth)},
+        "counts": {"records": records, "with_truth": int(evidence.total["with_truth"])},
         "overall": _overall(evidence, found),
         "intervals": _overall_intervals(found, without),
         "per_label": _label_rows(evidence, found, labels, thresholds),
@@ -92,14 +94,14 @@ def _slice(
 
 def _overall(evidence: Evidence, found: Estimate) -> Row:
     metrics: Row = {name: _number(value) for name, value in found.overall.items()}
-    metrics["support"] = int(evidence.total.support.sum())
+    metrics["support"] = int(support(evidence.total).sum())
     return metrics | {f"{name}_bounds": _pair(*bounds) for name, bounds in found.bounds.items()}
 
 
 def _overall_intervals(found: Estimate, without: Sequence[Estimate]) -> Row:
     """By name of each overall metric [low, high], or None."""
     ends = {
-        name: interval(name, np.array(value), np.array([other.overall.get(name, math.nan) for other in without]))
+        name: interval_of(name)(np.array(value), np.array([other.overall.get(name, math.nan) for other in without]))
         for name, value in found.overall.items()
     }
     return {name: _pair(float(low), float(high)) for name, (low, high) in ends.items()}
@@ -109,12 +111,12 @@ def _label_rows(evidence: Evidence, found: Estimate, labels: Sequence[str], thre
     """One entry a label, in the model's order; the metrics are None where no record's truth is known."""
     sums = evidence.total
     counts = {
-        "support": sums.support,
-        "tp": sums.true_positives,
-        "fp": sums.false_positives,
-        "fn": sums.false_negatives,
-        "tn": sums.true_negatives,
-        "known": sums.known,
+        "support": support(sums),
+        "tp": sums["true_positives"],
+        "fp": sums["false_positives"],
+        "fn": sums["false_negatives"],
+        "tn": sums["true_negatives"],
+        "known": known(sums),
     }
     return [
         {"label": label, "threshold": float(str(np.float32(thresholds[index])))}
@@ -130,7 +132,7 @@ def _label_intervals(
 ) -> dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
     """By name of each label's metric the low and the high ends, L each."""
     return {
-        name: interval(name, values, np.array([other.per_label[name] for other in without]).reshape(-1, len(values)))
+        name: interval_of(name)(values, np.array([other.per_label[name] for other in without]).reshape(-1, len(values)))
         for name, values in found.per_label.items()
     }
 

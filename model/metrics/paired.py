@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bulklabel.model.metric_families.jackknife import change_interval
 from bulklabel.model.metrics.estimates import Evidence
-from bulklabel.model.metrics.jackknife import interval
 
 Values = npt.NDArray[np.float64]
 Metrics = Mapping[str, Values] | Mapping[str, float]
@@ -50,5 +50,5 @@ def _changes(before: Metrics, after: Metrics, without: Sequence[tuple[Metrics, M
     for name in before:
         first, second = np.asarray(before[name]), np.asarray(after[name])
         moved = np.array([other[name] - one[name] for one, other in without]).reshape(-1, *first.shape)
-        found[name] = Change(first, second, second - first, *interval("change", second - first, moved))
+        found[name] = Change(first, second, second - first, *change_interval(second - first, moved))
     return found

@@ -4,14 +4,15 @@ from typing import Any
 
 import numpy as np
 
+from bulklabel.model.counting.fixed import FIXED_POINT
+from bulklabel.model.counting.sums import Sums
+from bulklabel.model.counting.tally import Counts
+from bulklabel.model.metric_families.calibration import RELIABILITY
+from bulklabel.model.metric_families.confusion import support
 from bulklabel.model.metrics.curves import spread
 from bulklabel.model.metrics.threshold_goals import Curve, threshold_curve
 from bulklabel.model.statistic import Statistic
-from bulklabel.model.statistic.fixed import FIXED_POINT
 from bulklabel.model.statistic.pairs import CONFUSED, PREDICTED, TRUTH
-from bulklabel.model.statistic.scores import score_precision
-from bulklabel.model.statistic.sums import Sums
-from bulklabel.model.statistic.tally import Counts
 
 POINTS = 64
 """Of a curve, at most."""
@@ -26,11 +27,11 @@ def drawings(statistic: Statistic) -> dict[str, Any]:
     A cut is [threshold, true positives, false positives], thresholds falling. Reliability is, for each of ten equal
     bins of probability, [records, records where the label is present, mean probability or None].
     """
-    precision, total = score_precision(statistic.labels), statistic.sums.total()
+    total = statistic.sums.total()
     scores = statistic.scores.counts()
     return {
-        "cuts": [_cuts(threshold_curve(histogram, precision)) for histogram in scores],
-        "all_cuts": _cuts(threshold_curve(scores.sum(axis=0), precision)),
+        "cuts": [_cuts(threshold_curve(histogram)) for histogram in scores],
+        "all_cuts": _cuts(threshold_curve(scores.sum(axis=0))),
         "reliability": [_reliability(total, slice(label, label + 1)) for label in range(statistic.labels)],
         "all_reliability": _reliability(total, slice(None)),
         "pairs": _pairs(statistic.pairs.counts(), total),
@@ -46,7 +47,7 @@ def _cuts(curve: Curve) -> list[list[float | int]]:
 
 
 def _reliability(total: Sums, labels: slice) -> list[list[float | int | None]]:
-    counts = (total.reliability_records, total.reliability_present, total.reliability_probability)
+    counts = [total[name] for name in RELIABILITY]
     rows = zip(*(values[labels].sum(axis=0).tolist() for values in counts), strict=True)
     return [
         [records, present, probability / FIXED_POINT / records if records else None]
@@ -57,8 +58,8 @@ def _reliability(total: Sums, labels: slice) -> list[list[float | int | None]]:
 def _pairs(counts: Counts, total: Sums) -> dict[str, Any] | None:
     """The tables of the labels with the largest support, and the pairs that are confused most."""
     labels = counts.shape[1]
-    shown = np.sort(np.argsort(-total.support[:labels], kind="stable")[:PAIRED])
-    if not total.with_truth or labels < 2:
+    shown = np.sort(np.argsort(-support(total)[:labels], kind="stable")[:PAIRED])
+    if not total["with_truth"] or labels < 2:
         return None
     confused = counts[CONFUSED].ravel()
     most = np.argsort(-confused, kind="stable")[:MOST_CONFUSED]

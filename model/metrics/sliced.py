@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
+from bulklabel.model.counting.bins import coarser_counts
 from bulklabel.model.metrics.estimates import Evidence
 from bulklabel.model.statistic import GROUPS, Statistic
-from bulklabel.model.statistic.bins import coarser_counts
 from bulklabel.model.statistic.scores import group_precision
 from bulklabel.model.statistic.slices import Slice
 
@@ -28,7 +28,7 @@ def slice_evidence(
     for value in named:
         found = slices[value]
         scores = found.scores.counts()
-        yield value, False, found.records, Evidence(found.sums, scores, precision, None, precision)
+        yield value, False, found.records, Evidence(found.sums, scores)
         left_sums, left_scores, left = left_sums - found.sums, left_scores - scores, left - found.records
     if left:
-        yield None, True, left, Evidence(left_sums, left_scores, precision, None, precision)
+        yield None, True, left, Evidence(left_sums, left_scores)

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from bulklabel.model.counting.bins import lowest_of, precision_of
+from bulklabel.model.counting.tally import Counts
 from bulklabel.model.labels.thresholds import DEFAULT_THRESHOLD
 from bulklabel.model.labels.truth import ABSENT, PRESENT, UNKNOWN, Truth
-from bulklabel.model.statistic.bins import lowest_of
-from bulklabel.model.statistic.tally import Counts
 
 F1, PRECISION, RECALL, BUDGET = "f1", "precision", "recall", "budget"
 
@@ -55,9 +55,9 @@ class Curve:
     false_positives: Counts
 
 
-def threshold_curve(scores: Counts, precision: int) -> Curve:
+def threshold_curve(scores: Counts) -> Curve:
     """Returns the curve of one label from its histogram, 3×bins: a threshold below each bin that holds records."""
-    lowest = lowest_of(precision)
+    lowest = lowest_of(precision_of(scores.shape[1]))
     filled = np.flatnonzero(scores.any(axis=0))
     excluded = np.append(-1, filled[:-1])
     end = np.append(lowest, np.float32(1))[excluded + 1]  # just above what is excluded
@@ -95,9 +95,14 @@ def tune_thresholds(truth: Truth, probabilities: npt.NDArray[np.float32]) -> tup
         truth: N×L.
         probabilities: N×L, 0 to 1.
 
+    Raises:
+        ValueError: if a probability is NaN.
+
     >>> tune_thresholds(np.array([[1], [1], [0]], np.int8), np.array([[0.75], [0.5], [0.25]], np.float32))
     (0.375,)
     """
+    if np.isnan(probabilities).any():
+        raise ValueError("thresholds cannot be tuned on probabilities that are NaN")
     return tuple(_tuned(truth[:, label], probabilities[:, label]) for label in range(truth.shape[1]))
 
 

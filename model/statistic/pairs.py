@@ -3,8 +3,8 @@
 import numpy as np
 import scipy.sparse
 
-from bulklabel.model.statistic.block import Block, Flags
-from bulklabel.model.statistic.tally import Tally
+from bulklabel.model.counting.block import Block, Flags
+from bulklabel.model.counting.tally import Tally
 
 MOST_LABELS = 1000
 """Pairs are counted among so many labels, the model's first: a table of all of 10,000 would have 100 million cells."""

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from bulklabel.model.statistic.bins import bin_of, bins_count, coarser, finest
-from bulklabel.model.statistic.block import Block, in_threads, label_chunks
-from bulklabel.model.statistic.tally import Cells, Tally
+from bulklabel.model.counting.bins import bin_of, bins_count, coarser, finest
+from bulklabel.model.counting.block import Block, in_threads, label_chunks
+from bulklabel.model.counting.tally import Cells, Tally
 
 PLANES = 3
 """Of truth: absent is 0, present 1, and unknown the last, so that truth itself is the index of its plane."""

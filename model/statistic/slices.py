@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bulklabel.model.statistic.block import Block
+from bulklabel.model.counting.block import Block
+from bulklabel.model.counting.sums import Sums
+from bulklabel.model.counting.tally import Tally
+from bulklabel.model.metric_families.families import sums_of
 from bulklabel.model.statistic.scores import group_precision, score_cells, score_tally
-from bulklabel.model.statistic.sums import Sums
-from bulklabel.model.statistic.tally import Tally
 
 Slices = Mapping[str | None, "Slice"]
 """By the column's value; null is a value too."""
@@ -64,7 +65,9 @@ def slices_of(
     number = np.array([numbers.get(value, -1) for value in values], np.int64)
     kept = number >= 0
     block, groups, number = (block, groups, number) if kept.all() else (block.take(kept), groups[kept], number[kept])
-    sums = Sums.of(block, number * groups_count + groups, len(names) * groups_count)
+    known = block.with_truth
+    slice_groups = (number * groups_count + groups)[known]  # a group in a slice is a group of its own
+    sums = sums_of(block if known.all() else block.take(known), slice_groups, len(names) * groups_count)
     precision = group_precision(block.labels, groups_count)
     cells = score_cells(block, precision)
     return {

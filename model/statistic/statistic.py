@@ -11,17 +11,18 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from bulklabel.model.counting.block import Block, Scores, row_blocks
+from bulklabel.model.counting.sums import Sums
+from bulklabel.model.counting.tally import Counts, Tally
 from bulklabel.model.images.kinds import Kind, Kinds
 from bulklabel.model.labels.thresholds import predict_labels
 from bulklabel.model.labels.truth import Truth
-from bulklabel.model.statistic.block import Block, Scores, row_blocks
+from bulklabel.model.metric_families.families import no_sums, sums_of
 from bulklabel.model.statistic.examples import Examples, examples_kept
 from bulklabel.model.statistic.hash_ids import hash_ids
 from bulklabel.model.statistic.pairs import no_pairs, pairs_of
 from bulklabel.model.statistic.scores import no_scores, scores_of
 from bulklabel.model.statistic.slices import Slice, add_slices, slices_of
-from bulklabel.model.statistic.sums import Sums
-from bulklabel.model.statistic.tally import Counts, Tally
 
 GROUPS = 20
 """Records are in so many groups by a hash of their id: what a metric does without one of them tells its uncertainty."""
@@ -58,7 +59,7 @@ class Statistic:
     def zero(labels: int) -> "Statistic":
         """The statistic of no records: the identity of `+`."""
         scores, by_group = no_scores(labels, GROUPS)
-        sums, predicted = Sums.zero(labels, GROUPS), np.zeros(labels, np.int64)
+        sums, predicted = no_sums(labels, GROUPS), np.zeros(labels, np.int64)
         return Statistic(0, {}, {}, {}, predicted, sums, scores, by_group, no_pairs(labels), Examples.none(), {})
 
     @staticmethod
@@ -110,7 +111,7 @@ class Statistic:
     @property
     def labels(self) -> int:
         """L."""
-        return self.sums.labels
+        return len(self.predicted)
 
     def __iadd__(self, other: "Statistic") -> "Statistic":
         """Add the other's records to these, in place; the other stays as it is."""
@@ -153,7 +154,7 @@ def _of_block(block: Block, groups: npt.NDArray[np.int64], values: Mapping[str, 
     scores, by_group = scores_of(block, groups, GROUPS)
     if not block.with_truth.all():
         block, groups = block.take(block.with_truth), groups[block.with_truth]
-    sums = Sums.of(block, groups, GROUPS) if block.records else Sums.zero(block.labels, GROUPS)
+    sums = sums_of(block, groups, GROUPS)
     predicted = np.zeros(block.labels, np.int64)
     return Statistic(0, {}, {}, {}, predicted, sums, scores, by_group, pairs_of(block), Examples.none(), slices)
 

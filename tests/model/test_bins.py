@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from bulklabel.model.metrics.areas import single_valued
-from bulklabel.model.statistic.bins import bin_of, bins_count, coarser, coarser_counts, finest, lowest_of
+from bulklabel.model.counting.bins import bin_of, bins_count, coarser, coarser_counts, finest, lowest_of
+from bulklabel.model.metric_families.areas import single_valued
 from tests.support.synthetic import NASTY
 
 PRECISIONS = [0, 1, 2, 4, 7, 12]

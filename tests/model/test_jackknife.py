@@ -6,8 +6,10 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from bulklabel.model.metrics.estimates import Estimate, Evidence
-from bulklabel.model.metrics.jackknife import interval, standard_error
+from bulklabel.model.metric_families.families import interval_of
+from bulklabel.model.metric_families.family import Estimate
+from bulklabel.model.metric_families.jackknife import change_interval, share_interval, standard_error
+from bulklabel.model.metrics.estimates import Evidence
 from bulklabel.model.statistic import GROUPS, merge
 from tests.support.simulation import LABELS, evidence_of, sample
 from tests.support.synthetic import logistic_batch, metrics_of_statistic, statistic_of
@@ -28,7 +30,7 @@ def numbers(found: Estimate) -> dict[str, float]:
 def intervals(evidence: Evidence) -> dict[str, tuple[float, float]]:
     value, without = numbers(evidence.estimate()), [numbers(other) for other in evidence.without_groups()]
     ends = {
-        name: interval(name.split()[0], np.array(value[name]), np.array([other[name] for other in without]))
+        name: interval_of(name.split()[0])(np.array(value[name]), np.array([other[name] for other in without]))
         for name in value
     }
     return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
@@ -100,13 +102,13 @@ def test_the_standard_error_of_a_mean_is_the_textbooks() -> None:
     values = np.random.default_rng(5).normal(size=20)
     without = (values.sum() - values) / 19  # each group is one number
     assert standard_error(without) == pytest.approx(values.std(ddof=1) / math.sqrt(20))
-    low, high = interval("change", values.mean(), without)
+    low, high = change_interval(values.mean(), without)
     assert (high - low) / 2 == pytest.approx(2.093024 * values.std(ddof=1) / math.sqrt(20))
 
 
 def test_near_the_ends_of_the_range_an_interval_leans_inwards() -> None:
     without = np.array([[0.98, 0.5, 1.0], [0.99, 0.5, 1.0], [0.985, 0.5, 1.0]])
-    low, high = interval("f1_macro", np.array([0.985, 0.5, 1.0]), without)
+    low, high = share_interval(np.array([0.985, 0.5, 1.0]), without)
     assert 0 < low[0] < 0.985 < high[0] < 1
     assert 0.985 - low[0] > high[0] - 0.985
     assert (low[1:] == high[1:]).all()
@@ -114,6 +116,6 @@ def test_near_the_ends_of_the_range_an_interval_leans_inwards() -> None:
 
 def test_no_end_of_an_interval_passes_the_value_by_a_rounding() -> None:
     values = np.arange(1, 1000) / np.arange(1000, 1, -1) / 1000
-    low, high = interval("f1", values, np.tile(values, (5, 1)))
+    low, high = share_interval(values, np.tile(values, (5, 1)))
     assert (low <= values).all()
     assert (values <= high).all()

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from sklearn import metrics as oracle
 from sklearn.calibration import calibration_curve
 
-from bulklabel.model.metrics.areas import areas
+from bulklabel.model.counting.bins import bin_of, bins_count
+from bulklabel.model.metric_families.areas import areas
 from bulklabel.model.metrics.report_curves import drawings
 from bulklabel.model.statistic import Statistic
-from bulklabel.model.statistic.bins import bin_of, bins_count
 from bulklabel.model.statistic.scores import score_precision
 from tests.support.synthetic import THRESHOLD, Batch, batches, logistic_batch, metrics_of_statistic, statistic_of
 
@@ -170,7 +170,7 @@ def test_bounds_are_as_narrow_as_coarse_bins_allow_and_contain_the_value_still(b
         for precision in (0, 1, 5):
             counts = np.zeros((1, 2, bins_count(precision)), np.int64)
             np.add.at(counts[0], (truth.astype(int), bin_of(score, precision)), 1)
-            for name, (value, low, high) in areas(counts, precision).items():
+            for name, (value, low, high) in areas(counts).items():
                 exact = area(name, truth, scores)
                 if exact is None:
                     assert np.isnan([value[0], low[0], high[0]]).all()
@@ -210,7 +210,7 @@ def test_bounds_are_narrow_with_the_bins_of_a_thousand_labels() -> None:
     truth, scores = (column[:, 0] for column in logistic_batch(np.random.default_rng(1), 20_000, 1))
     counts = np.zeros((1, 2, bins_count(precision)), np.int64)
     np.add.at(counts[0], (truth, bin_of(scores, precision)), 1)
-    for name, (value, low, high) in areas(counts, precision).items():
+    for name, (value, low, high) in areas(counts).items():
         exact = area(name, truth, scores)
         assert low[0] <= exact <= high[0]
         assert high[0] - low[0] < 1e-3, name

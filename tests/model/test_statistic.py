@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bulklabel.model.counting.block import BLOCK_CELLS, BLOCK_RECORDS, row_blocks
+from bulklabel.model.counting.tally import SPARSE_UP_TO, Tally
 from bulklabel.model.statistic import MAX_NAMES, Statistic, merge
-from bulklabel.model.statistic.block import BLOCK_CELLS, BLOCK_RECORDS, row_blocks
 from bulklabel.model.statistic.slices import most_values
-from bulklabel.model.statistic.tally import SPARSE_UP_TO, Tally
 from tests.support.synthetic import Batch, batches, logistic_batch, metrics_of_statistic, records_table, statistic_of
 
 COUNTRIES = ["no", "se", "ø", "", None]
@@ -99,7 +99,7 @@ def test_a_difference_in_any_count_is_a_difference() -> None:
 def test_records_without_truth_are_scored_and_nothing_else() -> None:
     batch = (np.full((4, 2), -1, np.int8), np.ones((4, 2), np.float32))
     found = statistic_of(batch)
-    assert (found.scored, int(found.sums.with_truth.sum())) == (4, 0)
+    assert (found.scored, int(found.sums["with_truth"].sum())) == (4, 0)
     assert found.sums == Statistic.zero(2).sums
     assert found.scores.counts().sum(axis=(0, 2)).tolist() == [0, 0, 8]
     assert found.scores_by_group.counts().sum() == found.pairs.counts().sum() == 0
@@ -107,8 +107,8 @@ def test_records_without_truth_are_scored_and_nothing_else() -> None:
 
 def test_records_of_one_id_are_in_one_group() -> None:
     batch = (np.ones((50, 1), np.int8), np.ones((50, 1), np.float32))
-    assert np.count_nonzero(statistic_of(batch, [7] * 50).sums.with_truth) == 1
-    assert np.count_nonzero(statistic_of(batch).sums.with_truth) > 10
+    assert np.count_nonzero(statistic_of(batch, [7] * 50).sums["with_truth"]) == 1
+    assert np.count_nonzero(statistic_of(batch).sums["with_truth"]) > 10
 
 
 @pytest.mark.parametrize("labels", [3, 700])

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
+from bulklabel.model.counting.bins import bin_of, lowest_of
 from bulklabel.model.labels.thresholds import predict_labels, read_thresholds
 from bulklabel.model.metrics import Goal, thresholds_file
 from bulklabel.model.metrics.threshold_goals import Choice, choose, threshold_curve, tune_thresholds
-from bulklabel.model.statistic.bins import bin_of, lowest_of
 from bulklabel.model.statistic.scores import score_precision
 from tests.support.synthetic import Batch, batches, logistic_batch, metrics_of_statistic, statistic_of
 
@@ -29,8 +29,7 @@ Counts = tuple[int, int, int]
 def chosen(batch: Batch, goal: Goal) -> list[tuple[Choice, np.ndarray, np.ndarray]]:
     """Each label's choice with its truth and its probabilities."""
     scores = statistic_of(batch).scores.counts()
-    precision = score_precision(len(scores))
-    choices = [choose(threshold_curve(histogram, precision), goal) for histogram in scores]
+    choices = [choose(threshold_curve(histogram), goal) for histogram in scores]
     return list(zip(choices, batch[0].T, batch[1].T, strict=True))
 
 

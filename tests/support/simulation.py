@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from bulklabel.model.counting.bins import bin_of, bins_count, coarser_counts
+from bulklabel.model.counting.block import Block
+from bulklabel.model.metric_families.families import sums_of
 from bulklabel.model.metrics.estimates import Evidence
 from bulklabel.model.statistic import GROUPS
-from bulklabel.model.statistic.bins import bin_of, bins_count, coarser_counts
-from bulklabel.model.statistic.block import Block
-from bulklabel.model.statistic.sums import Sums
 from tests.support.synthetic import Batch
 
 LABELS = 4
@@ -32,5 +32,5 @@ def evidence_of(batch: Batch, groups: np.ndarray, coarse: int = COARSE) -> Evide
     cells = ((groups * LABELS + np.arange(LABELS)[:, None]) * 2 + block.present) * bins_count(FINE) + bins
     size = GROUPS * LABELS * 2 * bins_count(FINE)
     scores = np.bincount(cells.ravel(), minlength=size).reshape(GROUPS, LABELS, 2, -1)
-    sums = Sums.of(block, groups, GROUPS)
-    return Evidence(sums, scores.sum(axis=0), FINE, coarser_counts(scores, coarse), coarse)
+    sums = sums_of(block, groups, GROUPS)
+    return Evidence(sums, scores.sum(axis=0), coarser_counts(scores, coarse))

@@ -82,7 +82,7 @@ def choose_records(
 
 def _examples_of(statistic: Statistic) -> dict[int, dict[Place, str]]:
     total = statistic.sums.total()
-    return choose_records(statistic.examples, (total.false_positives + total.false_negatives).tolist())
+    return choose_records(statistic.examples, (total["false_positives"] + total["false_negatives"]).tolist())
 
 
 def _wanted_of(shard: Shard, wanted: Mapping[int, Wanted]) -> list[tuple[Shard, Wanted]]:

@@ -1,10 +1,14 @@
-"""How the labels of each record rank by their probabilities: what the ranking metrics add up."""
+"""Ranking: how the labels of each record are ordered by their probabilities."""
 
 import numpy as np
 import numpy.typing as npt
 
-from bulklabel.model.statistic.block import Block
-from bulklabel.model.statistic.fixed import FIXED_POINT, fixed
+from bulklabel.model.counting.block import Block, in_threads, record_chunks
+from bulklabel.model.counting.fixed import FIXED_POINT, fixed
+from bulklabel.model.counting.grouping import Grouping
+from bulklabel.model.metric_families.family import Estimate, Family, NamedSums, Totals
+from bulklabel.model.metric_families.jackknife import unbounded_interval
+from bulklabel.model.metric_families.quotients import ratio
 
 RANKS = (1, 3, 5)
 """Precision and recall are counted among so many labels with the highest probabilities."""
@@ -15,7 +19,12 @@ def ranks(labels: int) -> tuple[int, ...]:
     return tuple(rank for rank in RANKS if rank <= labels)
 
 
-def rank_sums(block: Block) -> dict[str, npt.NDArray[np.float64]]:
+def _record_sums(block: Block, grouping: Grouping) -> NamedSums:
+    chunks = in_threads(lambda records: _addends(block.of_records(records)), record_chunks(block))
+    return {name: grouping.by_record(np.concatenate([chunk[name] for chunk in chunks])) for name in chunks[0]}
+
+
+def _addends(block: Block) -> dict[str, npt.NDArray[np.float64]]:
     """Each record's addends to the sums of these names, as whole numbers; 0 for a record without truth.
 
     Only labels whose truth is known rank. `ranking_precision` and `ranking_loss` follow scikit-learn's
@@ -74,3 +83,21 @@ def _hits(keys: npt.NDArray[np.int32], block: Block) -> npt.NDArray[np.int64]:
         found[:, position] = block.present[best, rows] & (left[rows, best] > 0)
         left[rows, best] = -1
     return np.cumsum(found, axis=1)[:, [rank - 1 for rank in wanted]]
+
+
+def _estimate(totals: Totals) -> Estimate:
+    sums, records = totals.sums, int(totals.sums["with_truth"])
+    metrics = {
+        "label_ranking_average_precision": ratio(int(sums["ranking_precision"]) / FIXED_POINT, records),
+        "coverage_error": ratio(int(sums["coverage"]), records),
+        "label_ranking_loss": ratio(int(sums["ranking_loss"]) / FIXED_POINT, records),
+        "one_error": ratio(records - int(sums["hits_at"][0]), records),
+    }
+    for index, rank in enumerate(ranks(len(sums["true_positives"]))):
+        metrics[f"precision_at_{rank}"] = ratio(int(sums["hits_at"][index]), rank * records)
+        metrics[f"recall_at_{rank}"] = ratio(int(sums["recall_at"][index]) / FIXED_POINT, records)
+    return Estimate(metrics)
+
+
+RANKING = Family(_estimate, record_sums=_record_sums, intervals={"coverage_error": unbounded_interval})
+"""Of whole records only: a single label has no rank."""

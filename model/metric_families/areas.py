@@ -10,10 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from bulklabel.model.counting.bins import lowest_of, precision_of
+from bulklabel.model.counting.tally import Counts
 from bulklabel.model.labels.truth import ABSENT, PRESENT
-from bulklabel.model.metrics.rates import mean_of
-from bulklabel.model.statistic.bins import lowest_of
-from bulklabel.model.statistic.tally import Counts
+from bulklabel.model.metric_families.confusion import support
+from bulklabel.model.metric_families.family import Estimate, Family, Totals
+from bulklabel.model.metric_families.quotients import mean_of
 
 Values = npt.NDArray[np.float64]
 Area = tuple[Values, Values, Values]
@@ -31,7 +33,7 @@ def single_valued(precision: int) -> npt.NDArray[np.bool_]:
     return np.append(np.nextafter(lowest[:-1], np.float32(2)) == lowest[1:], lowest[-1] == 1)
 
 
-def areas(scores: Counts, precision: int) -> dict[str, Area]:
+def areas(scores: Counts) -> dict[str, Area]:
     """`roc_auc` and `average_precision` of each label from its histogram, L×2×bins (or ×3; the third is left out).
 
     ROC AUC is NaN where no record is present, or none absent; average precision is 0 where none is present, as in
@@ -39,28 +41,30 @@ def areas(scores: Counts, precision: int) -> dict[str, Area]:
     """
     labels, _, bins = scores.shape
     step = max(1, CHUNK_CELLS // bins)
-    single = single_valued(precision)
+    single = single_valued(precision_of(bins))
     chunks = [_areas(scores[first : first + step], single) for first in range(0, labels, step)]
     return {name: _joined([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
-def averages(found: dict[str, Area], pooled: dict[str, Area], support: Counts) -> dict[str, tuple[float, float, float]]:
+def _averages(
+    by_label: dict[str, Area], pooled: dict[str, Area], weights: Counts
+) -> dict[str, tuple[float, float, float]]:
     """`roc_auc_micro`, `…_macro`, `…_weighted` and the same of average precision, with bounds.
 
     Macro and weighted averages leave out labels for which the metric is undefined.
 
     Args:
-        found: the labels' areas.
+        by_label: the labels' areas.
         pooled: the areas of all answers together, as of one label.
-        support: L.
+        weights: the labels' support, L.
     """
     metrics = {}
-    for name, parts in found.items():
+    for name, parts in by_label.items():
         micro, low, high = (float(part[0]) for part in pooled[name])
         metrics[f"{name}_micro"] = (micro, low, high)
         macro, low, high = (mean_of(part) for part in parts)
         metrics[f"{name}_macro"] = (macro, low, high)
-        weighted, low, high = (mean_of(part, support) for part in parts)
+        weighted, low, high = (mean_of(part, weights) for part in parts)
         metrics[f"{name}_weighted"] = (weighted, low, high)
     return metrics
 
@@ -118,3 +122,20 @@ def _bounded(low: Values, high: Values) -> Area:
 def _joined(parts: Sequence[Area]) -> Area:
     value, low, high = (np.concatenate(some) for some in zip(*parts, strict=True))
     return value, low, high
+
+
+def _estimate(totals: Totals) -> Estimate:
+    if totals.scores is None:
+        return Estimate()
+    by_label, pooled = areas(totals.scores), areas(totals.scores.sum(axis=0, keepdims=True))
+    averaged = _averages(by_label, pooled, support(totals.sums))
+    return Estimate(
+        {name: value for name, (value, _, _) in averaged.items()},
+        {name: value for name, (value, _, _) in by_label.items()},
+        {name: (low, high) for name, (_, low, high) in averaged.items()},
+        {name: (low, high) for name, (_, low, high) in by_label.items()},
+    )
+
+
+AREAS = Family(_estimate)
+"""Of all labels and of each, from the histogram of probabilities, which is kept apart from the sums."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bulklabel.model.statistic.tally import Counts
+from bulklabel.model.counting.tally import Counts
 
 
 @dataclass(frozen=True, eq=False)

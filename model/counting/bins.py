@@ -24,6 +24,15 @@ def bins_count(precision: int) -> int:
     return 2 * OCTAVES << precision
 
 
+def precision_of(bins: int) -> int:
+    """Returns the precision of a histogram with so many bins.
+
+    >>> precision_of(bins_count(8))
+    8
+    """
+    return (bins // (2 * OCTAVES)).bit_length() - 1
+
+
 def finest(cells_a_bin: int, cells: int, most: int) -> int:
     """The largest precision, from 0 to `most`, with which a histogram has at most `cells` cells."""
     return max([precision for precision in range(most + 1) if cells_a_bin * bins_count(precision) <= cells], default=0)

@@ -1,0 +1,1 @@
+"""Counting: blocks of records and labels, and the exact integer sums that a statistic is made of."""

@@ -1,0 +1,90 @@
+"""95 % confidence intervals by the delete-a-group jackknife.
+
+Records are in groups by a hash of their id. How much a metric moves when each group in turn is left out tells its
+standard error (Kott, "The delete-a-group jackknife", 2001); the interval is Student's, with one degree of freedom less
+than there are groups. For metrics in 0…1 it is drawn on the logit scale, so that it stays inside of them.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtrit
+
+Values = npt.NDArray[np.float64]
+
+LEVEL = 0.95
+
+Interval = Callable[[Values, Values], tuple[Values, Values]]
+"""From the metrics of all records, of any shape, and the same without each of the G groups that hold records, G×that
+shape, to the low and high ends of their intervals; NaN where there is none.
+
+A metric that moves with no group has an interval of no width, which says that nothing is known of its error.
+"""
+
+
+def share_interval(value: Values, without: Values) -> tuple[Values, Values]:
+    """Returns the ends for metrics in 0…1, drawn on the logit scale.
+
+    >>> low, high = share_interval(np.array(0.75), np.array([0.74, 0.75, 0.76]))
+    >>> print(f"{low:.3f} {high:.3f}")
+    0.691 0.801
+    """
+    error, spread = _error_and_spread(without)
+    inside = (value > 0) & (value < 1)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        odds, factor = value / (1 - value), np.exp(spread / (value * (1 - value)))
+        low, high = odds / factor / (1 + odds / factor), 1 / (1 + 1 / (odds * factor))
+    at_end = np.where(np.isnan(error), np.nan, value)
+    low, high = np.minimum(low, value), np.maximum(high, value)  # rounded they could pass the value by a last bit
+    return np.where(inside, low, at_end), np.where(inside, high, at_end)
+
+
+def unbounded_interval(value: Values, without: Values) -> tuple[Values, Values]:
+    """Returns the ends for metrics that are not negative and may exceed 1, such as log losses."""
+    _, spread = _error_and_spread(without)
+    return np.maximum(value - spread, 0), value + spread
+
+
+def distance_interval(value: Values, without: Values) -> tuple[Values, Values]:
+    """Returns the ends for means of distances without their sign, such as the expected calibration error, in 0…1.
+
+    Such a mean comes out too large by about a constant over the root of the number of records. Without a group it grows
+    by half of what a bias of one over the number would: so twice the jackknife's estimate of the bias is allowed for at
+    the low end.
+    """
+    _, spread = _error_and_spread(without)
+    return np.maximum(value - spread - 2 * _bias(value, without), 0), np.minimum(value + spread, 1)
+
+
+def change_interval(value: Values, without: Values) -> tuple[Values, Values]:
+    """Returns the ends for differences of two metrics, which may be negative."""
+    _, spread = _error_and_spread(without)
+    return value - spread, value + spread
+
+
+def _error_and_spread(without: Values) -> tuple[Values, Values]:
+    """The standard error, and half the width of the interval on a straight scale."""
+    error = standard_error(without)
+    return error, stdtrit(max(len(without) - 1, 1), (1 + LEVEL) / 2) * error
+
+
+def _bias(value: Values, without: Values) -> Values:
+    """The jackknife's estimate of how much too large a metric is in the mean; never negative."""
+    return np.maximum((len(without) - 1) * (without.mean(axis=0) - value), 0) if len(without) else value
+
+
+def standard_error(without: Values) -> Values:
+    """Returns the jackknife's standard error of metrics from the G estimates, G×their shape.
+
+    It is NaN if an estimate is, or if there are fewer than two.
+
+    >>> print(f"{standard_error(np.array([0.74, 0.75, 0.76])):.4f}")
+    0.0115
+    """
+    groups = len(without)
+    if groups < 2:
+        return np.full(without.shape[1:], np.nan)
+    deviations = without - without.mean(axis=0)
+    error: Values = np.sqrt((groups - 1) / groups * np.square(deviations).sum(axis=0))
+    return error
