@@ -1,6 +1,8 @@
 """What a finished command prints: the metrics as a table, and where everything is."""
 
 import json
+import shutil
+from collections.abc import Iterable
 from typing import Any
 
 from bulklabel.model.report.numbers import format_number as number
@@ -10,9 +12,15 @@ HEADLINES = ("f1_micro", "f1_macro", "subset_accuracy", "hamming_loss", "average
 MOST_LABELS = 40
 MOST_UNKNOWN = 10
 
-ROW = "  {:<12}{:>9}{:>11}{:>11}{:>9}{:>9}"
+ROW = "  {:<{width}}{:>9}{:>11}{:>11}{:>9}{:>9}"
 CHANGE_ROW = "  {:<25}{:>9}{:>9}{:>9}{:>21}"
-FLIPS_ROW = "  {:<12}{:>9}{:>9}{:>9}"
+FLIPS_ROW = "  {:<{width}}{:>9}{:>9}{:>9}"
+
+NUMBERS_WIDTH = 51
+"""Columns that a row of metrics needs beside its label."""
+
+LABEL_WIDTH = 12
+"""Columns that a label has on any terminal; what is longer is cut only where the terminal ends."""
 
 MOST_FLIPPED = 10
 """Labels of a comparison that are printed."""
@@ -83,11 +91,13 @@ def comparison_summary(content: dict[str, Any]) -> str:
         row = content["overall"][name]
         values = number(row["before"]), number(row["after"]), format_change(row["change"])
         lines.append(CHANGE_ROW.format(name.replace("_", " "), *values, format_change_range(row["interval"])))
-    lines += ["", FLIPS_ROW.format("label", "flips", "right", "wrong")]
-    for row in most_flipped(content["per_label"])[:MOST_FLIPPED]:
+    flipped = most_flipped(content["per_label"])[:MOST_FLIPPED]
+    width = _label_width(row["label"] for row in flipped)
+    lines += ["", FLIPS_ROW.format("label", "flips", "right", "wrong", width=width)]
+    for row in flipped:
         flips = row["flips"]
         counts = (flips["became_present"] + flips["became_absent"], flips["became_right"], flips["became_wrong"])
-        lines.append(FLIPS_ROW.format(_on_a_line(row["label"])[:12], *map(number, counts)))
+        lines.append(FLIPS_ROW.format(_on_a_line(row["label"])[:width], *map(number, counts), width=width))
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -107,17 +117,18 @@ def summary(metrics: dict[str, Any]) -> str:
     if not counts["with_truth"]:
         missing = "has truth" if counts["scored"] else "was scored"
         return "\n".join([*lines, f"  no record {missing}, so there are no metrics"])
-    lines += ["", ROW.format("label", "support", "precision", "recall", "f1", "roc auc")]
     by_support = sorted(metrics["per_label"], key=lambda row: -row["support"])[:MOST_LABELS]
+    width = _label_width(row["label"] for row in by_support)
+    lines += ["", ROW.format("label", "support", "precision", "recall", "f1", "roc auc", width=width)]
     for row in (row for row in metrics["per_label"] if row in by_support):
         rates = [number(row[name]) for name in ("precision", "recall", "f1", "roc_auc")]
-        lines.append(ROW.format(_on_a_line(row["label"])[:12], number(row["support"]), *rates))
+        lines.append(ROW.format(_on_a_line(row["label"])[:width], number(row["support"]), *rates, width=width))
     left = len(metrics["per_label"]) - len(by_support)
     lines += [f"  … and {number(left)} more, with smaller support" for _ in range(left > 0)]
     lines.append("")
     for average in ("micro", "macro", "weighted", "samples"):
         rates = [number(overall.get(f"{name}_{average}")) for name in ("precision", "recall", "f1", "roc_auc")]
-        lines.append(ROW.format(average, "", *rates))
+        lines.append(ROW.format(average, "", *rates, width=width))
     lines.append("")
     for name in HEADLINES:
         interval = metrics["intervals"][name]
@@ -129,3 +140,10 @@ def summary(metrics: dict[str, Any]) -> str:
 def _on_a_line(name: str) -> str:
     """Escapes what would break a line, or move a terminal's cursor, as Python writes it."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in name)
+
+
+def _label_width(names: Iterable[str]) -> int:
+    """Returns the columns that labels are given: what the longest needs, as far as the terminal is wide enough."""
+    longest = max((len(_on_a_line(name)) for name in names), default=0)
+    room = shutil.get_terminal_size().columns - NUMBERS_WIDTH
+    return max(LABEL_WIDTH, min(longest, room))

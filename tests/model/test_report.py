@@ -203,3 +203,14 @@ def test_the_table_of_labels_reads_as_the_metrics_do(rows: list[dict[str, Any]])
             name: "" if value is None else json.dumps(value) for name, value in expected.items()
         }
         assert all(cell == "" for name, cell in line.items() if name not in expected and name != "label")
+
+
+def test_a_long_label_is_cut_only_where_the_terminal_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    label = "atelectasis of the left lower lobe"
+    records = pa.table({"id": ["a"], "source": ["a"], "position": [0]})
+    statistic = Statistic.from_batch(np.array([[1]], np.int8), np.array([[0.9]], np.float32), [0.5], records)
+    metrics = compute_metrics(statistic, [label], [0.5], Goal())
+    for columns, shown in ((200, label), (80, label[: 80 - 51]), (40, label[:12])):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        (row,) = (line for line in summary(metrics).split("\n") if line.startswith(f"  {label[:12]}"))
+        assert row.startswith(f"  {shown} ")
