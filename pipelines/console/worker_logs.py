@@ -20,13 +20,6 @@ def show_worker_logs() -> None:
     logger.addFilter(_translated)
 
 
-def hear_loopback_worker() -> None:
-    """Keeps a worker in the driver's process from printing the traceback that it also logs and returns."""
-    from apache_beam.runners.worker import sdk_worker
-
-    sdk_worker.print = lambda *_, **__: None
-
-
 def _translated(record: logging.LogRecord) -> bool:
     """Tells whether to log a record; replaces the protocol buffer that came from a worker by its message.
 

@@ -3,10 +3,8 @@
 import argparse
 import difflib
 from collections.abc import Sequence
-from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options import pipeline_options
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from bulklabel.model.errors import UserError
@@ -41,10 +39,15 @@ def _store_flags(options: argparse.Namespace) -> list[str]:
     return [f"--{name}={getattr(options, name)}" for name in names]
 
 
+def beam_flag_parser() -> argparse.ArgumentParser:
+    """Returns a parser with the flags of every class of options that Beam knows in this process."""
+    parsers: list[argparse.ArgumentParser] = []
+    PipelineOptions([]).get_all_options(add_extra_args_fn=parsers.append)  # it hands its parser out for more flags
+    return parsers[0]
+
+
 def _check_beam_flags(flags: Sequence[str], parser: argparse.ArgumentParser) -> None:
-    beam_parser: Any = pipeline_options._BeamArgumentParser(allow_abbrev=False)
-    for options in dict.fromkeys(PipelineOptions.__subclasses__()):
-        options._add_argparse_args(beam_parser)
+    beam_parser = beam_flag_parser()
     _, unknown = beam_parser.parse_known_args(flags)
     if unknown:
         own = [name for action in parser._actions for name in action.option_strings]

@@ -2,7 +2,7 @@
 
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
 
-from bulklabel.pipelines.console.worker_logs import hear_loopback_worker
+from bulklabel.pipelines.runners.beam_private import silence_loopback_worker
 
 IN_PROCESS_RUNNER = "bulklabel.pipelines.runners.in_process.LocalRunner"
 PRISM_RUNNER = "bulklabel.pipelines.runners.prism.PrismRunner"
@@ -28,7 +28,7 @@ def choose_runner(options: PipelineOptions) -> None:
     standard = options.view_as(StandardOptions)
     standard.runner = _meant(options, standard.runner)
     if standard.runner != IN_PROCESS_RUNNER:
-        hear_loopback_worker()
+        silence_loopback_worker()
 
 
 def _meant(options: PipelineOptions, named: str | None) -> str:

@@ -25,7 +25,8 @@ class LocalRunner(FnApiRunner):  # type: ignore[misc]
             if value.HasField("number_value"):  # an int would arrive as `2.0`, which is none to the worker's parser
                 number = value.number_value
                 value.string_value = str(int(number)) if number.is_integer() else repr(number)
-        self._provision_info = ExtendedProvisionInfo(beam_provision_api_pb2.ProvisionInfo(pipeline_options=known))
+        provision = ExtendedProvisionInfo(beam_provision_api_pb2.ProvisionInfo(pipeline_options=known))
+        super().__init__(provision_info=provision)  # again: Beam makes runners before it gives them the options
         return super().run_pipeline(pipeline, options)
 
     def run_via_runner_api(

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
-from apache_beam.internal import cloudpickle_pickler
-from apache_beam.internal.cloudpickle.cloudpickle import get_relative_path
 from apache_beam.options.pipeline_options import (
     DebugOptions,
     FlinkRunnerOptions,
@@ -26,6 +24,7 @@ from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.exit_codes import RENDERED, SUBMITTED
 from bulklabel.pipelines.console.logs import inform, is_json
 from bulklabel.pipelines.console.progress import show_progress
+from bulklabel.pipelines.runners.beam_private import job_id_of, pickle_without_local_paths
 from bulklabel.pipelines.runners.choose import is_local, runner_name
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def _prepare_for_dataflow(options: PipelineOptions, standard: StandardOptions) -
     setup = options.view_as(SetupOptions)
     setup.save_main_session = bool(setup.save_main_session)
     options.view_as(DebugOptions).add_experiment("disable_logging_submission_environment")
-    cloudpickle_pickler.DEFAULT_CONFIG.filepath_interceptor = get_relative_path
+    pickle_without_local_paths()
     logging.getLogger(CLIENT).setLevel(logging.CRITICAL + 1)  # a refusal is reported in one line
     errors = PipelineOptionsValidator(options, create_runner(standard.runner)).validate()
     if errors:
@@ -134,4 +133,4 @@ def _job_of(result: Any) -> str | None:
     """Returns the name that a service gave to the job; None if it was only rendered, for a template or in a dry run."""
     if getattr(result, "has_job", False):
         return str(result.job_id())
-    return getattr(result, "_job_id", None)
+    return job_id_of(result)

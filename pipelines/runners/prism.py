@@ -18,6 +18,7 @@ from apache_beam.version import __version__ as beam_version
 from bulklabel.model.errors import UserError
 from bulklabel.pipelines.console.logs import log
 from bulklabel.pipelines.console.worker_logs import TRACEBACK
+from bulklabel.pipelines.runners.beam_private import call_at_end, fail_with, given_flags
 
 PACKAGE = f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{beam_version}"
 """What Go builds the program from that belongs to the installed Beam."""
@@ -43,7 +44,9 @@ class PrismRunner(prism_runner.PrismRunner):  # type: ignore[misc]
         if portable.job_endpoint:
             return super().run_portable_pipeline(pipeline, options)
         own = options.view_as(PrismRunnerOptions)
-        asked = any(flag.startswith("--prism_log_level") for flag in options._flags)  # its default is not to be heard
+        asked = any(
+            flag.startswith("--prism_log_level") for flag in given_flags(options)
+        )  # its default is not to be heard
         prism = Prism(own.prism_location or find_prism(options), own.prism_log_level if asked else None)
         portable.job_endpoint = prism.endpoint
         try:
@@ -60,9 +63,9 @@ class PrismRunner(prism_runner.PrismRunner):  # type: ignore[misc]
             _wait_for_loopback_worker()
             prism.end()
             if prism.cause_of_death:
-                result._runtime_exception = OSError(f"Prism died: {prism.cause_of_death}")
+                fail_with(result, OSError(f"Prism died: {prism.cause_of_death}"))
 
-        result._cleanup_callbacks = (end, *result._cleanup_callbacks)
+        call_at_end(result, end)
         return result
 
 
@@ -146,7 +149,8 @@ def find_prism(options: PipelineOptions) -> str:
     own = options.view_as(PrismRunnerOptions)
     build = f"build it with `go install {PACKAGE}` and name it with --prism_location."
     try:
-        path = str(prism_runner.PrismJobServer(options)._get_executable_path())
+        command, _ = prism_runner.PrismJobServer(options).subprocess_cmd_and_endpoint()
+        path = str(command[0])
     except (RuntimeError, ValueError, OSError, zipfile.BadZipFile) as error:
         named = own.prism_location
         what = f"--prism_location {named}: no such program" if named else f"Prism cannot be downloaded ({error})"

@@ -31,7 +31,7 @@ from google.protobuf import json_format
 from bulklabel.pipelines import flex_template, score, verify
 from bulklabel.pipelines.console.prometheus import last_success
 from bulklabel.pipelines.flags.score import parser
-from bulklabel.pipelines.runners.beam_options import _check_beam_flags, beam_options
+from bulklabel.pipelines.runners.beam_options import _check_beam_flags, beam_flag_parser, beam_options
 from bulklabel.pipelines.runners.launch import prepare
 from bulklabel.transforms.files import files
 from tests.conftest import ROOT
@@ -342,10 +342,7 @@ def test_the_commands_of_the_page_are_ours_and_beams() -> None:
     assert options.output.startswith("gs://")
     _check_beam_flags(rest, parser())
     known = {flag for action in parser()._actions for flag in action.option_strings}
-    beams: Any = pipeline_options._BeamArgumentParser(allow_abbrev=False)
-    for kind in pipeline_options.PipelineOptions.__subclasses__():
-        kind._add_argparse_args(beams)
-    known |= {flag for action in beams._actions for flag in action.option_strings} | {"--worker_pool"}
+    known |= {flag for action in beam_flag_parser()._actions for flag in action.option_strings} | {"--worker_pool"}
     assert set(re.findall(r"--[a-z]+(?:_[a-z]+)+", text)) <= known
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.io.localfilesystem import LocalFileSystem
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from bulklabel.model.errors import StoreError, UserError
@@ -76,9 +77,25 @@ class Patience:
         return min(self.retries, RETRIES_TO_REACH) if refused else self.retries
 
 
+class OptionsOfFileSystems(LocalFileSystem):  # type: ignore[misc]
+    """Tells the options that Beam gave to this process's file systems, in the driver and on workers alike.
+
+    Beam makes a file system of its own for each scheme, with the options: no other public interface hands them out.
+    """
+
+    def __init__(self, pipeline_options: PipelineOptions | None) -> None:
+        super().__init__(pipeline_options)
+        self.options = pipeline_options or _NO_OPTIONS
+
+    @classmethod
+    def scheme(cls) -> str:
+        """Returns a scheme that no path has."""
+        return "options-of-bulklabel"
+
+
 def store_options() -> PipelineOptions:
-    """The options that this process's file systems were given, in the driver and on workers alike."""
-    return FileSystems._pipeline_options or _NO_OPTIONS
+    """Returns the options that Beam gave to this process's file systems."""
+    return FileSystems.get_filesystem(f"{OptionsOfFileSystems.scheme()}://").options
 
 
 @contextlib.contextmanager
