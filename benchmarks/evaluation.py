@@ -27,6 +27,7 @@ from bulklabel.model.statistic import Statistic
 from bulklabel.transforms.evaluating.evaluate import Evaluation
 from bulklabel.transforms.evaluating.read_parts import ReadParts
 from bulklabel.transforms.run_directory.finished_run import load_run
+from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.model_files import save_model
 
 SIZES = {10: (20_480, 102_400), 1000: (10_240, 40_960)}
@@ -79,7 +80,7 @@ def run_job(folder: Path, size: int, turn: int) -> float:
 
 def evaluate(run: Path) -> float:
     plan = load_run(str(run))
-    parts = ReadParts(str(run), plan.stamp)
+    parts = ReadParts(RunDirectory(str(run), plan.stamp))
     results = [result for shard in plan.shards for result in parts.process(shard)]
     evaluation = Evaluation(plan.recipe.labels, plan.recipe.thresholds, ())
     total = Statistic.zero(len(plan.recipe.labels))

@@ -32,15 +32,14 @@ from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.evaluating.judge import Publication, provenance_of
 from bulklabel.transforms.evaluating.publish import Publish
 from bulklabel.transforms.planning.make_plan import make_plan
-from bulklabel.transforms.reading.records import Columns, Shard
+from bulklabel.transforms.reading.records import Columns
 from bulklabel.transforms.reuse.unchanged_files import Since
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, PLAN_FILE
 from bulklabel.transforms.run_directory.manifest import Written, launch_of, now
-from bulklabel.transforms.run_directory.ownership import start
 from bulklabel.transforms.run_directory.part_tables import no_predictions, rejected_schema
 from bulklabel.transforms.run_directory.parts import KINDS, PREDICTIONS, REJECTED, Part, PartStamp, make_part
 from bulklabel.transforms.run_directory.plan import Plan, read_plan
-from bulklabel.transforms.run_directory.state import settle
+from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.load_scorer import load_scorer
 from bulklabel.transforms.scoring.model_files import load_model, save_model
 
@@ -83,19 +82,20 @@ def measure_steps(place: Path, shards: int) -> None:
     print(f"{shards:,} shards{'':<17}{'processor s':>12}{'wall s':>9}{'peak MB':>9}")
     with step("plan"):
         plan = make_plan([str(place / "in")], "tfrecord", Columns(), model, None, "wide", output, Since())
-        settle(plan, output, overwrite=False)
+        directory = RunDirectory(output, plan.stamp)
+        directory.state(plan, overwrite=False)
     with step("start: write plan.json"):
-        start(plan, output, overwrite=False)
+        directory.start(plan, overwrite=False)
     publication = Publication(output, plan.recipe, provenance_of(plan, "model"), Goal(), ())
-    launch = launch_of(plan, {"model": "model"}, now())
+    launch = launch_of({"model": "model"}, now())
     with step("graph"):
         root = beam.Pipeline(argv=LOCAL)
         build(root, Job(plan, OncePerProcess(load_scorer, "model", model.digest), launch, publication, 60))
         graph = len(root.to_runner_api().SerializeToString())
     with step("read plan.json"):
         assert read_plan(Path(output, PLAN_FILE).read_bytes()) == plan
-    with step("settle a continued run"):
-        settle(plan, output, overwrite=False)
+    with step("state of a continued run"):
+        directory.state(plan, overwrite=False)
     some = [empty_part(kind, plan) for kind in KINDS]
     with step("(write parts, apart)"):
         for part in some:
@@ -113,7 +113,7 @@ def measure_steps(place: Path, shards: int) -> None:
             for part in some
         )
         statistic = root | beam.Create([Statistic.zero(len(plan.recipe.labels))])
-        _ = statistic | Publish(publication, launch, nothing, predictions, rejected)
+        _ = statistic | Publish(directory, publication, launch, nothing, predictions, rejected)
     sizes = {name: Path(output, name).stat().st_size / 1e6 for name in (PLAN_FILE, MANIFEST_FILE)}
     print(f"  graph {graph:,} bytes, " + ", ".join(f"{name} {size:,.1f} MB" for name, size in sizes.items()))
 
@@ -126,7 +126,7 @@ def empty_part(kind: str, plan: Plan) -> Part:
 
 def written(index: int, stamp: PartStamp, part: Part) -> Written:
     kind = PREDICTIONS if part.name.startswith(PREDICTIONS) else REJECTED
-    return Written(part.entry | {"name": stamp.name(kind, Shard(index, "", 0, None, 0, None))}, {"reading": 0.25})
+    return Written(part.entry | {"name": stamp.name_of(kind, index)}, {"reading": 0.25})
 
 
 @contextmanager

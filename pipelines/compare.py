@@ -25,18 +25,18 @@ from bulklabel.transforms.evaluating.read_parts import ReadParts
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.stores.retry import planning
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE, REPORT_FILE
-from bulklabel.transforms.run_directory.finished_run import Run, find_run
+from bulklabel.transforms.run_directory.finished_run import FinishedRun, find_run
 from bulklabel.transforms.run_directory.planned_shards import PlannedShards
 
 
-def build(root: beam.Pipeline, runs: Mapping[str, Run], publication: ComparisonPublication) -> None:
+def build(root: beam.Pipeline, runs: Mapping[str, FinishedRun], publication: ComparisonPublication) -> None:
     """Adds the whole graph to a pipeline."""
     results = {
         side: root
         | f"Start {side}" >> beam.Impulse()
-        | f"Shards {side}" >> PlannedShards(run.place, run.plan.digest)
+        | f"Shards {side}" >> PlannedShards(run.directory)
         | f"Reshuffle {side}" >> beam.Reshuffle()
-        | f"ReadParts {side}" >> beam.ParDo(ReadParts(run.place, run.plan.stamp))
+        | f"ReadParts {side}" >> beam.ParDo(ReadParts(run.directory))
         for side, run in runs.items()
     }
     comparison = results[BEFORE] | "Compare" >> Compare(results[AFTER], runs, publication.labelling)

@@ -28,22 +28,21 @@ from bulklabel.transforms.planning.thresholds import choose_thresholds
 from bulklabel.transforms.reading.records import Columns
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE, REPORT_FILE
 from bulklabel.transforms.run_directory.finished_run import load_run
-from bulklabel.transforms.run_directory.plan import Plan
 from bulklabel.transforms.run_directory.planned_shards import PlannedShards
+from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.decode import DECODE_SECONDS
 
 
 def build(
     root: beam.Pipeline,
-    plan: Plan,
-    place: str,
+    directory: RunDirectory,
     truth: OncePerProcess[TruthTable] | None,
     publication: Publication,
 ) -> None:
     """Adds the whole graph to a pipeline."""
     recipe = publication.recipe
-    shards = root | "Start" >> beam.Impulse() | "Shards" >> PlannedShards(place, plan.digest)
-    results = shards | "Reshuffle" >> beam.Reshuffle() | "ReadParts" >> beam.ParDo(ReadParts(place, plan.stamp))
+    shards = root | "Start" >> beam.Impulse() | "Shards" >> PlannedShards(directory)
+    results = shards | "Reshuffle" >> beam.Reshuffle() | "ReadParts" >> beam.ParDo(ReadParts(directory))
     if truth is not None:
         results = results | "JoinTruth" >> beam.ParDo(JoinTruth(truth))
     statistic = results | "Evaluate" >> Evaluate(Evaluation(recipe.labels, recipe.thresholds, publication.slice_by))
@@ -66,6 +65,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         raise UserError(f"--output {options.output} is the run itself, whose metrics are kept; give another place.")
     with planning():
         plan = load_run(options.input)
+        directory = RunDirectory(run_place, plan.stamp)
         if files.exists(files.join(output, PLAN_FILE)):
             raise UserError(f"--output {options.output} is a run, whose metrics are kept; give another place.")
         gates = gates_of(options, plan.recipe.labels, output)
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         columns = Columns(id=options.id_column, labels=options.labels_column, unknown=options.unknown_column)
         truth = OncePerProcess(load_truth, options.truth, columns, recipe.labels)
         with planning():
-            records, used = len(truth.get().rows), truth_used(run_place, plan, truth.get())
+            records, used = len(truth.get().rows), truth_used(directory, plan, truth.get())
         provenance |= {"truth": ", ".join(options.truth), "truth_records": records, "truth_records_used": used}
         print("\n".join(_truth_lines(records, used, truth.get().without_column, recipe.labels)))
     _check_slices(slice_columns(options), recipe.columns.carry)
@@ -87,7 +87,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     files.check_writable(output)
     inform("started", shards=len(plan.shards))
     with beam.Pipeline(options=pipeline_options) as root:
-        build(root, plan, run_place, truth, publication)
+        build(root, directory, truth, publication)
     inform("published", shards=len(plan.shards))
     print_summary(options.output)
 

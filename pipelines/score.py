@@ -31,11 +31,10 @@ from bulklabel.transforms.planning.make_plan import doubts, make_plan
 from bulklabel.transforms.reuse.unchanged_files import account_of, find_since
 from bulklabel.transforms.run_directory.file_names import REPORT_FILE
 from bulklabel.transforms.run_directory.manifest import Launch, launch_of, now
-from bulklabel.transforms.run_directory.ownership import reopen, start
 from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED
 from bulklabel.transforms.run_directory.plan import Plan
 from bulklabel.transforms.run_directory.planned_shards import PlannedShards
-from bulklabel.transforms.run_directory.state import State, settle
+from bulklabel.transforms.run_directory.run_directory import RunDirectory, State
 from bulklabel.transforms.scoring.check_workers import CheckedStart, CheckWorker, needs_of
 from bulklabel.transforms.scoring.deadline import EndAtDeadline
 from bulklabel.transforms.scoring.load_scorer import load_scorer
@@ -62,14 +61,19 @@ class Job:
     decode_seconds: float
     deadline: Deadline | None = None
 
+    @property
+    def directory(self) -> RunDirectory:
+        """Returns the folder of the run."""
+        return RunDirectory(self.publication.output, self.plan.stamp)
+
 
 def build(root: beam.Pipeline, job: Job) -> None:
     """Adds the whole graph to a pipeline."""
-    plan, recipe, output = job.plan, job.plan.recipe, job.publication.output
-    needs = needs_of(plan, output, job.launch.model_directory)
+    plan, recipe, directory = job.plan, job.plan.recipe, job.directory
+    needs = needs_of(plan, directory, job.launch.model_directory)
     # The shards come from plan.json, so that a job of a million shards is as small as one of ten.
-    shards = root | "Start" >> CheckedStart(needs) | "Shards" >> PlannedShards(output, plan.digest)
-    score_shards = ScoreShards(output, recipe, plan.stamp, job.scorer, job.decode_seconds, job.deadline)
+    shards = root | "Start" >> CheckedStart(needs) | "Shards" >> PlannedShards(directory)
+    score_shards = ScoreShards(directory, recipe, job.scorer, job.decode_seconds, job.deadline)
     results, left = (
         shards
         # Without a reshuffle all shards would stay with the worker that read the plan.
@@ -78,15 +82,15 @@ def build(root: beam.Pipeline, job: Job) -> None:
         | "CheckWorkers" >> beam.ParDo(CheckWorker(needs))
         | "ScoreShards" >> beam.ParDo(score_shards).with_outputs(LEFT, main="results")
     )
-    predictions = results | "WritePredictions" >> WriteParts(output, PREDICTIONS, plan.digest)
-    rejected = results | "WriteRejected" >> WriteParts(output, REJECTED, plan.digest)
+    predictions = results | "WritePredictions" >> WriteParts(directory, PREDICTIONS)
+    rejected = results | "WriteRejected" >> WriteParts(directory, REJECTED)
     evaluation = Evaluation(recipe.labels, recipe.thresholds, job.publication.slice_by)
     statistic = results | "Evaluate" >> Evaluate(evaluation)
     # Nothing is published of a part of the shards.
     statistic = statistic | "EndAtDeadline" >> EndAtDeadline(left, len(plan.shards), job.deadline)
     # Which records are shown is known only once everything is merged, so their images are read again.
     thumbnails = statistic | "Thumbnails" >> MakeThumbnails(shards, recipe, job.decode_seconds)
-    _ = statistic | "Publish" >> Publish(job.publication, job.launch, thumbnails, predictions, rejected)
+    _ = statistic | "Publish" >> Publish(directory, job.publication, job.launch, thumbnails, predictions, rejected)
 
 
 def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
@@ -101,7 +105,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     account, started, output = current(), now(), files.absolute(options.output)
     account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"
     with planning():
-        plan, state, gates = _planned(options, output)
+        plan, directory, state, gates = _planned(options, output)
     account.plan = plan.digest
     inform("planned", state=state.value, shards=len(plan.shards), files=len(plan.inputs))
     publication = Publication(
@@ -123,12 +127,12 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     model = files.absolute(options.model), plan.recipe.model_digest, options.trust_model_code
     scorer = OncePerProcess(load_scorer, *model)
     if state is State.FINISHED:
-        reopen(output)
+        directory.reopen()
     else:
         if plan.new_shards:
             scorer.get()  # a network that cannot be used is reported before anything is written
-        start(plan, output, options.overwrite)
-    launched = launch_of(plan, vars(options), started)
+        directory.start(plan, options.overwrite)
+    launched = launch_of(vars(options), started)
     job = Job(plan, scorer, launched, publication, options.decode_timeout, options.deadline)
     if not launch(pipeline_options, plan, output, lambda root: build(root, job)):
         return
@@ -137,17 +141,18 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         print_reused(options.output)
 
 
-def _planned(options: argparse.Namespace, output: str) -> tuple[Plan, State, Gates]:
+def _planned(options: argparse.Namespace, output: str) -> tuple[Plan, RunDirectory, State, Gates]:
     """Returns the plan, what is left to do for it, and what is required of it; checks everything, writes nothing."""
     model = load_model(options.model)
     gates = gates_of(options, model.labels, output)
     since = find_since(options.since, output, options.carry_over, options.match == CONTENT)
     columns, threshold = columns_of(options), options.threshold
     plan = make_plan(options.input, options.input_format, columns, model, threshold, options.layout, output, since)
-    state = settle(plan, output, options.overwrite)
+    directory = RunDirectory(output, plan.stamp)
+    state = directory.state(plan, options.overwrite)
     for doubt in [*since.doubts(plan.recipe), *doubts(plan)] if state is not State.FINISHED else []:
         log.warning(doubt)
-    return plan, state, gates
+    return plan, directory, state, gates
 
 
 def main(argv: Sequence[str] | None = None) -> int:

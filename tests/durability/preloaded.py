@@ -11,7 +11,7 @@ from bulklabel.pipelines import score  # noqa: F401
 from bulklabel.pipelines.console import tables as summary  # noqa: F401
 from bulklabel.pipelines.runners import in_process as local  # noqa: F401
 from bulklabel.transforms.evaluating import publish as publishing  # noqa: F401
-from bulklabel.transforms.run_directory import ownership as claims  # noqa: F401
+from bulklabel.transforms.run_directory import run_directory  # noqa: F401
 from bulklabel.transforms.scoring import model_files as models  # noqa: F401
 
 page._plotting_library()

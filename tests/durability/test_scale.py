@@ -18,6 +18,7 @@ from bulklabel.transforms.run_directory.file_names import PLAN_FILE
 from bulklabel.transforms.run_directory.parts import PartStamp
 from bulklabel.transforms.run_directory.plan import DIGEST_BYTES, Plan, Reused, read_plan
 from bulklabel.transforms.run_directory.planned_shards import PlannedShards
+from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from tests.durability.forked import SHARDS
 
 RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -35,9 +36,9 @@ def plan(finished: Path) -> Plan:
     return replace(read_plan((finished / PLAN_FILE).read_bytes()), shards=shards, inputs=(File("a", 1, 2),))
 
 
-def read_shards(output: Path, digest: str, expected: list[Shard]) -> None:
+def read_shards(output: Path, stamp: PartStamp, expected: list[Shard]) -> None:
     with beam.Pipeline(runner=RUNNER, argv=[]) as root:
-        assert_that(root | beam.Impulse() | PlannedShards(str(output), digest), equal_to(expected))
+        assert_that(root | beam.Impulse() | PlannedShards(RunDirectory(str(output), stamp)), equal_to(expected))
 
 
 @pytest.mark.parametrize("reused", [None, (Reused("r", "d", 3, 4),)])
@@ -47,7 +48,7 @@ def test_shards_come_back_from_the_file_as_they_were_planned(
     known = replace(plan, reused=reused)
     (tmp_path / PLAN_FILE).write_bytes(known.to_json())
     assert read_plan(known.to_json()) == known
-    read_shards(tmp_path, plan.digest, list(plan.shards))
+    read_shards(tmp_path, plan.stamp, list(plan.shards))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_a_plan_that_was_changed_ends_the_run(
 ) -> None:
     (tmp_path / PLAN_FILE).write_bytes(changed(plan.to_json()))
     with pytest.raises(StoreError, match=words):
-        read_shards(tmp_path, plan.digest, [])
+        read_shards(tmp_path, plan.stamp, [])
 
 
 def test_a_plan_that_another_one_replaces_at_the_last_moment_ends_the_run(
@@ -79,7 +80,7 @@ def test_a_plan_that_another_one_replaces_at_the_last_moment_ends_the_run(
 
     monkeypatch.setattr(files, "read", replaced)
     with pytest.raises(StoreError, match="another run replaced this one's plan"):
-        read_shards(tmp_path, plan.digest, [])
+        read_shards(tmp_path, plan.stamp, [])
 
 
 @pytest.mark.parametrize("shards", [1, 100_000, 100_001, 300_000])
@@ -106,7 +107,7 @@ def graph_bytes(plan: Plan, shards: int, names: int, output: Path) -> int:
     scorer = OncePerProcess(load_scorer, "model", large.recipe.model_digest)
     about = provenance_of(large, "model")
     publication = Publication(str(output), large.recipe, about, Goal(), (), reused=large.reused)
-    build(root, Job(large, scorer, launch_of(large, {"model": "model"}, now()), publication, 60))
+    build(root, Job(large, scorer, launch_of({"model": "model"}, now()), publication, 60))
     return len(root.to_runner_api().SerializeToString())
 
 

@@ -13,6 +13,7 @@ from bulklabel.model.errors import StoreError, UserError
 from bulklabel.pipelines.console.worker_errors import worker_error
 from bulklabel.pipelines.score import main
 from bulklabel.transforms.run_directory.plan import read_plan
+from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.check_workers import INPUTS, Needs, check_worker, needs_of
 from tests.conftest import ROOT, score
 from tests.durability.forked import forked, said_in_one_line
@@ -84,8 +85,10 @@ def test_a_pool_that_is_not_there(tiny: list[str], tmp_path: Path) -> None:
 def needs(finished: Path, model_directory: Path) -> Needs:
     """What the workers of the finished run needed, as if it had been submitted on another machine."""
     plan = read_plan((finished / "plan.json").read_bytes())
-    found = needs_of(plan, str(finished), str(model_directory))
-    check_worker(replace(found, output="nowhere"))  # nobody asks the process that submits
+    found = needs_of(plan, RunDirectory(str(finished), plan.stamp), str(model_directory))
+    check_worker(
+        replace(found, directory=replace(found.directory, path="nowhere"))
+    )  # nobody asks the process that submits
     return replace(found, submitter=("elsewhere", os.getpid()))
 
 
@@ -116,16 +119,18 @@ def test_a_file_that_only_the_submitter_sees(flag: str, needs: Needs, tmp_path: 
 
 
 def test_another_plan_where_the_output_should_be(needs: Needs) -> None:
+    other = replace(needs.directory.stamp, plan_digest="0" * 64)
     with pytest.raises(StoreError, match=r"finds another plan there; either this is a folder of its own, or another"):
-        check_worker(replace(needs, plan_digest="0" * 64))
+        check_worker(replace(needs, directory=replace(needs.directory, stamp=other)))
 
 
 def test_inputs_are_looked_for_all_over_the_plan(finished: Path, model_directory: Path) -> None:
     plan = read_plan((finished / "plan.json").read_bytes())
+    directory = RunDirectory(str(finished), plan.stamp)
     for count in (0, 1, INPUTS, INPUTS + 1, 10 * INPUTS - 1):
         inputs = tuple(replace(plan.inputs[0], path=f"{index:03d}") for index in range(count))
         absent = replace(plan.inputs[0], path="named by a metadata file", size=-1)
-        needs = needs_of(replace(plan, inputs=(*inputs, absent)), str(finished), str(model_directory))
+        needs = needs_of(replace(plan, inputs=(*inputs, absent)), directory, str(model_directory))
         found = [int(path) for flag, path in needs.files if flag == "--input"]
         assert min(count, INPUTS) // 2 <= len(found) <= INPUTS
         assert found == sorted(set(found))

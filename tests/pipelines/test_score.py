@@ -354,7 +354,7 @@ def test_the_graph_counts_what_it_does(runner: str, corpus: Path, model_director
     from bulklabel.transforms.reading.records import Columns
     from bulklabel.transforms.reuse.unchanged_files import Since
     from bulklabel.transforms.run_directory.manifest import launch_of, now
-    from bulklabel.transforms.run_directory.ownership import start
+    from bulklabel.transforms.run_directory.run_directory import RunDirectory
     from bulklabel.transforms.scoring.load_scorer import load_scorer
     from bulklabel.transforms.scoring.model_files import load_model
 
@@ -363,8 +363,8 @@ def test_the_graph_counts_what_it_does(runner: str, corpus: Path, model_director
     flags = [f"--prism_location={servers.installed('prism')}"] if runner == PRISM_RUNNER else []
     root = beam.Pipeline(runner, PipelineOptions(flags))
     scorer = OncePerProcess(load_scorer, str(model_directory), model.digest)
-    start(plan, run, overwrite=False)
-    launch = launch_of(plan, {"model": str(model_directory)}, now())
+    RunDirectory(run, plan.stamp).start(plan, overwrite=False)
+    launch = launch_of({"model": str(model_directory)}, now())
     publication = Publication(run, plan.recipe, provenance_of(plan, str(model_directory)), Goal(), ())
     build(root, Job(plan, scorer, launch, publication, decode_seconds=60))
     result = root.run()

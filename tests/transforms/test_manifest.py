@@ -25,9 +25,9 @@ from bulklabel.transforms.run_directory.manifest import (
     now,
     read_manifest,
 )
-from bulklabel.transforms.run_directory.ownership import read_claimed, succeed
-from bulklabel.transforms.run_directory.parts import KINDS, Entry
+from bulklabel.transforms.run_directory.parts import KINDS, Entry, PartStamp
 from bulklabel.transforms.run_directory.plan import read_plan
+from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from tests.conftest import score
 
 COUNTS = {"records": 12, "scored": 10, "rejected": 2}
@@ -90,14 +90,15 @@ def test_a_continued_run_counts_no_time_for_what_was_there_and_tells_no_secret(
 def manifest_with(finished: Path, predictions: list[int], rejected: list[int], **counts: int) -> dict[str, Any]:
     """A manifest of a plan of two shards, of parts with so many rows."""
     plan = read_plan((finished / "plan.json").read_bytes())
-    launch = launch_of(replace(plan, shards=plan.shards[:2]), {"model": "m"}, now())
+    stamp = replace(plan, shards=plan.shards[:2]).stamp
     entries: list[Entry] = [
-        {"name": launch.stamp.name_of(kind, index), "rows": count, "bytes": 1, "sha256": ""}
+        {"name": stamp.name_of(kind, index), "rows": count, "bytes": 1, "sha256": ""}
         for kind, rows in zip(KINDS, (predictions, rejected), strict=True)
         for index, count in enumerate(rows)
     ]
     written = [Written(entry, {"reading": 0.25}) for entry in reversed(entries)]
-    return build_manifest({"versions": {}}, launch, {"counts": COUNTS | counts}, written, [])
+    launch = launch_of({"model": "m"}, now())
+    return build_manifest({"versions": {}}, stamp, launch, {"counts": COUNTS | counts}, written, [])
 
 
 def test_parts_are_listed_in_order_and_their_seconds_summed(finished: Path) -> None:
@@ -124,22 +125,21 @@ def test_parts_and_counts_that_do_not_reconcile_are_our_mistake(
         manifest_with(finished, predictions, rejected, **counts)
 
 
-def test_options_with_wild_bytes_can_be_written(finished: Path) -> None:
-    plan = read_plan((finished / "plan.json").read_bytes())
-    launch = launch_of(plan, {"model": "m\udcff", "input": ["a\udcfe"], "slice_by": [], "layout": "wide"}, now())
+def test_options_with_wild_bytes_can_be_written() -> None:
+    launch = launch_of({"model": "m\udcff", "input": ["a\udcfe"], "slice_by": [], "layout": "wide"}, now())
     content = json.loads(publishing.to_json({"options": launch.options, "model": launch.model_directory}))
     assert content["options"]["input"] == ["a\\udcfe"]
     assert content["model"].endswith("/m\\udcff")
 
 
 def test_a_plan_that_another_run_replaced_is_not_published_under(finished: Path, tmp_path: Path) -> None:
-    digest = read_plan((finished / "plan.json").read_bytes()).digest
-    assert read_claimed(str(finished), digest, "plan.json") == (finished / "plan.json").read_bytes()
+    stamp = read_plan((finished / "plan.json").read_bytes()).stamp
+    assert RunDirectory(str(finished), stamp).read("plan.json") == (finished / "plan.json").read_bytes()
     for content in (None, b"{", b'{"digest": "another"}', b"[]"):
         if content is not None:
             (tmp_path / "plan.json").write_bytes(content)
         with pytest.raises(StoreError, match="while it went on"):
-            read_claimed(str(tmp_path), digest, "plan.json")
+            RunDirectory(str(tmp_path), stamp).read("plan.json")
 
 
 def test_of_two_runs_that_end_at_once_success_names_the_manifest_that_stays(
@@ -155,7 +155,7 @@ def test_of_two_runs_that_end_at_once_success_names_the_manifest_that_stays(
         manifest.write_bytes(b"theirs")
 
     monkeypatch.setattr(files, "write", interrupted)
-    succeed(str(tmp_path), digest)
+    RunDirectory(str(tmp_path), PartStamp(digest, "", 0)).complete()
     assert (tmp_path / "_SUCCESS").read_text() == f"{hashlib.sha256(b'theirs').hexdigest()}\n"
 
 

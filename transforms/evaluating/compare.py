@@ -22,7 +22,7 @@ from bulklabel.transforms.evaluating.judge import provenance_of
 from bulklabel.transforms.evaluating.publish import to_json
 from bulklabel.transforms.files import files
 from bulklabel.transforms.run_directory.file_names import REPORT_FILE
-from bulklabel.transforms.run_directory.finished_run import Run
+from bulklabel.transforms.run_directory.finished_run import FinishedRun
 from bulklabel.transforms.run_directory.plan import Recipe
 from bulklabel.transforms.scoring.score_shards import ShardResult
 
@@ -64,7 +64,9 @@ class Compare(beam.PTransform):  # type: ignore[misc]
     Each part becomes a table a bucket, by a hash of the id, so that a record meets itself whatever the shards are.
     """
 
-    def __init__(self, after: beam.PCollection[ShardResult], runs: Mapping[str, Run], labelling: Labelling) -> None:
+    def __init__(
+        self, after: beam.PCollection[ShardResult], runs: Mapping[str, FinishedRun], labelling: Labelling
+    ) -> None:
         super().__init__()
         self._after = after
         self._runs = runs
@@ -97,7 +99,7 @@ class ComparisonPublication:
     labels: Mapping[str, Any]
 
 
-def publication_of(runs: Mapping[str, Run], output: str) -> ComparisonPublication:
+def publication_of(runs: Mapping[str, FinishedRun], output: str) -> ComparisonPublication:
     """What is known before any part is read.
 
     Raises:
@@ -125,7 +127,7 @@ class PublishComparison(beam.PTransform):  # type: ignore[misc]
         return comparison | beam.Map(_publish, self._publication)
 
 
-def _about(run: Run) -> dict[str, Any]:
+def _about(run: FinishedRun) -> dict[str, Any]:
     manifest = run.manifest
     return {"path": run.path, "counts": manifest["counts"]} | provenance_of(run.plan, manifest["model"])
 

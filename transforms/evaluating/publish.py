@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -24,9 +23,9 @@ from bulklabel.transforms.run_directory.file_names import (
     THRESHOLDS_FILE,
 )
 from bulklabel.transforms.run_directory.manifest import Launch, Written, build_manifest, entry_of
-from bulklabel.transforms.run_directory.ownership import check_parts, read_claimed, succeed, write_claimed
 from bulklabel.transforms.run_directory.parts import REUSED, Entry, to_parquet
 from bulklabel.transforms.run_directory.plan import with_parts
+from bulklabel.transforms.run_directory.run_directory import RunDirectory
 
 
 class Publish(beam.PTransform):  # type: ignore[misc]
@@ -34,6 +33,7 @@ class Publish(beam.PTransform):  # type: ignore[misc]
 
     def __init__(
         self,
+        directory: RunDirectory,
         publication: Publication,
         launch: Launch,
         thumbnails: beam.PCollection[Thumbnail],
@@ -41,6 +41,7 @@ class Publish(beam.PTransform):  # type: ignore[misc]
         rejected: beam.PCollection[Written],
     ) -> None:
         super().__init__()
+        self._directory = directory
         self._publication = publication
         self._launch = launch
         self._thumbnails = thumbnails
@@ -51,6 +52,7 @@ class Publish(beam.PTransform):  # type: ignore[misc]
         """One statistic in; thumbnails and the lists of parts come beside it."""
         return statistic | beam.Map(
             _publish,
+            self._directory,
             self._publication,
             self._launch,
             beam.pvalue.AsList(self._thumbnails),
@@ -79,27 +81,26 @@ def to_json(content: Mapping[str, Any]) -> bytes:
 
 def _publish(
     statistic: Statistic,
+    directory: RunDirectory,
     publication: Publication,
     launch: Launch,
     thumbnails: Sequence[Thumbnail],
     predictions: Sequence[Written],
     rejected: Sequence[Written],
 ) -> None:
-    output, digest = publication.output, launch.stamp.plan_digest
-    plan = entry_of(PLAN_FILE, read_claimed(output, digest, PLAN_FILE))
+    plan = entry_of(PLAN_FILE, directory.read(PLAN_FILE))
     if publication.reused:
         found = with_parts(publication.reused, [part.entry.get(REUSED, ()) for part in predictions])
         publication = replace(publication, reused=found)
-    write = partial(write_claimed, output, digest)
     judgement = judge(statistic, publication)
-    published = _write_metrics(statistic, publication, judgement, thumbnails, write)
+    published = _write_metrics(statistic, publication, judgement, thumbnails, directory.write)
     parts = [*predictions, *rejected]
-    manifest = build_manifest(publication.about, launch, judgement.content, parts, [plan, *published])
-    write(MANIFEST_FILE, to_json(manifest))
+    manifest = build_manifest(publication.about, directory.stamp, launch, judgement.content, parts, [plan, *published])
+    directory.write(MANIFEST_FILE, to_json(manifest))
     if judgement.refusal:
         raise judgement.refusal
-    check_parts(output, [part.entry for part in parts])
-    succeed(output, digest)
+    directory.check_parts([part.entry for part in parts])
+    directory.complete()
 
 
 def _publish_evaluation(statistic: Statistic, publication: Publication, thumbnails: Sequence[Thumbnail]) -> None:

@@ -16,15 +16,16 @@ from bulklabel.transforms.evaluating.truth_table import TruthTable
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.paths import raise_if_the_store_failed
 from bulklabel.transforms.reading.records import Shard
-from bulklabel.transforms.run_directory.parts import KINDS, PREDICTIONS, REJECTED, Part, PartStamp, read_part
+from bulklabel.transforms.run_directory.parts import KINDS, PREDICTIONS, REJECTED, Part
 from bulklabel.transforms.run_directory.plan import Plan
+from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.score_shards import ShardResult
 
 
-def truth_used(output: str, plan: Plan, truth: TruthTable) -> int:
+def truth_used(directory: RunDirectory, plan: Plan, truth: TruthTable) -> int:
     """How many rows of the truth are of records in a run, be they scored or rejected; reads nothing but their ids."""
     used = np.zeros(len(truth.rows), bool)
-    names = [files.join(output, plan.stamp.name(kind, shard)) for shard in plan.shards for kind in KINDS]
+    names = [files.join(directory.path, directory.stamp.name(kind, shard)) for shard in plan.shards for kind in KINDS]
     for ids in in_threads(_ids, names):
         used[[truth.rows[record_id] for record_id in ids if record_id in truth.rows]] = True
     return int(used.sum())
@@ -46,9 +47,8 @@ def _ids(part: str) -> list[str]:
 class ReadParts(beam.DoFn):  # type: ignore[misc]
     """From a shard to what it became."""
 
-    def __init__(self, output: str, stamp: PartStamp) -> None:
-        self._output = output
-        self._stamp = stamp
+    def __init__(self, directory: RunDirectory) -> None:
+        self._directory = directory
 
     def process(self, shard: Shard) -> Iterator[ShardResult]:
         """One shard, one result.
@@ -59,9 +59,9 @@ class ReadParts(beam.DoFn):  # type: ignore[misc]
         yield ShardResult(shard, self._read(PREDICTIONS, shard), self._read(REJECTED, shard), committed=True)
 
     def _read(self, kind: str, shard: Shard) -> Part:
-        part = read_part(self._output, kind, shard, self._stamp)
+        part = self._directory.read_part(kind, shard)
         if part is None:
-            name = files.join(self._output, self._stamp.name(kind, shard))
+            name = files.join(self._directory.path, self._directory.stamp.name(kind, shard))
             raise UserError(f"{name} is missing or damaged; run the same `bulklabel score` again to mend it.")
         return part
 

@@ -11,8 +11,9 @@ from bulklabel.transforms.files.paths import raise_if_the_store_failed
 from bulklabel.transforms.files.text import clean
 from bulklabel.transforms.reading.records import Shard
 from bulklabel.transforms.run_directory.part_tables import rejected_schema
-from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED, PartStamp, read_part
+from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED, PartStamp
 from bulklabel.transforms.run_directory.plan import Earlier, Recipe
+from bulklabel.transforms.run_directory.run_directory import RunDirectory
 
 
 def taken_over(shard: Shard, recipe: Recipe) -> tuple[pa.Table, pa.Table]:
@@ -43,10 +44,10 @@ def earlier_part(run: Earlier, model_digest: str, kind: str, index: int) -> pa.T
     Raises:
         StoreError: if its part is missing or damaged.
     """
-    stamp, shard = PartStamp(run.plan_digest, model_digest, run.shards), Shard(index, run.place, 0, None, 0, None)
-    part = read_part(run.place, kind, shard, stamp)
+    directory = RunDirectory(run.place, PartStamp(run.plan_digest, model_digest, run.shards))
+    part = directory.read_part(kind, Shard(index, run.place, 0, None, 0, None))
     if part is None:
-        raise _lost(run.place, stamp.name(kind, shard))
+        raise _lost(run.place, directory.stamp.name_of(kind, index))
     return part.table
 
 

@@ -13,7 +13,6 @@ from bulklabel.model.errors import RecordError
 from bulklabel.model.images.kinds import Kind
 from bulklabel.model.labels.predictions import kinds_of, probabilities_of
 from bulklabel.transforms.concurrency.ordered_map import in_threads
-from bulklabel.transforms.reading.records import Shard
 from bulklabel.transforms.reuse.earlier_parts import earlier_part, read_column
 from bulklabel.transforms.run_directory.parts import KINDS, PREDICTIONS, PartStamp
 from bulklabel.transforms.run_directory.plan import CONTENT, Earlier, Recipe
@@ -101,7 +100,7 @@ def _hashes(recipe: Recipe, number: int, kind: int, shard: int) -> Hashes:
     """The hashes in a part, row by row; empty where there is none."""
     run = recipe.since[number]
     stamp = PartStamp(run.plan_digest, recipe.model_digest, run.shards)
-    name = stamp.name(KINDS[kind], Shard(shard, run.place, 0, None, 0, None))
+    name = stamp.name_of(KINDS[kind], shard)
     return np.array([some or b"" for some in read_column(run.place, name, CONTENT.name)[0].to_pylist()], HASH)
 
 

@@ -13,7 +13,7 @@ from bulklabel.transforms.reading.image_metadata import is_metadata
 from bulklabel.transforms.reading.records import Inputs, Shard
 from bulklabel.transforms.reuse.earlier_parts import rows_of_sources
 from bulklabel.transforms.run_directory.file_names import SUCCESS_FILE
-from bulklabel.transforms.run_directory.finished_run import Run, find_run
+from bulklabel.transforms.run_directory.finished_run import FinishedRun, find_run
 from bulklabel.transforms.run_directory.parts import KINDS
 from bulklabel.transforms.run_directory.plan import Earlier, Plan, Recipe, Reused, changes, recipe_content
 
@@ -28,7 +28,7 @@ class Share:
     `problems` are its shards of files that are as they were and could not be used, as `_key` has them.
     """
 
-    run: Run
+    run: FinishedRun
     paths: frozenset[str]
     shards: Sequence[Shard]
     problems: Mapping[Any, Shard]
@@ -45,8 +45,8 @@ class Share:
             for kind in KINDS:
                 name = plan.stamp.name(kind, shard)
                 whole = shard.names == plan.shards[shard.index].names
-                found[kind] += counts[name] if whole else rows_of_sources(self.run.place, name, shard)
-        return Reused(self.run.place, plan.digest, *found.values())
+                found[kind] += counts[name] if whole else rows_of_sources(self.run.directory.path, name, shard)
+        return Reused(self.run.directory.path, plan.digest, *found.values())
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,14 @@ class Since:
     `carry_over` says that their answers are to be written again, `by_content` that images are recognised, too.
     """
 
-    runs: tuple[Run, ...] = ()
+    runs: tuple[FinishedRun, ...] = ()
     carry_over: bool = False
     by_content: bool = False
 
     @property
     def places(self) -> list[str]:
         """Where they are."""
-        return [run.place for run in self.runs]
+        return [run.directory.path for run in self.runs]
 
     def doubts(self, recipe: Recipe) -> list[str]:
         """A line for each run that is of no use, since it was not scored as this recipe says."""
@@ -92,12 +92,12 @@ class Since:
         new = shards_of(_rest(listings, shares, recipe.input_format), recipe.input_format, recipe.columns)
         plan = _with_answers(new, shares, here, recipe) if self.carry_over else _without_answers(new, shares, recipe)
         if self.carry_over or self.by_content:
-            known = tuple(Earlier(run.place, run.plan.digest, len(run.plan.shards)) for run in usable)
+            known = tuple(Earlier(run.directory.path, run.plan.digest, len(run.plan.shards)) for run in usable)
             asked = replace(recipe, since=known, by_content=self.by_content, carry_over=self.carry_over)
             plan = replace(plan, recipe=asked)
         return plan if self.runs else replace(plan, reused=None)
 
-    def _differences(self, run: Run, recipe: Recipe) -> list[str]:
+    def _differences(self, run: FinishedRun, recipe: Recipe) -> list[str]:
         """In words, why a run's answers are none of a recipe."""
         old, carried = run.plan.recipe, run.plan.recipe.columns.carry
         lacking = [name for name in recipe.columns.carry if self.carry_over and name not in carried]
@@ -110,7 +110,7 @@ def find_since(paths: Sequence[str], output: str, carry_over: bool, by_content: 
     Raises:
         UserError: if one is no finished run, or is the output itself.
     """
-    runs: dict[str, Run] = {}
+    runs: dict[str, FinishedRun] = {}
     for path in paths:
         place = files.absolute(path)
         if place == output:
@@ -144,7 +144,7 @@ def _deciding(recipe: Recipe) -> dict[str, Any]:
     return {name: content[name] for name in DECIDING}
 
 
-def _shares(runs: Sequence[Run], here: Mapping[str, File], carry_over: bool) -> Iterator[Share]:
+def _shares(runs: Sequence[FinishedRun], here: Mapping[str, File], carry_over: bool) -> Iterator[Share]:
     """What each run has of the files that are here, and no run before it."""
     had: set[str] = set()
     for run in runs:

@@ -8,6 +8,7 @@ from bulklabel.model.errors import UserError
 from bulklabel.transforms.files import files
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, PLAN_FILE
 from bulklabel.transforms.run_directory.plan import Plan, read_plan
+from bulklabel.transforms.run_directory.run_directory import RunDirectory
 
 
 def load_run(output: str) -> Plan:
@@ -29,11 +30,11 @@ def load_run(output: str) -> Plan:
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run that was published: the path as the user named it, where that is, its plan, and its manifest."""
+class FinishedRun:
+    """A run that was published: the path as the user named it, its folder, its plan, and its manifest."""
 
     path: str
-    place: str
+    directory: RunDirectory
     plan: Plan
     manifest: dict[str, Any]
 
@@ -43,15 +44,16 @@ class Run:
         return int(self.manifest["counts"]["scored"])
 
 
-def find_run(output: str) -> Run:
+def find_run(output: str) -> FinishedRun:
     """A run that was published.
 
     Raises:
         UserError: if there is none, it has not finished, or its manifest cannot be read.
     """
-    plan, place = load_run(output), files.absolute(output)
+    plan = load_run(output)
+    directory = RunDirectory(files.absolute(output), plan.stamp)
     try:
-        run = Run(output, place, plan, json.loads(files.read(files.join(place, MANIFEST_FILE))))
+        run = FinishedRun(output, directory, plan, json.loads(files.read(files.join(directory.path, MANIFEST_FILE))))
         _ = run.scored
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{output}/{MANIFEST_FILE} cannot be read ({error}); score again with --overwrite.") from error

@@ -15,7 +15,6 @@ from bulklabel.transforms.concurrency.stage_clock import STAGES
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.text import clean
 from bulklabel.transforms.run_directory.parts import KINDS, PREDICTIONS, REJECTED, Entry, PartStamp
-from bulklabel.transforms.run_directory.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,6 @@ class Launch:
     absolute; `started` is the wall clock's time in UTC.
     """
 
-    stamp: PartStamp
     options: Mapping[str, Any]
     model_directory: str
     started: datetime
@@ -44,9 +42,9 @@ class UnreconciledError(Exception):
     """The parts are not what was counted. No input makes this happen: it is a mistake in bulklabel."""
 
 
-def launch_of(plan: Plan, options: Mapping[str, Any], started: datetime) -> Launch:
+def launch_of(options: Mapping[str, Any], started: datetime) -> Launch:
     """How `score` was launched, of its parsed flags, `model` among them."""
-    return Launch(plan.stamp, _cleaned(options), clean(files.absolute(options["model"])), started)
+    return Launch(_cleaned(options), clean(files.absolute(options["model"])), started)
 
 
 def now() -> datetime:
@@ -61,6 +59,7 @@ def entry_of(name: str, content: bytes) -> Entry:
 
 def build_manifest(
     about: Mapping[str, Any],
+    stamp: PartStamp,
     launch: Launch,
     verdict: Mapping[str, Any],
     parts: Sequence[Written],
@@ -70,6 +69,7 @@ def build_manifest(
 
     Args:
         about: the run's provenance and what its metrics were asked to tell, `versions` among it.
+        stamp: of the plan's parts.
         launch: of the command that publishes; after an interruption that is the last one.
         verdict: `counts`, and whether the run is accepted and why.
         parts: all parts of both kinds, in any order.
@@ -80,7 +80,7 @@ def build_manifest(
     """
     entries = sorted((written.entry for written in parts), key=lambda entry: entry["name"])
     of_kind = {kind: [entry for entry in entries if str(entry["name"]).startswith(f"{kind}/")] for kind in KINDS}
-    _reconcile(of_kind, verdict["counts"], launch.stamp)
+    _reconcile(of_kind, verdict["counts"], stamp)
     return {
         **about,
         "versions": {**about["versions"], **_other_versions()},

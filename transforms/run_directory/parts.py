@@ -1,4 +1,4 @@
-"""Part files: their names, their bytes, and reading back those that are already there."""
+"""Part files: their names, what their footers say, and their bytes."""
 
 import hashlib
 import io
@@ -13,8 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bulklabel.model.labels.predictions import fold_kinds, metadata_of, with_metadata
-from bulklabel.transforms.files import files
-from bulklabel.transforms.files.paths import raise_if_the_store_failed
 from bulklabel.transforms.reading.records import Shard
 
 REUSED = "reused"
@@ -90,18 +88,3 @@ def to_parquet(table: pa.Table) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
     return buffer.getvalue()
-
-
-def read_part(output: str, kind: str, shard: Shard, stamp: PartStamp) -> Part | None:
-    """A shard's part as an earlier run of the same plan left it, or None if it must be made."""
-    name = stamp.name(kind, shard)
-    try:
-        content = files.read(files.join(output, name))
-        table = pq.read_table(io.BytesIO(content), page_checksum_verification=True)
-    except FileNotFoundError:
-        return None
-    except (pa.ArrowException, OSError) as error:
-        raise_if_the_store_failed(error)
-        return None
-    belongs = stamp.metadata(shard).items() <= metadata_of(table.schema).items()
-    return Part(name, table, content) if belongs else None

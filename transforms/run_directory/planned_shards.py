@@ -1,4 +1,4 @@
-"""PlannedShards: the shards of a run, from the `plan.json` at its output, so that no graph grows with its plan."""
+"""PlannedShards: the shards of a run, from the `plan.json` in its folder, so that no graph grows with its plan."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,41 +8,39 @@ import apache_beam as beam
 from bulklabel.model.errors import StoreError
 from bulklabel.transforms.reading.records import Shard
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE
-from bulklabel.transforms.run_directory.ownership import read_claimed
 from bulklabel.transforms.run_directory.plan import read_plan
+from bulklabel.transforms.run_directory.run_directory import RunDirectory
 
 
 class PlannedShards(beam.PTransform):  # type: ignore[misc]
-    """The shards of the plan of a digest, which is at an output: in order, and the same however often it is read.
+    """Yields the shards of a run's plan: in order, and the same however often it is read.
 
     Elements of a graph travel inside of the job, and runners refuse large ones: Dataflow those of 10 MB, Flink's job
     server those that exceed a message.
     """
 
-    def __init__(self, output: str, digest: str) -> None:
+    def __init__(self, directory: RunDirectory) -> None:
         super().__init__()
-        self._output = output
-        self._digest = digest
+        self._directory = directory
 
     def expand(self, start: beam.PCollection[Any]) -> beam.PCollection[Shard]:
-        """One element in, whatever it is: it says that it is time."""
-        return start | "Read" >> beam.ParDo(_Read(self._output, self._digest))
+        """Takes one element, whatever it is: the shards are read when it comes."""
+        return start | "Read" >> beam.ParDo(_Read(self._directory))
 
 
 class _Read(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, output: str, digest: str) -> None:
-        self._output = output
-        self._digest = digest
+    def __init__(self, directory: RunDirectory) -> None:
+        self._directory = directory
 
     def process(self, element: Any) -> Iterator[Shard]:  # noqa: ARG002
-        digest = self._digest
-        content = read_claimed(self._output, digest, PLAN_FILE)
+        path = self._directory.path
+        content = self._directory.read(PLAN_FILE)
         try:
             plan = read_plan(content)
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(
-                f"{self._output}/{PLAN_FILE} is damaged ({error}); delete it and run the same command with --overwrite."
+                f"{path}/{PLAN_FILE} is damaged ({error}); delete it and run the same command with --overwrite."
             ) from error
-        if plan.digest != digest:  # it was replaced between two looks
-            raise StoreError(f"{self._output}: another run replaced this one's plan; give each plan its own --output.")
+        if plan.digest != self._directory.stamp.plan_digest:  # replaced after `read` had checked whose it is
+            raise StoreError(f"{path}: another run replaced this one's plan; give each plan its own --output.")
         yield from plan.shards

@@ -16,7 +16,8 @@ from bulklabel.model.errors import StoreError, UserError
 from bulklabel.model.model_directory import DESCRIPTION_FILE
 from bulklabel.transforms.files import files
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE
-from bulklabel.transforms.run_directory.plan import DIGEST_BYTES, Plan, digest_in
+from bulklabel.transforms.run_directory.plan import Plan
+from bulklabel.transforms.run_directory.run_directory import RunDirectory
 
 T = TypeVar("T")
 
@@ -35,15 +36,14 @@ class Needs:
     `submitter` is host and number of the process, of which nothing need be asked.
     """
 
-    output: str
-    plan_digest: str
+    directory: RunDirectory
     versions: tuple[tuple[str, str], ...]
     files: tuple[tuple[str, str], ...]
     submitter: tuple[str, int]
 
 
-def needs_of(plan: Plan, output: str, model_directory: str) -> Needs:
-    """What the workers of a plan that was made in this process need; both paths are absolute.
+def needs_of(plan: Plan, directory: RunDirectory, model_directory: str) -> Needs:
+    """What the workers of a plan that was made in this process need; the model's path is absolute.
 
     A model directory whose name no text can hold is not found here, and not asked for.
     """
@@ -55,7 +55,7 @@ def needs_of(plan: Plan, output: str, model_directory: str) -> Needs:
     carrying = {name: _version(name) for name in ("Python", *CARRYING_PACKAGES)}
     versions = {**carrying, **recipe.versions}
     known = tuple((name, value) for name, value in versions.items() if value is not None)
-    return Needs(output, plan.digest, known, tuple(found), _process())
+    return Needs(directory, known, tuple(found), _process())
 
 
 @lru_cache(maxsize=8)
@@ -77,14 +77,14 @@ def check_worker(needs: Needs) -> None:
             f"the worker on {host} has {here}, and the plan was made with {there}: answers of two versions are not "
             "mixed; install on the workers what the submitting machine has, or submit from what they have."
         )
-    plan_path = files.join(needs.output, PLAN_FILE)
+    output = needs.directory.path
     try:
-        digest = digest_in(files.read_start(plan_path, DIGEST_BYTES))
+        owner = needs.directory.owner()
     except FileNotFoundError:
-        raise _unseen(host, "--output", plan_path) from None
-    if digest != needs.plan_digest:
+        raise _unseen(host, "--output", files.join(output, PLAN_FILE)) from None
+    if owner != needs.directory.stamp.plan_digest:
         raise StoreError(
-            f"{needs.output}: the worker on {host} finds another plan there; either this is a folder of its own, "
+            f"{output}: the worker on {host} finds another plan there; either this is a folder of its own, "
             "or another run took it over: give an --output that all workers see, and one to each plan."
         )
     for flag, path in needs.files:

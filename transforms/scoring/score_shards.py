@@ -20,16 +20,9 @@ from bulklabel.transforms.reuse.earlier_parts import taken_over
 from bulklabel.transforms.reuse.known_images import load_known
 from bulklabel.transforms.reuse.skip_known_images import Sieve
 from bulklabel.transforms.run_directory.part_tables import no_predictions, rejected_schema
-from bulklabel.transforms.run_directory.parts import (
-    PREDICTIONS,
-    REJECTED,
-    Part,
-    PartStamp,
-    make_part,
-    read_part,
-    with_reused,
-)
+from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED, Part, make_part, with_reused
 from bulklabel.transforms.run_directory.plan import Recipe
+from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.decode_and_predict import Stages
 
 if TYPE_CHECKING:
@@ -59,18 +52,16 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
 
     def __init__(
         self,
-        output: str,
+        directory: RunDirectory,
         recipe: Recipe,
-        stamp: PartStamp,
         scorer: OncePerProcess["Scorer"],
         decode_seconds: float,
         deadline: Deadline | None = None,
     ) -> None:
-        self._output = output
+        self._directory = directory
         self._deadline = deadline
         self._decode_seconds = decode_seconds
         self._recipe = recipe
-        self._stamp = stamp
         self._scorer = scorer
         self._known = OncePerProcess(load_known, recipe)
 
@@ -96,8 +87,8 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         yield result
 
     def _committed(self, shard: Shard) -> ShardResult | None:
-        predictions = read_part(self._output, PREDICTIONS, shard, self._stamp)
-        rejected = predictions and read_part(self._output, REJECTED, shard, self._stamp)
+        predictions = self._directory.read_part(PREDICTIONS, shard)
+        rejected = predictions and self._directory.read_part(REJECTED, shard)
         return ShardResult(shard, predictions, rejected, committed=True) if predictions and rejected else None
 
     def _take_over(self, shard: Shard) -> ShardResult:
@@ -126,7 +117,7 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
     def _made(self, shard: Shard, predictions: pa.Table, rejected: pa.Table, clock: StageClock) -> ShardResult:
         with clock.running(WRITING):
             parts = (
-                make_part(PREDICTIONS, shard, predictions.combine_chunks(), self._stamp),
-                make_part(REJECTED, shard, rejected.combine_chunks(), self._stamp),
+                make_part(PREDICTIONS, shard, predictions.combine_chunks(), self._directory.stamp),
+                make_part(REJECTED, shard, rejected.combine_chunks(), self._directory.stamp),
             )
         return ShardResult(shard, *parts, committed=False, seconds=clock.seconds)

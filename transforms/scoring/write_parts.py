@@ -4,32 +4,31 @@ import apache_beam as beam
 
 from bulklabel.transforms.concurrency.stage_clock import WRITING, StageClock
 from bulklabel.transforms.run_directory.manifest import Written
-from bulklabel.transforms.run_directory.ownership import write_claimed
 from bulklabel.transforms.run_directory.parts import PREDICTIONS, Part
+from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.score_shards import ShardResult
 
 
 class WriteParts(beam.PTransform):  # type: ignore[misc]
     """From results to what the manifest says of their parts of one kind, `predictions` or `rejected`."""
 
-    def __init__(self, output: str, kind: str, digest: str) -> None:
+    def __init__(self, directory: RunDirectory, kind: str) -> None:
         super().__init__()
-        self._digest = digest
-        self._output = output
+        self._directory = directory
         self._kind = kind
 
     def expand(self, results: beam.PCollection[ShardResult]) -> beam.PCollection[Written]:
         """One a part, after the part was committed."""
-        return results | beam.Map(_write, self._output, self._kind, self._digest)
+        return results | beam.Map(_write, self._directory, self._kind)
 
 
-def _write(result: ShardResult, output: str, kind: str, digest: str) -> Written:
+def _write(result: ShardResult, directory: RunDirectory, kind: str) -> Written:
     """A shard's seconds are counted with its predictions."""
     part: Part = result.predictions if kind == PREDICTIONS else result.rejected
     clock = StageClock()
     if not result.committed:
         with clock.running(WRITING):
-            write_claimed(output, digest, part.name, part.content)
+            directory.write(part.name, part.content)
     for stage, seconds in result.seconds.items() if kind == PREDICTIONS else ():
         clock.add(stage, seconds)
     return Written(part.entry, clock.seconds)

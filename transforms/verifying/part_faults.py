@@ -14,8 +14,9 @@ from bulklabel.transforms.files.text import clean
 from bulklabel.transforms.reading.records import Shard
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE
 from bulklabel.transforms.run_directory.part_tables import predictions_schema, rejected_schema
-from bulklabel.transforms.run_directory.parts import KINDS, PREDICTIONS, REJECTED, read_part
+from bulklabel.transforms.run_directory.parts import KINDS, PREDICTIONS, REJECTED
 from bulklabel.transforms.run_directory.plan import Plan
+from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.verifying.found_output import Output, file_fault
 
 
@@ -71,7 +72,8 @@ def part_faults(found: Output) -> Iterator[str]:
 
 def _check(found: Output, part: PlannedPart) -> CheckedPart:
     if found.manifest is None:
-        kept = read_part(found.place, part.kind, part.shard, found.plan.stamp) if found.plan and part.shard else None
+        directory = found.plan and RunDirectory(found.place, found.plan.stamp)
+        kept = directory.read_part(part.kind, part.shard) if directory and part.shard else None
         again = f"{part.name} is damaged or another plan's; the same `bulklabel score` makes it again"
         return CheckedPart(None, len(kept.table)) if kept else CheckedPart(again)
     content, entry = found.read(part.name), found.manifest.parts.get(part.name)

@@ -27,8 +27,9 @@ from bulklabel.transforms.reading.readers import read_shard
 from bulklabel.transforms.reading.records import Shard, Unreadable
 from bulklabel.transforms.reuse.known_images import with_contents
 from bulklabel.transforms.run_directory.part_tables import predictions_schema
-from bulklabel.transforms.run_directory.parts import PREDICTIONS, read_part
+from bulklabel.transforms.run_directory.parts import PREDICTIONS
 from bulklabel.transforms.run_directory.plan import Plan, Recipe
+from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.decode import DecodedBatch, decode_batch
 from bulklabel.transforms.scoring.predict import full_batches, predict_batch
 
@@ -116,7 +117,7 @@ def rescore(place: str, plan: Plan, chosen: Mapping[int, Sequence[int]], scorer:
 def _read_again(place: str, plan: Plan, inputs: Mapping[str, File], index: int, rows: Sequence[int]) -> ReadAgain:
     """Chosen records of one shard; of a part that is damaged, which is said elsewhere, none."""
     shard, recipe = plan.shards[index], plan.recipe
-    part = read_part(place, PREDICTIONS, shard, plan.stamp)
+    part = RunDirectory(place, plan.stamp).read_part(PREDICTIONS, shard)
     if part is None or len(part.table) <= max(rows) or not part.table.schema.equals(predictions_schema(recipe)):
         return ReadAgain({}, None, ())
     table = part.table.take(list(rows))  # a slice would keep all of it in memory

@@ -1,0 +1,264 @@
+"""RunDirectory: the folder of one plan's run, and the protocol by which its files are written and completed.
+
+Any number of processes write there at once, and each may die or sleep at any moment. Nothing is locked: a lock that a
+dead run leaves behind would have to be broken by hand. What holds instead:
+
+- `plan.json` says whose the folder is. It is read before and after each file is written, so a run whose folder was
+  given to another plan stops, and takes back what it wrote last.
+- A part's bytes follow from the plan, so that two runs of one plan may both write it.
+- `_SUCCESS` comes last and holds the SHA-256 of `manifest.json`, which holds those of all other files.
+
+One window is left: a run may sleep between reading `plan.json` and writing its file, and wake up in the folder of
+another plan, perhaps after that one's `_SUCCESS`. It then takes `_SUCCESS` and its own file back, so the other plan's
+run is unfinished rather than wrong; if it dies before it has done so, `bulklabel verify` finds the foreign file.
+"""
+
+import contextlib
+import hashlib
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bulklabel.model.errors import StoreError, UserError
+from bulklabel.model.labels.predictions import metadata_of
+from bulklabel.transforms.files import files
+from bulklabel.transforms.files.listing import File
+from bulklabel.transforms.files.paths import raise_if_the_store_failed
+from bulklabel.transforms.reading.records import Shard
+from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, PLAN_FILE, PUBLISHED, SUCCESS_FILE
+from bulklabel.transforms.run_directory.parts import KINDS, PART_NAME, Part, PartStamp
+from bulklabel.transforms.run_directory.plan import DIGEST_BYTES, Plan, digest_in
+
+
+class Files(Protocol):
+    """The functions of `transforms.files.files` that a run directory uses."""
+
+    def read(self, path: str) -> bytes:
+        """Returns a file's bytes; raises `FileNotFoundError` if there is no such file."""
+
+    def read_start(self, path: str, size: int) -> bytes:
+        """Returns at most the first `size` bytes of a file; raises `FileNotFoundError` if there is no such file."""
+
+    def exists(self, path: str) -> bool:
+        """Returns whether there is a file of this name."""
+
+    def list_folder(self, folder: str) -> list[File]:
+        """Returns all files below a folder."""
+
+    def list_temporary(self, folder: str) -> list[File]:
+        """Returns the temporary files of writers, alive or dead, in a folder."""
+
+    def check_writable(self, folder: str) -> None:
+        """Raises `UserError` if the folder cannot be written."""
+
+    def write(self, path: str, content: bytes) -> None:
+        """Makes a file whole or not at all, replacing what was there."""
+
+    def delete(self, paths: Sequence[str]) -> None:
+        """Deletes files, in any order; those that are not there are gone already."""
+
+
+class State(Enum):
+    """What is left to do for a plan in its folder."""
+
+    FINISHED = "finished"
+    CONTINUES = "continues"
+    STARTS = "starts"
+    REPLACES = "replaces"
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The folder of a plan's run: `path` is absolute, `stamp` is the plan's.
+
+    It holds no connection and no state, so it can be pickled, compared and hashed.
+    """
+
+    path: str
+    stamp: PartStamp
+
+    @property
+    def files(self) -> Files:
+        """Returns the functions by which it reaches its files; tests put a store in memory here."""
+        return files
+
+    def state(self, plan: Plan, overwrite: bool) -> State:
+        """Decides what is left to do for the plan. Writes nothing.
+
+        Raises:
+            UserError: if another plan's run is there, or parts without a plan, and `overwrite` is not set.
+        """
+        try:
+            saved = self.files.read(self._path_of(PLAN_FILE))
+        except FileNotFoundError:
+            if not any(self.files.list_folder(self._path_of(kind)) for kind in KINDS):
+                return State.STARTS
+            if not overwrite:
+                raise UserError(
+                    f"{self.path} holds parts but no {PLAN_FILE}; "
+                    "give another --output, or --overwrite to replace them."
+                ) from None
+            return State.REPLACES
+        differences = plan.differences(saved)
+        if not differences:
+            return State.FINISHED if self.files.exists(self._path_of(SUCCESS_FILE)) else State.CONTINUES
+        if not overwrite:
+            raise UserError(
+                f"{self.path} holds another plan ({differences}); give another --output, or --overwrite to replace it."
+            )
+        return State.REPLACES
+
+    def start(self, plan: Plan, overwrite: bool) -> None:
+        """Makes the folder this plan's, and clears what dead runs and other plans left there.
+
+        The state is decided anew, since other runs may have come meanwhile. Another plan's `_SUCCESS` is deleted first,
+        and again when this plan is written down, after which the other plan's runs write no more. A run that starts in
+        an empty folder, or that continues, deletes nothing that another run of its plan has made, temporary files
+        apart, which their writers make again.
+
+        Raises:
+            UserError: if the folder cannot be written, or is another plan's and `overwrite` is not set.
+        """
+        state = self.state(plan, overwrite)
+        if state is State.FINISHED:
+            return
+        if state is not State.CONTINUES:
+            self.files.check_writable(self.path)
+            replaced = [self._path_of(SUCCESS_FILE)] if state is State.REPLACES else []
+            self.files.delete(replaced)
+            if replaced:
+                self.files.delete([self._path_of(name) for name in PUBLISHED])
+                self.files.delete([file.path for kind in KINDS for file in self.files.list_folder(self._path_of(kind))])
+            self.files.write(self._path_of(PLAN_FILE), plan.to_json())
+            self.files.delete(replaced)
+        self._clear()
+
+    def reopen(self) -> None:
+        """Deletes the `_SUCCESS` of a finished run, which is about to be published again with other requirements.
+
+        Raises:
+            UserError: if the folder cannot be written.
+        """
+        self.files.check_writable(self.path)
+        self.files.delete([self._path_of(SUCCESS_FILE)])
+
+    def owner(self) -> str:
+        """Returns the digest of the plan whose folder this is now; empty if `plan.json` cannot be read as one.
+
+        Raises:
+            FileNotFoundError: if there is no `plan.json`.
+        """
+        return digest_in(self.files.read_start(self._path_of(PLAN_FILE), DIGEST_BYTES))
+
+    def check_ownership(self) -> None:
+        """Checks that the folder still is this plan's.
+
+        Raises:
+            StoreError: if another plan has replaced it, or it is gone.
+        """
+        try:
+            owner = self.owner()
+        except FileNotFoundError:
+            owner = ""
+        if owner != self.stamp.plan_digest:
+            what = "another run replaced this one's plan" if owner else f"somebody deleted {PLAN_FILE}"
+            raise StoreError(
+                f"{self.path}: {what} while it went on, so it has stopped; give each plan its own --output."
+            )
+
+    def read(self, name: str) -> bytes:
+        """Returns the bytes of a file of this run, by its name below the folder.
+
+        Raises:
+            StoreError: if the folder is another plan's, or the file is gone.
+        """
+        self.check_ownership()
+        try:
+            return self.files.read(self._path_of(name))
+        except FileNotFoundError as error:
+            self.check_ownership()
+            raise StoreError(
+                f"{self.path}: {name} vanished while the run went on; run the same command again."
+            ) from error
+
+    def write(self, name: str, content: bytes) -> None:
+        """Writes a file of this run, and takes it back if the folder has become another plan's meanwhile.
+
+        Raises:
+            StoreError: if the folder is another plan's.
+        """
+        path = self._path_of(name)
+        self.check_ownership()
+        self.files.write(path, content)
+        try:
+            self.check_ownership()
+        except StoreError:
+            with contextlib.suppress(FileNotFoundError):
+                if self.files.read(path) == content:
+                    self.files.delete([self._path_of(SUCCESS_FILE)])
+                    self.files.delete([path])
+            raise
+
+    def read_part(self, kind: str, shard: Shard) -> Part | None:
+        """Returns a shard's part as an earlier run of the same plan left it; None if it must be made.
+
+        Args:
+            kind: `predictions` or `rejected`.
+            shard: of this plan.
+        """
+        name = self.stamp.name(kind, shard)
+        try:
+            content = self.files.read(self._path_of(name))
+            table = pq.read_table(io.BytesIO(content), page_checksum_verification=True)
+        except FileNotFoundError:
+            return None
+        except (pa.ArrowException, OSError) as error:
+            raise_if_the_store_failed(error)
+            return None
+        belongs = self.stamp.metadata(shard).items() <= metadata_of(table.schema).items()
+        return Part(name, table, content) if belongs else None
+
+    def check_parts(self, entries: Iterable[Mapping[str, str | int]]) -> None:
+        """Checks that the parts in the folder are the very ones that the manifest names, by name and size.
+
+        Raises:
+            StoreError: if one is missing, has another size, or belongs to no shard.
+        """
+        expected = {self._path_of(str(entry["name"])): entry["bytes"] for entry in entries}
+        sizes = {file.path: file.size for file in self._parts()}
+        for path in sorted(expected.keys() | sizes.keys()):
+            if expected.get(path) != sizes.get(path):
+                raise StoreError(f"{path} was written or deleted by another run; run the same command again.")
+
+    def complete(self) -> None:
+        """Writes `_SUCCESS`, the SHA-256 of `manifest.json`, as `write` does.
+
+        Two runs of one plan may end at once, and their manifests differ in their times. Whoever comes last must name
+        the manifest that is there, so it is read again after each write.
+
+        Raises:
+            StoreError: if the folder is another plan's, or gone.
+        """
+        written = None
+        while (digest := hashlib.sha256(self.read(MANIFEST_FILE)).hexdigest()) != written:
+            self.write(SUCCESS_FILE, f"{digest}\n".encode())
+            written = digest
+
+    def _clear(self) -> None:
+        """Deletes what no shard of the plan will replace: temporary files of dead runs, and other plans' parts."""
+        folders = [self.path, *(self._path_of(kind) for kind in KINDS)]
+        stale = [file.path for folder in folders for file in self.files.list_temporary(folder)]
+        foreign = [file.path for file in self._parts() if self.stamp.is_foreign(file.path)]
+        self.files.delete([*stale, *foreign])
+
+    def _parts(self) -> list[File]:
+        listing = [file for kind in KINDS for file in self.files.list_folder(self._path_of(kind))]
+        return [file for file in listing if PART_NAME.search(file.path)]
+
+    def _path_of(self, name: str) -> str:
+        return files.join(self.path, name)
