@@ -35,7 +35,7 @@ from bulklabel.model.model_directory import Model
 from bulklabel.model.network.cnn import build_network
 from bulklabel.model.network.keras_archive import network_bytes
 from bulklabel.model.network.scorer import Scorer
-from bulklabel.transforms.concurrency.ordered_map import ahead
+from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.reading.records import RECORDS
 from bulklabel.transforms.scoring.decode import decode_batch
 from bulklabel.transforms.scoring.model_files import save_model
@@ -126,12 +126,12 @@ def records_of(images: list[bytes]) -> pa.Table:
 
 def run_network(scorer: Scorer, tables: list[pa.Table], pixels: Pixels) -> int:
     with ThreadPoolExecutor(CORES) as pool:
-        return sum(len(found) for found in ahead(pool, lambda _: scorer.predict(pixels), tables * 4, 2 * CORES))
+        return sum(len(found) for found in ordered_map(pool, lambda _: scorer.predict(pixels), tables * 4, 2 * CORES))
 
 
 def run_decoding(tables: list[pa.Table]) -> int:
     with ThreadPoolExecutor(CORES) as pool:
-        decoded = ahead(pool, lambda table: decode_batch(table, SIZE), tables * 4, 2 * CORES)
+        decoded = ordered_map(pool, lambda table: decode_batch(table, SIZE), tables * 4, 2 * CORES)
         return sum(len(batch.pixels) for batch in decoded)
 
 

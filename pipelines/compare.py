@@ -23,7 +23,7 @@ from bulklabel.transforms.evaluating.compare import (
 )
 from bulklabel.transforms.evaluating.read_parts import ReadParts
 from bulklabel.transforms.files import files
-from bulklabel.transforms.files.stores.retry import planning
+from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE, REPORT_FILE
 from bulklabel.transforms.run_directory.finished_run import FinishedRun, find_run
 from bulklabel.transforms.run_directory.planned_shards import PlannedShards
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     account = current()
     account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"
     output = files.absolute(options.output)
-    with planning():
+    with fail_fast():
         runs = {BEFORE: find_run(options.before), AFTER: find_run(options.after)}
         publication = publication_of(runs, output)
         if files.exists(files.join(output, PLAN_FILE)):

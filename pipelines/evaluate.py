@@ -23,7 +23,7 @@ from bulklabel.transforms.evaluating.read_parts import JoinTruth, ReadParts, tru
 from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails
 from bulklabel.transforms.evaluating.truth_table import TruthTable, load_truth
 from bulklabel.transforms.files import files
-from bulklabel.transforms.files.stores.retry import planning
+from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.planning.thresholds import choose_thresholds
 from bulklabel.transforms.reading.records import Columns
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE, REPORT_FILE
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     run_place, output = files.absolute(options.input), files.absolute(options.output)
     if run_place == output:
         raise UserError(f"--output {options.output} is the run itself, whose metrics are kept; give another place.")
-    with planning():
+    with fail_fast():
         plan = load_run(options.input)
         directory = RunDirectory(run_place, plan.stamp)
         if files.exists(files.join(output, PLAN_FILE)):
@@ -78,7 +78,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     if options.truth:
         columns = Columns(id=options.id_column, labels=options.labels_column, unknown=options.unknown_column)
         truth = OncePerProcess(load_truth, options.truth, columns, recipe.labels)
-        with planning():
+        with fail_fast():
             records, used = len(truth.get().rows), truth_used(directory, plan, truth.get())
         provenance |= {"truth": ", ".join(options.truth), "truth_records": records, "truth_records_used": used}
         print("\n".join(_truth_lines(records, used, truth.get().without_column, recipe.labels)))

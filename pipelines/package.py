@@ -17,7 +17,7 @@ from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.flag_values import read_label_file
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.transforms.files import files
-from bulklabel.transforms.files.stores.retry import planning
+from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.scoring.model_files import save_model
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     from bulklabel.transforms.scoring.user_network import load_user_network
 
     current().output = options.output
-    with planning():
+    with fail_fast():
         labels = read_label_file(options.label_file)
         network = load_user_network(options.keras_model, options.trust_model_code)
     height, width = options.image_size or _size_of(network)

@@ -14,7 +14,7 @@ from bulklabel.pipelines.console.quiet_libraries import quiet_libraries
 from bulklabel.pipelines.console.signals import stoppable
 from bulklabel.pipelines.flags.common import add_textfile_flags
 from bulklabel.pipelines.flags.parser import TEXT, add_log_flags, known_early
-from bulklabel.transforms.concurrency.timeout import in_time
+from bulklabel.transforms.concurrency.timeout import run_with_timeout
 
 SECONDS_TO_COUNT = 3.0
 """The time for counting finished shards once a signal came."""
@@ -69,5 +69,7 @@ def _report_signal(account: Account, signal: str) -> int:
     finished = ""
     if account.progress is not None:
         with contextlib.suppress(Exception):  # a store that stalls must not keep us
-            finished = "{:,} of {:,} shards are finished; ".format(*in_time(account.progress, SECONDS_TO_COUNT))
+            finished = "{:,} of {:,} shards are finished; ".format(
+                *run_with_timeout(account.progress, SECONDS_TO_COUNT)
+            )
     return account.close(FAILED, f"stopped by {signal}; {finished}{AGAIN}", STOPPED)

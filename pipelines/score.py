@@ -26,7 +26,7 @@ from bulklabel.transforms.evaluating.judge import Publication, provenance_of
 from bulklabel.transforms.evaluating.publish import Publish
 from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails
 from bulklabel.transforms.files import files
-from bulklabel.transforms.files.stores.retry import planning
+from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.planning.make_plan import doubts, make_plan
 from bulklabel.transforms.reuse.unchanged_files import account_of, find_since
 from bulklabel.transforms.run_directory.file_names import REPORT_FILE
@@ -104,7 +104,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     prepare(pipeline_options)
     account, started, output = current(), now(), files.absolute(options.output)
     account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"
-    with planning():
+    with fail_fast():
         plan, directory, state, gates = _planned(options, output)
     account.plan = plan.digest
     inform("planned", state=state.value, shards=len(plan.shards), files=len(plan.inputs))

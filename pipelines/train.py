@@ -17,7 +17,7 @@ from bulklabel.pipelines.console.logs import log
 from bulklabel.pipelines.flag_values import columns_of, read_label_file
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.transforms.files import files
-from bulklabel.transforms.files.stores.retry import planning
+from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.scoring.model_files import save_model
 from bulklabel.transforms.training_samples import SampleSource, Split, Survey
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         UserError: if the inputs or the output cannot be used.
     """
     columns = columns_of(options)
-    with planning():
+    with fail_fast():
         label_file = None if options.label_file is None else read_label_file(options.label_file)
         input_format, inputs = find_shards(options.input, options.input_format, columns)
     source = SampleSource(input_format, inputs.shards, columns, label_file, options.validation_fraction)

@@ -8,8 +8,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from bulklabel.model.errors import UserError
 from bulklabel.pipelines.run_command import run_command
-from bulklabel.transforms.files.stores.retry import planning
-from bulklabel.transforms.files.text import clean
+from bulklabel.transforms.files.stores.retry import fail_fast
+from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.scoring.load_scorer import load_scorer
 from bulklabel.transforms.verifying.found_output import Output, find_output
 from bulklabel.transforms.verifying.rescore import Rescored, choose_rows, rescore
@@ -23,7 +23,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         UserError: if there is no run.
         FaultsFoundError: if there is a fault.
     """
-    with planning():
+    with fail_fast():
         output = find_output(options.run)
     faults = list(_printed(output_faults(output)))
     wrong = list(_printed(model_faults(output, options.model)))
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
 def _printed(faults: Iterable[str]) -> Iterator[str]:
     """Prints each fault as soon as there is one, and passes it on."""
     for fault in faults:
-        print(" ".join(clean(fault).splitlines()), flush=True)  # names of files may hold anything
+        print(" ".join(escape_surrogates(fault).splitlines()), flush=True)  # names of files may hold anything
         yield fault
 
 

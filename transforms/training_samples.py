@@ -12,7 +12,7 @@ import pyarrow as pa
 from bulklabel.model.images.decode import Samples, batch_size_for
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.labels.truth import PRESENT, encode_truth
-from bulklabel.transforms.concurrency.ordered_map import ahead
+from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.reading.readers import read_shard
 from bulklabel.transforms.reading.records import Columns, Shard, Unreadable
 from bulklabel.transforms.scoring.decode import DecodedBatch, decode_batch
@@ -120,7 +120,9 @@ class Split:
         with ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode") as pool:
             tables = self.source.tables(shards, batch_size_for(self.preprocessing))
             mine = (table.filter(self.source.chosen(table, self.validation)) for table in self._readable(tables))
-            for decoded in ahead(pool, lambda table: decode_batch(table, self.preprocessing), mine, BATCHES_AHEAD):
+            for decoded in ordered_map(
+                pool, lambda table: decode_batch(table, self.preprocessing), mine, BATCHES_AHEAD
+            ):
                 self.rejected.update((row["source"], row["position"]) for row in decoded.rejected)
                 yield decoded
 

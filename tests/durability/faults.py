@@ -10,8 +10,7 @@ from functools import partial
 from typing import Any
 
 from bulklabel.transforms.files import local_file as reading
-from bulklabel.transforms.files.stores import local
-from bulklabel.transforms.files.stores import retry as patience
+from bulklabel.transforms.files.stores import local, retry
 
 EVENTS = {"os.rename": "rename", "os.scandir": "list", "os.mkdir": "mkdir", "os.remove": "remove"}
 """What Python says just before it happens, and of an error that is raised then it makes the operation's own."""
@@ -60,7 +59,7 @@ def inject(fault: Fault, folders: tuple[str, ...]) -> Counter[str]:
     """Let this process's local file system fail, for good; the operations that it makes from now on, as they add up."""
     faults = Faults(fault, folders)
     sys.addaudithook(faults.hear)
-    patience.FIRST_PAUSE = 0.001
+    retry.FIRST_PAUSE = 0.001
 
     class File(io.FileIO):
         def readinto(self, buffer: Any) -> int:

@@ -10,7 +10,7 @@ from bulklabel.model.images.decode import decode, decode_with_kind
 from bulklabel.model.images.demo_collages import collages
 from bulklabel.model.images.kinds import Kind
 from bulklabel.model.images.resize import Pixels, Preprocessing
-from bulklabel.transforms.concurrency.timeout import in_time
+from bulklabel.transforms.concurrency.timeout import run_with_timeout
 from bulklabel.transforms.reading.records import RECORDS
 from bulklabel.transforms.scoring import decode as decoding
 
@@ -54,4 +54,4 @@ def test_what_work_raises_is_raised_where_it_was_waited_for() -> None:
         raise KeyError("here")
 
     with pytest.raises(KeyError, match="here"):
-        in_time(failing, 60)
+        run_with_timeout(failing, 60)

@@ -11,7 +11,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from bulklabel.model.errors import StoreError
 from bulklabel.transforms.files import files
-from bulklabel.transforms.files.stores import retry as patience
+from bulklabel.transforms.files.stores import retry
 
 
 def test_many_files_are_read_in_order_with_what_is_wrong_in_place(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_listing_that_fails_is_no_shorter_one(tangle: Path, monkeypatch: pytes
             raise OSError(errno.EIO, "Input/output error", folder)
         return scandir(folder)
 
-    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr(os, "scandir", failing)
     with pytest.raises(StoreError, match=r"cannot be listed \(Input/output error"):
         files.list_folder(str(tangle))
@@ -174,7 +174,7 @@ def test_what_may_mend_is_tried_again_and_nothing_is_left(
         tried.append(descriptor)
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StoreError, match=re.escape(f"{tmp_path}/a cannot be written ({os.strerror(code)})")):
         files.write(str(tmp_path / "a"), b"content")
@@ -204,7 +204,7 @@ def test_what_is_there_is_not_denied_when_it_cannot_be_looked_at(
     assert not files.exists(str(tmp_path / "a" / "b"))
     assert not files.exists(str(tmp_path / ("x" * 300)))
     with monkeypatch.context() as broken:
-        broken.setattr(patience, "FIRST_PAUSE", 0.001)
+        broken.setattr(retry, "FIRST_PAUSE", 0.001)
         broken.setattr(os, "stat", away)
         with pytest.raises(StoreError, match=r"a cannot be read \(Input/output error\)"):
             files.exists(str(tmp_path / "a"))

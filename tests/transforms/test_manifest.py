@@ -186,10 +186,10 @@ def test_the_clock_counts_waiting_for_items_and_not_what_is_done_with_them(monke
     monkeypatch.setattr("bulklabel.transforms.concurrency.stage_clock.time.monotonic", lambda: next(ticks))
     clock = StageClock()
     found = []
-    for item in clock.each("reading", "ab"):
+    for item in clock.measure_each("reading", "ab"):
         found.append(item)
         next(ticks)
-    with clock.running("decoding"):
+    with clock.measure("decoding"):
         next(ticks)
     clock.add("decoding", 0.5)
     assert found == ["a", "b"]

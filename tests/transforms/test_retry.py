@@ -14,15 +14,15 @@ from apache_beam.io.localfilesystem import LocalFileSystem
 from bulklabel.model.errors import StoreError, UserError
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File
-from bulklabel.transforms.files.stores import retry as patience
-from bulklabel.transforms.files.stores.retry import Patience, failure, planning
+from bulklabel.transforms.files.stores import retry
+from bulklabel.transforms.files.stores.retry import RetryPolicy, fail_fast, store_error
 
 PNG = re.compile(r"\.png$")
 
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.01)
 
 
 def failing(times: int, error: Exception, calls: list[float]) -> Callable[[], str]:
@@ -40,19 +40,19 @@ def failing(times: int, error: Exception, calls: list[float]) -> Callable[[], st
 @pytest.mark.parametrize("error", [ConnectionResetError("lost"), TimeoutError("late"), ConnectionRefusedError("no")])
 def test_what_may_mend_is_tried_again(error: Exception) -> None:
     calls: list[float] = []
-    assert Patience(5, 3).call(failing(3, error, calls)) == "done"
+    assert RetryPolicy(5, 3).call(failing(3, error, calls)) == "done"
     assert len(calls) == 4
     with pytest.raises(type(error), match=str(error)):
-        Patience(5, 2).call(failing(3, error, calls := []))
+        RetryPolicy(5, 2).call(failing(3, error, calls := []))
     assert len(calls) == 3
 
 
 def test_pauses_double_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(patience, "FIRST_PAUSE", 1.0)
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 1.0)
     monkeypatch.setattr(time, "sleep", pauses.append)
     with pytest.raises(ConnectionError):
-        Patience(5, 7).call(failing(8, ConnectionError(), []))
+        RetryPolicy(5, 7).call(failing(8, ConnectionError(), []))
     for pause, longest in zip(pauses, (1, 2, 4, 8, 16, 30, 30), strict=True):
         assert longest / 2 <= pause <= longest
     assert len({pause / longest for pause, longest in zip(pauses, (1, 2, 4, 8, 16, 30, 30), strict=True)}) == 7
@@ -64,7 +64,7 @@ def test_pauses_double_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_no_retry_mends_is_raised_at_once(error: Exception) -> None:
     calls: list[float] = []
     with pytest.raises(type(error), match=str(error)):
-        Patience(5, 3).call(failing(1, error, calls))
+        RetryPolicy(5, 3).call(failing(1, error, calls))
     assert len(calls) == 1
 
 
@@ -72,21 +72,21 @@ def test_an_attempt_that_never_ends_is_left_to_itself() -> None:
     never = threading.Event()
     started = time.monotonic()
     with pytest.raises(TimeoutError, match=r"not done after 0\.1 seconds"):
-        Patience(0.1, 2).call(never.wait)
+        RetryPolicy(0.1, 2).call(never.wait)
     assert 0.3 <= time.monotonic() - started < 3
     with pytest.raises(TimeoutError, match=r"not done after 0\.3 seconds"):
-        Patience(0.1, 0).call(never.wait, pieces=3)
+        RetryPolicy(0.1, 0).call(never.wait, pieces=3)
     never.set()
 
 
 def test_while_planning_nobody_waits_for_a_store_that_is_not_there() -> None:
     calls: list[float] = []
-    with planning(), pytest.raises(ConnectionRefusedError):
-        Patience(5, 6).call(failing(9, ConnectionRefusedError("no"), calls))
+    with fail_fast(), pytest.raises(ConnectionRefusedError):
+        RetryPolicy(5, 6).call(failing(9, ConnectionRefusedError("no"), calls))
     assert len(calls) == 3
-    with planning():
-        assert isinstance(failure("s3://x", "read", OSError("why")), UserError)
-    assert isinstance(failure("s3://x", "read", OSError("why")), StoreError)
+    with fail_fast():
+        assert isinstance(store_error("s3://x", "read", OSError("why")), UserError)
+    assert isinstance(store_error("s3://x", "read", OSError("why")), StoreError)
 
 
 class Mounted(LocalFileSystem):  # type: ignore[misc]

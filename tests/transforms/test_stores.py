@@ -20,7 +20,7 @@ import pytest
 from bulklabel.model.images.demo_collages import DIGITS
 from bulklabel.transforms.demo_formats import LAYOUTS, write_layout
 from bulklabel.transforms.files import files
-from bulklabel.transforms.files.stores import retry as patience
+from bulklabel.transforms.files.stores import retry
 from bulklabel.transforms.files.stores.store import PIECE_BYTES
 from bulklabel.transforms.scoring.model_files import load_model
 from tests.conftest import ROOT, answers, collage_rows, read_all, untrained_model, write_parquet
@@ -87,7 +87,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """A store that serves one bucket."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("STORAGE_EMULATOR_HOST", "")  # restored, whatever a test sets it to
-        environment.setattr(patience, "FIRST_PAUSE", 0.05)
+        environment.setattr(retry, "FIRST_PAUSE", 0.05)
         with servers.serving(request.param, tmp_path_factory.mktemp(request.param), OBJECTS) as port:
             yield Store(request.param, port)
 

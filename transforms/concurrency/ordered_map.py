@@ -12,7 +12,7 @@ WAITING_THREADS = 16
 """For work that waits for files and stores rather than computes."""
 
 
-def ahead(pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], most: int) -> Iterator[R]:
+def ordered_map(pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], most: int) -> Iterator[R]:
     """`map(work, items)`, in order, done in the pool's threads at most `most` items ahead of whoever takes them."""
     pending: deque[Future[R]] = deque()
     for item in items:
@@ -23,7 +23,7 @@ def ahead(pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], 
         yield pending.popleft().result()
 
 
-def in_threads(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+def map_in_threads(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     """`map(function, items)`, many at once: for what waits for files rather than computes."""
     with ThreadPoolExecutor(WAITING_THREADS) as pool:
         yield from pool.map(function, items)

@@ -30,7 +30,7 @@ class StageClock:
             self._seconds[stage] += seconds
 
     @contextlib.contextmanager
-    def running(self, stage: str) -> Iterator[None]:
+    def measure(self, stage: str) -> Iterator[None]:
         """Count what the body takes."""
         started = time.monotonic()
         try:
@@ -38,11 +38,11 @@ class StageClock:
         finally:
             self.add(stage, time.monotonic() - started)
 
-    def each(self, stage: str, items: Iterable[T]) -> Iterator[T]:
+    def measure_each(self, stage: str, items: Iterable[T]) -> Iterator[T]:
         """The items, and count what each takes to come, not what is done with it."""
         iterator = iter(items)
         while True:
-            with self.running(stage):
+            with self.measure(stage):
                 try:
                     item = next(iterator)
                 except StopIteration:

@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def in_time(work: Callable[[], T], seconds: float) -> T:
+def run_with_timeout(work: Callable[[], T], seconds: float) -> T:
     """What `work` returns or raises, from a thread that is left to itself when the time is over.
 
     Raises:
@@ -22,7 +22,7 @@ def in_time(work: Callable[[], T], seconds: float) -> T:
         except BaseException as error:  # it is raised where the result is awaited
             result.set_exception(error)
 
-    threading.Thread(target=run, name="in_time", daemon=True).start()
+    threading.Thread(target=run, name="run_with_timeout", daemon=True).start()
     try:
         return result.result(seconds)
     except TimeoutError:

@@ -12,7 +12,7 @@ from bulklabel.model.metrics.requirements import Gates
 from bulklabel.model.report import failed_requirements
 from bulklabel.model.statistic import Statistic
 from bulklabel.transforms.files import files
-from bulklabel.transforms.files.text import clean
+from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, REPORT_FILE
 from bulklabel.transforms.run_directory.plan import Plan, Recipe, Reused, reused_content
 
@@ -83,7 +83,7 @@ def provenance_of(plan: Plan, model: str) -> dict[str, Any]:
     return {
         "bulklabel": version("bulklabel"),
         "plan": plan.digest,
-        "model": clean(model),
+        "model": escape_surrogates(model),
         "model_digest": plan.recipe.model_digest,
         "input_files": len(plan.inputs),
         "input_bytes": sum(max(file.size, 0) for file in plan.inputs),

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 from bulklabel.model.errors import UserError
 from bulklabel.model.labels.predictions import LABELS, TRUTH
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
-from bulklabel.transforms.concurrency.ordered_map import in_threads
+from bulklabel.transforms.concurrency.ordered_map import map_in_threads
 from bulklabel.transforms.evaluating.truth_table import TruthTable
 from bulklabel.transforms.files import files
-from bulklabel.transforms.files.paths import raise_if_the_store_failed
+from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.reading.records import Shard
 from bulklabel.transforms.run_directory.parts import KINDS, PREDICTIONS, REJECTED, Part
 from bulklabel.transforms.run_directory.plan import Plan
@@ -26,7 +26,7 @@ def truth_used(directory: RunDirectory, plan: Plan, truth: TruthTable) -> int:
     """How many rows of the truth are of records in a run, be they scored or rejected; reads nothing but their ids."""
     used = np.zeros(len(truth.rows), bool)
     names = [files.join(directory.path, directory.stamp.name(kind, shard)) for shard in plan.shards for kind in KINDS]
-    for ids in in_threads(_ids, names):
+    for ids in map_in_threads(_ids, names):
         used[[truth.rows[record_id] for record_id in ids if record_id in truth.rows]] = True
     return int(used.sum())
 
@@ -39,7 +39,7 @@ def _ids(part: str) -> list[str]:
     except FileNotFoundError:
         return []
     except (pa.ArrowException, OSError) as error:
-        raise_if_the_store_failed(error)
+        raise_if_store_failed(error)
         return []
     return ids
 

@@ -13,9 +13,9 @@ from bulklabel.model.errors import RecordError
 from bulklabel.model.report.gallery import Thumbnail, make_thumbnail
 from bulklabel.model.statistic import Statistic
 from bulklabel.model.statistic.examples import Examples
-from bulklabel.transforms.concurrency.timeout import in_time
+from bulklabel.transforms.concurrency.timeout import run_with_timeout
 from bulklabel.transforms.files import files
-from bulklabel.transforms.files.text import clean
+from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.reading.readers import read_shard
 from bulklabel.transforms.reading.records import Shard, Unreadable
 from bulklabel.transforms.run_directory.plan import Recipe
@@ -132,11 +132,13 @@ def _images(shard: Shard, wanted: Wanted, recipe: Recipe) -> Iterator[tuple[Plac
 
 def only_files(shard: Shard, sources: Collection[str]) -> Shard:
     """Of an image folder's shard the files that are wanted, by their sources in the parts; any other as it is."""
-    return replace(shard, names=tuple(name for name in shard.names if clean(files.join(shard.source, name)) in sources))
+    return replace(
+        shard, names=tuple(name for name in shard.names if escape_surrogates(files.join(shard.source, name)) in sources)
+    )
 
 
 def _thumbnail(image: bytes | None, seconds: float) -> bytes | None:
     try:
-        return in_time(lambda: make_thumbnail(image), seconds)
+        return run_with_timeout(lambda: make_thumbnail(image), seconds)
     except (RecordError, TimeoutError):
         return None

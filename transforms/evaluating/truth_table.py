@@ -11,7 +11,7 @@ from bulklabel.model.labels.predictions import LABELS, TRUTH
 from bulklabel.model.labels.truth import UNKNOWN, decode_truth
 from bulklabel.transforms.evaluating.truth_files import SHEETS, read_sheet
 from bulklabel.transforms.files import files
-from bulklabel.transforms.files.listing import unique
+from bulklabel.transforms.files.listing import unique_files
 from bulklabel.transforms.reading.records import Columns
 
 
@@ -51,7 +51,7 @@ def load_truth(paths: Sequence[str], columns: Columns, labels: tuple[str, ...]) 
     Raises:
         UserError: if there is no such file or column, something in it is no truth, or an id occurs twice.
     """
-    found = unique([files.list_files(path, SHEETS) for path in paths])
+    found = unique_files([files.list_files(path, SHEETS) for path in paths])
     sheets = {file.path: read_sheet(file.path, columns, labels) for file in found}
     lists = [path for path, sheet in sheets.items() if LABELS in sheet.column_names]
     others = [path for path in sheets if path not in lists]

@@ -12,12 +12,12 @@ from typing import BinaryIO
 from apache_beam.io.filesystem import FileSystem
 
 from bulklabel.model.errors import UserError
-from bulklabel.transforms.concurrency.ordered_map import ahead
+from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.files.listing import File, Listing
 from bulklabel.transforms.files.local_file import exists_local, open_local, read_local
 from bulklabel.transforms.files.remote_file import open_remote, read_remote
 from bulklabel.transforms.files.stores.path_names import TEMPORARY, escaped, is_remote, prefix_of, temporary_of
-from bulklabel.transforms.files.stores.retry import failure
+from bulklabel.transforms.files.stores.retry import store_error
 from bulklabel.transforms.files.stores.store import PIECE_BYTES, store_of
 
 MAX_RECORD_BYTES = 2**29
@@ -50,7 +50,7 @@ def list_files(path: str, names: re.Pattern[str]) -> Listing:
     """
     place = absolute(path)
     inside = [file for file in list_folder(place) if _is_data(file.path.removeprefix(place), names)]
-    exact = [] if inside else find(place)
+    exact = [] if inside else list_file(place)
     found = inside or exact or _match(place)
     if not found:
         raise UserError(f"{path}: no file matches; give a file, a glob, or a folder with files of a known extension.")
@@ -68,7 +68,7 @@ def list_temporary(folder: str) -> list[File]:
     return [file for file in _match(f"{escaped(folder)}/.*") if TEMPORARY.search(file.path)]
 
 
-def find(path: str) -> list[File]:
+def list_file(path: str) -> list[File]:
     """The file of this very name, if there is one."""
     return _match(escaped(path))
 
@@ -101,7 +101,7 @@ def read_start(path: str, size: int) -> bytes:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise failure(path, "read", error) from error
+        raise store_error(path, "read", error) from error
 
 
 def read_many(paths: Sequence[str]) -> Iterator[bytes | OSError]:
@@ -116,7 +116,7 @@ def read_many(paths: Sequence[str]) -> Iterator[bytes | OSError]:
         yield from map(_bytes_or_error, paths)
         return
     with ThreadPoolExecutor(REMOTE_THREADS, thread_name_prefix="read") as pool:
-        yield from ahead(pool, _bytes_or_error, paths, 2 * REMOTE_THREADS)
+        yield from ordered_map(pool, _bytes_or_error, paths, 2 * REMOTE_THREADS)
 
 
 def open_file(path: str) -> BinaryIO:
@@ -151,7 +151,7 @@ def write(path: str, content: bytes) -> None:
     try:
         _put(path, content)
     except OSError as error:
-        raise failure(path, "written", error) from error
+        raise store_error(path, "written", error) from error
 
 
 def check_writable(folder: str) -> None:
@@ -180,7 +180,7 @@ def delete(paths: Sequence[str]) -> None:
             try:
                 deleted.result()
             except OSError as error:
-                raise failure(path, "deleted", error) from error
+                raise store_error(path, "deleted", error) from error
 
 
 def _put(path: str, content: bytes) -> None:
@@ -208,7 +208,7 @@ def _match(pattern: str) -> list[File]:
             page, token = patience.call(partial(store.page, pattern, token))
             found += [File(*listed) for listed in page if wanted.match(listed[0]) and not listed[0].endswith("/")]
     except OSError as error:
-        raise failure(pattern, "listed", error) from error
+        raise store_error(pattern, "listed", error) from error
     return found
 
 

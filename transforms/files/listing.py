@@ -33,7 +33,7 @@ class Listing:
         return replace(self, files=tuple(file for file in self.files if not unwanted(file.path)))
 
 
-def unique(listings: Sequence[Listing]) -> list[File]:
+def unique_files(listings: Sequence[Listing]) -> list[File]:
     """Every file of the listings once, sorted by path."""
     found = {file.path: file for listing in listings for file in listing.files}
     return [found[path] for path in sorted(found)]

@@ -6,7 +6,7 @@ from functools import partial
 from typing import BinaryIO, cast
 
 from bulklabel.transforms.files.stores.local import transient_errors
-from bulklabel.transforms.files.stores.retry import failure
+from bulklabel.transforms.files.stores.retry import store_error
 from bulklabel.transforms.files.stores.store import PIECE_BYTES, store_of
 
 
@@ -21,7 +21,7 @@ def read_local(path: str, most: int = sys.maxsize) -> bytes:
     try:
         return patience.call(partial(store.get, path, 0, most))
     except ConnectionError as error:
-        raise failure(path, "read", error) from error
+        raise store_error(path, "read", error) from error
 
 
 def open_local(path: str) -> BinaryIO:
@@ -34,7 +34,7 @@ def open_local(path: str) -> BinaryIO:
     try:
         return cast(BinaryIO, io.BufferedReader(patience.call(partial(LocalFile, path))))
     except ConnectionError as error:
-        raise failure(path, "read", error) from error
+        raise store_error(path, "read", error) from error
 
 
 def exists_local(path: str) -> bool:
@@ -47,7 +47,7 @@ def exists_local(path: str) -> bool:
     try:
         patience.call(partial(store.size, path))
     except ConnectionError as error:
-        raise failure(path, "read", error) from error
+        raise store_error(path, "read", error) from error
     except (OSError, ValueError):
         return False
     return True
@@ -68,7 +68,7 @@ class LocalFile(io.FileIO):
         try:
             return self._patience.call(lambda: self._read_at(position, buffer))
         except ConnectionError as error:
-            raise failure(self._path, "read", error) from error
+            raise store_error(self._path, "read", error) from error
 
     def readall(self) -> bytes:
         """All that is left; by `readinto`, which is patient."""

@@ -14,7 +14,7 @@ ELSEWHERE = re.compile(r"[/\\]|[A-Za-z]:[/\\]|[A-Za-z][A-Za-z0-9+.-]*://")
 """How a path starts that is absolute, on any system, or has a scheme."""
 
 
-def below(folder: str, name: str) -> str:
+def path_below(folder: str, name: str) -> str:
     """The path of a file that data names relative to a folder.
 
     Raises:
@@ -31,7 +31,7 @@ def below(folder: str, name: str) -> str:
     return posixpath.join(folder, posixpath.normpath(name))
 
 
-def raise_if_the_store_failed(error: Exception) -> None:
+def raise_if_store_failed(error: Exception) -> None:
     """Raise an error again if a file system failed and not the data, whose errors have no number.
 
     Raises:

@@ -5,7 +5,7 @@ import os
 from functools import partial
 from typing import BinaryIO, cast
 
-from bulklabel.transforms.files.stores.retry import failure
+from bulklabel.transforms.files.stores.retry import store_error
 from bulklabel.transforms.files.stores.store import PIECE_BYTES, store_of
 
 FIRST_BYTES = 2**20
@@ -41,7 +41,7 @@ def read_remote(path: str) -> bytes:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise failure(path, "read", error) from error
+        raise store_error(path, "read", error) from error
     return b"".join(pieces)
 
 
@@ -57,7 +57,7 @@ class RemoteFile(io.RawIOBase):
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise failure(path, "read", error) from error
+            raise store_error(path, "read", error) from error
         self._position = 0
         self._window = b""
         self._start = 0
@@ -101,7 +101,7 @@ class RemoteFile(io.RawIOBase):
         try:
             self._window = self._patience.call(lambda: self._get(start, stop))
         except OSError as error:
-            raise failure(self._path, "read", error) from error
+            raise store_error(self._path, "read", error) from error
         self._start = start
 
     def _get(self, start: int, stop: int) -> bytes:

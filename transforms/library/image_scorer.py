@@ -8,7 +8,7 @@ from bulklabel.model.images.decode import batch_size_for
 from bulklabel.model.labels.predictions import LIST, probabilities_of
 from bulklabel.model.versions import deciding_versions
 from bulklabel.transforms.concurrency.stage_clock import StageClock
-from bulklabel.transforms.files.stores.retry import planning
+from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.library.elements import Answer, ImageRecord, Prediction, RejectedRecord
 from bulklabel.transforms.planning.thresholds import choose_thresholds
 from bulklabel.transforms.reading.record_tables import Record, tables
@@ -63,7 +63,7 @@ def recipe_of(directory: str) -> Recipe:
     Raises:
         UserError: if it is no model directory, or cannot be read.
     """
-    with planning():
+    with fail_fast():
         model = load_model(directory)
     return Recipe(
         input_format="",

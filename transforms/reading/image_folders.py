@@ -85,7 +85,7 @@ def _metadata_files(listing: Listing) -> list[File]:
     if not listing.complete:
         folders = {folder for file in listing.files for folder in _up(posixpath.dirname(file.path), listing.root)}
         places = [files.join(folder, name) for folder in sorted(folders) for name in METADATA_NAMES]
-        found = [file for place in places for file in files.find(place)]
+        found = [file for place in places for file in files.list_file(place)]
     by_folder: dict[str, str] = {}
     for file in found:
         folder = posixpath.dirname(file.path)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from bulklabel.model.errors import RecordError, UserError, first_line
 from bulklabel.transforms.files import files
-from bulklabel.transforms.files.paths import below, raise_if_the_store_failed
+from bulklabel.transforms.files.paths import path_below, raise_if_store_failed
 from bulklabel.transforms.reading.record_tables import text_of
 from bulklabel.transforms.reading.records import Columns, Problem
 
@@ -67,7 +67,7 @@ def read_metadata(path: str, columns: Columns) -> Metadata:
         for position, row in enumerate(_rows(path, columns)):
             _add(found, position, row, folder, columns)
     except Exception as error:
-        raise_if_the_store_failed(error)
+        raise_if_store_failed(error)
         detail = f"{path} cannot be read further ({first_line(error)})"
         found.problems[len(found.rows) + len(found.problems)] = Problem("damaged_metadata", detail)
     if found.problems and not found.rows and all(p.reason == "missing_column" for p in found.problems.values()):
@@ -84,7 +84,7 @@ def _add(found: Metadata, position: int, row: Any, folder: str, columns: Columns
         if not isinstance(row.get(file), str):
             there = ", ".join(name for name, value in row.items() if value is not None)
             raise RecordError("read", "missing_column", f"the row has no {file!r}, only {there or 'nulls'}")
-        place = below(folder, row[file])
+        place = path_below(folder, row[file])
         if place in found.rows:
             raise RecordError("read", "duplicate_file", f"{row[file]!r} has a row already")
         found.rows[place] = Description(

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bulklabel.model.errors import RecordError, UserError, first_line
-from bulklabel.transforms.concurrency.ordered_map import in_threads
+from bulklabel.transforms.concurrency.ordered_map import map_in_threads
 from bulklabel.transforms.files import files
-from bulklabel.transforms.files.listing import File, Listing, unique
-from bulklabel.transforms.files.paths import below, raise_if_the_store_failed
+from bulklabel.transforms.files.listing import File, Listing, unique_files
+from bulklabel.transforms.files.paths import path_below, raise_if_store_failed
 from bulklabel.transforms.reading.record_tables import Record, content_of, tables, text_of, truth_of, unreadable
 from bulklabel.transforms.reading.records import SHARD_RECORDS, TABLE_BYTES, Columns, Inputs, Problem, Shard, Unreadable
 
@@ -40,10 +40,10 @@ class ParquetReader:
         Raises:
             UserError: if no file has a column that is to be carried along, or says which labels are unknown.
         """
-        found = unique(listings)
+        found = unique_files(listings)
         there: set[str] = set()
         shards: list[Shard] = []
-        for of_one, names in in_threads(lambda file: _shards_of(file, columns), found):
+        for of_one, names in map_in_threads(lambda file: _shards_of(file, columns), found):
             shards += of_one
             there |= names
         for name, flag in columns.flags.items():
@@ -66,7 +66,7 @@ def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
             schema = metadata.schema.to_arrow_schema()
             sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
     except Exception as error:
-        raise_if_the_store_failed(error)
+        raise_if_store_failed(error)
         problem = Problem("damaged_file", f"not a Parquet file ({first_line(error)}); take it out of --input")
         return [Shard.unreadable(file.path, problem)], set()
     there = columns.flags.keys() & set(schema.names)
@@ -115,7 +115,7 @@ def _records(
                     yield from _records_of(batch, shard.source, position, columns, label_names)
                     position += len(batch)
             except Exception as error:
-                raise_if_the_store_failed(error)
+                raise_if_store_failed(error)
                 problem = Problem("damaged_file", f"row group {group} cannot be read ({first_line(error)})")
             if position < end:
                 yield Unreadable(shard.source, range(position, end), problem)
@@ -194,7 +194,7 @@ def _referenced(image: dict[str, Any], source: str) -> bytes | None:
     path = image.get("path")
     if content is not None or path is None:
         return content
-    place = below(source.rpartition("/")[0], path)
+    place = path_below(source.rpartition("/")[0], path)
     return content_of(next(files.read_many([place])))
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from bulklabel.model.errors import RecordError, UserError
 from bulklabel.transforms.files.files import MAX_RECORD_BYTES
-from bulklabel.transforms.files.text import clean
+from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.reading.records import TABLE_BYTES, Columns, Problem, Unreadable
 
 Labels = list[str | None] | None
@@ -126,13 +126,16 @@ def _inner_text(value: Any) -> str | None:
 
 
 def _clean_all(labels: Labels) -> Labels:
-    return labels and [label and clean(label) for label in labels]
+    return labels and [label and escape_surrogates(label) for label in labels]
 
 
 def _table(records: Sequence[Record], columns: Columns) -> pa.Table:
     values: dict[str, list[Any]] = {
-        "id": [clean(f"{record.source}#{record.position}" if record.id is None else record.id) for record in records],
-        "source": [clean(record.source) for record in records],
+        "id": [
+            escape_surrogates(f"{record.source}#{record.position}" if record.id is None else record.id)
+            for record in records
+        ],
+        "source": [escape_surrogates(record.source) for record in records],
         "position": [record.position for record in records],
         "labels": [_clean_all(record.labels) for record in records],
         "image": [record.image for record in records],
@@ -140,5 +143,5 @@ def _table(records: Sequence[Record], columns: Columns) -> pa.Table:
     if columns.unknown:
         values["unknown"] = [_clean_all(record.unknown) for record in records]
     for index, name in enumerate(columns.carry):
-        values[name] = [value and clean(value) for value in (record.carried[index] for record in records)]
+        values[name] = [value and escape_surrogates(value) for value in (record.carried[index] for record in records)]
     return pa.table(values, schema=columns.schema)

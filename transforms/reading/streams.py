@@ -9,9 +9,9 @@ from typing import BinaryIO, cast
 
 import pyarrow as pa
 
-from bulklabel.transforms.concurrency.ordered_map import in_threads
+from bulklabel.transforms.concurrency.ordered_map import map_in_threads
 from bulklabel.transforms.files import files
-from bulklabel.transforms.files.listing import File, Listing, unique
+from bulklabel.transforms.files.listing import File, Listing, unique_files
 from bulklabel.transforms.files.stores.path_names import is_remote
 from bulklabel.transforms.reading.record_tables import Record, tables
 from bulklabel.transforms.reading.records import SHARD_BYTES, SHARD_RECORDS, Columns, Inputs, Shard, Unreadable
@@ -30,8 +30,8 @@ class StreamReader(abc.ABC):
 
     def shards(self, listings: Sequence[Listing], columns: Columns) -> Inputs:  # noqa: ARG002
         """A shard a file, or several of a large one."""
-        found = unique(listings)
-        shards = [shard for of_one in in_threads(lambda file: split(file, self.ends), found) for shard in of_one]
+        found = unique_files(listings)
+        shards = [shard for of_one in map_in_threads(lambda file: split(file, self.ends), found) for shard in of_one]
         return Inputs(tuple(found), tuple(shards))
 
     def read(

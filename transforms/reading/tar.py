@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from bulklabel.model.errors import first_line
 from bulklabel.transforms.files.files import MAX_RECORD_BYTES
-from bulklabel.transforms.files.paths import raise_if_the_store_failed
+from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.reading.records import Problem
 from bulklabel.transforms.reading.streams import MOST_STATED
 
@@ -60,7 +60,7 @@ def members(stream: BinaryIO, start: int, stop: int | None, wanted: Callable[[st
         try:
             member, offset = _next(stream, offset, wanted)
         except (tarfile.HeaderError, EOFError, gzip.BadGzipFile, zlib.error, ValueError, OSError, MemoryError) as error:
-            raise_if_the_store_failed(error)
+            raise_if_store_failed(error)
             detail = f"from byte {offset:,} on nothing can be read ({first_line(error)}); it counts as one record"
             yield Member("", offset, problem=Problem(TORN, detail))
             return

@@ -14,7 +14,7 @@ from bulklabel.model.errors import RecordError, first_line
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.files import MAX_RECORD_BYTES
 from bulklabel.transforms.files.listing import File
-from bulklabel.transforms.files.paths import raise_if_the_store_failed
+from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.reading.record_tables import Record, text_of, truth_of, unreadable
 from bulklabel.transforms.reading.records import Columns, Problem, Shard, Unreadable
 from bulklabel.transforms.reading.streams import MOST_STATED, StreamReader, open_unpacked, unpacked
@@ -79,7 +79,7 @@ def frames(stream: BinaryIO, start: int, stop: int | None, skip: bool = False) -
         try:
             frame = _frame(stream, offset, skip)
         except (EOFError, gzip.BadGzipFile, zlib.error, OverflowError, MemoryError, OSError) as error:
-            raise_if_the_store_failed(error)
+            raise_if_store_failed(error)
             frame = _torn(offset, first_line(error))
         if frame is None:
             return

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 from bulklabel.model.errors import StoreError
 from bulklabel.model.labels.predictions import KINDS, kinds_of, predictions_table, probabilities_of, with_kinds
 from bulklabel.transforms.files import files
-from bulklabel.transforms.files.paths import raise_if_the_store_failed
-from bulklabel.transforms.files.text import clean
+from bulklabel.transforms.files.paths import raise_if_store_failed
+from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.reading.records import Shard
 from bulklabel.transforms.run_directory.part_tables import rejected_schema
 from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED, PartStamp
@@ -62,7 +62,7 @@ def read_column(run: str, part: str, column: str) -> pa.Table:
             return pq.ParquetFile(source).read([column])
     except (pa.ArrowException, OSError) as error:
         if not isinstance(error, FileNotFoundError):
-            raise_if_the_store_failed(error)
+            raise_if_store_failed(error)
         raise _lost(run, part) from error
 
 
@@ -75,7 +75,7 @@ def _wanted(table: pa.Table, shard: Shard) -> pa.Table:
     """The rows of the files that are wanted: of an image folder's shard perhaps not all."""
     if not shard.names:
         return table
-    sources = pa.array([clean(files.join(shard.source, name)) for name in shard.names], pa.string())
+    sources = pa.array([escape_surrogates(files.join(shard.source, name)) for name in shard.names], pa.string())
     return table.filter(pc.is_in(table.column("source"), value_set=sources))
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from bulklabel.model.errors import RecordError
 from bulklabel.model.images.kinds import Kind
 from bulklabel.model.labels.predictions import kinds_of, probabilities_of
-from bulklabel.transforms.concurrency.ordered_map import in_threads
+from bulklabel.transforms.concurrency.ordered_map import map_in_threads
 from bulklabel.transforms.reuse.earlier_parts import earlier_part, read_column
 from bulklabel.transforms.run_directory.parts import KINDS, PREDICTIONS, PartStamp
 from bulklabel.transforms.run_directory.plan import CONTENT, Earlier, Recipe
@@ -88,7 +88,7 @@ def load_known(recipe: Recipe) -> KnownContents:
         for kind in range(len(KINDS))
     ]
     hashes, places = [np.empty(0, HASH)], [np.empty((0, 4), np.int32)]
-    for part, found in zip(parts, in_threads(lambda part: _hashes(recipe, *part), parts), strict=True):
+    for part, found in zip(parts, map_in_threads(lambda part: _hashes(recipe, *part), parts), strict=True):
         rows = np.flatnonzero(found != b"")
         hashes.append(found[rows])
         places.append(np.column_stack([np.tile(np.array(part, np.int32), (len(rows), 1)), rows.astype(np.int32)]))

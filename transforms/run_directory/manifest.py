@@ -13,7 +13,7 @@ from typing import Any
 from bulklabel.model.versions import processor, processor_flags
 from bulklabel.transforms.concurrency.stage_clock import STAGES
 from bulklabel.transforms.files import files
-from bulklabel.transforms.files.text import clean
+from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.run_directory.parts import KINDS, PREDICTIONS, REJECTED, Entry, PartStamp
 
 
@@ -44,7 +44,7 @@ class UnreconciledError(Exception):
 
 def launch_of(options: Mapping[str, Any], started: datetime) -> Launch:
     """How `score` was launched, of its parsed flags, `model` among them."""
-    return Launch(_cleaned(options), clean(files.absolute(options["model"])), started)
+    return Launch(_cleaned(options), escape_surrogates(files.absolute(options["model"])), started)
 
 
 def now() -> datetime:
@@ -135,7 +135,7 @@ def _cleaned(value: Any) -> Any:
         return {name: _cleaned(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_cleaned(inner) for inner in value]
-    return value if value is None or isinstance(value, bool | int | float) else clean(str(value))
+    return value if value is None or isinstance(value, bool | int | float) else escape_surrogates(str(value))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from bulklabel.model.errors import RecordError
 from bulklabel.model.labels.predictions import REJECTED, fold_kinds, predictions_table, with_kinds
-from bulklabel.transforms.files.text import clean
+from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.run_directory.plan import CONTENT, Recipe
 
 
@@ -31,12 +31,12 @@ def rejected_schema(recipe: Recipe) -> pa.Schema:
 def rejected_row(record_id: str | None, source: str, position: int, error: RecordError) -> dict[str, Any]:
     """A row of `predictions.REJECTED`; a record without an id gets its source and position for one."""
     return {
-        "id": f"{source}#{position}" if record_id is None else clean(record_id),
+        "id": f"{source}#{position}" if record_id is None else escape_surrogates(record_id),
         "source": source,
         "position": position,
         "stage": error.stage,
         "reason": error.reason,
-        "detail": clean(error.detail),
+        "detail": escape_surrogates(error.detail),
     }
 
 

@@ -28,7 +28,7 @@ from bulklabel.model.errors import StoreError, UserError
 from bulklabel.model.labels.predictions import metadata_of
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File
-from bulklabel.transforms.files.paths import raise_if_the_store_failed
+from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.reading.records import Shard
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, PLAN_FILE, PUBLISHED, SUCCESS_FILE
 from bulklabel.transforms.run_directory.parts import KINDS, PART_NAME, Part, PartStamp
@@ -218,7 +218,7 @@ class RunDirectory:
         except FileNotFoundError:
             return None
         except (pa.ArrowException, OSError) as error:
-            raise_if_the_store_failed(error)
+            raise_if_store_failed(error)
             return None
         belongs = self.stamp.metadata(shard).items() <= metadata_of(table.schema).items()
         return Part(name, table, content) if belongs else None

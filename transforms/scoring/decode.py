@@ -14,8 +14,8 @@ from bulklabel.model.errors import RecordError
 from bulklabel.model.images.decode import decode_with_kind
 from bulklabel.model.images.kinds import Kind
 from bulklabel.model.images.resize import Pixels, Preprocessing
-from bulklabel.transforms.concurrency.timeout import in_time
-from bulklabel.transforms.files.text import clean
+from bulklabel.transforms.concurrency.timeout import run_with_timeout
+from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.reading.records import Unreadable
 from bulklabel.transforms.run_directory.part_tables import rejected_row, rejected_row_of
 
@@ -64,7 +64,7 @@ def reject_unreadable(batch: Unreadable, preprocessing: Preprocessing, schema: p
     """No record, and a rejected row for each that could not be read; `schema` is that of the others' tables."""
     records = schema.empty_table().drop_columns(["image"])
     pixels = np.zeros((0, preprocessing.height, preprocessing.width, 3), np.uint8)
-    source, problem = clean(batch.source), batch.problem
+    source, problem = escape_surrogates(batch.source), batch.problem
     error = RecordError("read", problem.reason, problem.detail)
     return DecodedBatch(
         records, pixels, [], [rejected_row(batch.id, source, position, error) for position in batch.positions]
@@ -82,7 +82,7 @@ def decode_batch(batch: pa.Table, preprocessing: Preprocessing, seconds: float =
     found: list[Decoded | RecordError] = []
     over = threading.Event()
     try:
-        in_time(lambda: _decode_all(images, preprocessing, small, found, over), seconds)
+        run_with_timeout(lambda: _decode_all(images, preprocessing, small, found, over), seconds)
     except TimeoutError:
         over.set()
         done = found[:]
@@ -123,7 +123,7 @@ def _decode(image: bytes | None, preprocessing: Preprocessing) -> Decoded | Reco
 
 def _decode_in_time(image: bytes | None, preprocessing: Preprocessing, seconds: float) -> Decoded | RecordError:
     try:
-        return in_time(lambda: _decode(image, preprocessing), seconds)
+        return run_with_timeout(lambda: _decode(image, preprocessing), seconds)
     except TimeoutError:
         return RecordError("decode", "timed_out", f"its decoder was not finished after {seconds:g} seconds")
 

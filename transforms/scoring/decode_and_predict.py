@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from bulklabel.transforms.concurrency.ordered_map import ahead
+from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.concurrency.stage_clock import DECODING, StageClock
 from bulklabel.transforms.reading.records import Unreadable
 from bulklabel.transforms.run_directory.plan import Recipe
@@ -30,9 +30,11 @@ class Stages:
 
     def scored(self, tables: Iterable[pa.Table | Unreadable], clock: StageClock) -> Iterator[ScoredBatch]:
         """Every record of the tables once, as prediction or as rejected, in order; `clock` is told of decoding."""
-        decoded = ahead(self.pool, lambda table: self._decode(table, clock), tables, 4 * self.threads)
+        decoded = ordered_map(self.pool, lambda table: self._decode(table, clock), tables, 4 * self.threads)
         full = full_batches(decoded, self.recipe.batch_size)
-        return ahead(self.pool, lambda batch: predict_batch(batch, self.scorer, self.recipe), full, 2 * self.threads)
+        return ordered_map(
+            self.pool, lambda batch: predict_batch(batch, self.scorer, self.recipe), full, 2 * self.threads
+        )
 
     def _decode(self, table: pa.Table | Unreadable, clock: StageClock) -> DecodedBatch | ScoredBatch:
         """A table that is a whole batch of small images goes through the network in the same thread.
@@ -42,6 +44,6 @@ class Stages:
         recipe = self.recipe
         if isinstance(table, Unreadable):
             return reject_unreadable(table, recipe.preprocessing, recipe.schema)
-        with clock.running(DECODING):
+        with clock.measure(DECODING):
             decoded = decode_batch(table, recipe.preprocessing, self.decode_seconds)
         return predict_batch(decoded, self.scorer, recipe) if len(decoded) == recipe.batch_size else decoded

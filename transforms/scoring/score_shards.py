@@ -99,7 +99,7 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         sieve = Sieve(recipe, self._known.get()) if recipe.by_content else None
         clock = StageClock()
         read = read_shard(shard, recipe.input_format, recipe.columns, recipe.labels, recipe.batch_size)
-        tables = clock.each(READING, read if sieve is None else sieve.fresh(read))
+        tables = clock.measure_each(READING, read if sieve is None else sieve.fresh(read))
         stages = Stages(recipe, scorer, self._decode_seconds, self._pool, self._threads)
         batches = list(stages.scored(tables, clock))
         for batch in batches:
@@ -115,7 +115,7 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         return self._made(shard, predictions, pa.Table.from_pylist(rejected, rejected_schema(recipe)), clock)
 
     def _made(self, shard: Shard, predictions: pa.Table, rejected: pa.Table, clock: StageClock) -> ShardResult:
-        with clock.running(WRITING):
+        with clock.measure(WRITING):
             parts = (
                 make_part(PREDICTIONS, shard, predictions.combine_chunks(), self._directory.stamp),
                 make_part(REJECTED, shard, rejected.combine_chunks(), self._directory.stamp),

@@ -27,7 +27,7 @@ def _write(result: ShardResult, directory: RunDirectory, kind: str) -> Written:
     part: Part = result.predictions if kind == PREDICTIONS else result.rejected
     clock = StageClock()
     if not result.committed:
-        with clock.running(WRITING):
+        with clock.measure(WRITING):
             directory.write(part.name, part.content)
     for stage, seconds in result.seconds.items() if kind == PREDICTIONS else ():
         clock.add(stage, seconds)

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bulklabel.model.labels.predictions import metadata_of
-from bulklabel.transforms.concurrency.ordered_map import in_threads
-from bulklabel.transforms.files.paths import raise_if_the_store_failed
-from bulklabel.transforms.files.text import clean
+from bulklabel.transforms.concurrency.ordered_map import map_in_threads
+from bulklabel.transforms.files.paths import raise_if_store_failed
+from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.reading.records import Shard
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE
 from bulklabel.transforms.run_directory.part_tables import predictions_schema, rejected_schema
@@ -59,7 +59,7 @@ def part_faults(found: Output) -> Iterator[str]:
         for name in sorted(found.manifest.parts.keys() - {part.name for part in parts}):
             yield f"{MANIFEST_FILE} lists {name}, which the plan does not have"
     rows: dict[str, int] = {}
-    for part, checked in zip(parts, in_threads(lambda part: _check(found, part), parts), strict=True):
+    for part, checked in zip(parts, map_in_threads(lambda part: _check(found, part), parts), strict=True):
         if checked.fault:
             yield checked.fault
         if checked.rows is not None:
@@ -84,7 +84,7 @@ def _check(found: Output, part: PlannedPart) -> CheckedPart:
         parquet = pq.ParquetFile(io.BytesIO(content))
         rows, schema = parquet.metadata.num_rows, parquet.schema_arrow
     except (pa.ArrowException, OSError) as error:
-        raise_if_the_store_failed(error)
+        raise_if_store_failed(error)
         return CheckedPart(f"{part.name} is no Parquet file")
     if rows != entry["rows"]:
         return CheckedPart(f"{part.name} has {rows:,} rows, and {MANIFEST_FILE} says {entry['rows']:,}", rows)
@@ -115,8 +115,8 @@ def _shard_faults(plan: Plan, rows: Mapping[str, int]) -> Iterator[str]:
         if scored is None or rejected is None or shard.records in (None, scored + rejected):
             continue
         yield (
-            f"shard {shard.index} has {shard.records:,} records of {clean(shard.source)}, and its parts have "
-            f"{scored:,} scored and {rejected:,} rejected"
+            f"shard {shard.index} has {shard.records:,} records of {escape_surrogates(shard.source)}, "
+            f"and its parts have {scored:,} scored and {rejected:,} rejected"
         )
 
 

@@ -17,12 +17,12 @@ from bulklabel.model.labels.predictions import PROBABILITIES, PROBABILITY, proba
 from bulklabel.model.labels.thresholds import predict_labels
 from bulklabel.model.labels.truth import decode_predicted
 from bulklabel.model.network.golden_images import TOLERANCE
-from bulklabel.transforms.concurrency.ordered_map import ahead
+from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.evaluating.thumbnails import Place, only_files
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File
-from bulklabel.transforms.files.paths import raise_if_the_store_failed
-from bulklabel.transforms.files.text import clean
+from bulklabel.transforms.files.paths import raise_if_store_failed
+from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.reading.readers import read_shard
 from bulklabel.transforms.reading.records import Shard, Unreadable
 from bulklabel.transforms.reuse.known_images import with_contents
@@ -93,11 +93,13 @@ def rescore(place: str, plan: Plan, chosen: Mapping[int, Sequence[int]], scorer:
     """
     result = Rescored()
     stored: dict[Place, pa.Table] = {}
-    inputs = {clean(file.path): file for file in plan.inputs}
+    inputs = {escape_surrogates(file.path): file for file in plan.inputs}
 
     def decoded() -> Iterator[DecodedBatch]:
         with ThreadPoolExecutor(THREADS, thread_name_prefix="verify") as pool:
-            for again in ahead(pool, lambda item: _read_again(place, plan, inputs, *item), chosen.items(), 2 * THREADS):
+            for again in ordered_map(
+                pool, lambda item: _read_again(place, plan, inputs, *item), chosen.items(), 2 * THREADS
+            ):
                 result.faults.extend(again.faults)
                 stored.update(again.stored)
                 if again.decoded is not None:
@@ -122,7 +124,7 @@ def _read_again(place: str, plan: Plan, inputs: Mapping[str, File], index: int, 
         return ReadAgain({}, None, ())
     table = part.table.take(list(rows))  # a slice would keep all of it in memory
     stored = {_place(row): row for row in (table.slice(at, 1) for at in range(len(table)))}
-    metadata = [clean(shard.metadata)] if shard.metadata else []
+    metadata = [escape_surrogates(shard.metadata)] if shard.metadata else []
     read = dict.fromkeys([*metadata, *(source for source, _ in stored)])
     wrong = {name: fault for name in read if name in inputs and (fault := _input_fault(inputs[name]))}
     wanted = {place for place in stored if not wrong.keys() & {place[0], *metadata}}
@@ -137,10 +139,11 @@ def _input_fault(file: File) -> str | None:
         with files.open_file(file.path) as opened:
             size = opened.seek(0, os.SEEK_END)
     except FileNotFoundError:
-        return f"input {clean(file.path)} is gone"
+        return f"input {escape_surrogates(file.path)} is gone"
     if size == file.size or file.size < 0:
         return None
-    return f"input {clean(file.path)} changed: it has {size:,} bytes, and had {file.size:,} when it was planned"
+    path = escape_surrogates(file.path)
+    return f"input {path} changed: it has {size:,} bytes, and had {file.size:,} when it was planned"
 
 
 def _records(shard: Shard, wanted: Collection[Place], recipe: Recipe) -> tuple[list[pa.Table], list[str]]:
@@ -152,7 +155,7 @@ def _records(shard: Shard, wanted: Collection[Place], recipe: Recipe) -> tuple[l
             if not left:
                 break
             if isinstance(table, Unreadable):
-                source = clean(table.source)
+                source = escape_surrogates(table.source)
                 bad = {place for place in left if place[0] == source and place[1] in table.positions}
                 faults += [
                     f"{_record(*place)} was scored, and now cannot be read: {table.problem.detail}"
@@ -169,8 +172,11 @@ def _records(shard: Shard, wanted: Collection[Place], recipe: Recipe) -> tuple[l
     except FileNotFoundError as error:
         return tables, [*faults, f"input {error.filename or error} is gone"]
     except Exception as error:
-        raise_if_the_store_failed(error)
-        return tables, [*faults, f"input {clean(shard.source)} changed: it cannot be read ({first_line(error)})"]
+        raise_if_store_failed(error)
+        return tables, [
+            *faults,
+            f"input {escape_surrogates(shard.source)} changed: it cannot be read ({first_line(error)})",
+        ]
     return tables, faults + [f"{_record(*place)} is not there any more" for place in sorted(left)]
 
 

@@ -7,7 +7,7 @@ from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from bulklabel.model.errors import UserError
-from bulklabel.transforms.files.stores.path_names import SECOND, Listed, escaped, temporary_of
+from bulklabel.transforms.files.stores.path_names import MICROSECONDS, ListedFile, escaped, temporary_of
 
 RAW = CompressionTypes.UNCOMPRESSED
 
@@ -27,11 +27,13 @@ class BeamStore:
                 "give a local path, s3:// or gs://, or Beam's flags for it."
             ) from error
 
-    def page(self, pattern: str, token: str) -> tuple[list[Listed], str | None]:  # noqa: ARG002
+    def page(self, pattern: str, token: str) -> tuple[list[ListedFile], str | None]:  # noqa: ARG002
         """As `Store.page`; there is only one."""
         with _as_os_errors():
             found = FileSystems.match([pattern])[0].metadata_list
-        return [(item.path, item.size_in_bytes, round(item.last_updated_in_seconds * SECOND)) for item in found], None
+        return [
+            (item.path, item.size_in_bytes, round(item.last_updated_in_seconds * MICROSECONDS)) for item in found
+        ], None
 
     def size(self, path: str) -> int:
         """As `Store.size`."""

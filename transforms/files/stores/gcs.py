@@ -17,7 +17,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import RequestException
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
 
-from bulklabel.transforms.files.stores.path_names import SECOND, Listed, bucket_and_key, prefix_of
+from bulklabel.transforms.files.stores.path_names import MICROSECONDS, ListedFile, bucket_and_key, prefix_of
 
 PAGE_FILES = 1000
 OVERLOADED = (408, 429)
@@ -38,7 +38,7 @@ class Gcs:
             self._client._http.mount(scheme, HTTPAdapter(pool_maxsize=connections))
         self._once: dict[str, Any] = {"timeout": (connect_timeout, read_timeout), "retry": None}
 
-    def page(self, pattern: str, token: str) -> tuple[list[Listed], str | None]:
+    def page(self, pattern: str, token: str) -> tuple[list[ListedFile], str | None]:
         """As `Store.page`."""
         bucket, prefix = bucket_and_key(prefix_of(pattern))
         try:
@@ -49,7 +49,9 @@ class Gcs:
                 blobs = list(next(found.pages, ()))
         except FileNotFoundError as error:
             raise OSError(str(error)) from error  # it is the bucket that is not there
-        listed = [(f"gs://{bucket}/{blob.name}", blob.size, round(blob.updated.timestamp() * SECOND)) for blob in blobs]
+        listed = [
+            (f"gs://{bucket}/{blob.name}", blob.size, round(blob.updated.timestamp() * MICROSECONDS)) for blob in blobs
+        ]
         return listed, found.next_page_token
 
     def size(self, path: str) -> int:

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from bulklabel.transforms.files.stores.path_names import Listed, temporary_of
+from bulklabel.transforms.files.stores.path_names import ListedFile, temporary_of
 
 TRANSIENT_ERRORS = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.EINTR, errno.ETIMEDOUT, errno.EBUSY}
 """What the mounts of a network answer while the other end is away."""
@@ -24,7 +24,7 @@ ESCAPED_MARK = re.compile(r"\[([*?\[])\]")
 class LocalStore:
     """The local file system, with mounts of a network in it; errors keep their numbers."""
 
-    def page(self, pattern: str, token: str) -> tuple[list[Listed], str | None]:  # noqa: ARG002
+    def page(self, pattern: str, token: str) -> tuple[list[ListedFile], str | None]:  # noqa: ARG002
         """As `Store.page`; there is only one. Below the first folder, those that may not be read count as empty."""
         matched = LITERAL.match(pattern)
         end = matched.end() if matched else 0
@@ -115,9 +115,9 @@ def _sync(folder: str) -> None:
             raise
 
 
-def _files_in(root: str, deep: bool) -> list[Listed]:
+def _files_in(root: str, deep: bool) -> list[ListedFile]:
     """All that is no folder, at any depth if `deep`; links to folders are not followed."""
-    found: list[Listed] = []
+    found: list[ListedFile] = []
     folders = [root]
     while folders:
         folder = folders.pop()
@@ -146,7 +146,7 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-def _file(path: str) -> list[Listed]:
+def _file(path: str) -> list[ListedFile]:
     """What a listing says of a file: nothing if it has vanished, or is a link that leads nowhere."""
     try:
         found = os.stat(path)

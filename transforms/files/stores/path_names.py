@@ -4,10 +4,10 @@ import posixpath
 import re
 import uuid
 
-Listed = tuple[str, int, int]
+ListedFile = tuple[str, int, int]
 """A file's path, its bytes, and when it was modified: microseconds since the epoch, 0 where nobody knows."""
 
-SECOND = 1_000_000
+MICROSECONDS = 1_000_000
 
 GLOB_MARKS = re.compile(r"[*?\[]")
 

@@ -1,4 +1,4 @@
-"""Patience with stores on a network: a time limit for each attempt, and retries after growing, random pauses."""
+"""RetryPolicy with stores on a network: a time limit for each attempt, and retries after growing, random pauses."""
 
 import contextlib
 import itertools
@@ -14,7 +14,7 @@ from apache_beam.io.localfilesystem import LocalFileSystem
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from bulklabel.model.errors import StoreError, UserError
-from bulklabel.transforms.concurrency.timeout import in_time
+from bulklabel.transforms.concurrency.timeout import run_with_timeout
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class StoreOptions(PipelineOptions):  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """Seconds that an attempt may take, None for no limit, and how many more there are after the first.
 
     The time limits of HTTP clients hold for each byte that arrives, so a store that trickles outlives them all.
@@ -65,7 +65,7 @@ class Patience:
         """
         for retry in itertools.count():
             try:
-                return attempt() if self.timeout is None else in_time(attempt, self.timeout * pieces)
+                return attempt() if self.timeout is None else run_with_timeout(attempt, self.timeout * pieces)
             except TRANSIENT as error:
                 if retry >= self._retries_after(error):
                     raise
@@ -99,7 +99,7 @@ def store_options() -> PipelineOptions:
 
 
 @contextlib.contextmanager
-def planning() -> Iterator[None]:
+def fail_fast() -> Iterator[None]:
     """While a command plans, no work is lost yet: what a store refuses is the command's fault, and said soon."""
     _planning.set()
     try:
@@ -108,7 +108,7 @@ def planning() -> Iterator[None]:
         _planning.clear()
 
 
-def failure(path: str, what: str, error: Exception) -> StoreError | UserError:
+def store_error(path: str, what: str, error: Exception) -> StoreError | UserError:
     """The error to raise for a path that cannot be read, written, …: `UserError` while planning, else `StoreError`."""
     reason = getattr(error, "strerror", None) or str(error)
     if _planning.is_set():

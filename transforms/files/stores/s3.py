@@ -15,7 +15,7 @@ from botocore.exceptions import (
     HTTPClientError,
 )
 
-from bulklabel.transforms.files.stores.path_names import SECOND, Listed, bucket_and_key, prefix_of
+from bulklabel.transforms.files.stores.path_names import MICROSECONDS, ListedFile, bucket_and_key, prefix_of
 
 NOT_FOUND, RANGE_BEHIND_END = 404, 416
 FORBIDDEN = (401, 403)
@@ -46,14 +46,14 @@ class S3:
                 ),
             )
 
-    def page(self, pattern: str, token: str) -> tuple[list[Listed], str | None]:
+    def page(self, pattern: str, token: str) -> tuple[list[ListedFile], str | None]:
         """As `Store.page`; a page has up to 1,000 files."""
         bucket, prefix = bucket_and_key(prefix_of(pattern))
         more = {"ContinuationToken": token} if token else {}
         with _as_os_errors():
             answer = self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, **more)
         found = [
-            (f"s3://{bucket}/{item['Key']}", item["Size"], round(item["LastModified"].timestamp() * SECOND))
+            (f"s3://{bucket}/{item['Key']}", item["Size"], round(item["LastModified"].timestamp() * MICROSECONDS))
             for item in answer.get("Contents", ())
         ]
         return found, answer.get("NextContinuationToken")

@@ -8,8 +8,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from bulklabel.model.errors import UserError
 from bulklabel.transforms.files.stores.beam import BeamStore
 from bulklabel.transforms.files.stores.local import LocalStore
-from bulklabel.transforms.files.stores.path_names import Listed, is_remote
-from bulklabel.transforms.files.stores.retry import Patience, StoreOptions, failure, store_options
+from bulklabel.transforms.files.stores.path_names import ListedFile, is_remote
+from bulklabel.transforms.files.stores.retry import RetryPolicy, StoreOptions, store_error, store_options
 
 PIECE_BYTES = 8 * 2**20
 """The time limit of an attempt holds for each so many bytes that it moves."""
@@ -28,7 +28,7 @@ class Store(Protocol):
     attempt may mend (`ConnectionRefusedError` where no connection was made), and another `OSError` for what none will.
     """
 
-    def page(self, pattern: str, token: str) -> tuple[list[Listed], str | None]:
+    def page(self, pattern: str, token: str) -> tuple[list[ListedFile], str | None]:
         """Files that a glob may match, all of those that it does among them, a page at a time.
 
         The first token is empty; with each page comes the next one's, None after the last.
@@ -47,7 +47,7 @@ class Store(Protocol):
         """Delete a file."""
 
 
-def store_of(path: str) -> tuple[Store, Patience]:
+def store_of(path: str) -> tuple[Store, RetryPolicy]:
     """The store of a path, made once a process, and the patience that the command asks for.
 
     An attempt on a local folder has no time limit: it would cost a thread each, and what hangs there cannot be left.
@@ -59,21 +59,21 @@ def store_of(path: str) -> tuple[Store, Patience]:
     try:
         return _store(path.partition("://")[0] if is_remote(path) else "", store_options())
     except OSError as error:
-        raise failure(path, "reached", error) from error
+        raise store_error(path, "reached", error) from error
 
 
 @lru_cache(maxsize=8)
-def _store(scheme: str, options: PipelineOptions) -> tuple[Store, Patience]:
+def _store(scheme: str, options: PipelineOptions) -> tuple[Store, RetryPolicy]:
     flags = options.view_as(StoreOptions)
     if not scheme:
-        return LocalStore(), Patience(None, flags.store_retries)
-    patience = Patience(flags.store_timeout, flags.store_retries)
+        return LocalStore(), RetryPolicy(None, flags.store_retries)
+    patience = RetryPolicy(flags.store_timeout, flags.store_retries)
     return _make(scheme, options, flags.store_timeout), patience
 
 
 def _make(scheme: str, options: PipelineOptions, timeout: float) -> Store:
     connect_timeout = min(timeout, CONNECT_TIMEOUT)
-    read_timeout = 2 * timeout  # ends the threads that were left to themselves: the limit itself is `Patience`'s
+    read_timeout = 2 * timeout  # ends the threads that were left to themselves: the limit itself is `RetryPolicy`'s
     try:
         if scheme == "s3":
             from bulklabel.transforms.files.stores.s3 import S3
