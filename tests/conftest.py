@@ -21,7 +21,7 @@ from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.model_directory import Model
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.readers import read_shard
-from bulklabel.transforms.reading.records import Columns, Unreadable
+from bulklabel.transforms.reading.records import Columns, ReadSpec, Unreadable
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -192,7 +192,7 @@ def read_all(path: Path | str, input_format: str = "auto", columns: Columns = DE
     records: list[Any] = []
     unreadable = []
     for shard in found.shards:
-        for batch in read_shard(shard, chosen, columns, ("cat", "dog"), batch_size=100):
+        for batch in read_shard(shard, ReadSpec(chosen, columns, ("cat", "dog"), batch_size=100)):
             if isinstance(batch, Unreadable):
                 unreadable += [(position, batch.problem.reason, batch.id) for position in batch.positions]
             else:

@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.labels.truth import PRESENT, encode_truth
 from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.reading.readers import read_shard
-from bulklabel.transforms.reading.records import Columns, Shard, Unreadable
+from bulklabel.transforms.reading.records import ReadSpec, Shard, Unreadable
 from bulklabel.transforms.scoring.decode import DecodedBatch, decode_batch
 
 DECODING_THREADS = 2
@@ -35,22 +35,17 @@ class Survey:
 
 @dataclass(frozen=True)
 class SampleSource:
-    """Where samples come from, and which share of them (0…1) is kept for validation.
+    """Holds where samples come from, how they are read, and which fraction of them (0 to 1) is kept for validation."""
 
-    `label_file` holds the labels if the user gave them, and says what numbers mean.
-    """
-
-    input_format: str
     shards: Sequence[Shard]
-    columns: Columns
-    label_file: tuple[str, ...] | None
+    spec: ReadSpec
     validation_fraction: float
 
     def survey(self) -> Survey:
         """One pass over the records, without decoding an image."""
         labels: Counter[str] = Counter()
         records = training = validation = 0
-        for table in self.tables(self.shards, batch_size=1024):
+        for table in self.tables(self.shards, self.spec):
             if isinstance(table, Unreadable):
                 continue
             truth = table.column("labels")
@@ -61,10 +56,10 @@ class SampleSource:
                 labels.update({name for name in row if name is not None})
         return Survey(labels, training, validation, records - training - validation)
 
-    def tables(self, shards: Sequence[Shard], batch_size: int) -> Iterator[pa.Table | Unreadable]:
+    def tables(self, shards: Sequence[Shard], spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
         """The records of some shards."""
         for shard in shards:
-            yield from read_shard(shard, self.input_format, self.columns, self.label_file, batch_size)
+            yield from read_shard(shard, spec)
 
     def chosen(self, table: pa.Table, validation: bool) -> pa.Array:
         """Which records of a table have truth and lie on this side of the split."""
@@ -118,7 +113,8 @@ class Split:
 
     def _decoded(self, shards: Sequence[Shard]) -> Iterator[DecodedBatch]:
         with ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode") as pool:
-            tables = self.source.tables(shards, batch_size_for(self.preprocessing))
+            spec = replace(self.source.spec, batch_size=batch_size_for(self.preprocessing))
+            tables = self.source.tables(shards, spec)
             mine = (table.filter(self.source.chosen(table, self.validation)) for table in self._readable(tables))
             for decoded in ordered_map(
                 pool, lambda table: decode_batch(table, self.preprocessing), mine, BATCHES_AHEAD

@@ -11,7 +11,7 @@ import pytest
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.pipelines.train import main
 from bulklabel.transforms.reading.find_shards import find_shards
-from bulklabel.transforms.reading.records import Columns
+from bulklabel.transforms.reading.records import Columns, ReadSpec
 from bulklabel.transforms.training_samples import SampleSource, Split, is_validation
 from tests.conftest import collage_rows, label_file, write_parquet
 
@@ -32,9 +32,8 @@ def small(tmp_path: Path) -> Path:
 
 def split(path: Path, validation: bool, fraction: float = 0.25, seed: int = 0) -> Split:
     _, found = find_shards([str(path)], "auto", Columns())
-    return Split(
-        SampleSource("parquet", found.shards, Columns(), None, fraction), NAMES, Preprocessing(32, 32), validation, seed
-    )
+    source = SampleSource(found.shards, ReadSpec("parquet", Columns(), None, 1024), fraction)
+    return Split(source, NAMES, Preprocessing(32, 32), validation, seed)
 
 
 def images_of(side: Split, epoch: int = 0) -> np.ndarray:

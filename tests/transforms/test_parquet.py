@@ -12,7 +12,7 @@ from bulklabel.transforms.files import files
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.parquet import ParquetReader
 from bulklabel.transforms.reading.readers import read_shard
-from bulklabel.transforms.reading.records import RECORDS, SHARD_RECORDS, Columns, Shard, Unreadable
+from bulklabel.transforms.reading.records import RECORDS, SHARD_RECORDS, Columns, ReadSpec, Shard, Unreadable
 from tests.conftest import collage_rows, write_parquet
 from tests.conftest import read_all as every_record
 
@@ -35,7 +35,7 @@ def read_all(path: Path, columns: Columns = DEFAULT) -> list[Any]:
     return [
         batch
         for shard in shards_of(path, columns)
-        for batch in read_shard(shard, "parquet", columns, LABELS, batch_size=100)
+        for batch in read_shard(shard, ReadSpec("parquet", columns, LABELS, batch_size=100))
     ]
 
 
@@ -154,7 +154,7 @@ def test_a_store_that_fails_is_no_damaged_file(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(files, "open_file", Failing)
     with pytest.raises(OSError, match="Input/output error"):
-        list(READER.read(shard, Columns(), LABELS, 10))
+        list(READER.read(shard, ReadSpec("parquet", Columns(), LABELS, 10)))
 
 
 def test_a_folder_is_its_parquet_files_in_order(tmp_path: Path) -> None:

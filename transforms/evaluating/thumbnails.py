@@ -114,10 +114,10 @@ def thumbnails_of(shard: Shard, wanted: Wanted, recipe: Recipe, decode_seconds: 
 
 def _images(shard: Shard, wanted: Wanted, recipe: Recipe) -> Iterator[tuple[Place, bytes | None]]:
     """Places and images of the records that still have the id that they had; nothing is read after the last one."""
-    columns = replace(recipe.columns, carry=())
+    spec = replace(recipe.read_spec, columns=replace(recipe.columns, carry=()))
     left = set(wanted)
     some = only_files(shard, {source for source, _ in wanted})
-    for table in read_shard(some, recipe.input_format, columns, recipe.labels, recipe.batch_size):
+    for table in read_shard(some, spec):
         if isinstance(table, Unreadable):
             continue
         places = zip(table.column("source").to_pylist(), table.column("position").to_pylist(), strict=True)

@@ -44,7 +44,7 @@ class ImageScorer:
         """The answer to each of N records, in order; any number of them, and bad ones do the others no harm."""
         found: dict[int, Answer] = {}
         records = (Record(None, "", row, None, None, image.image, ()) for row, image in enumerate(images))
-        for batch in self._stages.scored(tables(records, Columns(), self.recipe.batch_size), StageClock()):
+        for batch in self._stages.scored(tables(records, self.recipe.read_spec), StageClock()):
             table = batch.predictions
             rows, predicted = (table.column(name).to_pylist() for name in ("position", "predicted"))
             block = probabilities_of(table, self.recipe.labels).tolist()

@@ -68,7 +68,7 @@ def doubts(plan: Plan) -> list[str]:
     if not flags or not plan.new_shards or not isinstance(READERS[recipe.input_format], StreamReader):
         return []
     shard = plan.new_shards[0]
-    first = next(read_shard(shard, recipe.input_format, recipe.columns, recipe.labels, recipe.batch_size), None)
+    first = next(read_shard(shard, recipe.read_spec), None)
     if first is None or isinstance(first, Unreadable):
         return []
     names = {name: UNKNOWN.name if flag == "--unknown_column" else name for name, flag in flags.items()}

@@ -18,7 +18,15 @@ from bulklabel.transforms.reading.image_metadata import (
     read_metadata,
 )
 from bulklabel.transforms.reading.record_tables import Record, content_of, tables, truth_of, unreadable
-from bulklabel.transforms.reading.records import SHARD_BYTES, SHARD_RECORDS, Columns, Inputs, Shard, Unreadable
+from bulklabel.transforms.reading.records import (
+    SHARD_BYTES,
+    SHARD_RECORDS,
+    Columns,
+    Inputs,
+    ReadSpec,
+    Shard,
+    Unreadable,
+)
 
 SIGNATURES = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8|BM|II\*\0|MM\0\*", re.DOTALL)
 
@@ -72,11 +80,9 @@ class ImagesReader:
                 raise UserError(f"{flag} {name}: no metadata file has this column, only {there}; name one of those.")
         return Inputs(tuple(inputs[path] for path in sorted(inputs)), tuple(shards))
 
-    def read(
-        self, shard: Shard, columns: Columns, label_names: tuple[str, ...] | None, batch_size: int
-    ) -> Iterator[pa.Table | Unreadable]:
+    def read(self, shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
         """The shard's files in order, or the unusable rows of a metadata file."""
-        return tables(_records(shard, columns, label_names), columns, batch_size)
+        return tables(_records(shard, spec), spec)
 
 
 def _metadata_files(listing: Listing) -> list[File]:
@@ -132,18 +138,18 @@ def _nearest(folder: str, root: str, by_folder: dict[str, str]) -> str | None:
     return next((by_folder[above] for above in _up(folder, root) if above in by_folder), None)
 
 
-def _records(shard: Shard, columns: Columns, label_names: tuple[str, ...] | None) -> Iterator[Record | Unreadable]:
-    metadata = read_metadata(shard.metadata, columns) if shard.metadata else Metadata({}, {}, set())
+def _records(shard: Shard, spec: ReadSpec) -> Iterator[Record | Unreadable]:
+    metadata = read_metadata(shard.metadata, spec.columns) if shard.metadata else Metadata({}, {}, set())
     if shard.metadata == shard.source:
         for position, problem in metadata.problems.items():
             yield Unreadable(shard.source, range(position, position + 1), problem)
-    nothing = Description(None, None, None, (None,) * len(columns.carry))
+    nothing = Description(None, None, None, (None,) * len(spec.columns.carry))
     paths = [files.join(shard.source, name) for name in shard.names]
     for path, name, content in zip(paths, shard.names, files.read_many(paths), strict=True):
         described = metadata.rows.get(path, nothing)
         record_id = name if described.id is None else described.id
         try:
-            truth = truth_of(described.labels, described.unknown, label_names)
+            truth = truth_of(described.labels, described.unknown, spec.label_names)
             yield Record(record_id, path, 0, *truth, content_of(content), described.carried)
         except RecordError as error:
             yield unreadable(path, 0, error, record_id)

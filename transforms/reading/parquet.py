@@ -14,7 +14,16 @@ from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, Listing, unique_files
 from bulklabel.transforms.files.paths import path_below, raise_if_store_failed
 from bulklabel.transforms.reading.record_tables import Record, content_of, tables, text_of, truth_of, unreadable
-from bulklabel.transforms.reading.records import SHARD_RECORDS, TABLE_BYTES, Columns, Inputs, Problem, Shard, Unreadable
+from bulklabel.transforms.reading.records import (
+    SHARD_RECORDS,
+    TABLE_BYTES,
+    Columns,
+    Inputs,
+    Problem,
+    ReadSpec,
+    Shard,
+    Unreadable,
+)
 
 ID, IMAGE, LABELS = "id", "image", "labels"
 
@@ -51,11 +60,9 @@ class ParquetReader:
                 raise UserError(f"{flag} {name}: no such column in {found[0].path}; name one that is there.")
         return Inputs(tuple(found), tuple(shards))
 
-    def read(
-        self, shard: Shard, columns: Columns, label_names: tuple[str, ...] | None, batch_size: int
-    ) -> Iterator[pa.Table | Unreadable]:
+    def read(self, shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
         """Batches of the shard's row groups; a row group that cannot be read to its end is unreadable from there."""
-        return tables(_records(shard, columns, label_names, batch_size), columns, batch_size)
+        return tables(_records(shard, spec), spec)
 
 
 def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
@@ -101,9 +108,7 @@ def _pack(sizes: Sequence[int], path: str) -> list[Shard]:
     return shards
 
 
-def _records(
-    shard: Shard, columns: Columns, label_names: tuple[str, ...] | None, batch_size: int
-) -> Iterator[Record | Unreadable]:
+def _records(shard: Shard, spec: ReadSpec) -> Iterator[Record | Unreadable]:
     position = shard.position
     with files.open_file(shard.source) as source:
         parquet = pq.ParquetFile(source, buffer_size=READ_BYTES, page_checksum_verification=True)
@@ -111,8 +116,8 @@ def _records(
             end = position + parquet.metadata.row_group(group).num_rows
             problem = Problem("damaged_file", f"row group {group} has fewer records than the footer says")
             try:
-                for batch in _batches(parquet, group, columns, batch_size):
-                    yield from _records_of(batch, shard.source, position, columns, label_names)
+                for batch in _batches(parquet, group, spec):
+                    yield from _records_of(batch, shard.source, position, spec)
                     position += len(batch)
             except Exception as error:
                 raise_if_store_failed(error)
@@ -122,8 +127,9 @@ def _records(
             position = end
 
 
-def _batches(parquet: pq.ParquetFile, group: int, columns: Columns, batch_size: int) -> Iterator[pa.RecordBatch]:
+def _batches(parquet: pq.ParquetFile, group: int, spec: ReadSpec) -> Iterator[pa.RecordBatch]:
     """The wanted columns of a row group, few rows at once where they are large."""
+    columns = spec.columns
     wanted = (
         columns.id or ID,
         columns.image or IMAGE,
@@ -134,13 +140,12 @@ def _batches(parquet: pq.ParquetFile, group: int, columns: Columns, batch_size: 
     present = [name for name in dict.fromkeys(wanted) if name in parquet.schema_arrow.names]
     metadata = parquet.metadata.row_group(group)
     row_bytes = max(1, metadata.total_byte_size // max(1, metadata.num_rows))
-    rows = max(1, min(batch_size, TABLE_BYTES // row_bytes))
+    rows = max(1, min(spec.batch_size, TABLE_BYTES // row_bytes))
     yield from parquet.iter_batches(rows, [group], present)
 
 
-def _records_of(
-    batch: pa.RecordBatch, source: str, position: int, columns: Columns, label_names: tuple[str, ...] | None
-) -> Iterator[Record | Unreadable]:
+def _records_of(batch: pa.RecordBatch, source: str, position: int, spec: ReadSpec) -> Iterator[Record | Unreadable]:
+    columns = spec.columns
     rows = zip(
         values_of(batch, columns.id or ID),
         values_of(batch, columns.image or IMAGE),
@@ -152,7 +157,7 @@ def _records_of(
     for here, (name, image, labels, unknown, *carried) in enumerate(rows, position):
         record_id = text_of(name)
         try:
-            truth = truth_of(labels, unknown, label_names)
+            truth = truth_of(labels, unknown, spec.label_names)
             content = _referenced(image, source) if isinstance(image, dict) else image
         except RecordError as error:
             yield unreadable(source, here, error, record_id)

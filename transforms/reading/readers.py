@@ -11,7 +11,7 @@ from bulklabel.transforms.files.listing import File, Listing
 from bulklabel.transforms.reading.image_folders import ImagesReader
 from bulklabel.transforms.reading.image_metadata import is_metadata
 from bulklabel.transforms.reading.parquet import ParquetReader
-from bulklabel.transforms.reading.records import Columns, Reader, Shard, Unreadable
+from bulklabel.transforms.reading.records import Reader, ReadSpec, Shard, Unreadable
 from bulklabel.transforms.reading.tfrecord import TFRecordReader
 from bulklabel.transforms.reading.webdataset import WebDatasetReader
 
@@ -29,14 +29,12 @@ ANY_FORMAT = re.compile("|".join(reader.names.pattern for reader in READERS.valu
 HEAD_BYTES = 512
 
 
-def read_shard(
-    shard: Shard, input_format: str, columns: Columns, label_names: tuple[str, ...] | None, batch_size: int
-) -> Iterator[pa.Table | Unreadable]:
-    """A shard's records, as `Reader.read` has it; those of one with a problem are unreadable."""
+def read_shard(shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
+    """Yields a shard's records, as `Reader.read` does; those of a shard with a problem are unreadable."""
     if shard.problem:
         yield Unreadable(shard.source, range(shard.position, shard.position + (shard.records or 0)), shard.problem)
     else:
-        yield from READERS[input_format].read(shard, columns, label_names, batch_size)
+        yield from READERS[spec.input_format].read(shard, spec)
 
 
 def choose_format(listings: Sequence[Listing]) -> tuple[str, list[Listing]]:

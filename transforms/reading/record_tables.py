@@ -10,7 +10,7 @@ import pyarrow as pa
 from bulklabel.model.errors import RecordError, UserError
 from bulklabel.transforms.files.files import MAX_RECORD_BYTES
 from bulklabel.transforms.files.text import escape_surrogates
-from bulklabel.transforms.reading.records import TABLE_BYTES, Columns, Problem, Unreadable
+from bulklabel.transforms.reading.records import TABLE_BYTES, Columns, Problem, ReadSpec, Unreadable
 
 Labels = list[str | None] | None
 
@@ -28,9 +28,7 @@ class Record:
     carried: tuple[str | None, ...]
 
 
-def tables(
-    records: Iterable[Record | Unreadable], columns: Columns, batch_size: int
-) -> Iterator[pa.Table | Unreadable]:
+def tables(records: Iterable[Record | Unreadable], spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
     """The records as tables, as `Reader.read` yields them."""
     waiting: list[Record] = []
     size = 0
@@ -43,13 +41,13 @@ def tables(
             detail = f"the record has {length:,} bytes or more; at most {MAX_RECORD_BYTES:,} are read"
             yield unreadable(record.source, record.position, RecordError("read", "too_large", detail), record.id)
             continue
-        if waiting and (len(waiting) == batch_size or size + length > TABLE_BYTES):
-            yield _table(waiting, columns)
+        if waiting and (len(waiting) == spec.batch_size or size + length > TABLE_BYTES):
+            yield _table(waiting, spec.columns)
             waiting, size = [], 0
         waiting.append(record)
         size += length
     if waiting:
-        yield _table(waiting, columns)
+        yield _table(waiting, spec.columns)
 
 
 def unreadable(source: str, position: int, error: RecordError, record_id: str | None = None) -> Unreadable:

@@ -114,6 +114,19 @@ class Inputs:
     shards: tuple[Shard, ...]
 
 
+@dataclass(frozen=True)
+class ReadSpec:
+    """How files become records: their format, the names of their columns, and what label numbers stand for.
+
+    `label_names` is None where nobody knows what they stand for. A table has at most `batch_size` records.
+    """
+
+    input_format: str
+    columns: Columns
+    label_names: tuple[str, ...] | None
+    batch_size: int
+
+
 class Reader(Protocol):
     """One input format. `names` is found in the names of its files, `recognises` tells it by a file's first bytes."""
 
@@ -125,13 +138,10 @@ class Reader(Protocol):
     def shards(self, listings: Sequence[Listing], columns: Columns) -> Inputs:
         """What is in the files; those that cannot be used become shards with a problem, which says the fix too."""
 
-    def read(
-        self, shard: Shard, columns: Columns, label_names: tuple[str, ...] | None, batch_size: int
-    ) -> Iterator[pa.Table | Unreadable]:
-        """The shard's records, as tables of `columns.schema` of at most `batch_size` rows.
+    def read(self, shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
+        """Yields the shard's records, as tables of `spec.columns.schema` of at most `spec.batch_size` rows.
 
-        `label_names` are what label numbers in the data stand for, None where that is not known. Every record of
-        the shard is yielded once, be it in a table, in order, or as unreadable.
+        Every record of the shard is yielded once, be it in a table, in order, or as unreadable.
 
         Raises:
             UserError: if the data has label numbers and nobody knows what they stand for.

@@ -14,7 +14,15 @@ from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, Listing, unique_files
 from bulklabel.transforms.files.stores.path_names import is_remote
 from bulklabel.transforms.reading.record_tables import Record, tables
-from bulklabel.transforms.reading.records import SHARD_BYTES, SHARD_RECORDS, Columns, Inputs, Shard, Unreadable
+from bulklabel.transforms.reading.records import (
+    SHARD_BYTES,
+    SHARD_RECORDS,
+    Columns,
+    Inputs,
+    ReadSpec,
+    Shard,
+    Unreadable,
+)
 
 GZIP = b"\x1f\x8b"
 
@@ -34,20 +42,16 @@ class StreamReader(abc.ABC):
         shards = [shard for of_one in map_in_threads(lambda file: split(file, self.ends), found) for shard in of_one]
         return Inputs(tuple(found), tuple(shards))
 
-    def read(
-        self, shard: Shard, columns: Columns, label_names: tuple[str, ...] | None, batch_size: int
-    ) -> Iterator[pa.Table | Unreadable]:
+    def read(self, shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
         """The shard's records in order; what follows a torn place counts as one more that cannot be read."""
-        return tables(self.records(shard, columns, label_names), columns, batch_size)
+        return tables(self.records(shard, spec), spec)
 
     @abc.abstractmethod
     def ends(self, file: File) -> Iterator[int]:
         """The byte after each record of a file, found without reading what is in them."""
 
     @abc.abstractmethod
-    def records(
-        self, shard: Shard, columns: Columns, label_names: tuple[str, ...] | None
-    ) -> Iterator[Record | Unreadable]:
+    def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Unreadable]:
         """The shard's records one by one."""
 
 

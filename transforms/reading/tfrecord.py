@@ -16,7 +16,7 @@ from bulklabel.transforms.files.files import MAX_RECORD_BYTES
 from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.reading.record_tables import Record, text_of, truth_of, unreadable
-from bulklabel.transforms.reading.records import Columns, Problem, Shard, Unreadable
+from bulklabel.transforms.reading.records import Problem, ReadSpec, Shard, Unreadable
 from bulklabel.transforms.reading.streams import MOST_STATED, StreamReader, open_unpacked, unpacked
 
 IDS = ("image/source_id", "image/filename")
@@ -56,16 +56,14 @@ class TFRecordReader(StreamReader):
                 if not frame.problem:
                     yield frame.end
 
-    def records(
-        self, shard: Shard, columns: Columns, label_names: tuple[str, ...] | None
-    ) -> Iterator[Record | Unreadable]:
+    def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Unreadable]:
         """The shard's records one by one."""
         with open_unpacked(shard) as stream:
             for position, frame in enumerate(frames(stream, shard.start, shard.stop), shard.position):
                 if frame.problem:
                     yield Unreadable(shard.source, range(position, position + 1), frame.problem)
                 else:
-                    yield _record(frame.content, shard.source, position, columns, label_names)
+                    yield _record(frame.content, shard.source, position, spec)
 
 
 def frames(stream: BinaryIO, start: int, stop: int | None, skip: bool = False) -> Iterator[Frame]:
@@ -139,9 +137,8 @@ def masked_checksum(content: bytes) -> int:
     return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def _record(
-    content: bytes, source: str, position: int, columns: Columns, label_names: tuple[str, ...] | None
-) -> Record | Unreadable:
+def _record(content: bytes, source: str, position: int, spec: ReadSpec) -> Record | Unreadable:
+    columns = spec.columns
     record_id = None
     try:
         features = _features(content)
@@ -155,7 +152,7 @@ def _record(
         if not isinstance(image[0], bytes | None):
             raise RecordError("read", "wrong_type", f"the feature {columns.image or IMAGE!r} is a number, not bytes")
         carried = tuple(_carried(features.get(name)) for name in columns.carry)
-        truth = truth_of(labels, unknown, label_names)
+        truth = truth_of(labels, unknown, spec.label_names)
         return Record(record_id, source, position, *truth, image[0], carried)
     except RecordError as error:
         return unreadable(source, position, error, record_id)

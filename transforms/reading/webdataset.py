@@ -11,7 +11,7 @@ from bulklabel.model.errors import RecordError, first_line
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.reading.record_tables import Record, text_of, truth_of, unreadable
-from bulklabel.transforms.reading.records import Columns, Problem, Shard, Unreadable
+from bulklabel.transforms.reading.records import Columns, Problem, ReadSpec, Shard, Unreadable
 from bulklabel.transforms.reading.streams import StreamReader, open_unpacked, unpacked
 from bulklabel.transforms.reading.tar import TORN, members
 
@@ -57,13 +57,11 @@ class WebDatasetReader(StreamReader):
                         yield member.start
                     key = found
 
-    def records(
-        self, shard: Shard, columns: Columns, label_names: tuple[str, ...] | None
-    ) -> Iterator[Record | Unreadable]:
+    def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Unreadable]:
         """The shard's records one by one."""
         with open_unpacked(shard) as stream:
-            for position, sample in enumerate(_samples(stream, shard, columns), shard.position):
-                yield _record(sample, shard.source, position, columns, label_names)
+            for position, sample in enumerate(_samples(stream, shard, spec.columns), shard.position):
+                yield _record(sample, shard.source, position, spec)
 
 
 def _samples(stream: BinaryIO, shard: Shard, columns: Columns) -> Iterator[Sample]:
@@ -98,9 +96,8 @@ def split_name(name: str) -> tuple[str, str]:
     return found["key"], found["field"].lower()
 
 
-def _record(
-    sample: Sample, source: str, position: int, columns: Columns, label_names: tuple[str, ...] | None
-) -> Record | Unreadable:
+def _record(sample: Sample, source: str, position: int, spec: ReadSpec) -> Record | Unreadable:
+    columns = spec.columns
     record_id: str | None = sample.key or None
     try:
         if sample.problem:
@@ -112,7 +109,7 @@ def _record(
         if image is None:
             raise RecordError("read", "missing_image", f"no member {sample.key}.{'|'.join(wanted)}")
         unknown = _labels(sample, described, columns.unknown) if columns.unknown else None
-        truth = truth_of(_labels(sample, described, columns.labels), unknown, label_names)
+        truth = truth_of(_labels(sample, described, columns.labels), unknown, spec.label_names)
         carried = tuple(text_of(_value(sample, described, name)) for name in columns.carry)
         return Record(record_id, source, position, *truth, image, carried)
     except RecordError as error:

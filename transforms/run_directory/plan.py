@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.transforms.files.listing import File
-from bulklabel.transforms.reading.records import Columns, Problem, Shard
+from bulklabel.transforms.reading.records import Columns, Problem, ReadSpec, Shard
 from bulklabel.transforms.run_directory.parts import PartStamp
 
 SHARD_FIELDS = tuple(field.name for field in dataclasses.fields(Shard) if field.name not in ("index", "reused"))
@@ -92,6 +92,11 @@ class Recipe:
     since: tuple[Earlier, ...] = ()
     by_content: bool = False
     carry_over: bool = False
+
+    @property
+    def read_spec(self) -> ReadSpec:
+        """Returns how the input is read."""
+        return ReadSpec(self.input_format, self.columns, self.labels, self.batch_size)
 
     @property
     def schema(self) -> pa.Schema:

@@ -98,7 +98,7 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         recipe, scorer = self._recipe, self._scorer.get()
         sieve = Sieve(recipe, self._known.get()) if recipe.by_content else None
         clock = StageClock()
-        read = read_shard(shard, recipe.input_format, recipe.columns, recipe.labels, recipe.batch_size)
+        read = read_shard(shard, recipe.read_spec)
         tables = clock.measure_each(READING, read if sieve is None else sieve.fresh(read))
         stages = Stages(recipe, scorer, self._decode_seconds, self._pool, self._threads)
         batches = list(stages.scored(tables, clock))

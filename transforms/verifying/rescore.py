@@ -151,7 +151,7 @@ def _records(shard: Shard, wanted: Collection[Place], recipe: Recipe) -> tuple[l
     left, tables, faults = set(wanted), [], []
     narrowed = only_files(shard, {source for source, _ in wanted})
     try:
-        for table in read_shard(narrowed, recipe.input_format, recipe.columns, recipe.labels, recipe.batch_size):
+        for table in read_shard(narrowed, recipe.read_spec):
             if not left:
                 break
             if isinstance(table, Unreadable):
