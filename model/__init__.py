@@ -1,1 +1,1 @@
-"""All that bulklabel knows without Beam: labels, images, the network, the statistic and its metrics."""
+"""Holds all that bulklabel knows without Beam: labels, images, the network, the statistic and its metrics."""

@@ -1,4 +1,4 @@
-"""What can go wrong without being our bug: with a command, with a file system, with a record."""
+"""Defines what can go wrong without being our bug: with a command, with a file system, with a record."""
 
 
 class UserError(Exception):
@@ -31,5 +31,9 @@ class RecordError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of a library says, in one line."""
+    """Returns the first line of a library's error, or its type where it has no words.
+
+    >>> first_line(ValueError(" bad size ")), first_line(KeyError())
+    ('bad size', 'KeyError')
+    """
     return (str(error).strip() or type(error).__name__).splitlines()[0]

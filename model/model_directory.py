@@ -1,4 +1,4 @@
-"""The model directory: `model.keras`, `golden.parquet`, and `model.json` that says what inputs and outputs mean."""
+"""Reads and writes the model directory: `model.keras`, `golden.parquet`, and `model.json` that describes them."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ MAKE_AGAIN = "write the model directory again by `bulklabel train` or `bulklabel
 
 @dataclass(frozen=True)
 class Model:
-    """A model directory's contents.
+    """Holds the contents of a model directory.
 
     `labels` are in the order of the network's outputs; `thresholds` holds one in 0…1 for each label where they
     were tuned, and is None where they were not; `network` is the bytes of `model.keras`, `golden` those of
@@ -36,11 +36,11 @@ class Model:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all that the model is, in hexadecimal."""
+        """The SHA-256 of all that the model is, in hexadecimal."""
         return hashlib.sha256(self.description()).hexdigest()
 
     def description(self) -> bytes:
-        """The text of `model.json`. It holds the other files' SHA-256: together they are one model or none."""
+        """Returns the text of `model.json`. It holds the other files' SHA-256: together they are one model or none."""
         tuned = None if self.thresholds is None else dict(zip(self.labels, self.thresholds, strict=True))
         content = {
             "format": FORMAT,
@@ -56,7 +56,7 @@ class Model:
 
 
 def read_model(description: bytes, network: bytes, golden: bytes | None, place: str) -> Model:
-    """The model that the files' contents make; `place` is the directory, for messages.
+    """Returns the model that the files' contents make; `place` is the directory, for messages.
 
     `golden` is None where there is no such file; one that the description does not name is not looked at.
 

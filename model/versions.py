@@ -1,4 +1,4 @@
-"""What decides the last bit of an answer besides plan and network: versions of packages, and the processor."""
+"""Reads what decides the last bit of an answer besides plan and network: packages' versions, and the processor."""
 
 import platform
 import re
@@ -8,12 +8,16 @@ DECIDING_PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "
 
 
 def deciding_versions() -> dict[str, str]:
-    """The installed versions of the packages that decode and compute."""
+    """Returns the installed versions of the packages that decode and compute.
+
+    >>> sorted(deciding_versions())
+    ['keras', 'numpy', 'opencv-python-headless', 'pillow', 'simplejpeg', 'tensorflow']
+    """
     return {name: version(name) for name in DECIDING_PACKAGES}
 
 
 def processor() -> str:
-    """The processor's name as Linux has it, or else its architecture."""
+    """Returns the processor's name as Linux has it, or else its architecture."""
     try:
         with open("/proc/cpuinfo") as file:
             names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
@@ -23,7 +27,7 @@ def processor() -> str:
 
 
 def processor_flags() -> list[str]:
-    """What the processor can do with vectors and matrices, in Linux's words; nothing elsewhere.
+    """Returns what the processor can do with vectors and matrices, in Linux's words; nothing elsewhere.
 
     By these the libraries choose their code, and with it the last bits of an answer.
     """

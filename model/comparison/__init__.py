@@ -1,1 +1,1 @@
-"""Two runs over the same records, joined by id, and what changed between them."""
+"""Joins two runs over the same records by id, and says what changed between them."""

@@ -1,4 +1,4 @@
-"""The mergeable summary of how a run's answers differ from an earlier run's."""
+"""Summarizes, mergeably, how a run's answers differ from an earlier run's."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -19,7 +19,7 @@ MOST_CHANGED = 50
 
 @dataclass(frozen=True)
 class ChangedRecord:
-    """A record at the label where its probability (0…1) changed most; `truth` is 1, 0 or, where unknown, -1."""
+    """Describes a record by the label where its probability (0…1) changed most; `truth` is 1, 0 or (unknown) -1."""
 
     id: str
     label: int
@@ -29,13 +29,13 @@ class ChangedRecord:
 
     @property
     def rank(self) -> tuple[float, str, int, float, float, int]:
-        """What records are sorted by, in a total order: the largest change first, equal ones by id."""
+        """The key that sorts records in a total order: the largest change comes first, and equal ones by id."""
         return -abs(self.after - self.before), self.id, self.label, self.before, self.after, self.truth
 
 
 @dataclass(frozen=True, eq=False)
 class Changes:
-    """What changed in N records that two runs share, with L labels. `+` is exactly associative and commutative.
+    """Counts what changed in N records that two runs share, with L labels. Merging by `+` is exact in any order.
 
     All arrays are int64 and L long. An answer flips where it is predicted by one run's threshold and not by the
     other's: `became_present` or `became_absent`; where truth is known it `became_right` or `became_wrong` by that.
@@ -54,7 +54,7 @@ class Changes:
 
     @staticmethod
     def zero(labels: int) -> "Changes":
-        """The changes of no records: the identity of `+`."""
+        """Returns the changes of no records: the identity of `+`."""
         nothing = np.zeros((0, labels))
         probabilities = nothing.astype(np.float32)
         joined = Joined(
@@ -64,7 +64,7 @@ class Changes:
 
     @staticmethod
     def from_batch(joined: Joined, thresholds_before: Sequence[float], thresholds_after: Sequence[float]) -> "Changes":
-        """The changes of N records, by each run's own L thresholds, 0…1."""
+        """Returns the changes of N records, by each run's own L thresholds, 0…1."""
         before = predict_labels(joined.before, thresholds_before)
         after = predict_labels(joined.after, thresholds_after)
         flipped, known, present = before != after, joined.truth != UNKNOWN, joined.truth == PRESENT

@@ -1,4 +1,4 @@
-"""Two runs compared: one mergeable summary of the records in both, and the content of `comparison.json` made of it."""
+"""Compares two runs: a mergeable summary of the records in both becomes the content of `comparison.json`."""
 
 import functools
 import math
@@ -19,7 +19,7 @@ from bulklabel.model.statistic import Statistic, merge
 
 @dataclass(frozen=True)
 class Labelling:
-    """The L labels that both runs know, in the later run's order, and each run's thresholds for them, 0…1."""
+    """Names the L labels that both runs know, in the later run's order, with each run's thresholds for them, 0…1."""
 
     labels: tuple[str, ...]
     before: tuple[float, ...]
@@ -28,7 +28,7 @@ class Labelling:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What changed, and both runs' statistics of the very same records, labels and truth. `+` is exact."""
+    """Holds what changed, and both runs' statistics of the very same records, labels and truth. `+` is exact."""
 
     changes: Changes
     before: Statistic
@@ -36,12 +36,12 @@ class Comparison:
 
     @staticmethod
     def zero(labels: int) -> "Comparison":
-        """The comparison of no records: the identity of `+`."""
+        """Returns the comparison of no records: the identity of `+`."""
         return Comparison(Changes.zero(labels), Statistic.zero(labels), Statistic.zero(labels))
 
     @staticmethod
     def from_joined(joined: Joined, labelling: Labelling) -> "Comparison":
-        """The comparison of N records."""
+        """Returns the comparison of N joined records."""
         return Comparison(
             Changes.from_batch(joined, labelling.before, labelling.after),
             Statistic.from_batch(joined.truth, joined.before, labelling.before, joined.records),
@@ -54,7 +54,7 @@ class Comparison:
 
 
 def merge_comparisons(comparisons: Iterable[Comparison], labels: int) -> Comparison:
-    """The sum of comparisons of so many labels; of none, zero."""
+    """Returns the sum of comparisons of so many labels: zero if there are none."""
     every = list(comparisons)
     return Comparison(
         functools.reduce(Changes.__add__, [one.changes for one in every], Changes.zero(labels)),
@@ -64,7 +64,9 @@ def merge_comparisons(comparisons: Iterable[Comparison], labels: int) -> Compari
 
 
 def comparison_content(comparison: Comparison, labelling: Labelling) -> dict[str, Any]:
-    """`records`, `overall`, `per_label` and `changed_records` of `comparison.json`: what follows from the records.
+    """Returns what follows from the records in `comparison.json`.
+
+    That is `records`, `overall`, `per_label` and `changed_records`.
 
     Rates and probabilities are in 0…1; `mean_change` is that of |probability after - before|, None without records.
     """

@@ -1,4 +1,4 @@
-"""Two runs' answers to the same records, side by side."""
+"""Puts two runs' answers to the same records side by side."""
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
@@ -15,7 +15,7 @@ from bulklabel.model.labels.truth import UNKNOWN, Truth
 
 @dataclass(frozen=True)
 class RecordCounts:
-    """How many records two runs have in common, and not. Merging by `+` is exactly associative and commutative.
+    """Counts the records that two runs have in common, and the others. Merging by `+` is exact in any order.
 
     An id that occurs more than once in either run says nothing of which record is which: all records of such an id
     are left out, and counted as `repeated` in the run they are of. So each run's scored records are
@@ -36,7 +36,7 @@ class RecordCounts:
 
 @dataclass(frozen=True, eq=False)
 class Joined:
-    """N records that are in both runs, with L labels that both runs know.
+    """Holds N records that are in both runs, with L labels that both runs know.
 
     `records` are N rows with `id` and, of the later run, `source` and `position`; `truth` is N×L, the later run's where
     that is known, else the earlier one's; `before` and `after` are the N×L probabilities, 0…1; `counts` says too what
@@ -51,7 +51,7 @@ class Joined:
 
 
 def answers_schema(labels: int) -> pa.Schema:
-    """The columns of `answers_table`, for so many labels."""
+    """Returns the schema of `answers_table` for so many labels."""
     return pa.schema(
         [
             *RECORD_FIELDS,
@@ -62,7 +62,7 @@ def answers_schema(labels: int) -> pa.Schema:
 
 
 def answers_table(predictions: pa.Table, run_labels: Sequence[str], shared: Sequence[str]) -> pa.Table:
-    """What is compared of a part: its records, their `truth` and `probabilities`, of the shared labels alone.
+    """Returns what is compared of a part: its records, and their `truth` and `probabilities` of the shared labels.
 
     Args:
         predictions: the part's table, N rows, of either layout.
@@ -77,7 +77,7 @@ def answers_table(predictions: pa.Table, run_labels: Sequence[str], shared: Sequ
 
 
 def join(before: pa.Table, after: pa.Table) -> Joined:
-    """The records of two answers tables by id; rows may come in any order, and the result has any order."""
+    """Joins two tables of answers by id; rows may come in any order, and the result has any order."""
     repeated = pa.concat_arrays([_repeated(before), _repeated(after)])
     single_before, single_after = (
         table.filter(pc.invert(pc.is_in(table.column("id"), value_set=repeated))) for table in (before, after)

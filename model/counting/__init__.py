@@ -1,1 +1,1 @@
-"""Counting: blocks of records and labels, and the exact integer sums that a statistic is made of."""
+"""Counts exactly: blocks of records and labels, and the mergeable integer sums that a statistic is made of."""

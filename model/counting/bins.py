@@ -1,4 +1,4 @@
-"""Bins of probability: the leading bits of a float32, so that every processor puts a number into the same one.
+"""Bins probabilities by the leading bits of a float32, so that every processor puts a number into the same bin.
 
 A bin is a run of neighbouring float32 numbers. Below one half it is what shares exponent and the first `precision` bits
 of the mantissa; above, what does so in one minus the probability. So bins are as fine near 0 and 1 as labels need that
@@ -20,7 +20,11 @@ Bins = npt.NDArray[np.int32]
 
 
 def bins_count(precision: int) -> int:
-    """How many bins there are, for both sides together."""
+    """Returns how many bins there are, for both sides together.
+
+    >>> bins_count(precision=0), bins_count(precision=8)
+    (48, 12288)
+    """
     return 2 * OCTAVES << precision
 
 
@@ -34,12 +38,20 @@ def precision_of(bins: int) -> int:
 
 
 def finest(cells_a_bin: int, cells: int, most: int) -> int:
-    """The largest precision, from 0 to `most`, with which a histogram has at most `cells` cells."""
+    """Returns the largest precision, from 0 to `most`, with which a histogram has at most `cells` cells.
+
+    >>> finest(cells_a_bin=3 * 1000, cells=40_000_000, most=12)
+    8
+    """
     return max([precision for precision in range(most + 1) if cells_a_bin * bins_count(precision) <= cells], default=0)
 
 
 def bin_of(probabilities: npt.NDArray[np.float32], precision: int) -> Bins:
-    """The bin of each probability (0…1), ascending from 0; of any shape."""
+    """Returns the bin of each probability (0…1), ascending from 0; of any shape.
+
+    >>> bin_of(np.array([0.0, 0.25, 0.5, 1.0], np.float32), precision=0)
+    array([ 0, 23, 24, 47], dtype=int32)
+    """
     side = OCTAVES << precision
     upper = probabilities >= np.float32(0.5)
     distance = np.where(upper, np.float32(1) - probabilities, probabilities)  # exact above one half
@@ -49,13 +61,21 @@ def bin_of(probabilities: npt.NDArray[np.float32], precision: int) -> Bins:
 
 
 def coarser(bins: Bins, precision: int, coarse: int) -> Bins:
-    """The bins of a lower precision in which those of a higher one lie."""
+    """Returns the bins of a lower precision in which those of a higher one lie.
+
+    >>> coarser(np.array([12287, 512], np.int32), precision=8, coarse=0)
+    array([47,  2], dtype=int32)
+    """
     return bins >> (precision - coarse)
 
 
 @functools.lru_cache(8)
 def lowest_of(precision: int) -> npt.NDArray[np.float32]:
-    """Of each bin the smallest float32, one a bin: what is at or above that of the bin b lies in b or above."""
+    """Returns the smallest float32 of each bin: what is at or above that of the bin b lies in b or above.
+
+    >>> float(lowest_of(precision=0)[24])
+    0.5
+    """
     side = OCTAVES << precision
     first_bits = (np.arange(side + 1, dtype=np.int32) + np.int32(_LOWEST_EXPONENT << precision)) << (
         _MANTISSA_BITS - precision
@@ -73,6 +93,10 @@ def lowest_of(precision: int) -> npt.NDArray[np.float32]:
 
 
 def coarser_counts(counts: npt.NDArray[np.int64], coarse: int) -> npt.NDArray[np.int64]:
-    """Histograms (…×bins) with the bins of a lower precision."""
+    """Returns histograms (…×bins) with the bins of a lower precision.
+
+    >>> coarser_counts(np.ones((2, bins_count(8)), np.int64), coarse=0).shape
+    (2, 48)
+    """
     merged: npt.NDArray[np.int64] = counts.reshape(*counts.shape[:-1], bins_count(coarse), -1).sum(axis=-1)
     return merged

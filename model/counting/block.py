@@ -1,4 +1,4 @@
-"""A block: some records' truth beside their probabilities, a row a label, as everything that is counted needs them."""
+"""Lays out some records' truth beside their probabilities, a row a label, as everything that is counted needs them."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ CHUNK_CELLS = 2**17
 
 @dataclass(frozen=True)
 class Block:
-    """N records and L labels: `present`, `known`, `predicted` and `scores` (probabilities, 0…1) are all L×N.
+    """Holds N records and L labels: `present`, `known`, `predicted` and `scores` (probabilities, 0…1) are all L×N.
 
     What is unknown counts neither as present nor as predicted here.
     """
@@ -42,7 +42,7 @@ class Block:
 
     @staticmethod
     def of(truth: Truth, probabilities: Scores, thresholds: Sequence[float]) -> "Block":
-        """From truth and probabilities, both N×L, and L thresholds."""
+        """Makes a block from truth and probabilities, both N×L, and L thresholds."""
         known = np.ascontiguousarray((truth != UNKNOWN).T)
         return Block(
             present=np.ascontiguousarray((truth == PRESENT).T),
@@ -52,25 +52,25 @@ class Block:
         )
 
     def of_known(self, rows: npt.NDArray[Number]) -> npt.NDArray[Number]:
-        """Those values of an L×N array that belong to known truth, flat."""
+        """Returns the values of an L×N array that belong to known truth, flat."""
         return rows.ravel() if self.all_known else rows[self.known]
 
     @cached_property
     def all_known(self) -> bool:
-        """Whether no truth is unknown."""
+        """Whether the truth of every label is known for every record."""
         return bool(self.known.all())
 
     def of_labels(self, labels: slice) -> "Block":
-        """Some of the labels."""
+        """Returns the block of some labels that follow each other."""
         return Block(self.present[labels], self.known[labels], self.predicted[labels], self.scores[labels])
 
     def of_records(self, records: slice) -> "Block":
-        """Some records that follow each other."""
+        """Returns the block of some records that follow each other."""
         every = (slice(None), records)
         return Block(self.present[every], self.known[every], self.predicted[every], self.scores[every])
 
     def take(self, records: Flags | npt.NDArray[np.int64]) -> "Block":
-        """Some of the records, or all in another order; `records` says which of the N, as flags or indices."""
+        """Returns some of the records, or all in another order; `records` says which of the N, as flags or indices."""
         return Block(
             np.ascontiguousarray(self.present[:, records]),
             np.ascontiguousarray(self.known[:, records]),
@@ -80,37 +80,37 @@ class Block:
 
     @property
     def records(self) -> int:
-        """N."""
+        """The number of records, N."""
         return int(self.present.shape[1])
 
     @property
     def labels(self) -> int:
-        """L."""
+        """The number of labels, L."""
         return int(self.present.shape[0])
 
     @cached_property
     def hits(self) -> Flags:
-        """L×N: predicted, and present."""
+        """Where a label is predicted and present, L×N."""
         return self.present & self.predicted
 
     @cached_property
     def with_truth(self) -> Flags:
-        """N: whether the truth of at least one label is known."""
+        """Whether the truth of at least one label is known, by record, N."""
         return np.asarray(self.known.any(axis=0))
 
 
 def row_blocks(records: int, labels: int) -> list[slice]:
-    """Slices of the rows that are a block each; a single empty one if there are no records."""
+    """Returns slices of the rows that are a block each; a single empty one if there are no records."""
     return _slices(records, min(BLOCK_RECORDS, BLOCK_CELLS // labels))
 
 
 def label_chunks(block: Block) -> list[slice]:
-    """Slices of a block's labels."""
+    """Returns slices of a block's labels."""
     return _slices(block.labels, CHUNK_CELLS // max(1, block.records))
 
 
 def record_chunks(block: Block) -> list[slice]:
-    """Slices of a block's records; a single empty one if there are none."""
+    """Returns slices of a block's records; a single empty one if there are none."""
     return _slices(block.records, CHUNK_CELLS // block.labels)
 
 
@@ -120,7 +120,7 @@ def _slices(length: int, step: int) -> list[slice]:
 
 
 def in_threads(work: Callable[[slice], Result], chunks: Sequence[slice]) -> list[Result]:
-    """What the work gives for each chunk, in their order; several are done at once, a thread a core."""
+    """Returns what the work gives for each chunk, in their order; several are done at once, a thread a core."""
     if len(chunks) == 1:
         return [work(chunks[0])]
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -1,4 +1,4 @@
-"""Fixed point: real numbers as whole ones, whose sums do not depend on their order."""
+"""Writes real numbers as whole ones, in fixed point, so that their sums do not depend on their order."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,5 +11,9 @@ Addends of at most 1 leave room for two billion records; larger ones are summed 
 
 
 def fixed(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The values in units of 1 / `FIXED_POINT`: whole numbers, which float64 holds exactly below 2**21."""
+    """Returns values in units of 1 / `FIXED_POINT`: whole numbers, which float64 holds exactly below 2**21.
+
+    >>> fixed(np.array([0.5, 2**-32])).tolist()
+    [2147483648.0, 1.0]
+    """
     return np.rint(values * FIXED_POINT)

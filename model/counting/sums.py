@@ -1,4 +1,4 @@
-"""Named sums: whole numbers, added up over records within each group of them."""
+"""Adds up whole numbers of records, by name and within groups of records."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from bulklabel.model.counting.tally import Counts
 
 @dataclass(eq=False)
 class Sums:
-    """Integer sums by name, each of G groups of records: G×…, or of all records without that axis.
+    """Holds integer sums by name, each of G groups of records: G×…, or of all records without that axis.
 
     Sums of two sets of records are added name by name, so that merging is exact in any order.
 

@@ -1,4 +1,4 @@
-"""A tally: how often each cell of a large array was met, kept as a list of cells for as long as that is smaller."""
+"""Counts how often each cell of a large array was met, in a list of cells for as long as that is smaller."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +16,14 @@ SPARSE_UP_TO = 2
 
 @dataclass(eq=False)
 class Tally:
-    """Counts of the cells of an array of a shape: below 2**32, which is half of what int64 would take.
+    """Counts the cells of an array of a shape, each below 2**32, which takes half of what int64 would.
 
     No record may meet a cell twice, so that four billion records have room. `cells` are flat indices, one for each
     time a cell was met; `dense` is what was counted besides, or None.
+
+    >>> tally = Tally((2, 2), [np.array([3, 0, 3], np.int32)])
+    >>> tally.counts().tolist()
+    [[1, 0], [0, 2]]
     """
 
     shape: tuple[int, ...]
@@ -28,11 +32,11 @@ class Tally:
 
     @property
     def size(self) -> int:
-        """The number of cells."""
+        """The number of cells of the array."""
         return int(np.prod(self.shape))
 
     def counts(self) -> Counts:
-        """The whole array."""
+        """Returns the whole array, in the tally's shape."""
         counts = np.zeros(self.size, np.int64) if self.dense is None else self.dense.astype(np.int64)
         _count(counts, self.cells)
         return counts.reshape(self.shape)
@@ -54,7 +58,7 @@ class Tally:
         return isinstance(other, Tally) and np.array_equal(self.counts(), other.counts())
 
     def copy(self) -> "Tally":
-        """One that can be added to without changing this one."""
+        """Returns a tally that can be added to without changing this one."""
         return Tally(self.shape, list(self.cells), None if self.dense is None else self.dense.copy())
 
 

@@ -1,1 +1,1 @@
-"""Encoded images become pixels of one size."""
+"""Decodes image files and brings them to one size."""

@@ -1,4 +1,4 @@
-"""From the bytes of an image file to the pixels that a network takes: the one way, for training and for scoring."""
+"""Turns the bytes of an image file into the pixels that a network takes: the one way, for training and for scoring."""
 
 import io
 from typing import Any
@@ -32,35 +32,49 @@ MAX_BATCH_SIZE = 256
 
 
 def batch_size_for(preprocessing: Preprocessing) -> int:
-    """Images a batch: a power of two, at most 256, whose pixels fit into 16 MiB.
+    """Returns how many images make a batch: a power of two, at most 256, whose pixels fit into 16 MiB.
 
     It follows from the model alone, since the shape of a batch may decide the last bit of an answer.
+
+    >>> batch_size_for(Preprocessing(height=224, width=224)), batch_size_for(Preprocessing(height=32, width=32))
+    (64, 256)
     """
     fitting = max(1, BATCH_BYTES // (preprocessing.height * preprocessing.width * 3))
     return int(min(MAX_BATCH_SIZE, 2 ** (fitting.bit_length() - 1)))
 
 
 def decode(data: bytes | None, preprocessing: Preprocessing) -> Pixels:
-    """The pixels of one image file at the network's size, height×width×3, uint8.
+    """Returns the pixels of one image file at the network's size, height×width×3, uint8.
 
     Raises:
         RecordError: at the stage `read` if there are no bytes, at the stage `decode` if they are not an image.
+
+    >>> file = io.BytesIO()
+    >>> Image.new("RGB", (640, 480), "red").save(file, "PNG")
+    >>> decode(file.getvalue(), Preprocessing(height=1, width=2)).tolist()
+    [[[255, 0, 0], [255, 0, 0]]]
     """
     return decode_with_kind(data, preprocessing)[0]
 
 
 def decode_with_kind(data: bytes | None, preprocessing: Preprocessing) -> tuple[Pixels, Kind]:
-    """What `decode` returns, and the kind of image that it was.
+    """Returns what `decode` returns, and the kind of image that it was.
 
     Raises:
         RecordError: as `decode` does.
+
+    >>> file = io.BytesIO()
+    >>> Image.new("RGB", (640, 480)).save(file, "JPEG")
+    >>> pixels, kind = decode_with_kind(file.getvalue(), Preprocessing(height=32, width=32))
+    >>> pixels.shape, kind
+    ((32, 32, 3), ('JPEG', 512))
     """
     whole = decode_whole(data)
     return resize(whole, preprocessing), kind_of(data or b"", whole)
 
 
 def decode_whole(data: bytes | None) -> Pixels:
-    """The pixels of one image file at its own size, H×W×3, uint8.
+    """Returns the pixels of one image file at its own size, H×W×3, uint8.
 
     EXIF orientation is applied, transparency is flattened on white, 16 bits are scaled to 8, and of several
     frames the first is taken.

@@ -1,4 +1,4 @@
-"""A small real corpus: coloured collages of handwritten digits, from the scans that scikit-learn ships."""
+"""Makes a small real corpus: coloured collages of handwritten digits, from the scans that scikit-learn ships."""
 
 import io
 from collections.abc import Iterator
@@ -15,9 +15,12 @@ BROKEN = (b"", b"not an image", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR")
 
 
 def collages(count: int, seed: int, held_out: bool) -> Iterator[tuple[bytes, list[str]]]:
-    """PNG files of 32×32 RGB with up to four digits, and which digits they show, sorted.
+    """Yields PNG files of 32×32 RGB with up to four digits, and which digits they show, sorted.
 
     The two sides share no scan: every fifth is kept for those held out.
+
+    >>> [digits for image, digits in collages(2, seed=0, held_out=False)]
+    [['9'], ['2', '4', '5', '9']]
     """
     digits = load_digits()
     scans = np.flatnonzero((np.arange(len(digits.images)) % 5 == 0) == held_out)

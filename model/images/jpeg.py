@@ -1,4 +1,4 @@
-"""Whether a JPEG file is plain enough to be decoded without Pillow, by what its markers say (ITU-T T.81, annex B)."""
+"""Finds out whether a JPEG file is plain enough to be decoded without Pillow, by its markers (ITU-T T.81, annex B)."""
 
 import struct
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ ORIENTATION, UPRIGHT = 0x0112, 1
 
 
 def plain_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height of an upright JPEG file in grayscale or YCbCr; None if it is another, or damaged."""
+    """Returns width and height of an upright JPEG file in grayscale or YCbCr; None for any other, or a damaged one."""
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data, strict=True)
         upright = all(_is_upright(content) for marker, content in _segments(data) if marker == APP1)

@@ -1,4 +1,4 @@
-"""What a PNG file says about itself, after its checksums were checked (https://www.w3.org/TR/png-3/)."""
+"""Reads what a PNG file says about itself, after checking its checksums (https://www.w3.org/TR/png-3/)."""
 
 import struct
 import zlib
@@ -12,7 +12,7 @@ GRAY, RGB = 0, 2
 
 @dataclass(frozen=True)
 class PngHeader:
-    """Size in pixels, bits a sample, colour type, and the kinds of chunk in the file."""
+    """Holds size in pixels, bits a sample, colour type, and the kinds of chunk in the file."""
 
     width: int
     height: int
@@ -22,7 +22,7 @@ class PngHeader:
 
 
 def read_header(data: bytes) -> PngHeader:
-    """The header of a PNG file whose chunks are whole.
+    """Returns the header of a PNG file whose chunks are whole.
 
     libpng and Pillow differ in what damage they forgive; with the checksums verified first there is none
     left to forgive.

@@ -21,7 +21,7 @@ FIT = ("stretch", "pad", "crop")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """The size of the network's images, in pixels, and how others are brought to it.
+    """Says what size the network's images have, in pixels, and how others are brought to it.
 
     `resize` is a name in `RESIZE`. `fit` says what becomes of another aspect ratio: `stretch` ignores it, `pad`
     centres the whole image on black, `crop` takes the largest centred piece that has the network's.
@@ -45,7 +45,12 @@ class Preprocessing:
 
 
 def resize(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
-    """The pixels of one image, H×W×3, at the network's size; those that have it already are returned as they are."""
+    """Returns the pixels of one image, H×W×3, at the network's size; unchanged if they have it already.
+
+    >>> black_and_white = np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8)
+    >>> resize(black_and_white, Preprocessing(height=1, width=1, resize="area")).tolist()
+    [[[128, 128, 128]]]
+    """
     size = (preprocessing.width, preprocessing.height)
     if pixels.shape[1::-1] == size:
         return pixels

@@ -1,1 +1,1 @@
-"""Truth, thresholds and predictions: what labels mean before, and after, the network."""
+"""Says what labels mean before and after the network: truth, thresholds and predictions."""

@@ -1,4 +1,4 @@
-"""The tables of the part files: predictions with truth beside them, and rejected records."""
+"""Makes and reads the tables of the part files: predictions with truth beside them, and rejected records."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,11 @@ REJECTED = pa.schema(
 
 
 def column_names(labels: Sequence[str], layout: str) -> list[str]:
-    """The columns that a predictions table may have, besides those that are carried along."""
+    """Returns the columns that a predictions table may have, besides those that are carried along.
+
+    >>> column_names(["cat", "dog"], "wide")
+    ['id', 'source', 'position', 'labels', 'unknown', 'predicted', 'prob_cat', 'prob_dog']
+    """
     block = [PROBABILITIES] if layout == LIST else [PROBABILITY + label for label in labels]
     return [*RECORD_FIELDS.names, *TRUTH, "predicted", *block]
 
@@ -47,7 +51,7 @@ def predictions_table(
     labels: Sequence[str],
     layout: str,
 ) -> pa.Table:
-    """The table of one part; its metadata names the labels in order.
+    """Returns the table of one part; its metadata names the labels in order.
 
     Args:
         records: N rows with `id`, `source`, `position`, `labels` and perhaps `unknown` (the truth), and whatever else
@@ -56,6 +60,11 @@ def predictions_table(
         thresholds: L numbers, 0…1.
         labels: the L labels, in order.
         layout: `wide` for a column a label, `list` for one column of fixed-size lists.
+
+    >>> records = pa.table({"id": ["a"], "source": ["cats.parquet"], "position": [0]})
+    >>> table = predictions_table(records, np.array([[0.75, 0.25]], np.float32), [0.5, 0.5], ["cat", "dog"], "wide")
+    >>> table.drop_columns(["source", "position"]).to_pylist()
+    [{'id': 'a', 'predicted': ['cat'], 'prob_cat': 0.75, 'prob_dog': 0.25}]
     """
     first = [name for name in (*RECORD_FIELDS.names, *TRUTH) if name in records.column_names]
     columns = {name: records.column(name) for name in first}
@@ -71,7 +80,7 @@ def predictions_table(
 
 
 def probabilities_of(table: pa.Table, labels: Sequence[str]) -> npt.NDArray[np.float32]:
-    """The N×L block of probabilities of a table that `predictions_table` made, of either layout."""
+    """Returns the probabilities, N×L, of a table that `predictions_table` made, of either layout."""
     if PROBABILITIES in table.column_names:
         flat = table.column(PROBABILITIES).combine_chunks().flatten()
         return np.asarray(flat.to_numpy(zero_copy_only=False), np.float32).reshape(len(table), len(labels))
@@ -82,18 +91,18 @@ def probabilities_of(table: pa.Table, labels: Sequence[str]) -> npt.NDArray[np.f
 
 
 def truth_of(table: pa.Table, labels: Sequence[str]) -> tuple[Truth, dict[str, int]]:
-    """The truth of a table that `predictions_table` made, as `truth.encode_truth` returns it."""
+    """Returns the truth of a table that `predictions_table` made, as `truth.encode_truth` does."""
     unknown = table.column(UNKNOWN) if UNKNOWN in table.column_names else None
     return encode_truth(table.column(LABELS), labels, unknown)
 
 
 def with_kinds(table: pa.Table, kinds: Sequence[Kind]) -> pa.Table:
-    """The table with the kinds of its N images in a column, which `fold_kinds` takes away again."""
+    """Returns the table with the kinds of its N images in a column, which `fold_kinds` takes away again."""
     return table.append_column(KINDS, pa.array([{"format": name, "size": size} for name, size in kinds], KINDS.type))
 
 
 def fold_kinds(table: pa.Table) -> pa.Table:
-    """The table with what `with_kinds` added in its metadata instead: nobody looks for it among the predictions."""
+    """Moves the column that `with_kinds` added into the table's metadata, where it is not in the way."""
     if KINDS.name not in table.column_names:
         return table
     kinds = [(kind["format"], kind["size"]) for kind in table.column(KINDS.name).to_pylist()]
@@ -101,17 +110,21 @@ def fold_kinds(table: pa.Table) -> pa.Table:
 
 
 def kinds_of(table: pa.Table) -> list[Kind]:
-    """The kinds of the N images of a table that `fold_kinds` made."""
+    """Returns the kinds of the N images of a table that `fold_kinds` made."""
     return kinds_from_json(metadata_of(table.schema)["images"])
 
 
 def with_metadata(table: pa.Table, metadata: Mapping[str, str]) -> pa.Table:
-    """The table with `bulklabel.<key>` entries in its schema, which Parquet keeps in the file's footer."""
+    """Returns the table with `bulklabel.<key>` entries in its schema, which Parquet keeps in the file's footer."""
     return table.replace_schema_metadata({f"bulklabel.{key}": value for key, value in metadata.items()})
 
 
 def metadata_of(schema: pa.Schema) -> dict[str, str]:
-    """What `with_metadata` put into a schema."""
+    """Returns the entries that `with_metadata` put into a schema.
+
+    >>> metadata_of(with_metadata(pa.table({"id": ["a"]}), {"plan": "f3a1"}).schema)
+    {'plan': 'f3a1'}
+    """
     return {
         key.decode().removeprefix("bulklabel."): value.decode()
         for key, value in (schema.metadata or {}).items()

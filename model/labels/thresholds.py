@@ -1,4 +1,4 @@
-"""Thresholds: from which probability on a label counts as predicted."""
+"""Applies thresholds, from which probability on a label is predicted, and reads them from files."""
 
 import json
 from collections.abc import Sequence
@@ -13,19 +13,25 @@ TUNED = "tuned"
 
 
 def predict_labels(probabilities: npt.NDArray[np.float32], thresholds: Sequence[float]) -> npt.NDArray[np.bool_]:
-    """Where a label's probability is at or above its threshold, N×L.
+    """Returns where a label's probability is at or above its threshold, N×L.
 
     Both sides are compared as float32, the precision of the network and of the part files: a threshold of 0.7
     includes a stored probability that prints as 0.7.
+
+    >>> predict_labels(np.array([[0.7, 0.3]], np.float32), [0.7, 0.5]).tolist()
+    [[True, False]]
     """
     return probabilities >= np.asarray(thresholds, np.float32)
 
 
 def parse_threshold(text: str) -> float:
-    """A number from 0 to 1.
+    """Returns the number that a text is, if it is from 0 to 1.
 
     Raises:
         ValueError: if it is not.
+
+    >>> parse_threshold("0.25")
+    0.25
     """
     value = float(text)
     if not 0 <= value <= 1:
@@ -34,10 +40,13 @@ def parse_threshold(text: str) -> float:
 
 
 def read_thresholds(content: bytes, labels: Sequence[str], origin: str) -> tuple[float, ...]:
-    """The thresholds of a thresholds file, a JSON object from label to number, in the order of `labels`.
+    """Returns the thresholds in a file, a JSON object from label to number, in the order of `labels`.
 
     Raises:
         UserError: if it is no such object, a label is missing or unknown, or a number is not from 0 to 1.
+
+    >>> read_thresholds(b'{"dog": 0.6, "cat": 0.4}', ["cat", "dog"], "thresholds.json")
+    (0.4, 0.6)
     """
     try:
         given = {str(label): parse_threshold(str(value)) for label, value in json.loads(content).items()}

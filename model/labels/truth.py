@@ -1,4 +1,4 @@
-"""Label sets, and the truth of records as a matrix of present, absent and unknown."""
+"""Checks label sets, and holds the truth of records as a matrix of present, absent and unknown."""
 
 from collections.abc import Sequence
 
@@ -16,10 +16,13 @@ Truth = npt.NDArray[np.int8]
 
 
 def check_labels(names: Sequence[str], origin: str) -> tuple[str, ...]:
-    """The label set as a tuple, in order; `origin` names where it came from.
+    """Returns the label set as a tuple, in order; `origin` names where it came from.
 
     Raises:
         UserError: if there is no label, an empty one, or one that occurs twice.
+
+    >>> check_labels(["cat", "dog"], "labels.txt")
+    ('cat', 'dog')
     """
     if not names:
         raise UserError(f"{origin} has no labels; give at least one label.")
@@ -36,7 +39,7 @@ def check_labels(names: Sequence[str], origin: str) -> tuple[str, ...]:
 def encode_truth(
     labels: pa.Array, names: Sequence[str], unknown: pa.Array | None = None
 ) -> tuple[Truth, dict[str, int]]:
-    """Truth of N records as an N×L matrix, and the labels in it that are not in `names`.
+    """Returns the truth of N records as an N×L matrix, and the labels in it that are not in `names`.
 
     Args:
         labels: `list<string>`, N long: the labels that are present; null where nothing is known of a record.
@@ -47,6 +50,10 @@ def encode_truth(
     Returns:
         The matrix (a record whose `labels` are null is a row of `UNKNOWN`), and for each label that the model does not
         know how many records name it, be it as present or as unknown.
+
+    >>> truth, strange = encode_truth(pa.array([["dog", "cow"], [], None]), ["cat", "dog"])
+    >>> truth.tolist(), strange
+    ([[0, 1], [0, 0], [-1, -1]], {'cow': 1})
     """
     truth = np.full((len(labels), len(names)), ABSENT, np.int8)
     strange = _mark(truth, labels, names, PRESENT)
@@ -71,14 +78,23 @@ def _mark(truth: Truth, lists: pa.Array, names: Sequence[str], value: int) -> pa
 
 
 def decode_truth(truth: Truth, names: Sequence[str]) -> tuple[pa.Array, pa.Array]:
-    """The inverse of `encode_truth`: `labels` and `unknown` of an N×L matrix, both null where nothing is known."""
+    """Returns `labels` and `unknown` of an N×L matrix, both null where nothing is known: `encode_truth` reversed.
+
+    >>> labels, unknown = decode_truth(np.array([[-1, 1], [-1, -1]], np.int8), ["cat", "dog"])
+    >>> labels.to_pylist(), unknown.to_pylist()
+    ([['dog'], None], [['cat'], None])
+    """
     nothing = (truth == UNKNOWN).all(axis=1)
     unknown = (truth == UNKNOWN) & ~nothing[:, np.newaxis]
     return _lists(truth == PRESENT, names, nothing), _lists(unknown, names, nothing)
 
 
 def decode_predicted(predicted: npt.NDArray[np.bool_], names: Sequence[str]) -> pa.Array:
-    """The labels where `predicted` (N×L) is true, as `list<string>` in the order of `names`."""
+    """Returns the labels where `predicted` (N×L) is true, as `list<string>` in the order of `names`.
+
+    >>> decode_predicted(np.array([[True, True], [False, False]]), ["cat", "dog"]).to_pylist()
+    [['cat', 'dog'], []]
+    """
     return _lists(predicted, names)
 
 

@@ -1,1 +1,1 @@
-"""The metrics: families of numbers that share the sums they are made of."""
+"""Defines the metrics, in families that share the sums they are made of."""

@@ -1,4 +1,4 @@
-"""Areas under curves from histograms of probabilities, each between rigorous bounds.
+"""Computes areas under curves from histograms of probabilities, each between rigorous bounds.
 
 Records in one bin may be in any order. The low bound has all absent ones above the present ones in every bin, the high
 bound has them below: scikit-learn's value on the probabilities themselves lies between. A bin that holds a single
@@ -28,16 +28,28 @@ CHUNK_CELLS = 2**20
 
 
 def single_valued(precision: int) -> npt.NDArray[np.bool_]:
-    """Which bins hold one float32 number alone: the finest near 1, and 1 itself."""
+    """Returns which bins hold one float32 number alone: the finest near 1, and 1 itself.
+
+    >>> np.flatnonzero(single_valued(precision=0)).tolist()
+    [46, 47]
+    """
     lowest = lowest_of(precision)
     return np.append(np.nextafter(lowest[:-1], np.float32(2)) == lowest[1:], lowest[-1] == 1)
 
 
 def areas(scores: Counts) -> dict[str, Area]:
-    """`roc_auc` and `average_precision` of each label from its histogram, L×2×bins (or ×3; the third is left out).
+    """Returns `roc_auc` and `average_precision` of each label from its histogram, L×2×bins or L×3×bins.
+
+    Each comes with a low and a high bound. Records of unknown truth, the third plane, are left out.
 
     ROC AUC is NaN where no record is present, or none absent; average precision is 0 where none is present, as in
     scikit-learn, and NaN where nothing is known.
+
+    >>> scores = np.zeros((1, 2, 48), np.int64)
+    >>> scores[0, PRESENT, [40, 20]] = 1
+    >>> scores[0, ABSENT, 30] = 1
+    >>> {name: float(value[0].round(4)) for name, (value, low, high) in areas(scores).items()}
+    {'roc_auc': 0.5, 'average_precision': 0.8333}
     """
     labels, _, bins = scores.shape
     step = max(1, CHUNK_CELLS // bins)

@@ -1,4 +1,4 @@
-"""Precision, recall, F1 and Jaccard index averaged in scikit-learn's four ways: micro, macro, weighted, samples."""
+"""Averages precision, recall, F1 and Jaccard index in scikit-learn's four ways: micro, macro, weighted, samples."""
 
 import math
 

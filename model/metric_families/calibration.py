@@ -1,4 +1,4 @@
-"""Calibration: whether labels are present as often as their probabilities promise."""
+"""Measures calibration: whether labels are present as often as their probabilities promise."""
 
 import numpy as np
 

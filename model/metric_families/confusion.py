@@ -1,4 +1,4 @@
-"""Right and wrong answers: each label's four counts, and the rates that follow from them."""
+"""Counts right and wrong answers, four counts a label, and makes the rates that follow from them."""
 
 from bulklabel.model.counting.block import Block
 from bulklabel.model.counting.grouping import Grouping

@@ -1,4 +1,4 @@
-"""All metrics: the list of their families, what they sum of records, and the numbers that they make of the sums."""
+"""Lists the families of metrics, and goes through them for what they sum and for the numbers they make of it."""
 
 import functools
 import operator

@@ -1,4 +1,4 @@
-"""What a family of metrics is: the sums it needs of a block of records, and the numbers that it makes of them."""
+"""Defines what a family of metrics is: the sums it needs of a block of records, and the numbers it makes of them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ NamedSums = dict[str, Counts]
 
 @dataclass(frozen=True, eq=False)
 class Totals:
-    """What was counted of some records: their sums, without groups, and a histogram of their probabilities.
+    """Holds what was counted of some records: their sums, without groups, and a histogram of their probabilities.
 
     `scores` is L×2×bins (absent, present) or L×3×bins (and unknown), with any precision of the bins, or None where no
     histogram was kept.
@@ -30,7 +30,7 @@ class Totals:
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """The metrics of some records: by name one number (`overall`), or one for each of L labels; NaN is undefined.
+    """Holds the metrics of some records: by name one number (`overall`), or one for each of L labels; NaN is undefined.
 
     `bounds` and `label_bounds` hold the low and high ends between which a metric certainly lies, for those metrics that
     are not exact.
@@ -52,13 +52,13 @@ class Estimate:
 
 
 def no_sums(block: Block, grouping: Grouping) -> NamedSums:  # noqa: ARG001
-    """Returns no sums: what a family needs besides those of other families."""
+    """Returns no sums: for a family that needs none of this sort."""
     return {}
 
 
 @dataclass(frozen=True, eq=False)
 class Family:
-    """Metrics that are functions of the same sums.
+    """Describes metrics that are functions of the same sums.
 
     `estimate` makes the metrics of any set of records from their totals. It may use every family's sums. Metrics of no
     records must be there too, as NaN: requirements are checked by name before anything is scored.

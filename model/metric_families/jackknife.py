@@ -1,4 +1,4 @@
-"""95 % confidence intervals by the delete-a-group jackknife.
+"""Draws 95 % confidence intervals by the delete-a-group jackknife.
 
 Records are in groups by a hash of their id. How much a metric moves when each group in turn is left out tells its
 standard error (Kott, "The delete-a-group jackknife", 2001); the interval is Student's, with one degree of freedom less
@@ -28,7 +28,7 @@ def share_interval(value: Values, without: Values) -> tuple[Values, Values]:
 
     >>> low, high = share_interval(np.array(0.75), np.array([0.74, 0.75, 0.76]))
     >>> print(f"{low:.3f} {high:.3f}")
-    0.691 0.801
+    0.697 0.796
     """
     error, spread = _error_and_spread(without)
     inside = (value > 0) & (value < 1)

@@ -1,4 +1,4 @@
-"""Losses: how far the probabilities are from the truth."""
+"""Measures losses: how far the probabilities are from the truth."""
 
 import math
 

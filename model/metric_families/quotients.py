@@ -1,4 +1,4 @@
-"""Quotients and means, rounded once, with scikit-learn's answers to 0/0."""
+"""Divides and averages, rounding once, with scikit-learn's answers to 0/0."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Ranking: how the labels of each record are ordered by their probabilities."""
+"""Measures rankings: how the labels of each record are ordered by their probabilities."""
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,11 @@ RANKS = (1, 3, 5)
 
 
 def ranks(labels: int) -> tuple[int, ...]:
-    """Those of `RANKS` that `labels` labels allow; of a single label, the first."""
+    """Returns the `RANKS` that `labels` labels allow; of a single label, the first.
+
+    >>> ranks(4)
+    (1, 3)
+    """
     return tuple(rank for rank in RANKS if rank <= labels)
 
 

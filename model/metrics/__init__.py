@@ -1,4 +1,4 @@
-"""Metrics: pure functions of the statistic, and what is published of them."""
+"""Turns a statistic into numbers, and these into what is published; everything here is a pure function."""
 
 from bulklabel.model.metrics.curves import curves_table
 from bulklabel.model.metrics.estimates import Evidence

@@ -1,4 +1,4 @@
-"""The whole threshold curve of every label as a table, and curves thinned to what a page can draw."""
+"""Writes the whole threshold curve of every label as a table, and thins curves to what a page can draw."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,16 @@ MOST_ROWS = 2_000_000
 
 
 def spread(curve: Curve, points: int) -> npt.NDArray[np.int64]:
-    """Indices of at most so many points that lie evenly along the curve of true against false positives, with its ends.
+    """Returns the indices of at most so many points that lie evenly along a curve, with its ends.
+
+    They are even along true and false positives, each as a share of its most.
 
     Without any known truth they lie evenly along the predicted records.
+
+    >>> from bulklabel.model.metrics.threshold_goals import exact_curve
+    >>> truth, probabilities = np.tile([1, 0], 50).astype(np.int8), np.linspace(0, 1, 100, dtype=np.float32)
+    >>> spread(exact_curve(truth, probabilities), 5)
+    array([ 0, 25, 50, 75, 99])
     """
     if len(curve.thresholds) <= points:
         return np.arange(len(curve.thresholds))
@@ -27,7 +34,7 @@ def spread(curve: Curve, points: int) -> npt.NDArray[np.int64]:
 
 
 def curves_table(statistic: Statistic, labels: Sequence[str]) -> pa.Table:
-    """One row for each label and threshold: `predicted` of all records, the rest of those whose truth is known.
+    """Returns one row for each label and threshold: `predicted` of all records, the rest of those with known truth.
 
     Thresholds fall within a label; precision, recall and f1 are 0 where they are 0/0.
     """

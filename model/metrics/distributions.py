@@ -1,4 +1,4 @@
-"""What a run's records look like whether or not their truth is known: what drifts when the input does."""
+"""Describes a run's records whether or not their truth is known: what drifts when the input does."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ BINS = 16
 
 
 def distributions(statistic: Statistic, evidence: Evidence, labels: Sequence[str]) -> dict[str, Any]:
-    """The content of `distributions` in `metrics.json`, of all scored records, with truth or without.
+    """Returns the content of `distributions` in `metrics.json`, of all scored records, with truth or without.
 
     For each label how many records were given it, as a share too (None without records), and a histogram of its
     probabilities in 16 equal bins; images by format, and by the lower end of their longer side in pixels, a power of

@@ -1,4 +1,4 @@
-"""How far a run's records have moved from an earlier run's, by what needs no truth."""
+"""Measures how far a run's records have moved from an earlier run's, by what needs no truth."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ DIGITS = 12
 
 
 def drift_between(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of `drift` in `metrics.json`, of two such contents with the same labels, in any order.
+    """Returns the content of `drift` in `metrics.json`, of two such contents with the same labels, in any order.
 
     Every number is 0 where nothing moved, and never negative: a Jensen–Shannon divergence in bits, 0…1, or the size of
     a change of a share. None is undefined: a side without such records.
@@ -50,10 +50,13 @@ def drift_between(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str
 
 
 def divergence(first: Sequence[int], second: Sequence[int]) -> float | None:
-    """The Jensen–Shannon divergence of two histograms with the same bins, in bits, 0…1; None if one has no records.
+    """Returns the Jensen–Shannon divergence of two histograms, in bits, 0…1; None if one is empty.
 
     J. Lin: Divergence measures based on the Shannon entropy, IEEE Transactions on Information Theory 37 (1991). It is
     the square of `scipy.spatial.distance.jensenshannon` with base 2.
+
+    >>> divergence([8, 0], [0, 2]), divergence([1, 1], [2, 2]), divergence([1, 1], [0, 0])
+    (1.0, 0.0, None)
     """
     sums = sum(first), sum(second)
     if not all(sums):
@@ -64,7 +67,11 @@ def divergence(first: Sequence[int], second: Sequence[int]) -> float | None:
 
 
 def rejected_fraction(counts: Mapping[str, int]) -> float:
-    """The share of the records read that was rejected, 0…1; 0 of none."""
+    """Returns the share of the records read that was rejected, 0…1; 0 if none was read.
+
+    >>> rejected_fraction({"records": 8, "rejected": 2})
+    0.25
+    """
     return counts["rejected"] / counts["records"] if counts["records"] else 0.0
 
 

@@ -1,4 +1,4 @@
-"""The metrics of a statistic's records, and what they are without each group of them."""
+"""Computes the metrics of a statistic's records, and what they are without each group of them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from bulklabel.model.statistic import Statistic
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Sums by group, G×…, beside histograms of probabilities: all records' (L×3×bins), and by group where it is known.
+    """Holds sums by group, G×…, beside histograms of probabilities: all records' (L×3×bins), and by group where known.
 
     `scores_by_group` is G×L×2×bins, with coarser bins, or None.
     """
@@ -31,7 +31,7 @@ class Evidence:
 
     @cached_property
     def total(self) -> Sums:
-        """The sums of all groups together."""
+        """The sums of all groups together, without the first axis."""
         return self.sums.total()
 
     def estimate(self) -> Estimate:

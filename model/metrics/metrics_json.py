@@ -1,4 +1,4 @@
-"""The content of `metrics.json`, of which `per_label.csv`, the thresholds file and the report are other views."""
+"""Makes the content of `metrics.json`, of which `per_label.csv`, the thresholds file and the report are other views."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ Row = dict[str, Any]
 def compute_metrics(
     statistic: Statistic, labels: Sequence[str], thresholds: Sequence[float], goal: Goal
 ) -> dict[str, Any]:
-    """The content of `metrics.json`.
+    """Returns the content of `metrics.json`.
 
     All rates are in 0…1; log losses are in nats. Without any truth every metric is None: undefined is null. Intervals
     are of 95 %, bounds hold for certain.
@@ -32,6 +32,14 @@ def compute_metrics(
         labels: their names.
         thresholds: those that decided what is predicted, L numbers in 0…1.
         goal: what the suggested thresholds are for.
+
+    >>> import pyarrow as pa
+    >>> truth, probabilities = np.array([[1, 0], [1, 1]], np.int8), np.array([[0.9, 0.2], [0.6, 0.3]], np.float32)
+    >>> records = pa.table({"id": ["a", "b"], "source": ["cats.parquet"] * 2, "position": [0, 1]})
+    >>> statistic = Statistic.from_batch(truth, probabilities, [0.5, 0.5], records)
+    >>> metrics = compute_metrics(statistic, ["cat", "dog"], [0.5, 0.5], Goal())
+    >>> metrics["overall"]["f1_micro"], [row["f1"] for row in metrics["per_label"]], thresholds_file(metrics)
+    (0.8, [1.0, 0.0], {'cat': 0.29998782, 'dog': 0.25})
     """
     evidence = Evidence.of(statistic)
     choices = [choose(threshold_curve(histogram), goal) for histogram in evidence.scores]
@@ -63,7 +71,7 @@ def compute_metrics(
 
 
 def thresholds_file(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The suggested thresholds by label, as `--threshold` takes them."""
+    """Returns the suggested thresholds by label, as `--threshold` takes them."""
     return {row["label"]: row["suggested"]["threshold"] for row in metrics["per_label"]}
 
 

@@ -1,4 +1,4 @@
-"""How the metrics of the same records change from one set of answers to another, with intervals of the change."""
+"""Computes how the metrics of the same records change from one set of answers to another, with intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Metrics = Mapping[str, Values] | Mapping[str, float]
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """A metric `before` and `after`, its `change` (after - before), and the ends of the change's 95 % interval.
+    """Holds a metric `before` and `after`, its `change` (after - before), and the ends of the change's 95 % interval.
 
     Each is one number, or L of a metric of the labels; NaN is undefined.
     """
@@ -28,7 +28,7 @@ class Change:
 
 
 def paired_changes(before: Evidence, after: Evidence) -> tuple[dict[str, Change], dict[str, Change]]:
-    """The changes of all overall metrics, and of all metrics of the labels, by name.
+    """Returns the changes of all overall metrics, and of all metrics of the labels, by name.
 
     Each group of records is left out on both sides at once. What makes a group hard moves both metrics alike, and only
     the rest counts as error: such an interval is mostly narrower than two that are made of each side by itself.

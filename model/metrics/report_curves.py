@@ -1,4 +1,4 @@
-"""What the report draws beyond the metrics: curves, reliability, and pairs of labels, small enough for a page."""
+"""Picks what the report draws beyond the metrics: curves, reliability, and pairs of labels, small enough for a page."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ PAIRED, MOST_CONFUSED = 40, 50
 
 
 def drawings(statistic: Statistic) -> dict[str, Any]:
-    """Curves (`cuts`), `reliability` and `pairs`, of each label and of all answers.
+    """Returns curves (`cuts`), `reliability` and `pairs`, of each label and of all answers.
 
     A cut is [threshold, true positives, false positives], thresholds falling. Reliability is, for each of ten equal
     bins of probability, [records, records where the label is present, mean probability or None].

@@ -1,4 +1,4 @@
-"""Requirements on metrics, such as `recall[cat]>=baseline-0.02`: parsed and checked first, judged at the end."""
+"""Parses and checks requirements on metrics, such as `recall[cat]>=baseline-0.02`, and judges them at the end."""
 
 import difflib
 import operator
@@ -26,7 +26,7 @@ DRIFT = "drift_"
 
 @dataclass(frozen=True)
 class Requirement:
-    """One `--require`: a metric, of a label or of all, what it is compared by, and with what.
+    """Describes one `--require`: a metric, of a label or of all, what it is compared by, and with what.
 
     The limit is the number `by`, or the baseline's value of the same metric (`change` is `+`, `-` or `*`), changed by
     that number.
@@ -45,7 +45,7 @@ class Requirement:
 
     @property
     def name(self) -> str:
-        """The metric as it is written."""
+        """The metric as the user writes it, with its label."""
         return self.metric if self.label is None else f"{self.metric}[{self.label}]"
 
     @property
@@ -54,7 +54,7 @@ class Requirement:
         return self.change is not None or self.metric.startswith(DRIFT)
 
     def limit(self, baseline: float | None) -> float | None:
-        """What the metric is compared with; None if that rests on an undefined value of the baseline.
+        """Returns what the metric is compared with; None if that rests on an undefined value of the baseline.
 
         Computed in decimals: 0.9157-0.02 is 0.8957.
         """
@@ -68,7 +68,7 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a requirement holds: the metric's value, the limit (None is undefined), and why not, in words."""
+    """Says whether a requirement holds: the metric's value, the limit (None is undefined), and why not, in words."""
 
     requirement: str
     value: float | None
@@ -79,7 +79,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Gates:
-    """What is required of a run, and the metrics of the one that it is compared with, if any.
+    """Holds what is required of a run, and the metrics of the one that it is compared with, if any.
 
     `baseline` is that run's path as the user named it, `digest` that of its `metrics.json`, and `before` of that what
     is compared.
@@ -91,15 +91,19 @@ class Gates:
     before: Mapping[str, Any] | None = None
 
     def judge(self, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The verdicts on the content of a `metrics.json`, in the order of the requirements, for the manifest."""
+        """Returns the verdicts on the content of a `metrics.json`, in the order of the requirements."""
         return [asdict(_judge(requirement, metrics, self.before)) for requirement in self.requirements]
 
 
 def parse_requirement(text: str) -> Requirement:
-    """A requirement of what follows `--require`.
+    """Returns the requirement that follows `--require`.
 
     Raises:
         UserError: if it is none.
+
+    >>> requirement = parse_requirement("recall[cat] >= baseline - 0.02")
+    >>> requirement.name, requirement.comparison, requirement.limit(0.9157)
+    ('recall[cat]', '>=', 0.8957)
     """
     found = _REQUIREMENT.fullmatch(text)
     if not found:
@@ -116,7 +120,7 @@ def parse_requirement(text: str) -> Requirement:
 
 
 def check_requirement(requirement: Requirement, metrics: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
-    """Whether it can be judged once there are metrics.
+    """Checks that a requirement can be judged once there are metrics.
 
     Args:
         requirement: one that was parsed.

@@ -1,4 +1,4 @@
-"""Which slices are published: those with the most records, and all others together."""
+"""Chooses which slices are published: those with the most records, and all others together."""
 
 from collections.abc import Iterator, Mapping
 
@@ -15,7 +15,7 @@ MOST_SLICES = 20
 def slice_evidence(
     statistic: Statistic, slices: Mapping[str | None, Slice]
 ) -> Iterator[tuple[str | None, bool, int, Evidence]]:
-    """For each published slice of a column its value, whether it is "other", its scored records, and the evidence.
+    """Yields each published slice of a column: its value, whether it is "other", its scored records, and the evidence.
 
     The most frequent come first, equally frequent ones in alphabetical order. What is not named is all records less
     those that are: the statistic of a difference is as exact as that of a sum.

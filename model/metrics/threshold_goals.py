@@ -1,4 +1,4 @@
-"""Choosing thresholds: for the best F1, a wanted precision or recall, or at most so many predicted records.
+"""Chooses thresholds: for the best F1, a wanted precision or recall, or at most so many predicted records.
 
 Everything is chosen from a label's curve: all thresholds that make a difference, with the counts at each. It is made of
 the probabilities themselves where they are at hand, as after training, and of a statistic's histogram else.
@@ -19,7 +19,7 @@ F1, PRECISION, RECALL, BUDGET = "f1", "precision", "recall", "budget"
 
 @dataclass(frozen=True)
 class Goal:
-    """What thresholds are wanted for: `kind` and its `target`.
+    """Says what thresholds are wanted for: `kind` and its `target`.
 
     `f1` has no target; for `precision` and `recall` it is in 0…1, for `budget` a number of records a label, whose truth
     need not be known.
@@ -31,7 +31,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Choice:
-    """A label's threshold (0…1), whether it reaches the goal, and what it gives: the counts of records above it."""
+    """Holds a label's threshold (0…1), whether it reaches the goal, and the counts of records above it."""
 
     threshold: float
     reached: bool
@@ -42,7 +42,7 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """All thresholds of one label that make a difference, falling: K, and the counts at each.
+    """Holds all K thresholds of one label that make a difference, falling, and the counts at each.
 
     `thresholds` are float32 and half-way between neighbours; `lowest` are the least probabilities that records above
     may have. `predicted` counts all records at or above, the other two those whose truth is known.
@@ -66,7 +66,12 @@ def threshold_curve(scores: Counts) -> Curve:
 
 
 def exact_curve(truth: Truth, probabilities: npt.NDArray[np.float32]) -> Curve:
-    """Returns the curve of one label from N probabilities (0 to 1) and its truth, N: a threshold below each value."""
+    """Returns the curve of one label from N probabilities (0 to 1) and its truth, N: a threshold below each value.
+
+    >>> curve = exact_curve(np.array([1, 0], np.int8), np.array([0.75, 0.25], np.float32))
+    >>> curve.thresholds.tolist(), curve.true_positives.tolist(), curve.false_positives.tolist()
+    ([0.5, 0.125], [1, 1], [0, 1])
+    """
     lowest, index = np.unique(probabilities, return_inverse=True)
     scores = np.zeros((3, len(lowest)), np.int64)
     np.add.at(scores, (truth, index), 1)
@@ -119,12 +124,16 @@ def _tuned(truth: Truth, probabilities: npt.NDArray[np.float32]) -> float:
 
 
 def choose(curve: Curve, goal: Goal) -> Choice:
-    """The threshold of a label that reaches the goal, and best: of several equally good ones the highest.
+    """Returns the threshold of a label that reaches the goal best; of several equally good ones the highest.
 
     `precision` is reached with the largest recall possible, `recall` with the highest threshold, `budget` with the
     lowest. Where no other threshold reaches it, for want of present records or because too many share one probability,
     it is 1, which predicts as little as can be and may keep a budget; for `f1` and `recall` without present records it
     is 0.5.
+
+    >>> curve = exact_curve(np.array([1, 1, 0], np.int8), np.array([0.75, 0.5, 0.25], np.float32))
+    >>> choose(curve, Goal("precision", 0.9))
+    Choice(threshold=0.375, reached=True, predicted=2, true_positives=2, false_positives=0)
     """
     true, false = curve.true_positives, curve.false_positives
     support = int(true[-1]) if len(true) else 0

@@ -1,10 +1,10 @@
-"""The convolutional network: one sigmoid a label, trained with binary cross-entropy."""
+"""Builds the convolutional network: one sigmoid a label, trained with binary cross-entropy."""
 
 import keras
 
 
 def build_network(height: int, width: int, labels: int, seed: int) -> keras.Model:
-    """An untrained, compiled network from RGB images, N×height×width×3 in 0…255, to probabilities, N×labels.
+    """Returns an untrained, compiled network from RGB images, N×height×width×3 in 0…255, to N×labels probabilities.
 
     Scaling is its first layer, so that the saved network alone reproduces every answer. Keras reads
     `metrics=["accuracy"]` as categorical accuracy for an output like this one; the metrics here are defined for

@@ -39,7 +39,7 @@ CONVERT = "load it where it was made and save it by `model.save('network.keras')
 
 @dataclass(frozen=True)
 class ForeignObject:
-    """A class or a function in `config.json` that is no part of Keras, and the layer that it belongs to."""
+    """Names a class or a function in `config.json` that is no part of Keras, and the layer that it belongs to."""
 
     layer: str
     module: str | None
@@ -52,7 +52,7 @@ class ForeignObject:
 
 
 def check_archive(archive: bytes, path: str) -> None:
-    """Make sure that an archive holds nothing but a configuration of Keras' own layers, and numbers.
+    """Checks that an archive holds nothing but a configuration of Keras' own layers, and numbers.
 
     Raises:
         UserError: if it is no archive, or holds anything else; `path` is for the message.
@@ -69,7 +69,7 @@ def check_archive(archive: bytes, path: str) -> None:
 
 
 def import_foreign(archive: bytes, path: str) -> dict[str, Any]:
-    """The classes and functions that a trusted archive asks for, by the names that Keras looks them up by.
+    """Imports the classes and functions that a trusted archive asks for, by the names that Keras looks them up by.
 
     Raises:
         UserError: if it is no archive, or one of them cannot be imported here.
@@ -89,7 +89,7 @@ def import_foreign(archive: bytes, path: str) -> dict[str, Any]:
 
 
 def foreign_objects(archive: bytes, path: str) -> list[ForeignObject]:
-    """All that an archive's `config.json` names and that is no part of Keras, in order.
+    """Returns all that an archive's `config.json` names and that is no part of Keras, in order.
 
     Raises:
         UserError: if it is not a Keras archive; `path` is for the message.

@@ -1,4 +1,4 @@
-"""Golden images: what a model answered where it was made, so that every machine can find out whether it still does."""
+"""Keeps what a model answered to golden images where it was made, so that every machine can check its own answers."""
 
 import hashlib
 import io
@@ -30,7 +30,7 @@ NO_PIXELS = "-"
 
 
 def add_golden(model: Model, place: str, trusted: bool = False) -> Model:
-    """The model with the golden images and its own answers to them: the last step of making one.
+    """Returns the model with the golden images and its own answers to them: the last step of making one.
 
     Args:
         model: any.
@@ -66,7 +66,7 @@ def add_golden(model: Model, place: str, trusted: bool = False) -> Model:
 
 
 def check_golden(model: Model, scorer: "Scorer", place: str) -> None:
-    """Run the golden images again; a model without any passes.
+    """Runs the golden images again and compares; a model without any passes.
 
     Pixels must be equal bit for bit, probabilities within `TOLERANCE`.
 
@@ -112,7 +112,7 @@ def check_golden(model: Model, scorer: "Scorer", place: str) -> None:
 def run_golden(
     images: Sequence[bytes], scorer: "Scorer", preprocessing: Preprocessing
 ) -> tuple[list[str], "Probabilities"]:
-    """Take encoded images the whole way, decoded and resized by the one function and scored in batches.
+    """Takes encoded images the whole way, decoded and resized by the one function and scored in batches.
 
     Returns:
         Digests of their pixels and their N×L probabilities.
@@ -130,7 +130,7 @@ def run_golden(
 
 
 def golden_images() -> dict[str, bytes]:
-    """Small encoded images of the kinds whose decoders differ: lossless, subsampled, gray, transparent, wide."""
+    """Returns small encoded images whose decoders differ: lossless, subsampled, gray, transparent, wide."""
     return {
         "png": _encode(_pattern(64, 64, 3), "PNG"),
         "png_alpha": _encode(_pattern(48, 64, 4), "PNG"),

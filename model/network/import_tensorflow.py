@@ -1,4 +1,4 @@
-"""TensorFlow without what its C++ side prints before anybody can ask it not to."""
+"""Imports TensorFlow without what its C++ side prints before anybody can ask it not to."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ _kept_stderr: list[int] = []
 
 
 def import_tensorflow() -> None:
-    """Import it, and have it look for devices, with stderr closed; errors are raised."""
+    """Imports TensorFlow and has it look for devices, with stderr closed; errors are raised."""
     with _stderr_closed():
         import tensorflow as tf
 
@@ -18,7 +18,7 @@ def import_tensorflow() -> None:
 
 
 def reopen_stderr() -> None:
-    """Let stderr go where it did, if it is closed just now."""
+    """Lets stderr go where it went before, if it is closed just now."""
     for kept in _kept_stderr:
         os.dup2(kept, 2)
 

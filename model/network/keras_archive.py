@@ -1,4 +1,4 @@
-"""Keras archives, the content of `model.keras`: made of networks, and loaded after they were checked."""
+"""Makes Keras archives, the content of `model.keras`, and loads them after they were checked."""
 
 import io
 import os
@@ -19,7 +19,7 @@ FILE_NAME = "network.keras"
 
 
 def network_bytes(network: keras.Model) -> bytes:
-    """The Keras archive without times and addresses in memory, so that equal networks are equal bytes."""
+    """Returns the Keras archive without times and memory addresses, so that equal networks are equal bytes."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, FILE_NAME)
         network.save(path)
@@ -43,7 +43,7 @@ def _timeless(text: bytes) -> bytes:
 
 
 def load_network(archive: bytes, path: str, trusted: bool) -> keras.Model:
-    """The network in an archive, without what it was trained by.
+    """Loads the network in an archive, without what it was trained by.
 
     Args:
         archive: the bytes of a `.keras` file.
@@ -81,7 +81,7 @@ def load_network(archive: bytes, path: str, trusted: bool) -> keras.Model:
 def check_shapes(
     network: keras.Model, path: str, preprocessing: Preprocessing, labels: int, origins: tuple[str, str]
 ) -> None:
-    """Make sure that a network takes the images and answers for the labels that are to be used with it.
+    """Checks that a network takes the images and answers for the labels that are to be used with it.
 
     Args:
         network: any.

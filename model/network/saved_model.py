@@ -1,4 +1,4 @@
-"""SavedModels as Keras networks: frozen into one graph without variables, which is a layer in a Keras archive."""
+"""Turns SavedModels into Keras networks: one frozen graph without variables is a layer in a Keras archive."""
 
 import os
 import re
@@ -39,7 +39,7 @@ NODE_KINDS = {"user_object", "function", "bare_concrete_function", "variable", "
 
 @keras.saving.register_keras_serializable("bulklabel")
 class FrozenGraph(keras.layers.Layer):  # type: ignore[misc]
-    """A TensorFlow graph without variables, from N×H×W×3 to N×`outputs`; its bytes are kept like weights.
+    """Runs a TensorFlow graph without variables, N×H×W×3 to N×`outputs`, whose bytes are kept like weights.
 
     Attributes:
         graph: the serialized GraphDef, empty until it was set or loaded.
@@ -54,24 +54,24 @@ class FrozenGraph(keras.layers.Layer):  # type: ignore[misc]
         self._run = tf.function(self._import)
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
-        """Run the graph."""
+        """Runs the graph on N images."""
         return self._run(images)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """One answer for each output."""
+        """Returns the shape of the answers, N×`outputs`."""
         return (input_shape[0], self.outputs)
 
     def get_config(self) -> dict[str, Any]:
-        """What is needed to make the layer again, the graph apart."""
+        """Returns what is needed to make the layer again, the graph apart."""
         own = {"input_name": self.input_name, "output_name": self.output_name, "outputs": self.outputs}
         return dict(super().get_config()) | own
 
     def save_own_variables(self, store: Any) -> None:
-        """Put the graph into the archive's weights."""
+        """Puts the graph into the archive's weights."""
         store["graph"] = np.frombuffer(self.graph, np.uint8)
 
     def load_own_variables(self, store: Any) -> None:
-        """Take it from there."""
+        """Takes the graph from the archive's weights."""
         self.graph = np.asarray(store["graph"], np.uint8).tobytes()
 
     def _import(self, images: tf.Tensor) -> tf.Tensor:
@@ -85,7 +85,7 @@ class FrozenGraph(keras.layers.Layer):  # type: ignore[misc]
 
 
 def check_graph(graph: bytes, path: str) -> None:
-    """Make sure that a frozen graph does nothing but compute.
+    """Checks that a frozen graph does nothing but compute.
 
     Raises:
         UserError: if one of its ops may do anything else; `path` is for the message.
@@ -94,7 +94,7 @@ def check_graph(graph: bytes, path: str) -> None:
 
 
 def network_from_saved_model(folder: str, path: str, trusted: bool) -> keras.Model:
-    """The network that a SavedModel's `serving_default` signature is, frozen.
+    """Loads the network that a SavedModel's `serving_default` signature is, frozen.
 
     Args:
         folder: a local one with `saved_model.pb`.

@@ -33,7 +33,7 @@ Run = Callable[[Pixels], tf.Tensor]
 
 
 class Scorer:
-    """A model's network, checked, loaded and compiled for one batch shape. Safe to share by threads."""
+    """Runs a model's network, checked, loaded and compiled for one batch shape. Threads may share it."""
 
     def __init__(self, model: Model, place: str, trusted: bool = False) -> None:
         """Load the network; `place` is the model directory, for messages, `trusted` lets code in it run.
@@ -55,11 +55,11 @@ class Scorer:
 
     @property
     def images_at_once(self) -> int:
-        """Images that go through the network together: a batch of the plan, or less since memory ran out."""
+        """How many images go through the network together: a batch of the plan, or less since memory ran out."""
         return self._compiled[0]
 
     def predict(self, pixels: Pixels) -> Probabilities:
-        """Probabilities of at most one batch of images: N×H×W×3 uint8 in, N×L float32 out.
+        """Returns the probabilities of at most one batch of images: N×H×W×3 uint8 in, N×L float32 out.
 
         What is missing to a whole batch is padded with black images, whose probabilities are dropped. Where the memory
         does not suffice the images go through the network in halves, for as long as the process lives; the answers are

@@ -1,4 +1,4 @@
-"""Trains the network on streamed samples, tunes its thresholds, and packs both into a model."""
+"""Trains the network on streamed samples, and tunes its thresholds."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ Epochs = Callable[[int], Iterator[Samples]]
 
 @dataclass(frozen=True)
 class Trained:
-    """The bytes of `model.keras`, the tuned thresholds (None without validation samples), and Keras' last words."""
+    """Holds the bytes of `model.keras`, tuned thresholds (None without validation samples), and Keras' own metrics."""
 
     network: bytes
     thresholds: tuple[float, ...] | None
@@ -38,7 +38,7 @@ def train_network(
     seed: int,
     verbose: int,
 ) -> Trained:
-    """Fit the network, stopping early, and keep the weights of the lowest validation loss.
+    """Fits the network, stopping early, and keeps the weights of the lowest validation loss.
 
     Args:
         training: the samples to learn from.

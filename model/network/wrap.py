@@ -11,19 +11,19 @@ from bulklabel.model.images.resize import Preprocessing
 
 @dataclass(frozen=True)
 class Scaling:
-    """What a network was trained on: `scale * pixel + offset` for pixels of 0…255, a number a channel (RGB)."""
+    """Says what a network was trained on: `scale * pixel + offset` for pixels of 0…255, a number a channel (RGB)."""
 
     scale: tuple[float, ...]
     offset: tuple[float, ...]
 
     @staticmethod
     def to_range(low: float, high: float) -> "Scaling":
-        """Pixels of 0…255 spread over low…high."""
+        """Returns the scaling that spreads pixels of 0…255 over low…high."""
         return Scaling(((high - low) / 255,) * 3, (low,) * 3)
 
     @staticmethod
     def normalized(mean: Sequence[float], std: Sequence[float]) -> "Scaling":
-        """`(pixel / 255 - mean) / std`: both are on the scale of 0…1, as in torchvision and Keras' mode "torch"."""
+        """Returns `(pixel / 255 - mean) / std`, both in 0…1, as in torchvision and in Keras' mode "torch"."""
         return Scaling(
             tuple(1 / (255 * deviation) for deviation in std),
             tuple(-average / deviation for average, deviation in zip(mean, std, strict=True)),
@@ -33,7 +33,7 @@ class Scaling:
 def wrap_network(
     network: keras.Model, path: str, preprocessing: Preprocessing, scaling: Scaling, logits: bool
 ) -> keras.Model:
-    """A network from RGB images, N×height×width×3 in 0…255, to probabilities, around a user's own.
+    """Returns a network around a user's own, from RGB images, N×height×width×3 in 0…255, to probabilities.
 
     Args:
         network: takes scaled images of the preprocessing's size.

@@ -1,4 +1,4 @@
-"""The reports: self-contained HTML pages made of metrics, what is drawn of them, and where they came from."""
+"""Makes the reports: self-contained HTML pages of metrics, what is drawn of them, and where they came from."""
 
 from bulklabel.model.report.comparison import headlines, most_flipped, render_comparison
 from bulklabel.model.report.numbers import format_change, format_change_range, format_number

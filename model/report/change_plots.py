@@ -1,4 +1,4 @@
-"""The plots of a comparison as Vega-Lite specifications without data: the page's script fills in `points`."""
+"""Specifies the plots of a comparison in Vega-Lite, without data: the page's script fills in `points`."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ SAID = tooltip("label", "change", "interval", "before", "after", "records", "ver
 
 
 def change_plots(points: Sequence[Mapping[str, Any]]) -> dict[str, Spec]:
-    """Name of each plot → its specification; `points` have `before` and `after`, 0…1."""
+    """Returns each plot's specification by name; `points` have `before` and `after`, 0…1."""
     values = [point[side] for point in points for side in ("before", "after")]
     low = min(0.9, math.floor(10 * min(values, default=0)) / 10)
     high = min(1.0, max(low + 0.1, math.ceil(10 * max(values, default=1)) / 10))

@@ -1,4 +1,4 @@
-"""The page of two runs side by side: what changed in every metric, in the labels and in the records."""
+"""Makes the page of two runs side by side: what changed in every metric, in the labels and in the records."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -42,7 +42,7 @@ COLUMNS = (
 
 
 def render_comparison(content: Mapping[str, Any]) -> str:
-    """The page for a `comparison.json`'s content. It loads nothing; every name in it is escaped."""
+    """Returns the page for a `comparison.json`'s content. It loads nothing; every name in it is escaped."""
     rows = [_flat(row) for row in most_flipped(content["per_label"])[:MAX_LABELS]]
     points = [_point(row) for row in rows if row["f1"] is not None]
     changed = sorted(points, key=lambda point: -abs(point["change"]))[:MOST_DRAWN]
@@ -71,19 +71,19 @@ def render_comparison(content: Mapping[str, Any]) -> str:
 
 
 def verdict(change: Mapping[str, Any], metric: str) -> str:
-    """Whether a metric got `better` or `worse`; empty where its change's interval includes 0, or there is none."""
+    """Says whether a metric got `better` or `worse`; empty where its change's interval includes 0, or there is none."""
     if change["interval"] is None or change["interval"][0] <= 0 <= change["interval"][1]:
         return ""
     return "better" if (change["change"] < 0) == (metric in LOWER_IS_BETTER) else "worse"
 
 
 def headlines(overall: Mapping[str, Any]) -> dict[str, str]:
-    """The metrics that matter most, of those that there are, with their titles."""
+    """Returns the titles of the metrics that matter most, of those that there are."""
     return {name: title for name, (title, _) in HEADLINES.items() if name in overall}
 
 
 def most_flipped(per_label: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The labels by flips, most first; equal ones in the order they come in."""
+    """Returns the labels by flips, most first; equal ones in the order they come in."""
     return sorted(per_label, key=_flips_of, reverse=True)
 
 

@@ -1,4 +1,4 @@
-"""What the report shows of drift: the labels that moved most, in a table and as points of a plot."""
+"""Prepares what the report shows of drift: the labels that moved most, in a table and as points of a plot."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ RANKED = ("drift_label_rate", "drift_probabilities")
 
 
 def drift_content(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
-    """`overall` and `most` as they are, the number of `labels`, and their `rows`; None without a baseline.
+    """Returns `overall` and `most` as they are, the number of `labels`, and their `rows`; None without a baseline.
 
     What moved most comes first: by the change of the rate, then by the divergence of the probabilities.
     """
@@ -27,7 +27,7 @@ def drift_content(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def drift_points(content: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """Those rows of the table that both sides have records for, for the plot."""
+    """Returns the rows of the table that both sides have records for, for the plot."""
     rows: Sequence[Mapping[str, Any]] = content["rows"] if content else []
     known = [row for row in rows if row["change"] is not None]
     return [

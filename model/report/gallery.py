@@ -1,4 +1,4 @@
-"""The gallery of mistakes as the report gets it: small pictures of the records that are shown as examples."""
+"""Prepares the report's gallery of mistakes: small pictures of the records that are shown as examples."""
 
 import base64
 import io
@@ -22,7 +22,7 @@ Thumbnail = tuple[str, int, bytes]
 
 
 def make_thumbnail(data: bytes | None) -> bytes:
-    """A small JPEG file of an image file, or PNG where that is smaller; no image is enlarged.
+    """Returns a small JPEG file of an image file, or PNG where that is smaller; no image is enlarged.
 
     It is made from the whole image, upright and on white as the network sees it, but in its own aspect ratio.
 
@@ -35,7 +35,7 @@ def make_thumbnail(data: bytes | None) -> bytes:
 
 
 def gallery(examples: Examples, thumbnails: Iterable[Thumbnail]) -> dict[str, Any]:
-    """The entries `examples` and `thumbnails` of what the report draws; the latter as `data:` URLs.
+    """Returns `examples` and `thumbnails` as the report draws them; the latter are `data:` URLs.
 
     The examples are in the order of label, kind and how good an example they are, and name their thumbnail by its
     index, or None if there is none. A record's thumbnail is there once, however many labels it is an example for.

@@ -1,4 +1,4 @@
-"""Numbers as people read them, the same on the pages and on the terminal."""
+"""Writes numbers as people read them, the same on the pages and on the terminal."""
 
 from collections.abc import Sequence
 
@@ -6,28 +6,44 @@ Range = Sequence[float | None] | None
 
 
 def format_number(value: float | int | None) -> str:
-    """Four decimals for a rate, thousands for a count, a dash for what is undefined."""
+    """Writes a rate with four decimals, a count with thousands, and a dash for what is undefined.
+
+    >>> format_number(0.91234), format_number(12345), format_number(None)
+    ('0.9123', '12,345', '–')
+    """
     if value is None:
         return "–"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
 
 def format_range(value: Range, decimals: int = 4) -> str:
-    """`low – high`, or nothing where there is no range."""
+    """Writes `low – high` with so many decimals; empty where there is no range.
+
+    >>> format_range([0.9, 0.95], decimals=2)
+    '0.90 – 0.95'
+    """
     if value is None or value[0] is None or value[1] is None:
         return ""
     return f"{value[0]:.{decimals}f} – {value[1]:.{decimals}f}"
 
 
 def format_change(value: float | None) -> str:
-    """A change with its sign, tiny ones with more decimals; 0 for none, and a dash for what is undefined."""
+    """Writes a change with its sign, tiny ones with more decimals; 0 for none, and a dash for what is undefined.
+
+    >>> format_change(0.0123), format_change(-0.00001), format_change(0)
+    ('+0.0123', '−0.000010', '0')
+    """
     if not value:
         return "–" if value is None else "0"
     return f"{value:+.{4 if abs(value) >= 0.00005 else 6}f}".replace("-", "−")
 
 
 def format_change_range(value: Range) -> str:
-    """`low … high` with their signs, or nothing where there is no range."""
+    """Writes `low … high` with their signs; empty where there is no range.
+
+    >>> format_change_range([-0.01, 0.02])
+    '−0.0100 … +0.0200'
+    """
     if value is None or value[0] is None or value[1] is None:
         return ""
     return f"{format_change(value[0])} … {format_change(value[1])}"

@@ -25,7 +25,7 @@ def render_report(
     provenance: Mapping[str, Any],
     verdicts: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """The page for a `metrics.json`'s content.
+    """Returns the page for a `metrics.json`'s content.
 
     Args:
         metrics: what `compute_metrics` returns.
@@ -56,7 +56,7 @@ def render_report(
 def render_page(
     template: str, script_names: Sequence[str], data: Mapping[str, Any], with_plots: bool, **shown: Any
 ) -> str:
-    """A page that loads nothing, and in which every name is escaped.
+    """Returns a page that loads nothing, and in which every name is escaped.
 
     A policy in the page lets the browser run its own scripts alone, known by their hash, and reach no other place.
 

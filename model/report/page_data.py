@@ -1,4 +1,4 @@
-"""What the page's script is given: columns to sort by, points to draw, examples to show; names instead of indices."""
+"""Prepares what the page's script is given: columns to sort by, points to draw, examples to show."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,21 +16,21 @@ OTHER, MISSING, EMPTY = "other values", "no value", "empty text"
 
 
 def shown_labels(metrics: Mapping[str, Any]) -> list[int]:
-    """Indices into `per_label` of the labels with the largest support, at most `MAX_LABELS`, in the model's order."""
+    """Returns the indices of the `MAX_LABELS` labels with the largest support, in the model's order."""
     rows = metrics["per_label"]
     by_support = sorted(range(len(rows)), key=lambda index: -rows[index]["support"])
     return sorted(by_support[:MAX_LABELS])
 
 
 def shown_columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
-    """The columns that hold anything; coverage only where the truth of something is unknown."""
+    """Returns the columns that hold anything; coverage only where the truth of something is unknown."""
     unknown = any(row.get("unknown") for row in rows)
     held = [column for column in COLUMNS if any(row.get(column.key) is not None for row in rows)]
     return [column for column in held if unknown or column.key != "coverage"]
 
 
 def single_metrics(metrics: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """Name → title and meaning of the overall metrics that are no averages; those without words come last."""
+    """Returns title and meaning of the overall metrics that are no averages; those without words come last."""
     averages = {f"{name}_{average}" for name in AVERAGED for average in AVERAGES}
     names = [name for name in metrics["overall"] if name not in averages and not name.endswith("_bounds")]
     found = {name: words for name, words in SINGLE.items() if name in names}
@@ -38,7 +38,9 @@ def single_metrics(metrics: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
 
 
 def slice_tables(metrics: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Column → its values with the most records first: `value`, `named`, `counts`, `overall` and `intervals`.
+    """Returns each column's values, those with the most records first.
+
+    A value has `value`, `named`, `counts`, `overall` and `intervals`.
 
     A column without any value is left out: no record was scored.
     """
@@ -59,7 +61,7 @@ def slice_tables(metrics: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def page_data(metrics: Mapping[str, Any], drawings: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON-able dictionary for the script; what `drawings` lacks is None or empty."""
+    """Returns a JSON-able dictionary for the script; what `drawings` lacks is None or empty."""
     shown = shown_labels(metrics)
     rows = [flatten(metrics["per_label"][index]) for index in shown]
     names = [row["label"] for row in metrics["per_label"]]
@@ -87,7 +89,10 @@ def page_data(metrics: Mapping[str, Any], drawings: Mapping[str, Any]) -> dict[s
 
 
 def confused_labels(metrics: Mapping[str, Any], drawings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The labels predicted where another was true: `truth`, `predicted`, `records` and their `share` of the support."""
+    """Returns the labels predicted where another was true.
+
+    Each has `truth`, `predicted`, `records` and their `share` of the support.
+    """
     rows = metrics["per_label"]
     return [
         {

@@ -1,4 +1,4 @@
-"""`per_label.csv`: the metrics of each label as a table that spreadsheets and data frames read."""
+"""Writes `per_label.csv`: the metrics of each label as a table that spreadsheets and data frames read."""
 
 import csv
 import io
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def per_label_csv(metrics: Mapping[str, Any]) -> str:
-    """One line a label, in the model's order, under a line of names (RFC 4180).
+    """Returns one line a label, in the model's order, under a line of names (RFC 4180).
 
     Numbers are printed as in `metrics.json`, so that both are read as the same float; an empty cell is null.
 
@@ -23,7 +23,7 @@ def per_label_csv(metrics: Mapping[str, Any]) -> str:
 
 
 def flatten(row: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry of `per_label` without nesting: scalars as they are, then ranges as two columns each.
+    """Returns an entry of `per_label` without nesting: scalars as they are, then ranges as two columns each.
 
     `roc_auc_bounds` becomes `roc_auc_bounds_low` and `…_high`; `intervals.f1` becomes `f1_interval_low` and `…_high`;
     `suggested.threshold` becomes `suggested_threshold`.

@@ -1,4 +1,4 @@
-"""The plots as Vega-Lite specifications without data: the page's script fills in `points` and `marks`.
+"""Specifies the plots in Vega-Lite, without data: the page's script fills in `points` and `marks`.
 
 Colours are the style sheet's variables, which the browser resolves: so plots follow the theme, and print in light.
 """
@@ -43,7 +43,7 @@ DIAGONAL: Spec = {
 
 
 def plots() -> dict[str, Spec]:
-    """Name of each plot → its specification."""
+    """Returns each plot's specification by name."""
     return {
         "precision_recall": _curve("recall", "precision", "step-before", []),
         "roc": _curve("false_positive_rate", "recall", "linear", [DIAGONAL]),
@@ -57,7 +57,7 @@ def plots() -> dict[str, Spec]:
 
 
 def layered(layers: list[Spec], height: int = 230) -> Spec:
-    """A specification whose layers show `points`; height in pixels."""
+    """Returns a specification whose layers show `points`; height in pixels."""
     return {"width": "container", "height": height, "data": {"name": "points"}, "layer": layers}
 
 
@@ -68,7 +68,7 @@ def _share(field: str, title: str | None = None) -> Spec:
 
 
 def tooltip(*fields: str) -> list[Spec]:
-    """What is said of a mark under the pointer."""
+    """Returns the fields that are shown of a mark under the pointer."""
     names = ("label", "value", "kind", "metric", "truth", "bin", "other", "interval", "verdict")
     formats = {"records": ",", "change": "+.4f"}
     return [
@@ -165,7 +165,7 @@ def _histogram() -> Spec:
 
 
 def named_axis(field: str, title: str, limit: int) -> Spec:
-    """An axis of names: the data hold their numbers, since two names may read the same."""
+    """Returns an axis of names: the data hold their numbers, since two names may read the same."""
     axis = {"labelExpr": "names[datum.value]", "labelLimit": limit, "labelOverlap": "greedy", "grid": False}
     return {"field": field, "type": "ordinal", "title": title, "sort": "ascending", "axis": axis}
 

@@ -1,4 +1,4 @@
-"""What became of the requirements, in words: for the terminal, and for the report's first table."""
+"""Writes what became of the requirements, in words: for the terminal, and for the report's first table."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,18 +7,22 @@ from bulklabel.model.report.numbers import format_number
 
 
 def failed_requirements(verdicts: Sequence[Mapping[str, Any]]) -> str:
-    """Those that do not hold, each with what it is, in one line; empty if all hold."""
+    """Returns the requirements that do not hold, each with what it is, in one line; empty if all hold."""
     return ", ".join(f"{verdict['requirement']} ({_found(verdict)})" for verdict in verdicts if not verdict["passed"])
 
 
 def verdict_lines(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line for each requirement that holds or not, for the terminal."""
+    """Returns a line for each requirement, whether it holds or not, for the terminal."""
     words = {True: "passed", False: "FAILED"}
     return [f"  {words[verdict['passed']]}  {verdict['requirement']} ({_found(verdict)})" for verdict in verdicts]
 
 
 def value_beside(value: float | None, limit: float | None) -> str:
-    """A number with at least four digits, and as many as tell it from the limit that it does not equal."""
+    """Writes a number with at least four digits, and as many as tell it from the limit that it does not equal.
+
+    >>> value_beside(0.89996, limit=0.9), value_beside(0.5, limit=0.9)
+    ('0.89996', '0.5')
+    """
     if value is None or isinstance(value, int):
         return format_number(value)
     texts = (f"{value:.{digits}g}" for digits in range(4, 18))

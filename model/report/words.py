@@ -1,4 +1,4 @@
-"""What the page calls things: each metric's name and what it tells, for people who are no statisticians."""
+"""Says what the page calls things: each metric's name and what it tells, for people who are no statisticians."""
 
 from dataclasses import dataclass
 
@@ -70,7 +70,7 @@ LOWER_IS_BETTER = frozenset((*LOSSES, "brier", "ece", "coverage_error", "one_err
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table of labels: the name in a flattened row, the title, the view it belongs to, its meaning."""
+    """Describes a column of the table of labels: its key in a flattened row, its title, its view, and its meaning."""
 
     key: str
     title: str
@@ -108,7 +108,7 @@ COLUMNS = (
 
 
 def goal_sentence(goal: str, target: float | None) -> str:
-    """What the suggested thresholds are for."""
+    """Returns a sentence on what the suggested thresholds are for."""
     number = 0 if target is None else target
     return {
         "f1": "Suggested thresholds make F1 as high as it gets on these records.",

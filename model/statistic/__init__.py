@@ -1,4 +1,4 @@
-"""The statistic: a mergeable summary of truth against predictions."""
+"""Summarizes truth against predictions, mergeably."""
 
 from bulklabel.model.statistic.statistic import GROUPS, MAX_NAMES, Statistic, merge
 

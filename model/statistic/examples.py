@@ -1,4 +1,4 @@
-"""The records that show best what a label's answers are like: its worst mistakes, and what it was least sure of."""
+"""Keeps the records that show best what a label's answers are like: its worst mistakes, and the least sure."""
 
 import functools
 from collections.abc import Sequence
@@ -43,13 +43,13 @@ Order = npt.NDArray[np.float32]
 
 
 def examples_kept(labels: int) -> int:
-    """How many examples of each label and kind a run with so many labels keeps: 6, fewer beyond 333, at least 1."""
+    """Returns how many examples a run with so many labels keeps of each label and kind: 1 to 6, 6 up to 333 labels."""
     return max(1, min(MOST_KEPT, MOST_OF_A_KIND // labels))
 
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """For each label and kind the first `keep` records. Merging is exactly associative and commutative.
+    """Holds for each label and kind the first `keep` records. Merging is exactly associative and commutative.
 
     A false positive is predicted and known to be absent, a false negative is present and not predicted; uncertain are
     records whose probability is next to the threshold, whatever is known of them. Of records that are equal in that
@@ -65,7 +65,7 @@ class Examples:
     @staticmethod
     @functools.cache
     def none() -> "Examples":
-        """No examples: the identity of `+`."""
+        """Returns no examples: the identity of `+`."""
         return Examples(EXAMPLES.empty_table(), 0)
 
     @staticmethod
@@ -77,7 +77,7 @@ class Examples:
         shard: int,
         keep: int,
     ) -> "Examples":
-        """The examples of N scored records of one shard.
+        """Returns the examples of N scored records of one shard.
 
         Args:
             truth: N×L.
@@ -117,7 +117,7 @@ class Examples:
 
     @staticmethod
     def merge(several: Sequence["Examples"]) -> "Examples":
-        """The examples of all records together; cheaper than `+` one by one."""
+        """Returns the examples of all records together; cheaper than `+` one by one."""
         keep = max((examples.keep for examples in several), default=0)
         table = pa.concat_tables([EXAMPLES.empty_table(), *(examples.table for examples in several)])
         return Examples(_first(table.combine_chunks(), keep), keep)

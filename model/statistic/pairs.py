@@ -1,4 +1,4 @@
-"""Pairs of labels that occur together: in truth, in predictions, and where one was missed and the other said."""
+"""Counts pairs of labels that occur together: in truth, in predictions, and where one was taken for the other."""
 
 import numpy as np
 import scipy.sparse
@@ -16,19 +16,21 @@ TRUTH, PREDICTED, CONFUSED = range(3)
 
 
 def paired(labels: int) -> int:
-    """M: the number of labels whose pairs are counted."""
+    """Returns M, the number of labels whose pairs are counted."""
     return min(labels, MOST_LABELS)
 
 
 def no_pairs(labels: int) -> Tally:
-    """A tally of 3×M×M cells: records by [TRUTH, i, j] both present, [PREDICTED, i, j] both predicted, and
-    [CONFUSED, i, j] i present and not predicted, j predicted and absent.
+    """Returns a tally of no records, of 3×M×M cells.
+
+    They count the records by [TRUTH, i, j] both present, [PREDICTED, i, j] both predicted, and [CONFUSED, i, j] i
+    present and not predicted, j predicted and absent.
     """
     return Tally((3, paired(labels), paired(labels)), [])
 
 
 def pairs_of(block: Block) -> Tally:
-    """The pairs in a block's records."""
+    """Returns the tally of the pairs in a block's records."""
     tally = no_pairs(block.labels)
     some = slice(paired(block.labels))
     present, predicted, known = block.present[some], block.predicted[some], block.known[some]

@@ -1,4 +1,4 @@
-"""Histograms of the probabilities by label and truth: in fine bins of all records, in coarse ones by group."""
+"""Counts probabilities by label, truth and bin: in fine bins of all records, in coarse ones by group."""
 
 from collections.abc import Sequence
 
@@ -20,28 +20,28 @@ MOST_GROUP_CELLS = 2**22
 
 
 def score_precision(labels: int) -> int:
-    """The precision of the bins of all records: 12 for 10 labels, 8 for 1,000, 4 for 10,000."""
+    """Returns the precision of the bins of all records: 12 for 10 labels, 8 for 1,000, 4 for 10,000."""
     return finest(PLANES * labels, MOST_CELLS, MOST_PRECISION)
 
 
 def group_precision(labels: int, groups: int) -> int:
-    """The precision of the bins by group, and of slices: 5 for 10 labels, 1 for 1,000, 0 for 10,000."""
+    """Returns the precision of the bins by group, and of slices: 5 for 10 labels, 1 for 1,000, 0 for 10,000."""
     return finest(2 * groups * labels, MOST_GROUP_CELLS, MOST_GROUP_PRECISION)
 
 
 def score_cells(block: Block, precision: int) -> Cells:
-    """The cell of each answer in an array L×3×bins, L×N."""
+    """Returns each answer's cell in an array L×3×bins, L×N."""
     label = np.arange(block.labels, dtype=np.int32)[:, np.newaxis]
     return _cells(block, label, bin_of(block.scores, precision), precision)
 
 
 def score_tally(labels: int, precision: int, cells: Sequence[Cells]) -> Tally:
-    """Answers by label, by truth (absent, present, unknown) and by bin: L×3×bins."""
+    """Returns a tally of answers by label, by truth (absent, present, unknown) and by bin: L×3×bins."""
     return Tally((labels, PLANES, bins_count(precision)), [some.ravel() for some in cells if some.size])
 
 
 def scores_of(block: Block, groups: npt.NDArray[np.int64], groups_count: int) -> tuple[Tally, Tally]:
-    """The histogram of all records (L×3×bins), and the one by group of those whose truth is known (G×L×2×bins)."""
+    """Returns the histogram of all records, L×3×bins, and the one by group where truth is known, G×L×2×bins."""
     precision, coarse = score_precision(block.labels), group_precision(block.labels, groups_count)
     width, groups32 = bins_count(coarse), groups.astype(np.int32)
 
@@ -58,7 +58,7 @@ def scores_of(block: Block, groups: npt.NDArray[np.int64], groups_count: int) ->
 
 
 def no_scores(labels: int, groups_count: int) -> tuple[Tally, Tally]:
-    """Both histograms of no records."""
+    """Returns both histograms of no records."""
     by_group = Tally((groups_count, labels, 2, bins_count(group_precision(labels, groups_count))), [])
     return score_tally(labels, score_precision(labels), []), by_group
 

@@ -1,4 +1,4 @@
-"""Slices: the same sums and scores for each value of a carried column."""
+"""Counts the same sums and scores for each value of a carried column."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Slices = Mapping[str | None, "Slice"]
 
 
 def most_values(labels: int) -> int:
-    """So many values of a column are kept, the first in alphabetical order, which makes the merge exact.
+    """Returns how many values of a column are kept, the first in alphabetical order, which makes the merge exact.
 
     A value may take 30 kB a label.
     """
@@ -26,7 +26,7 @@ def most_values(labels: int) -> int:
 
 @dataclass(eq=False)
 class Slice:
-    """What is counted of the records with one value: sums by group, and a histogram of scores, coarse and not by group.
+    """Holds what is counted of the records with one value: sums by group, and a coarse histogram of scores.
 
     `records` counts all that were scored.
     """
@@ -52,14 +52,14 @@ class Slice:
         )
 
     def copy(self) -> "Slice":
-        """One that can be added to without changing this one."""
+        """Returns a slice that can be added to without changing this one."""
         return Slice(self.records, self.sums.copy(), self.scores.copy())
 
 
 def slices_of(
     block: Block, values: Sequence[str | None], groups: npt.NDArray[np.int64], groups_count: int
 ) -> dict[str | None, Slice]:
-    """The slices of a block's records; `values` and `groups` are N long."""
+    """Returns the slices of a block's records; `values` and `groups` are N long."""
     names = first_values(dict.fromkeys(values), block.labels)
     numbers = {name: number for number, name in enumerate(names)}
     number = np.array([numbers.get(value, -1) for value in values], np.int64)
@@ -81,7 +81,7 @@ def slices_of(
 
 
 def add_slices(slices: dict[str | None, Slice], others: Slices, labels: int) -> dict[str | None, Slice]:
-    """Both together; the first are changed in place."""
+    """Returns both sets of slices together; the first are changed in place."""
     for value, other in others.items():
         if value in slices:
             slices[value] += other
@@ -91,5 +91,5 @@ def add_slices(slices: dict[str | None, Slice], others: Slices, labels: int) -> 
 
 
 def first_values(values: Mapping[str | None, object], labels: int) -> list[str | None]:
-    """As many of the values as are kept, null first."""
+    """Returns as many of the values as are kept, null first."""
     return sorted(values, key=lambda value: (value is not None, value))[: most_values(labels)]

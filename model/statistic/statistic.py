@@ -1,4 +1,4 @@
-"""The mergeable summary of truth against predictions, of which every metric is a function."""
+"""Summarizes truth against predictions in one mergeable statistic, of which every metric is a function."""
 
 import copy
 import functools
@@ -35,7 +35,7 @@ MAX_NAMES = 1000
 
 @dataclass(eq=False)
 class Statistic:
-    """What is known of N records, with L labels. Merging is exactly associative and commutative.
+    """Holds what is known of N records, with L labels. Merging is exactly associative and commutative.
 
     `scored`, `rejected` (by stage and reason), `kinds` (scored images by kind), `unknown_labels` (records by label
     name), `predicted` (records given each label, L), `scores` and `examples` are of all records, the rest only of those
@@ -57,7 +57,7 @@ class Statistic:
 
     @staticmethod
     def zero(labels: int) -> "Statistic":
-        """The statistic of no records: the identity of `+`."""
+        """Returns the statistic of no records: the identity of `+`."""
         scores, by_group = no_scores(labels, GROUPS)
         sums, predicted = no_sums(labels, GROUPS), np.zeros(labels, np.int64)
         return Statistic(0, {}, {}, {}, predicted, sums, scores, by_group, no_pairs(labels), Examples.none(), {})
@@ -75,7 +75,7 @@ class Statistic:
         rejected: Mapping[tuple[str, str], int] | None = None,
         kinds: Kinds | None = None,
     ) -> "Statistic":
-        """The statistic of N scored records and of any rejected beside them.
+        """Returns the statistic of N scored records and of any rejected beside them.
 
         Args:
             truth: N×L; a record has truth if at least one of its labels is known.
@@ -110,7 +110,7 @@ class Statistic:
 
     @property
     def labels(self) -> int:
-        """L."""
+        """The number of labels, L."""
         return len(self.predicted)
 
     def __iadd__(self, other: "Statistic") -> "Statistic":
@@ -144,7 +144,7 @@ class Statistic:
 
 
 def merge(statistics: Sequence[Statistic], labels: int) -> Statistic:
-    """The sum of many statistics of `labels` labels; of none, zero."""
+    """Returns the sum of many statistics of `labels` labels: zero if there are none."""
     return functools.reduce(operator.iadd, statistics, Statistic.zero(labels))
 
 
