@@ -1,4 +1,4 @@
-"""Things that a process needs once, however many threads and DoFns ask for them: the network, a table of truth."""
+"""Loads things once a process, however many threads and DoFns ask for them: the network, a table of truth."""
 
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -9,7 +9,12 @@ T = TypeVar("T")
 
 
 class OncePerProcess(Generic[T]):
-    """A handle that travels to workers without what it stands for; whoever asks first in a process loads it."""
+    """Holds what loads an object, and travels to workers without the object; the first `get` in a process loads it.
+
+    >>> numbers = OncePerProcess(list, range(3))
+    >>> numbers.get() is numbers.get()
+    True
+    """
 
     def __init__(self, load: Callable[..., T], *arguments: Any) -> None:
         self._load = load
@@ -17,6 +22,6 @@ class OncePerProcess(Generic[T]):
         self._shared = Shared()
 
     def get(self) -> T:
-        """What `load(*arguments)` returned in this process, with the errors that it raises."""
+        """Returns what `load(*arguments)` returned in this process, or raises what it raises."""
         loaded: T = self._shared.acquire(lambda: self._load(*self._arguments))
         return loaded

@@ -1,4 +1,4 @@
-"""Waiting for work that nothing can stop: a decoder's, or a store's."""
+"""Limits how long to wait for work that nothing can stop: a decoder's, or a store's."""
 
 import threading
 from collections.abc import Callable
@@ -9,10 +9,16 @@ T = TypeVar("T")
 
 
 def run_with_timeout(work: Callable[[], T], seconds: float) -> T:
-    """What `work` returns or raises, from a thread that is left to itself when the time is over.
+    """Returns what `work` returns, or raises what it raises, if it ends within so many seconds.
+
+    It runs in a thread of its own. Python cannot stop a thread, so work that takes longer goes on unattended, in a
+    daemon thread that does not keep the process from ending.
 
     Raises:
-        TimeoutError: if it is.
+        TimeoutError: if the work has not ended in time.
+
+    >>> run_with_timeout(lambda: 6 * 7, seconds=60)
+    42
     """
     result: Future[T] = Future()
 

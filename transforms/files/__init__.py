@@ -1,1 +1,1 @@
-"""Local and remote files by one set of functions, with retries."""
+"""Reads, writes and lists local and remote files by one set of functions, with retries."""

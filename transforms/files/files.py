@@ -1,4 +1,4 @@
-"""Files on local folders and on remote stores: listed, read, and written whole or not at all."""
+"""Lists and reads files on local folders and remote stores, and writes them whole or not at all."""
 
 import contextlib
 import os
@@ -21,64 +21,68 @@ from bulklabel.transforms.files.stores.retry import store_error
 from bulklabel.transforms.files.stores.store import PIECE_BYTES, store_of
 
 MAX_RECORD_BYTES = 2**29
-"""A record of more bytes is rejected; `read_many` reads one byte more of it and no further."""
+"""Records of more bytes are rejected; `read_many` reads one byte more of them and no further."""
 
 REMOTE_THREADS = 16
-"""A small file on a remote store costs a round trip: so many are under way at once."""
+"""Requests that are under way at once, since each small file on a remote store costs a round trip."""
 
 
 def absolute(path: str) -> str:
-    """The path as every process sees it: local ones are made absolute, a trailing slash is dropped."""
+    """Returns the path as every process sees it: local ones are made absolute, a trailing slash is dropped.
+
+    >>> absolute("s3://bucket/run/")
+    's3://bucket/run'
+    """
     if is_remote(path):
         return path.rstrip("/")
     return os.path.abspath(os.path.expanduser(path))
 
 
 def join(folder: str, *names: str) -> str:
-    """A path below a folder."""
+    """Returns the path of names below a folder."""
     return posixpath.join(folder, *names)
 
 
 def list_files(path: str, names: re.Pattern[str]) -> Listing:
-    """The files that a user means by a path, sorted.
+    """Lists the files that a user's path stands for, sorted.
 
-    A file stands for itself, a glob for whatever it matches, a folder for all files at any depth in whose path
-    below it `names` is found, those apart whose name, or whose folder's name, starts with `.` or `_`.
+    A file stands for itself, a glob for whatever it matches, and a folder for all files at any depth whose path below
+    it matches `names` somewhere, except where the name of the file or of a folder starts with `.` or `_`.
 
     Raises:
         UserError: if there is no such file, or the file system cannot be used.
     """
-    place = absolute(path)
-    inside = [file for file in list_folder(place) if _is_data(file.path.removeprefix(place), names)]
-    exact = [] if inside else list_file(place)
-    found = inside or exact or _match(place)
-    if not found:
+    location = absolute(path)
+    inside = [file for file in list_folder(location) if _is_data(file.path.removeprefix(location), names)]
+    exact = [] if inside else list_file(location)
+    matching = inside or exact or _match(location)
+    if not matching:
         raise UserError(f"{path}: no file matches; give a file, a glob, or a folder with files of a known extension.")
-    root = place if inside else posixpath.dirname(place if exact else prefix_of(place))
-    return Listing(root, tuple(sorted(found, key=lambda file: file.path)), complete=bool(inside))
+    root = location if inside else posixpath.dirname(location if exact else prefix_of(location))
+    return Listing(root, tuple(sorted(matching, key=lambda file: file.path)), complete=bool(inside))
 
 
 def list_folder(folder: str) -> list[File]:
-    """All files below a folder, at any depth; none if it does not exist."""
+    """Lists all files below a folder, at any depth; none if it does not exist."""
     return _match(f"{escaped(folder)}/**")
 
 
 def list_temporary(folder: str) -> list[File]:
-    """The temporary files of writers, alive or dead, in a folder, not in those below it."""
+    """Lists the temporary files of writers, alive or dead, in a folder, but not in those below it."""
     return [file for file in _match(f"{escaped(folder)}/.*") if TEMPORARY.search(file.path)]
 
 
 def list_file(path: str) -> list[File]:
-    """The file of this very name, if there is one."""
+    """Lists the file of exactly this name: one, or none."""
     return _match(escaped(path))
 
 
 def read(path: str) -> bytes:
-    """The bytes of a file.
+    """Returns the bytes of a file.
 
     Raises:
-        FileNotFoundError: if there is none, or only a folder.
-        StoreError: if the store fails; `UserError` while planning.
+        FileNotFoundError: if there is no such file, or it is a folder.
+        StoreError: if the store fails; `UserError` within `fail_fast`.
     """
     if is_remote(path):
         return read_remote(path)
@@ -89,15 +93,15 @@ def read(path: str) -> bytes:
 
 
 def read_start(path: str, size: int) -> bytes:
-    """The first bytes of a file, at most so many.
+    """Returns the first `size` bytes of a file, or all of it.
 
     Raises:
-        FileNotFoundError: if there is none.
-        StoreError: if the store fails; `UserError` while planning.
+        FileNotFoundError: if there is no such file.
+        StoreError: if the store fails; `UserError` within `fail_fast`.
     """
-    store, patience = store_of(path)
+    store, policy = store_of(path)
     try:
-        return patience.call(partial(store.get, path, 0, size))
+        return policy.call(partial(store.get, path, 0, size))
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -105,12 +109,12 @@ def read_start(path: str, size: int) -> bytes:
 
 
 def read_many(paths: Sequence[str]) -> Iterator[bytes | OSError]:
-    """The bytes of each file, in order, or why it cannot be read: `FileNotFoundError` where there is none.
+    """Yields the bytes of each file, in order, or why it cannot be read: `FileNotFoundError` where there is no file.
 
-    Remote files are fetched by several threads, a few ahead of whoever takes them.
+    Remote files are fetched by several threads, a few ahead of the consumer.
 
     Raises:
-        StoreError: if a remote store fails; `UserError` while planning.
+        StoreError: if a remote store fails; `UserError` within `fail_fast`.
     """
     if not any(map(is_remote, paths)):
         yield from map(_bytes_or_error, paths)
@@ -120,17 +124,17 @@ def read_many(paths: Sequence[str]) -> Iterator[bytes | OSError]:
 
 
 def open_file(path: str) -> BinaryIO:
-    """A file opened for reading, as it is: a name like `x.gz` unpacks nothing.
+    """Opens a file for reading, as it is: a name like `x.gz` unpacks nothing.
 
     Raises:
-        FileNotFoundError: if there is none.
-        StoreError: if the store fails, now or in any later read; `UserError` while planning.
+        FileNotFoundError: if there is no such file.
+        StoreError: if the store fails, now or in any later read; `UserError` within `fail_fast`.
     """
     return open_remote(path) if is_remote(path) else open_local(path)
 
 
 def exists(path: str) -> bool:
-    """Whether there is a file of this name; a local folder counts, too."""
+    """Tells whether there is a file of this name, or a local folder."""
     if not is_remote(path):
         return exists_local(path)
     try:
@@ -141,12 +145,12 @@ def exists(path: str) -> bool:
 
 
 def write(path: str, content: bytes) -> None:
-    """Make a file whole or not at all, replacing what was there.
+    """Writes a file whole or not at all, replacing an earlier one.
 
     Where there are folders a temporary file is renamed; an object store makes an object visible when it is whole.
 
     Raises:
-        StoreError: if the file system fails; `UserError` while planning.
+        StoreError: if the file system fails; `UserError` within `fail_fast`.
     """
     try:
         _put(path, content)
@@ -155,7 +159,7 @@ def write(path: str, content: bytes) -> None:
 
 
 def check_writable(folder: str) -> None:
-    """Write a file into a folder and delete it again, before any work is done for that folder.
+    """Checks that a folder can be written, by a file that is deleted again, before any work is done for it.
 
     Raises:
         UserError: if that fails.
@@ -170,10 +174,10 @@ def check_writable(folder: str) -> None:
 
 
 def delete(paths: Sequence[str]) -> None:
-    """Delete files; those that are not there are gone already.
+    """Deletes files; those that do not exist are passed over.
 
     Raises:
-        StoreError: if the file system fails; `UserError` while planning.
+        StoreError: if the file system fails; `UserError` within `fail_fast`.
     """
     with ThreadPoolExecutor(REMOTE_THREADS, thread_name_prefix="delete") as pool:
         for path, deleted in [(path, pool.submit(_delete, path)) for path in paths]:
@@ -184,32 +188,32 @@ def delete(paths: Sequence[str]) -> None:
 
 
 def _put(path: str, content: bytes) -> None:
-    store, patience = store_of(path)
-    patience.call(partial(store.put, path, content), pieces=1 + len(content) // PIECE_BYTES)
+    store, policy = store_of(path)
+    policy.call(partial(store.put, path, content), pieces=1 + len(content) // PIECE_BYTES)
 
 
 def _delete(path: str) -> None:
-    store, patience = store_of(path)
+    store, policy = store_of(path)
     with contextlib.suppress(FileNotFoundError):
-        patience.call(partial(store.delete, path))
+        policy.call(partial(store.delete, path))
 
 
 def _match(pattern: str) -> list[File]:
-    """The files that a glob matches: `*` ends at a slash, `**` does not.
+    """Lists the files that a glob matches: `*` ends at a slash, `**` does not.
 
-    Object stores' consoles make an empty object to show a folder; its name ends with a slash.
+    Objects whose names end with a slash are left out: consoles of object stores make them to show empty folders.
     """
-    store, patience = store_of(pattern)
-    wanted = re.compile(FileSystem.translate_pattern(pattern).replace("[[]", r"\["))  # Python warns of nested sets
-    found: list[File] = []
+    store, policy = store_of(pattern)
+    matcher = re.compile(FileSystem.translate_pattern(pattern).replace("[[]", r"\["))  # Python warns of nested sets
+    matching: list[File] = []
     token: str | None = ""
     try:
         while token is not None:
-            page, token = patience.call(partial(store.page, pattern, token))
-            found += [File(*listed) for listed in page if wanted.match(listed[0]) and not listed[0].endswith("/")]
+            page, token = policy.call(partial(store.page, pattern, token))
+            matching += [File(*listed) for listed in page if matcher.match(listed[0]) and not listed[0].endswith("/")]
     except OSError as error:
         raise store_error(pattern, "listed", error) from error
-    return found
+    return matching
 
 
 def _is_data(path: str, names: re.Pattern[str]) -> bool:

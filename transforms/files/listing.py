@@ -1,4 +1,4 @@
-"""What is known of files before anything is read: their paths, sizes and times, and what a user's path stands for."""
+"""Describes files before anything is read: their paths, sizes and times, and which of them a user's path stands for."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,9 +6,13 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True)
 class File:
-    """A file's path, its size in bytes, and when it was modified: microseconds since the epoch, 0 if nobody knows.
+    """Describes a file by its path, its size in bytes, and when it was modified.
 
-    Two are equal whenever they were modified: that a file was touched makes it no other input.
+    `modified` is in microseconds since the epoch, 0 if unknown. It takes no part in comparisons: a file that was
+    touched is still the same input.
+
+    >>> File("a.png", 10, modified=1) == File("a.png", 10, modified=2)
+    True
     """
 
     path: str
@@ -18,9 +22,10 @@ class File:
 
 @dataclass(frozen=True)
 class Listing:
-    """What one path of a user's stands for: files, sorted, below the folder `root`; perhaps all that it has.
+    """Lists the files that one path of the user's stands for, sorted, below the folder `root`.
 
-    `scored` are files of it that an earlier run has scored as they are: they need not be read again.
+    `complete` tells whether the path is a folder, so that `files` are all of its data. `scored` are paths that an
+    earlier run has scored as they are, which need not be read again.
     """
 
     root: str
@@ -29,11 +34,11 @@ class Listing:
     scored: frozenset[str] = frozenset()
 
     def without(self, unwanted: Callable[[str], bool]) -> "Listing":
-        """The listing without the files whose paths are unwanted."""
+        """Returns the listing without the files whose paths are unwanted."""
         return replace(self, files=tuple(file for file in self.files if not unwanted(file.path)))
 
 
 def unique_files(listings: Sequence[Listing]) -> list[File]:
-    """Every file of the listings once, sorted by path."""
-    found = {file.path: file for listing in listings for file in listing.files}
-    return [found[path] for path in sorted(found)]
+    """Returns every file of the listings once, sorted by path."""
+    by_path = {file.path: file for listing in listings for file in listing.files}
+    return [by_path[path] for path in sorted(by_path)]

@@ -1,4 +1,4 @@
-"""Local files, read with patience: what the mount of a network does not give at once, it is asked for again."""
+"""Reads local files with retries, since a folder may be mounted over a network."""
 
 import io
 import sys
@@ -10,42 +10,42 @@ from bulklabel.transforms.files.stores.retry import store_error
 from bulklabel.transforms.files.stores.store import PIECE_BYTES, store_of
 
 
-def read_local(path: str, most: int = sys.maxsize) -> bytes:
-    """The bytes of a local file, at most so many.
+def read_local(path: str, max_bytes: int = sys.maxsize) -> bytes:
+    """Returns the first `max_bytes` bytes of a local file, or all of it.
 
     Raises:
-        OSError: as it is, `FileNotFoundError` if there is none, where no patience helps.
-        StoreError, UserError: if patience did not help.
+        OSError: as it is, `FileNotFoundError` if there is no such file, where no retry helps.
+        StoreError, UserError: if retries did not help.
     """
-    store, patience = store_of(path)
+    store, policy = store_of(path)
     try:
-        return patience.call(partial(store.get, path, 0, most))
+        return policy.call(partial(store.get, path, 0, max_bytes))
     except ConnectionError as error:
         raise store_error(path, "read", error) from error
 
 
 def open_local(path: str) -> BinaryIO:
-    """A local file, opened for reading.
+    """Opens a local file for reading.
 
     Raises:
-        OSError: as `read_local` does, now or in any later read; and the others, too.
+        OSError, StoreError, UserError: as `read_local` does, now or in any later read.
     """
-    _, patience = store_of(path)
+    _, policy = store_of(path)
     try:
-        return cast(BinaryIO, io.BufferedReader(patience.call(partial(LocalFile, path))))
+        return cast(BinaryIO, io.BufferedReader(policy.call(partial(LocalFile, path))))
     except ConnectionError as error:
         raise store_error(path, "read", error) from error
 
 
 def exists_local(path: str) -> bool:
-    """Whether there is a local file or folder of this name; what cannot be a name is none.
+    """Tells whether there is a local file or folder of this name; False for what cannot be a name.
 
     Raises:
-        StoreError, UserError: if patience does not help.
+        StoreError, UserError: if retries do not help.
     """
-    store, patience = store_of(path)
+    store, policy = store_of(path)
     try:
-        patience.call(partial(store.size, path))
+        policy.call(partial(store.size, path))
     except ConnectionError as error:
         raise store_error(path, "read", error) from error
     except (OSError, ValueError):
@@ -54,24 +54,24 @@ def exists_local(path: str) -> bool:
 
 
 class LocalFile(io.FileIO):
-    """A file's bytes; a read that fails as it may on a network is made again at the same place."""
+    """Reads a local file; a read that fails as it may on a network is made again at the same position."""
 
     def __init__(self, path: str) -> None:
         with transient_errors():
             super().__init__(path)
         self._path = path
-        _, self._patience = store_of(path)
+        _, self._policy = store_of(path)
 
     def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
-        """Fill the buffer as far as the file goes; 0 at its end."""
+        """Fills the buffer as far as the file goes; returns the number of bytes, 0 at its end."""
         position = self.tell()
         try:
-            return self._patience.call(lambda: self._read_at(position, buffer))
+            return self._policy.call(lambda: self._read_at(position, buffer))
         except ConnectionError as error:
             raise store_error(self._path, "read", error) from error
 
     def readall(self) -> bytes:
-        """All that is left; by `readinto`, which is patient."""
+        """Returns the rest of the file, read by `readinto`, which has retries."""
         return b"".join(iter(lambda: io.RawIOBase.read(self, PIECE_BYTES), b""))
 
     def _read_at(self, position: int, buffer: "memoryview | bytearray") -> int:

@@ -1,4 +1,4 @@
-"""A remote file as a local one: seekable, read ahead of whoever reads on, and none the worse for a lost connection."""
+"""Reads remote files like local ones: seekable, fetched ahead of the reader, and with retries for lost connections."""
 
 import io
 import os
@@ -9,35 +9,35 @@ from bulklabel.transforms.files.stores.retry import store_error
 from bulklabel.transforms.files.stores.store import PIECE_BYTES, store_of
 
 FIRST_BYTES = 2**20
-"""What is fetched at once after a jump. Doubled while the reading goes on from there, up to `PIECE_BYTES`: a tar file
-is fetched in few large pieces, and a Parquet file's columns without much that nobody asked for."""
+"""Bytes that are fetched at once after a seek, doubled while the reader goes on from there, up to `PIECE_BYTES`: so a
+tar file is fetched in few large pieces, and a Parquet file's columns without much of the others."""
 
 BUFFER_BYTES = 2**16
 
 
 def open_remote(path: str) -> BinaryIO:
-    """A remote file, opened for reading.
+    """Opens a remote file for reading.
 
     Raises:
-        FileNotFoundError: if there is none.
+        FileNotFoundError: if there is no such file.
         StoreError, UserError: if the store fails, now or in any later read.
     """
     return cast(BinaryIO, io.BufferedReader(RemoteFile(path), BUFFER_BYTES))
 
 
 def read_remote(path: str) -> bytes:
-    """The bytes of a remote file, by one request for each piece.
+    """Returns the bytes of a remote file, fetched by one request for each piece.
 
     Raises:
-        FileNotFoundError: if there is none.
+        FileNotFoundError: if there is no such file.
         StoreError, UserError: if the store fails.
     """
-    store, patience = store_of(path)
+    store, policy = store_of(path)
     pieces: list[bytes] = []
     try:
         while not pieces or len(pieces[-1]) == PIECE_BYTES:
             start = PIECE_BYTES * len(pieces)
-            pieces.append(patience.call(partial(store.get, path, start, start + PIECE_BYTES)))
+            pieces.append(policy.call(partial(store.get, path, start, start + PIECE_BYTES)))
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -46,14 +46,14 @@ def read_remote(path: str) -> bytes:
 
 
 class RemoteFile(io.RawIOBase):
-    """A remote file's bytes, fetched by ranges: each is a request of its own, with its time limit and its retries."""
+    """Reads a remote file by ranges: each is a request of its own, with its time limit and its retries."""
 
     def __init__(self, path: str) -> None:
         super().__init__()
         self._path = path
-        self._store, self._patience = store_of(path)
+        self._store, self._policy = store_of(path)
         try:
-            self._size = self._patience.call(lambda: self._store.size(path))
+            self._size = self._policy.call(lambda: self._store.size(path))
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -61,28 +61,28 @@ class RemoteFile(io.RawIOBase):
         self._position = 0
         self._window = b""
         self._start = 0
-        self._ahead = FIRST_BYTES // 2
+        self._fetch_bytes = FIRST_BYTES // 2
 
     def readable(self) -> bool:
-        """It is."""
+        """Tells that the file can be read."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Tells that the file can be read from any position."""
         return True
 
     def tell(self) -> int:
-        """Where the next read starts."""
+        """Returns the position of the next read."""
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go elsewhere; nothing is fetched before the next read."""
+        """Moves to a position and returns it; nothing is fetched before the next read."""
         origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         self._position = max(0, origin + offset)
         return self._position
 
     def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
-        """Fill the buffer as far as one fetched range goes; 0 at the end of the file."""
+        """Fills the buffer as far as one fetched range goes; returns the number of bytes, 0 at the end of the file."""
         if self._position >= self._size:
             return 0
         if not self._start <= self._position < self._start + len(self._window):
@@ -93,13 +93,13 @@ class RemoteFile(io.RawIOBase):
         self._position += len(piece)
         return len(piece)
 
-    def _fetch(self, wanted: int) -> None:
-        goes_on = self._position == self._start + len(self._window)
-        self._ahead = min(2 * self._ahead, PIECE_BYTES) if goes_on else FIRST_BYTES
+    def _fetch(self, requested: int) -> None:
+        sequential = self._position == self._start + len(self._window)
+        self._fetch_bytes = min(2 * self._fetch_bytes, PIECE_BYTES) if sequential else FIRST_BYTES
         start = self._position
-        stop = min(self._size, start + min(max(self._ahead, wanted), PIECE_BYTES))
+        stop = min(self._size, start + min(max(self._fetch_bytes, requested), PIECE_BYTES))
         try:
-            self._window = self._patience.call(lambda: self._get(start, stop))
+            self._window = self._policy.call(lambda: self._get(start, stop))
         except OSError as error:
             raise store_error(self._path, "read", error) from error
         self._start = start

@@ -1,6 +1,10 @@
-"""Text that any file can hold, whatever bytes a name or a string was made of."""
+"""Makes text that any file can hold, whatever bytes a name or a string was made of."""
 
 
 def escape_surrogates(text: str) -> str:
-    r"""The text with whatever is no character (half a surrogate pair, a file name's wild byte) as `\udc..`."""
+    r"""Returns the text with each lone surrogate, such as a file name's undecodable byte, as six characters.
+
+    >>> print(escape_surrogates("caf\udce9.png"))
+    caf\udce9.png
+    """
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,1 +1,1 @@
-"""Where files are: local folders, S3, Google Cloud Storage, and everything else through Beam."""
+"""Adapts local folders, S3, Google Cloud Storage and Beam's other file systems to one interface, `store.Store`."""

@@ -1,4 +1,4 @@
-"""Every other file system that Beam knows, such as `hdfs://`, by Beam's own interface."""
+"""Adapts every other file system that Beam knows, such as `hdfs://`."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,9 +13,10 @@ RAW = CompressionTypes.UNCOMPRESSED
 
 
 class BeamStore:
-    """One of Beam's file systems.
+    """Adapts one of Beam's file systems.
 
-    What goes wrong in it, apart from a missing file, may be mended by another attempt for all that we know.
+    Beam does not tell which of its errors another attempt may mend, so all of them are `ConnectionError`s here, apart
+    from a missing file.
     """
 
     def __init__(self, scheme: str) -> None:
@@ -28,29 +29,29 @@ class BeamStore:
             ) from error
 
     def page(self, pattern: str, token: str) -> tuple[list[ListedFile], str | None]:  # noqa: ARG002
-        """As `Store.page`; there is only one."""
+        """Lists as `Store.page` does; there is only one page."""
         with _as_os_errors():
-            found = FileSystems.match([pattern])[0].metadata_list
+            entries = FileSystems.match([pattern])[0].metadata_list
         return [
-            (item.path, item.size_in_bytes, round(item.last_updated_in_seconds * MICROSECONDS)) for item in found
+            (entry.path, entry.size_in_bytes, round(entry.last_updated_in_seconds * MICROSECONDS)) for entry in entries
         ], None
 
     def size(self, path: str) -> int:
-        """As `Store.size`."""
+        """Returns the size as `Store.size` does."""
         with _as_os_errors():
-            found = FileSystems.match([escaped(path)])[0].metadata_list
-        if not found:
+            entries = FileSystems.match([escaped(path)])[0].metadata_list
+        if not entries:
             raise FileNotFoundError(path)
-        return int(found[0].size_in_bytes)
+        return int(entries[0].size_in_bytes)
 
     def get(self, path: str, start: int, stop: int) -> bytes:
-        """As `Store.get`."""
+        """Reads as `Store.get` does."""
         with _as_os_errors(), FileSystems.open(path, compression_type=RAW) as file:
             file.seek(start)
             return bytes(file.read(stop - start))
 
     def put(self, path: str, content: bytes) -> None:
-        """As `Store.put`: where there are folders, under a temporary name that is changed when all is written."""
+        """Writes as `Store.put` does; where there are folders, to a temporary file that is renamed when it is whole."""
         with _as_os_errors():
             if not self._has_dirs:
                 _create(path, content)
@@ -63,7 +64,7 @@ class BeamStore:
                 raise ConnectionError(str(next(iter(error.exception_details.values()), error))) from error
 
     def delete(self, path: str) -> None:
-        """As `Store.delete`."""
+        """Deletes as `Store.delete` does."""
         with _as_os_errors():
             if not FileSystems.exists(path):
                 raise FileNotFoundError(path)

@@ -1,4 +1,4 @@
-"""Google Cloud Storage, with the flags and credentials that Beam's own file system for it takes."""
+"""Adapts Google Cloud Storage, with the flags and credentials that Beam's own file system for it takes."""
 
 import contextlib
 import os
@@ -22,11 +22,11 @@ from bulklabel.transforms.files.stores.path_names import MICROSECONDS, ListedFil
 PAGE_FILES = 1000
 OVERLOADED = (408, 429)
 BROKEN = (RequestException, HTTPError, TransportError, DataCorruption)
-"""What the client and the libraries below it raise for a connection that broke, and for bytes that arrived damaged."""
+"""Errors of the client and the libraries below it for a connection that broke, or for bytes that arrived damaged."""
 
 
 class Gcs:
-    """One client for all threads of a process."""
+    """Adapts Google Cloud Storage, by one client for all threads of a process."""
 
     def __init__(self, options: PipelineOptions, connect_timeout: float, read_timeout: float, connections: int) -> None:
         anonymous = options.view_as(GoogleCloudOptions).no_auth or "STORAGE_EMULATOR_HOST" in os.environ
@@ -39,30 +39,30 @@ class Gcs:
         self._once: dict[str, Any] = {"timeout": (connect_timeout, read_timeout), "retry": None}
 
     def page(self, pattern: str, token: str) -> tuple[list[ListedFile], str | None]:
-        """As `Store.page`."""
+        """Lists as `Store.page` does."""
         bucket, prefix = bucket_and_key(prefix_of(pattern))
         try:
             with _as_os_errors():
-                found = self._client.list_blobs(
+                blobs_of_all_pages = self._client.list_blobs(
                     bucket, prefix=prefix, page_token=token or None, page_size=PAGE_FILES, **self._once
                 )
-                blobs = list(next(found.pages, ()))
+                blobs = list(next(blobs_of_all_pages.pages, ()))
         except FileNotFoundError as error:
             raise OSError(str(error)) from error  # it is the bucket that is not there
         listed = [
             (f"gs://{bucket}/{blob.name}", blob.size, round(blob.updated.timestamp() * MICROSECONDS)) for blob in blobs
         ]
-        return listed, found.next_page_token
+        return listed, blobs_of_all_pages.next_page_token
 
     def size(self, path: str) -> int:
-        """As `Store.size`."""
+        """Returns the size as `Store.size` does."""
         blob = self._blob(path)
         with _as_os_errors():
             blob.reload(**self._once)
         return int(blob.size)
 
     def get(self, path: str, start: int, stop: int) -> bytes:
-        """As `Store.get`; the bytes as they are stored, whatever their `Content-Encoding`."""
+        """Reads as `Store.get` does: the bytes as they are stored, whatever their `Content-Encoding`."""
         try:
             with _as_os_errors():
                 content = self._blob(path).download_as_bytes(
@@ -75,12 +75,12 @@ class Gcs:
             raise
 
     def put(self, path: str, content: bytes) -> None:
-        """As `Store.put`."""
+        """Writes as `Store.put` does."""
         with _as_os_errors():
             self._blob(path).upload_from_string(content, content_type="application/octet-stream", **self._once)
 
     def delete(self, path: str) -> None:
-        """As `Store.delete`."""
+        """Deletes as `Store.delete` does."""
         with _as_os_errors():
             self._blob(path).delete(**self._once)
 
@@ -113,13 +113,13 @@ def _translated(error: Exception) -> OSError:
 
 
 def _message(error: GoogleAPICallError) -> str:
-    """What the store says, out of `GET <url>: <text or JSON>` and further lines."""
+    """Returns the store's own message out of `GET <url>: <text or JSON>` and further lines."""
     in_json = re.search(r'"message":\s*"([^"]*)"', error.message)
     return in_json.group(1) if in_json else re.sub(r"^[A-Z]+ \S+: ", "", error.message).split("\n")[0]
 
 
 def _never_connected(error: Exception) -> str:
-    """Why no connection was made, if that is what the error is about; else nothing."""
+    """Returns why no connection was made, empty if the error is about something else."""
     cause = error.args[0] if isinstance(error, RequestsConnectionError) and error.args else None
     if isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError | ConnectTimeoutError):
         return str(cause.reason)

@@ -1,4 +1,4 @@
-"""Local folders: a file is whole, and on the disk, as soon as it has its name."""
+"""Adapts local folders: a file is whole, and on the disk, as soon as it has its name."""
 
 import contextlib
 import errno
@@ -9,23 +9,23 @@ from collections.abc import Iterator
 from bulklabel.transforms.files.stores.path_names import ListedFile, temporary_of
 
 TRANSIENT_ERRORS = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.EINTR, errno.ETIMEDOUT, errno.EBUSY}
-"""What the mounts of a network answer while the other end is away."""
+"""Errors of network mounts whose server is away for a while."""
 
 UNSYNCED_ERRORS = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}
-"""What file systems answer that cannot put a folder on the disk, or may not read it."""
+"""Errors of file systems that cannot flush a folder to the disk, or may not read it."""
 
 WRITES = 5
-"""How often a file is written whose temporary file vanishes: any run that starts may take it for a dead run's."""
+"""How often a file is written whose temporary file vanishes: each run deletes those that it finds at its start."""
 
 LITERAL = re.compile(r"(?:\[[*?\[]\]|[^*?\[])*")
 ESCAPED_MARK = re.compile(r"\[([*?\[])\]")
 
 
 class LocalStore:
-    """The local file system, with mounts of a network in it; errors keep their numbers."""
+    """Adapts the local file system, network mounts included; errors keep their errno."""
 
     def page(self, pattern: str, token: str) -> tuple[list[ListedFile], str | None]:  # noqa: ARG002
-        """As `Store.page`; there is only one. Below the first folder, those that may not be read count as empty."""
+        """Lists as `Store.page` does, in one page; folders below the first that may not be read count as empty."""
         matched = LITERAL.match(pattern)
         end = matched.end() if matched else 0
         prefix, rest = ESCAPED_MARK.sub(r"\1", pattern[:end]), pattern[end:]
@@ -36,18 +36,18 @@ class LocalStore:
             return ([] if os.path.isdir(prefix) else _file(prefix)), None
 
     def size(self, path: str) -> int:
-        """As `Store.size`."""
+        """Returns the size as `Store.size` does."""
         with transient_errors():
             return os.stat(path).st_size
 
     def get(self, path: str, start: int, stop: int) -> bytes:
-        """As `Store.get`."""
+        """Reads as `Store.get` does."""
         with transient_errors(), open(path, "rb") as file:
             file.seek(start)
             return file.read(min(stop - start, os.fstat(file.fileno()).st_size))  # memory is taken for all asked for
 
     def put(self, path: str, content: bytes) -> None:
-        """As `Store.put`: a temporary file gets the name when it is on the disk."""
+        """Writes as `Store.put` does: a temporary file is renamed when it is on the disk."""
         with transient_errors():
             for _ in range(WRITES - 1):
                 with contextlib.suppress(FileNotFoundError):
@@ -55,14 +55,14 @@ class LocalStore:
             return _replace(path, content)
 
     def delete(self, path: str) -> None:
-        """As `Store.delete`."""
+        """Deletes as `Store.delete` does."""
         with transient_errors():
             os.remove(path)
 
 
 @contextlib.contextmanager
 def transient_errors() -> Iterator[None]:
-    """Raise what another attempt may mend as `Store` says it, with number, reason and path as they were."""
+    """Raises errors that another attempt may mend as `ConnectionError`, with errno, reason and path as they were."""
     try:
         yield
     except OSError as error:
@@ -89,7 +89,7 @@ def _replace(path: str, content: bytes) -> None:
 
 
 def _make(folder: str) -> None:
-    """Make a folder and those above it, each on the disk before anything is in it."""
+    """Makes a folder and those above it, each on the disk before anything is in it."""
     if os.path.isdir(folder):
         return
     above = os.path.dirname(folder)
@@ -103,7 +103,7 @@ def _make(folder: str) -> None:
 
 
 def _sync(folder: str) -> None:
-    """Put the names of a folder's files on the disk, where that is possible."""
+    """Flushes the names of a folder's files to the disk, where that is possible."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -116,8 +116,8 @@ def _sync(folder: str) -> None:
 
 
 def _files_in(root: str, deep: bool) -> list[ListedFile]:
-    """All that is no folder, at any depth if `deep`; links to folders are not followed."""
-    found: list[ListedFile] = []
+    """Lists all that is no folder, at any depth if `deep`; links to folders are not followed."""
+    listed: list[ListedFile] = []
     folders = [root]
     while folders:
         folder = folders.pop()
@@ -125,7 +125,7 @@ def _files_in(root: str, deep: bool) -> list[ListedFile]:
             with os.scandir(folder) as entries:
                 for entry in entries:
                     if not _is_folder(entry):
-                        found += _file(entry.path)
+                        listed += _file(entry.path)
                     elif deep and not entry.is_symlink():
                         folders.append(entry.path)
         except (FileNotFoundError, NotADirectoryError):
@@ -133,11 +133,11 @@ def _files_in(root: str, deep: bool) -> list[ListedFile]:
         except PermissionError:
             if folder == root:
                 raise
-    return found
+    return listed
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    """Whether it is a folder or a link to one; a link that leads round in circles is none."""
+    """Tells whether an entry is a folder or a link to one; False for a link to itself."""
     try:
         return entry.is_dir()
     except OSError as error:
@@ -147,10 +147,10 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def _file(path: str) -> list[ListedFile]:
-    """What a listing says of a file: nothing if it has vanished, or is a link that leads nowhere."""
+    """Lists one file; nothing if it has vanished, or is a link that leads nowhere."""
     try:
-        found = os.stat(path)
-        return [(path, found.st_size, found.st_mtime_ns // 1000)]
+        status = os.stat(path)
+        return [(path, status.st_size, status.st_mtime_ns // 1000)]
     except OSError as error:
         if error.errno in TRANSIENT_ERRORS:
             raise

@@ -1,4 +1,4 @@
-"""RetryPolicy with stores on a network: a time limit for each attempt, and retries after growing, random pauses."""
+"""Retries what fails on network stores: a time limit for each attempt, and growing, random pauses between them."""
 
 import contextlib
 import itertools
@@ -24,17 +24,17 @@ DEFAULT_RETRIES = 6
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds before the first retry, doubled for each further one up to the longest; each is cut by up to a half."""
 
-RETRIES_TO_REACH = 2
-"""While a command plans, a store that cannot be reached at all is given up after so many retries."""
+MOST_CONNECT_RETRIES = 2
+"""Within `fail_fast`, a store that cannot be reached at all is given up after so many retries."""
 
 TRANSIENT = (ConnectionError, TimeoutError)
-"""What another attempt may mend. A store raises `ConnectionRefusedError` where no connection was made at all."""
+"""Errors that another attempt may mend; `ConnectionRefusedError` is for stores that were not reached at all."""
 
-_planning = threading.Event()
+_failing_fast = threading.Event()
 
 
 class StoreOptions(PipelineOptions):  # type: ignore[misc]
-    """`--store_timeout` and `--store_retries` as options of Beam, which takes them to workers in other processes."""
+    """Makes `--store_timeout` and `--store_retries` options of Beam, which takes them to workers in other processes."""
 
     @classmethod
     def _add_argparse_args(cls, parser: "object") -> None:
@@ -44,20 +44,24 @@ class StoreOptions(PipelineOptions):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Seconds that an attempt may take, None for no limit, and how many more there are after the first.
+    """Repeats attempts that fail: `timeout` is seconds for each, None for no limit; `retries` those after the first.
 
-    The time limits of HTTP clients hold for each byte that arrives, so a store that trickles outlives them all.
+    The time limits of HTTP clients start again with each byte that arrives, so a store that trickles would outlive
+    them: the limit here is on the whole attempt.
+
+    >>> RetryPolicy(timeout=None, retries=6).call(lambda: "done")
+    'done'
     """
 
     timeout: float | None
     retries: int
 
     def call(self, attempt: Callable[[], T], pieces: int = 1) -> T:
-        """What the attempt returns, once it succeeds; it may run again while an abandoned one has not ended.
+        """Returns what the attempt returns, once it succeeds; it may run again while an abandoned one has not ended.
 
         Args:
             attempt: an operation that is harmless when repeated.
-            pieces: the time limit holds for each so many parts of what is moved.
+            pieces: what the time limit is multiplied by, for attempts that move more than one piece.
 
         Raises:
             ConnectionError, TimeoutError: if the last attempt failed, too.
@@ -73,8 +77,8 @@ class RetryPolicy:
         raise AssertionError("unreachable")
 
     def _retries_after(self, error: OSError) -> int:
-        refused = isinstance(error, ConnectionRefusedError) and _planning.is_set()
-        return min(self.retries, RETRIES_TO_REACH) if refused else self.retries
+        refused = isinstance(error, ConnectionRefusedError) and _failing_fast.is_set()
+        return min(self.retries, MOST_CONNECT_RETRIES) if refused else self.retries
 
 
 class OptionsOfFileSystems(LocalFileSystem):  # type: ignore[misc]
@@ -100,20 +104,24 @@ def store_options() -> PipelineOptions:
 
 @contextlib.contextmanager
 def fail_fast() -> Iterator[None]:
-    """While a command plans, no work is lost yet: what a store refuses is the command's fault, and said soon."""
-    _planning.set()
+    """Lets store errors be `UserError`s, raised after few retries where a store cannot be reached at all.
+
+    It is for what a command does before any work that could be lost: a wrong endpoint is then reported within seconds.
+    It holds for all threads of the process.
+    """
+    _failing_fast.set()
     try:
         yield
     finally:
-        _planning.clear()
+        _failing_fast.clear()
 
 
-def store_error(path: str, what: str, error: Exception) -> StoreError | UserError:
-    """The error to raise for a path that cannot be read, written, …: `UserError` while planning, else `StoreError`."""
+def store_error(path: str, participle: str, error: Exception) -> StoreError | UserError:
+    """Makes the error to raise for a path that cannot be `read`, `written`, …: `UserError` within `fail_fast`."""
     reason = getattr(error, "strerror", None) or str(error)
-    if _planning.is_set():
-        return UserError(f"{path} cannot be {what} ({reason}); check the path, the credentials and the endpoint.")
-    return StoreError(f"{path} cannot be {what} ({reason}); when that is mended, run the same command again.")
+    if _failing_fast.is_set():
+        return UserError(f"{path} cannot be {participle} ({reason}); check the path, the credentials and the endpoint.")
+    return StoreError(f"{path} cannot be {participle} ({reason}); when that is mended, run the same command again.")
 
 
 _NO_OPTIONS = PipelineOptions([])

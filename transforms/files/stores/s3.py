@@ -1,4 +1,4 @@
-"""S3, with the flags and credentials that Beam's own file system for it takes."""
+"""Adapts S3, with the flags and credentials that Beam's own file system for it takes."""
 
 import contextlib
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ OVERLOADED = (408, 429)
 
 
 class S3:
-    """One client for all threads of a process; Beam makes a session, a client and a connection for each operation."""
+    """Adapts S3, by one client for all threads of a process; Beam would make one for each operation."""
 
     def __init__(self, options: PipelineOptions, connect_timeout: float, read_timeout: float, connections: int) -> None:
         flags = options.view_as(S3Options)
@@ -47,43 +47,43 @@ class S3:
             )
 
     def page(self, pattern: str, token: str) -> tuple[list[ListedFile], str | None]:
-        """As `Store.page`; a page has up to 1,000 files."""
+        """Lists as `Store.page` does; a page has up to 1,000 files."""
         bucket, prefix = bucket_and_key(prefix_of(pattern))
         more = {"ContinuationToken": token} if token else {}
         with _as_os_errors():
-            answer = self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, **more)
-        found = [
+            response = self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, **more)
+        listed = [
             (f"s3://{bucket}/{item['Key']}", item["Size"], round(item["LastModified"].timestamp() * MICROSECONDS))
-            for item in answer.get("Contents", ())
+            for item in response.get("Contents", ())
         ]
-        return found, answer.get("NextContinuationToken")
+        return listed, response.get("NextContinuationToken")
 
     def size(self, path: str) -> int:
-        """As `Store.size`."""
+        """Returns the size as `Store.size` does."""
         bucket, key = bucket_and_key(path)
         with _as_os_errors():
             return int(self._client.head_object(Bucket=bucket, Key=key)["ContentLength"])
 
     def get(self, path: str, start: int, stop: int) -> bytes:
-        """As `Store.get`."""
+        """Reads as `Store.get` does."""
         bucket, key = bucket_and_key(path)
         try:
             with _as_os_errors():
-                answer = self._client.get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}")
-                return bytes(answer["Body"].read())
+                response = self._client.get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}")
+                return bytes(response["Body"].read())
         except OSError as error:
             if _status(error.__cause__) == RANGE_BEHIND_END:
                 return b""
             raise
 
     def put(self, path: str, content: bytes) -> None:
-        """As `Store.put`, by one request: Beam's upload in parts cannot make an empty object."""
+        """Writes as `Store.put` does, by one request: Beam's upload in parts cannot make an empty object."""
         bucket, key = bucket_and_key(path)
         with _as_os_errors():
             self._client.put_object(Bucket=bucket, Key=key, Body=content)
 
     def delete(self, path: str) -> None:
-        """As `Store.delete`."""
+        """Deletes as `Store.delete` does."""
         bucket, key = bucket_and_key(path)
         with _as_os_errors():
             self._client.delete_object(Bucket=bucket, Key=key)
@@ -114,5 +114,5 @@ def _translated(error: Exception) -> OSError:
 
 
 def _status(error: BaseException | None) -> int:
-    """The HTTP status of an answer; 0 of all other errors."""
+    """Returns the HTTP status of an error response; 0 for all other errors."""
     return int(error.response["ResponseMetadata"]["HTTPStatusCode"]) if isinstance(error, ClientError) else 0

@@ -1,4 +1,4 @@
-"""The stores: one object a scheme, whose operations are single attempts; patience is the caller's."""
+"""Defines what a store can do, and makes one for each scheme; retries are `RetryPolicy`'s."""
 
 from functools import lru_cache
 from typing import Protocol
@@ -12,7 +12,7 @@ from bulklabel.transforms.files.stores.path_names import ListedFile, is_remote
 from bulklabel.transforms.files.stores.retry import RetryPolicy, StoreOptions, store_error, store_options
 
 PIECE_BYTES = 8 * 2**20
-"""The time limit of an attempt holds for each so many bytes that it moves."""
+"""The time limit of an attempt is for so many bytes: one that moves twice as many has twice the time."""
 
 CONNECTIONS = 32
 """Connections that a process keeps open to a store: a few more than it has threads that read."""
@@ -22,39 +22,40 @@ CONNECT_TIMEOUT = 10.0
 
 
 class Store(Protocol):
-    """What files need of a store, by full paths such as `s3://bucket/key`, or local ones; each call is one attempt.
+    """Defines the operations of a store, on full paths such as `s3://bucket/key`, or local ones; each is one attempt.
 
-    All of them raise `FileNotFoundError` for what is not there, `ConnectionError` or `TimeoutError` for what another
-    attempt may mend (`ConnectionRefusedError` where no connection was made), and another `OSError` for what none will.
+    They raise `FileNotFoundError` for a file that does not exist, `ConnectionError` or `TimeoutError` for what another
+    attempt may mend (`ConnectionRefusedError` where no connection was made), and another `OSError` for all else.
     """
 
     def page(self, pattern: str, token: str) -> tuple[list[ListedFile], str | None]:
-        """Files that a glob may match, all of those that it does among them, a page at a time.
+        """Lists a page of the files that a glob matches; there may be others among them.
 
-        The first token is empty; with each page comes the next one's, None after the last.
+        Returns:
+            the files, and the token of the next page, None after the last; the first page's token is empty.
         """
 
     def size(self, path: str) -> int:
-        """A file's bytes."""
+        """Returns a file's size in bytes."""
 
     def get(self, path: str, start: int, stop: int) -> bytes:
-        """A file's bytes from `start` to before `stop`: fewer where it ends before that, none behind its end."""
+        """Returns a file's bytes from `start` to before `stop`, as far as there are any."""
 
     def put(self, path: str, content: bytes) -> None:
-        """Make a file whole or not at all, replacing what was there."""
+        """Writes a file whole or not at all, replacing an earlier one."""
 
     def delete(self, path: str) -> None:
-        """Delete a file."""
+        """Deletes a file."""
 
 
 def store_of(path: str) -> tuple[Store, RetryPolicy]:
-    """The store of a path, made once a process, and the patience that the command asks for.
+    """Returns the store of a path, made once a process, and the retries that the command's flags ask for.
 
-    An attempt on a local folder has no time limit: it would cost a thread each, and what hangs there cannot be left.
+    An attempt on a local folder has no time limit: each would cost a thread, which a hanging mount would keep anyway.
 
     Raises:
         UserError: if there is no such scheme, or the packages for it are not installed.
-        StoreError: if there are no credentials, for example; `UserError` while planning.
+        StoreError: if there are no credentials, for example; `UserError` within `fail_fast`.
     """
     try:
         return _store(path.partition("://")[0] if is_remote(path) else "", store_options())
@@ -67,13 +68,13 @@ def _store(scheme: str, options: PipelineOptions) -> tuple[Store, RetryPolicy]:
     flags = options.view_as(StoreOptions)
     if not scheme:
         return LocalStore(), RetryPolicy(None, flags.store_retries)
-    patience = RetryPolicy(flags.store_timeout, flags.store_retries)
-    return _make(scheme, options, flags.store_timeout), patience
+    policy = RetryPolicy(flags.store_timeout, flags.store_retries)
+    return _make(scheme, options, flags.store_timeout), policy
 
 
 def _make(scheme: str, options: PipelineOptions, timeout: float) -> Store:
     connect_timeout = min(timeout, CONNECT_TIMEOUT)
-    read_timeout = 2 * timeout  # ends the threads that were left to themselves: the limit itself is `RetryPolicy`'s
+    read_timeout = 2 * timeout  # ends abandoned threads at last; the time limit itself is `RetryPolicy`'s
     try:
         if scheme == "s3":
             from bulklabel.transforms.files.stores.s3 import S3
