@@ -82,10 +82,10 @@ def read_model(description: bytes, network: bytes, golden: bytes | None, place: 
         raise UserError(
             f"{origin} is not a model description ({type(error).__name__}: {error}); {MAKE_AGAIN}."
         ) from error
-    for name, found in {NETWORK_FILE: _digest(model.network), GOLDEN_FILE: _digest(model.golden)}.items():
-        if found != expected[name]:
+    for name, digest in {NETWORK_FILE: _digest(model.network), GOLDEN_FILE: _digest(model.golden)}.items():
+        if digest != expected[name]:
             raise UserError(
-                f"{place}/{name} is not the file that {DESCRIPTION_FILE} describes (SHA-256 {str(found)[:12]}…, "
+                f"{place}/{name} is not the file that {DESCRIPTION_FILE} describes (SHA-256 {str(digest)[:12]}…, "
                 f"expected {str(expected[name])[:12]}…); {MAKE_AGAIN}."
             )
     return model

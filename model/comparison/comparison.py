@@ -55,11 +55,11 @@ class Comparison:
 
 def merge_comparisons(comparisons: Iterable[Comparison], labels: int) -> Comparison:
     """Returns the sum of comparisons of so many labels: zero if there are none."""
-    every = list(comparisons)
+    parts = list(comparisons)
     return Comparison(
-        functools.reduce(Changes.__add__, [one.changes for one in every], Changes.zero(labels)),
-        merge([one.before for one in every], labels),
-        merge([one.after for one in every], labels),
+        functools.reduce(Changes.__add__, [part.changes for part in parts], Changes.zero(labels)),
+        merge([part.before for part in parts], labels),
+        merge([part.after for part in parts], labels),
     )
 
 
@@ -94,8 +94,8 @@ def _published(changes: Mapping[str, Change], label: int | None = None) -> dict[
     """By metric `before`, `after`, `change` and its `interval`, overall or of a label; None is undefined."""
     rows = {}
     for name, change in changes.items():
-        every = (change.before, change.after, change.change, change.low, change.high)
-        values = [float(value if label is None else value[label]) for value in every]
+        numbers = (change.before, change.after, change.change, change.low, change.high)
+        values = [float(value if label is None else value[label]) for value in numbers]
         before, after, difference, low, high = (None if math.isnan(value) else value for value in values)
         interval = None if low is None or high is None else [low, high]
         rows[name] = {"before": before, "after": after, "change": difference, "interval": interval}

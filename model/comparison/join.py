@@ -31,7 +31,7 @@ class RecordCounts:
 
     def __add__(self, other: "RecordCounts") -> "RecordCounts":
         """The counts of both sets of records together."""
-        return RecordCounts(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
+        return RecordCounts(*(first + second for first, second in zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,8 +66,8 @@ class Block:
 
     def of_records(self, records: slice) -> "Block":
         """Returns the block of some records that follow each other."""
-        every = (slice(None), records)
-        return Block(self.present[every], self.known[every], self.predicted[every], self.scores[every])
+        columns = (slice(None), records)
+        return Block(self.present[columns], self.known[columns], self.predicted[columns], self.scores[columns])
 
     def take(self, records: Flags | npt.NDArray[np.int64]) -> "Block":
         """Returns some of the records, or all in another order; `records` says which of the N, as flags or indices."""

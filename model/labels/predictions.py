@@ -23,13 +23,13 @@ RECORD_FIELDS = pa.schema(
     ]
 )
 
-LABELS, UNKNOWN = TRUTH = ("labels", "unknown")
+LABELS_COLUMN, UNKNOWN_COLUMN = TRUTH_COLUMNS = ("labels", "unknown")
 """Columns of truth as `encode_truth` takes it. Without the second a record's is all or nothing."""
 
-KINDS = pa.field("bulklabel.kind", pa.struct({"format": pa.string(), "size": pa.int64()}))
+KIND_COLUMN = pa.field("bulklabel.kind", pa.struct({"format": pa.string(), "size": pa.int64()}))
 """`kinds.Kind` of each image, while a table is not yet, or no longer, a part's."""
 
-REJECTED = pa.schema(
+REJECTED_SCHEMA = pa.schema(
     [*RECORD_FIELDS, pa.field("stage", pa.string()), pa.field("reason", pa.string()), pa.field("detail", pa.string())]
 )
 
@@ -41,7 +41,7 @@ def column_names(labels: Sequence[str], layout: str) -> list[str]:
     ['id', 'source', 'position', 'labels', 'unknown', 'predicted', 'prob_cat', 'prob_dog']
     """
     block = [PROBABILITIES] if layout == LIST else [PROBABILITY + label for label in labels]
-    return [*RECORD_FIELDS.names, *TRUTH, "predicted", *block]
+    return [*RECORD_FIELDS.names, *TRUTH_COLUMNS, "predicted", *block]
 
 
 def predictions_table(
@@ -66,7 +66,7 @@ def predictions_table(
     >>> table.drop_columns(["source", "position"]).to_pylist()
     [{'id': 'a', 'predicted': ['cat'], 'prob_cat': 0.75, 'prob_dog': 0.25}]
     """
-    first = [name for name in (*RECORD_FIELDS.names, *TRUTH) if name in records.column_names]
+    first = [name for name in (*RECORD_FIELDS.names, *TRUTH_COLUMNS) if name in records.column_names]
     columns = {name: records.column(name) for name in first}
     columns["predicted"] = decode_predicted(predict_labels(probabilities, thresholds), labels)
     if layout == LIST:
@@ -92,21 +92,25 @@ def probabilities_of(table: pa.Table, labels: Sequence[str]) -> npt.NDArray[np.f
 
 def truth_of(table: pa.Table, labels: Sequence[str]) -> tuple[Truth, dict[str, int]]:
     """Returns the truth of a table that `predictions_table` made, as `truth.encode_truth` does."""
-    unknown = table.column(UNKNOWN) if UNKNOWN in table.column_names else None
-    return encode_truth(table.column(LABELS), labels, unknown)
+    unknown = table.column(UNKNOWN_COLUMN) if UNKNOWN_COLUMN in table.column_names else None
+    return encode_truth(table.column(LABELS_COLUMN), labels, unknown)
 
 
 def with_kinds(table: pa.Table, kinds: Sequence[Kind]) -> pa.Table:
     """Returns the table with the kinds of its N images in a column, which `fold_kinds` takes away again."""
-    return table.append_column(KINDS, pa.array([{"format": name, "size": size} for name, size in kinds], KINDS.type))
+    return table.append_column(
+        KIND_COLUMN, pa.array([{"format": name, "size": size} for name, size in kinds], KIND_COLUMN.type)
+    )
 
 
 def fold_kinds(table: pa.Table) -> pa.Table:
     """Moves the column that `with_kinds` added into the table's metadata, where it is not in the way."""
-    if KINDS.name not in table.column_names:
+    if KIND_COLUMN.name not in table.column_names:
         return table
-    kinds = [(kind["format"], kind["size"]) for kind in table.column(KINDS.name).to_pylist()]
-    return with_metadata(table.drop_columns([KINDS.name]), metadata_of(table.schema) | {"images": kinds_to_json(kinds)})
+    kinds = [(kind["format"], kind["size"]) for kind in table.column(KIND_COLUMN.name).to_pylist()]
+    return with_metadata(
+        table.drop_columns([KIND_COLUMN.name]), metadata_of(table.schema) | {"images": kinds_to_json(kinds)}
+    )
 
 
 def kinds_of(table: pa.Table) -> list[Kind]:

@@ -132,7 +132,7 @@ def _bounded(low: Values, high: Values) -> Area:
 
 
 def _joined(parts: Sequence[Area]) -> Area:
-    value, low, high = (np.concatenate(some) for some in zip(*parts, strict=True))
+    value, low, high = (np.concatenate(chunks) for chunks in zip(*parts, strict=True))
     return value, low, high
 
 

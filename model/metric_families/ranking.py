@@ -81,12 +81,12 @@ def _hits(keys: npt.NDArray[np.int32], block: Block) -> npt.NDArray[np.int64]:
     wanted = ranks(block.labels)
     left = keys.copy()
     rows = np.arange(block.records)
-    found = np.zeros((block.records, max(wanted)), np.int64)
+    present = np.zeros((block.records, max(wanted)), np.int64)
     for position in range(max(wanted)):
         best = left.argmax(axis=1)
-        found[:, position] = block.present[best, rows] & (left[rows, best] > 0)
+        present[:, position] = block.present[best, rows] & (left[rows, best] > 0)
         left[rows, best] = -1
-    return np.cumsum(found, axis=1)[:, [rank - 1 for rank in wanted]]
+    return np.cumsum(present, axis=1)[:, [rank - 1 for rank in wanted]]
 
 
 def _estimate(totals: Totals) -> Estimate:

@@ -43,9 +43,9 @@ def compute_metrics(
     """
     evidence = Evidence.of(statistic)
     choices = [choose(threshold_curve(histogram), goal) for histogram in evidence.scores]
-    found, without = evidence.estimate(), list(evidence.without_groups())
-    rows = _label_rows(evidence, found, labels, thresholds)
-    intervals = _label_intervals(found, without)
+    estimate, without = evidence.estimate(), list(evidence.without_groups())
+    rows = _label_rows(evidence, estimate, labels, thresholds)
+    intervals = _label_intervals(estimate, without)
     for index, (row, choice) in enumerate(zip(rows, choices, strict=True)):
         row["coverage"] = _number(row["known"] / statistic.scored if statistic.scored else math.nan)
         row["unknown"] = statistic.scored - row["known"]
@@ -53,12 +53,12 @@ def compute_metrics(
         row["intervals"] = {name: _pair(low[index], high[index]) for name, (low, high) in intervals.items()}
     return {
         "counts": _counts(statistic),
-        "overall": _overall(evidence, found),
-        "intervals": _overall_intervals(found, without),
+        "overall": _overall(evidence, estimate),
+        "intervals": _overall_intervals(estimate, without),
         "per_label": rows,
         "thresholds": {"goal": goal.kind, "target": goal.target},
         "slices": {
-            column: [_slice(*found, labels, thresholds) for found in slice_evidence(statistic, slices)]
+            column: [_slice(*published, labels, thresholds) for published in slice_evidence(statistic, slices)]
             for column, slices in statistic.slices.items()
         },
         "rejected": [
@@ -89,33 +89,35 @@ def _counts(statistic: Statistic) -> dict[str, int]:
 def _slice(
     value: str | None, other: bool, records: int, evidence: Evidence, labels: Sequence[str], thresholds: Sequence[float]
 ) -> Row:
-    found, without = evidence.estimate(), list(evidence.without_groups())
+    estimate, without = evidence.estimate(), list(evidence.without_groups())
     return {
         "value": value,
         "other": other,
         "counts": {"records": records, "with_truth": int(evidence.total["with_truth"])},
-        "overall": _overall(evidence, found),
-        "intervals": _overall_intervals(found, without),
-        "per_label": _label_rows(evidence, found, labels, thresholds),
+        "overall": _overall(evidence, estimate),
+        "intervals": _overall_intervals(estimate, without),
+        "per_label": _label_rows(evidence, estimate, labels, thresholds),
     }
 
 
-def _overall(evidence: Evidence, found: Estimate) -> Row:
-    metrics: Row = {name: _number(value) for name, value in found.overall.items()}
+def _overall(evidence: Evidence, estimate: Estimate) -> Row:
+    metrics: Row = {name: _number(value) for name, value in estimate.overall.items()}
     metrics["support"] = int(support(evidence.total).sum())
-    return metrics | {f"{name}_bounds": _pair(*bounds) for name, bounds in found.bounds.items()}
+    return metrics | {f"{name}_bounds": _pair(*bounds) for name, bounds in estimate.bounds.items()}
 
 
-def _overall_intervals(found: Estimate, without: Sequence[Estimate]) -> Row:
+def _overall_intervals(estimate: Estimate, without: Sequence[Estimate]) -> Row:
     """By name of each overall metric [low, high], or None."""
     ends = {
         name: interval_of(name)(np.array(value), np.array([other.overall.get(name, math.nan) for other in without]))
-        for name, value in found.overall.items()
+        for name, value in estimate.overall.items()
     }
     return {name: _pair(float(low), float(high)) for name, (low, high) in ends.items()}
 
 
-def _label_rows(evidence: Evidence, found: Estimate, labels: Sequence[str], thresholds: Sequence[float]) -> list[Row]:
+def _label_rows(
+    evidence: Evidence, estimate: Estimate, labels: Sequence[str], thresholds: Sequence[float]
+) -> list[Row]:
     """One entry a label, in the model's order; the metrics are None where no record's truth is known."""
     sums = evidence.total
     counts = {
@@ -129,19 +131,19 @@ def _label_rows(evidence: Evidence, found: Estimate, labels: Sequence[str], thre
     return [
         {"label": label, "threshold": float(str(np.float32(thresholds[index])))}
         | {name: int(values[index]) for name, values in counts.items()}
-        | {name: _number(values[index]) for name, values in found.per_label.items()}
-        | {f"{name}_bounds": _pair(low[index], high[index]) for name, (low, high) in found.label_bounds.items()}
+        | {name: _number(values[index]) for name, values in estimate.per_label.items()}
+        | {f"{name}_bounds": _pair(low[index], high[index]) for name, (low, high) in estimate.label_bounds.items()}
         for index, label in enumerate(labels)
     ]
 
 
 def _label_intervals(
-    found: Estimate, without: Sequence[Estimate]
+    estimate: Estimate, without: Sequence[Estimate]
 ) -> dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
     """By name of each label's metric the low and the high ends, L each."""
     return {
         name: interval_of(name)(values, np.array([other.per_label[name] for other in without]).reshape(-1, len(values)))
-        for name, values in found.per_label.items()
+        for name, values in estimate.per_label.items()
     }
 
 

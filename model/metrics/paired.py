@@ -46,9 +46,9 @@ def paired_changes(before: Evidence, after: Evidence) -> tuple[dict[str, Change]
 
 
 def _changes(before: Metrics, after: Metrics, without: Sequence[tuple[Metrics, Metrics]]) -> dict[str, Change]:
-    found = {}
+    changes = {}
     for name in before:
         first, second = np.asarray(before[name]), np.asarray(after[name])
         moved = np.array([other[name] - one[name] for one, other in without]).reshape(-1, *first.shape)
-        found[name] = Change(first, second, second - first, *change_interval(second - first, moved))
-    return found
+        changes[name] = Change(first, second, second - first, *change_interval(second - first, moved))
+    return changes

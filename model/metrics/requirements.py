@@ -105,13 +105,13 @@ def parse_requirement(text: str) -> Requirement:
     >>> requirement.name, requirement.comparison, requirement.limit(0.9157)
     ('recall[cat]', '>=', 0.8957)
     """
-    found = _REQUIREMENT.fullmatch(text)
-    if not found:
+    match = _REQUIREMENT.fullmatch(text)
+    if not match:
         raise UserError(
             f"--require {text!r} is no requirement; write METRIC or METRIC[LABEL], then one of "
             f"{' '.join(OPERATORS)}, then a number or baseline, baseline-0.02, baseline*0.98."
         )
-    parts = found.groupdict()
+    parts = match.groupdict()
     if parts["baseline"]:
         change, by = parts["change"] or "+", parts["by"] or "0"
     else:
@@ -130,27 +130,27 @@ def check_requirement(requirement: Requirement, metrics: Mapping[str, Any], befo
     Raises:
         UserError: if there is no such metric or label, or it needs a baseline and there is none.
     """
-    said = f"--require {requirement.text!r}"
+    flag = f"--require {requirement.text!r}"
     metric, label = requirement.metric, requirement.label
     if requirement.needs_baseline and before is None:
-        raise UserError(f"{said} compares with an earlier run; give its output as --baseline.")
+        raise UserError(f"{flag} compares with an earlier run; give its output as --baseline.")
     if requirement.change and metric.startswith(DRIFT):
-        raise UserError(f"{said}: {metric} is itself a comparison with the baseline; give a number as its limit.")
+        raise UserError(f"{flag}: {metric} is itself a comparison with the baseline; give a number as its limit.")
     of_all, of_labels = overall_numbers(metrics), numbers_of_labels(metrics)
     of_label = next(iter(of_labels.values()))
     if label is not None and label not in of_labels:
-        raise UserError(f"{said}: the model has no label {label!r}{_near(label, of_labels)}.")
+        raise UserError(f"{flag}: the model has no label {label!r}{_near(label, of_labels)}.")
     if metric not in (of_all if label is None else of_label):
         if metric in (of_label if label is None else of_all):
             right = f"{metric}[LABEL]" if label is None else metric
-            raise UserError(f"{said}: {metric} is a number of {'a label' if label is None else 'all'}; write {right}.")
+            raise UserError(f"{flag}: {metric} is a number of {'a label' if label is None else 'all'}; write {right}.")
         what = "metric" if label is None else "metric of a label"
-        raise UserError(f"{said}: there is no {what} {metric!r}{_near(metric, of_all if label is None else of_label)}.")
+        raise UserError(f"{flag}: there is no {what} {metric!r}{_near(metric, of_all if label is None else of_label)}.")
     if requirement.change and before is not None:
         try:
             number_of(before, metric, label)
         except KeyError:
-            raise UserError(f"{said}: the baseline has no {requirement.name}; evaluate it again.") from None
+            raise UserError(f"{flag}: the baseline has no {requirement.name}; evaluate it again.") from None
 
 
 def _near(word: str, words: Collection[str]) -> str:

@@ -26,9 +26,9 @@ def slice_evidence(
     left_scores = coarser_counts(statistic.scores.counts(), precision)
     left = statistic.scored
     for value in named:
-        found = slices[value]
-        scores = found.scores.counts()
-        yield value, False, found.records, Evidence(found.sums, scores)
-        left_sums, left_scores, left = left_sums - found.sums, left_scores - scores, left - found.records
+        counted = slices[value]
+        scores = counted.scores.counts()
+        yield value, False, counted.records, Evidence(counted.sums, scores)
+        left_sums, left_scores, left = left_sums - counted.sums, left_scores - scores, left - counted.records
     if left:
         yield None, True, left, Evidence(left_sums, left_scores)

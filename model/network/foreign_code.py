@@ -33,7 +33,7 @@ CODE = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
 VALUES = {"__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__"}
 OWN = ("bulklabel.model.network.saved_model", "FrozenGraph", "bulklabel>FrozenGraph")
 
-KINDS = {b"\x89HDF": "an HDF5 file", b"\x80": "a pickle"}
+OTHER_FORMATS = {b"\x89HDF": "an HDF5 file", b"\x80": "a pickle"}
 CONVERT = "load it where it was made and save it by `model.save('network.keras')`"
 
 
@@ -74,18 +74,18 @@ def import_foreign(archive: bytes, path: str) -> dict[str, Any]:
     Raises:
         UserError: if it is no archive, or one of them cannot be imported here.
     """
-    found: dict[str, Any] = {}
+    imported: dict[str, Any] = {}
     for item in foreign_objects(archive, path):
         if item.module is None or item.module.split(".")[0] == "keras":
             continue  # Keras finds it, or says that it cannot
         try:
-            found[item.registered_name or item.name] = getattr(importlib.import_module(item.module), item.name)
+            imported[item.registered_name or item.name] = getattr(importlib.import_module(item.module), item.name)
         except (ImportError, AttributeError) as error:
             raise UserError(
                 f"{path}: {item}, which cannot be imported here ({error}); install its package, "
                 "or add its folder to PYTHONPATH."
             ) from error
-    return found
+    return imported
 
 
 def foreign_objects(archive: bytes, path: str) -> list[ForeignObject]:
@@ -94,7 +94,7 @@ def foreign_objects(archive: bytes, path: str) -> list[ForeignObject]:
     Raises:
         UserError: if it is not a Keras archive; `path` is for the message.
     """
-    kind = next((words for start, words in KINDS.items() if archive.startswith(start)), None)
+    kind = next((words for start, words in OTHER_FORMATS.items() if archive.startswith(start)), None)
     if kind is not None:
         raise UserError(f"{path} is {kind}, not a Keras archive; {CONVERT}.")
     try:

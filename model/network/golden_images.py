@@ -92,9 +92,9 @@ def check_golden(model: Model, scorer: "Scorer", place: str) -> None:
         changes = _changes(table.schema.metadata)
     except (pa.ArrowInvalid, KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} does not hold golden images ({error}); {MAKE_AGAIN}.") from error
-    found, probabilities = run_golden(images, scorer, model.preprocessing)
-    for name, digest, now in zip(names, digests, found, strict=True):
-        if digest != now:
+    digests_now, probabilities = run_golden(images, scorer, model.preprocessing)
+    for name, then, now in zip(names, digests, digests_now, strict=True):
+        if then != now:
             raise UserError(
                 f"{path}: the image {name!r} is decoded to other pixels than where the model was made; the decoder "
                 f"differs ({changes}). Install what it was made with, or {MAKE_AGAIN}."

@@ -37,7 +37,7 @@ def _timeless(text: bytes) -> bytes:
     text = re.sub(rb'("date_saved": )"[^"]*"', rb'\1""', text)
     return re.sub(
         rb'("shared_object_id": )(\d+)',
-        lambda found: found.group(1) + str(numbers.setdefault(found.group(2), len(numbers))).encode(),
+        lambda match: match.group(1) + str(numbers.setdefault(match.group(2), len(numbers))).encode(),
         text,
     )
 
@@ -99,11 +99,11 @@ def check_shapes(
             f"{path} has {len(inputs)} inputs and {len(outputs)} outputs; give a network with one of each, "
             "built for a known shape."
         )
-    found, answers = tuple(inputs[0].shape), tuple(outputs[0].shape)
+    taken, answers = tuple(inputs[0].shape), tuple(outputs[0].shape)
     wanted = (None, preprocessing.height, preprocessing.width, 3)
-    if len(found) != 4 or any(side not in (None, size) for side, size in zip(found, wanted, strict=True)):
+    if len(taken) != 4 or any(side not in (None, size) for side, size in zip(taken, wanted, strict=True)):
         raise UserError(
-            f"{path} takes images of the shape {found}, but {origins[0]} says {wanted} (image_size); make them agree."
+            f"{path} takes images of the shape {taken}, but {origins[0]} says {wanted} (image_size); make them agree."
         )
     if answers != (None, labels):
         raise UserError(

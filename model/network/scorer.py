@@ -28,7 +28,7 @@ of 2 to 256 gave the same bits in all networks that were tried: ours, VGG, ResNe
 
 log = logging.getLogger("bulklabel")
 
-Run = Callable[[Pixels], tf.Tensor]
+RunBatch = Callable[[Pixels], tf.Tensor]
 """The network, compiled for one batch shape."""
 
 
@@ -73,14 +73,14 @@ class Scorer:
             starts = range(0, len(pixels), size)
             try:
                 with self._turn:
-                    found = [self._predict(pixels[start : start + size], size, run) for start in starts]
-                    return found[0] if len(found) == 1 else np.concatenate(found)
+                    answers = [self._predict(pixels[start : start + size], size, run) for start in starts]
+                    return answers[0] if len(answers) == 1 else np.concatenate(answers)
             except (MemoryError, tf.errors.ResourceExhaustedError, tf.errors.AbortedError) as error:
                 if isinstance(error, tf.errors.AbortedError) and "a primitive" not in str(error):
                     raise  # oneDNN says so where it finds no memory for its code or its scratch space
                 self._halve(size)
 
-    def _predict(self, pixels: Pixels, size: int, run: Run) -> Probabilities:
+    def _predict(self, pixels: Pixels, size: int, run: RunBatch) -> Probabilities:
         count = len(pixels)
         if count < size:
             padded = np.zeros((size, *self._image_shape), np.uint8)
@@ -102,7 +102,7 @@ class Scorer:
             log.warning("out of memory with a batch of %d images; going on with %d", size, size // 2)
             self._compiled = self._compile(size // 2)
 
-    def _compile(self, size: int) -> tuple[int, Run]:
+    def _compile(self, size: int) -> tuple[int, RunBatch]:
         """One shape, one graph: TensorFlow would count the networks of a process and warn of tracing too many."""
         network = self._network
         graph = tf.function(

@@ -15,7 +15,7 @@ VERDICTS: Spec = {
         "range": ["var(--better)", "var(--worse)", "var(--soft)"],
     },
 }
-SAID = tooltip("label", "change", "interval", "before", "after", "records", "verdict")
+TOOLTIP = tooltip("label", "change", "interval", "before", "after", "records", "verdict")
 
 
 def change_plots(points: Sequence[Mapping[str, Any]]) -> dict[str, Spec]:
@@ -44,7 +44,7 @@ def _changes() -> Spec:
             },
             {
                 "mark": {"type": "point", "filled": True, "opacity": 1, "size": 60},
-                "encoding": {"x": {**x, "field": "change"}, "y": y, "fill": VERDICTS, "tooltip": SAID},
+                "encoding": {"x": {**x, "field": "change"}, "y": y, "fill": VERDICTS, "tooltip": TOOLTIP},
             },
         ]
     )
@@ -63,7 +63,7 @@ def _sides(domain: list[float]) -> Spec:
             },
             {
                 "mark": {"type": "point", "filled": True, "opacity": 0.8, "size": 60},
-                "encoding": {"x": x, "y": y, "fill": VERDICTS, "tooltip": SAID},
+                "encoding": {"x": x, "y": y, "fill": VERDICTS, "tooltip": TOOLTIP},
             },
         ],
         height=380,

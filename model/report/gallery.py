@@ -10,7 +10,7 @@ from PIL import Image
 
 from bulklabel.model.images import png
 from bulklabel.model.images.decode import decode_whole
-from bulklabel.model.statistic.examples import KINDS, Examples
+from bulklabel.model.statistic.examples import EXAMPLE_KINDS, Examples
 
 THUMBNAIL_SIDE = 96
 """Pixels of a thumbnail's longer side, at most."""
@@ -52,7 +52,7 @@ def gallery(examples: Examples, thumbnails: Iterable[Thumbnail]) -> dict[str, An
             indices.setdefault(place, len(indices))
         shown.append(
             {
-                "kind": KINDS[kind],
+                "kind": EXAMPLE_KINDS[kind],
                 "label": label,
                 "probability": float(str(np.float32(probability))),  # 0.9 rather than 0.8999999761581421
                 "id": record_id,

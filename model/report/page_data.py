@@ -33,8 +33,8 @@ def single_metrics(metrics: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """Returns title and meaning of the overall metrics that are no averages; those without words come last."""
     averages = {f"{name}_{average}" for name in AVERAGED for average in AVERAGES}
     names = [name for name in metrics["overall"] if name not in averages and not name.endswith("_bounds")]
-    found = {name: words for name, words in SINGLE.items() if name in names}
-    return found | {name: (name.replace("_", " "), "") for name in names if name not in found}
+    titled = {name: words for name, words in SINGLE.items() if name in names}
+    return titled | {name: (name.replace("_", " "), "") for name in names if name not in titled}
 
 
 def slice_tables(metrics: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:

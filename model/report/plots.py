@@ -81,14 +81,14 @@ def tooltip(*fields: str) -> list[Spec]:
 def _curve(x: str, y: str, interpolate: str, below: list[Spec]) -> Spec:
     """A curve over all thresholds, with a dot at the current threshold and a diamond at the suggested one."""
     encoding = {"x": _share(x), "y": _share(y)}
-    said = {"tooltip": tooltip("threshold", x, y)}
+    shown = {"tooltip": tooltip("threshold", x, y)}
     line = {"type": "line", "interpolate": interpolate, "stroke": "var(--blue)", "strokeWidth": 2}
-    shape = {"field": "kind", "type": "nominal", "scale": KINDS, "legend": None}
+    shape = {"field": "kind", "type": "nominal", "scale": MARK_KINDS, "legend": None}
     return layered(
         [
             *below,
             {"mark": line, "encoding": encoding | {"order": {"field": "order", "type": "quantitative"}}},
-            {"mark": INVISIBLE | {"fill": "var(--blue)"}, "encoding": encoding | said},
+            {"mark": INVISIBLE | {"fill": "var(--blue)"}, "encoding": encoding | shown},
             {
                 "data": {"name": "marks"},
                 "mark": {"type": "point", "filled": True, "size": 110, "fill": "var(--orange)", "opacity": 1}
@@ -99,7 +99,7 @@ def _curve(x: str, y: str, interpolate: str, below: list[Spec]) -> Spec:
     )
 
 
-KINDS: Spec = {"domain": ["current", "suggested"], "range": ["circle", "diamond"]}
+MARK_KINDS: Spec = {"domain": ["current", "suggested"], "range": ["circle", "diamond"]}
 
 
 def _thresholds() -> Spec:
@@ -112,7 +112,7 @@ def _thresholds() -> Spec:
         "strokeDash": {"field": "metric", "type": "nominal", "scale": dash, "legend": None},
     }
     rule = {"field": "kind", "type": "nominal", "legend": None}
-    rule["scale"] = {"domain": KINDS["domain"], "range": [[1, 0], [4, 4]]}  # type: ignore[assignment]
+    rule["scale"] = {"domain": MARK_KINDS["domain"], "range": [[1, 0], [4, 4]]}  # type: ignore[assignment]
     return layered(
         [
             {
@@ -216,7 +216,7 @@ def _drift() -> Spec:
     """A ring and a dot a label, and a line from one to the other."""
     y = named_axis("row", "", 130)
     x = {"type": "quantitative", "title": "share of records given the label", "scale": {"zero": False, "nice": True}}
-    said = {"tooltip": tooltip("label", "before", "now", "change")}
+    shown = {"tooltip": tooltip("label", "before", "now", "change")}
     point = {"type": "point", "opacity": 1, "size": 70, "stroke": "var(--blue)", "strokeWidth": 1.5}
     return layered(
         [
@@ -226,11 +226,11 @@ def _drift() -> Spec:
             },
             {
                 "mark": point | {"filled": True, "fill": "var(--paper)"},
-                "encoding": {"x": {**x, "field": "before"}, "y": y} | said,
+                "encoding": {"x": {**x, "field": "before"}, "y": y} | shown,
             },
             {
                 "mark": point | {"filled": True, "fill": "var(--blue)"},
-                "encoding": {"x": {**x, "field": "now"}, "y": y} | said,
+                "encoding": {"x": {**x, "field": "now"}, "y": y} | shown,
             },
         ]
     )

@@ -12,13 +12,13 @@ import pyarrow.compute as pc
 from bulklabel.model.labels.thresholds import predict_labels
 from bulklabel.model.labels.truth import ABSENT, PRESENT, Truth
 
-KINDS = ("false_positive", "false_negative", "uncertain")
+EXAMPLE_KINDS = ("false_positive", "false_negative", "uncertain")
 """The column `kind` of a table of examples holds an index into these."""
 
 MOST_KEPT, MOST_OF_A_KIND = 6, 2000
 """Examples a label and kind, and examples of a kind where there are many labels."""
 
-EXAMPLES = pa.schema(
+EXAMPLES_SCHEMA = pa.schema(
     [
         pa.field("label", pa.int32()),
         pa.field("kind", pa.int8()),
@@ -56,7 +56,7 @@ class Examples:
     the first by source and position counts, so neither shards nor the order of arrival matter. All that are merged
     must have been made with one `keep`, and no record may be in two of them.
 
-    `table` is of the schema `EXAMPLES`, sorted by label, kind, order, source and position.
+    `table` is of the schema `EXAMPLES_SCHEMA`, sorted by label, kind, order, source and position.
     """
 
     table: pa.Table = field(repr=False)
@@ -66,7 +66,7 @@ class Examples:
     @functools.cache
     def none() -> "Examples":
         """Returns no examples: the identity of `+`."""
-        return Examples(EXAMPLES.empty_table(), 0)
+        return Examples(EXAMPLES_SCHEMA.empty_table(), 0)
 
     @staticmethod
     def from_batch(
@@ -99,8 +99,8 @@ class Examples:
         missed, missed_order = _nearest(missed, flat[missed], keep, scratch)
         rows, labels = np.divmod(np.concatenate([wrong, missed, unsure]), truth.shape[1])
         order = np.concatenate([wrong_order, missed_order, unsure_order])
-        kinds = np.repeat(np.arange(len(KINDS)), [len(wrong), len(missed), len(unsure)])
-        groups = labels * len(KINDS) + kinds
+        kinds = np.repeat(np.arange(len(EXAMPLE_KINDS)), [len(wrong), len(missed), len(unsure)])
+        groups = labels * len(EXAMPLE_KINDS) + kinds
         first = np.lexsort((_places(records)[rows], order, groups))
         first = first[_ranks(groups[first]) < keep]
         rows, labels = rows[first], labels[first]
@@ -113,13 +113,13 @@ class Examples:
             "shard": np.full(len(rows), shard, np.int32),
             "truth": truth[rows, labels],
         }
-        return Examples(pa.table(columns, EXAMPLES), keep)
+        return Examples(pa.table(columns, EXAMPLES_SCHEMA), keep)
 
     @staticmethod
     def merge(several: Sequence["Examples"]) -> "Examples":
         """Returns the examples of all records together; cheaper than `+` one by one."""
         keep = max((examples.keep for examples in several), default=0)
-        table = pa.concat_tables([EXAMPLES.empty_table(), *(examples.table for examples in several)])
+        table = pa.concat_tables([EXAMPLES_SCHEMA.empty_table(), *(examples.table for examples in several)])
         return Examples(_first(table.combine_chunks(), keep), keep)
 
     def __add__(self, other: "Examples") -> "Examples":
@@ -171,7 +171,7 @@ def _places(records: pa.Table) -> Numbers:
 def _first(table: pa.Table, keep: int) -> pa.Table:
     """The first `keep` examples of each label and kind, sorted; text is compared only between those that are equal."""
     label, kind, order = (table.column(name).to_numpy() for name in ("label", "kind", "order"))
-    groups = label.astype(np.int64) * len(KINDS) + kind
+    groups = label.astype(np.int64) * len(EXAMPLE_KINDS) + kind
     rows = np.lexsort((order, groups))
     groups, equals = groups[rows], _run_starts(groups[rows], order[rows])
     near = equals - _run_starts(groups) < keep

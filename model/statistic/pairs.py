@@ -32,12 +32,12 @@ def no_pairs(labels: int) -> Tally:
 def pairs_of(block: Block) -> Tally:
     """Returns the tally of the pairs in a block's records."""
     tally = no_pairs(block.labels)
-    some = slice(paired(block.labels))
-    present, predicted, known = block.present[some], block.predicted[some], block.known[some]
+    first = slice(paired(block.labels))
+    present, predicted, known = block.present[first], block.predicted[first], block.known[first]
     sides = {TRUTH: (present, present), PREDICTED: (predicted, predicted)}
     sides[CONFUSED] = (present & ~predicted, predicted & known & ~present)
-    for kind, (first, second) in sides.items():
-        tally += _counted(first, second, kind, tally.shape)
+    for kind, (rows, columns) in sides.items():
+        tally += _counted(rows, columns, kind, tally.shape)
     return tally
 
 
@@ -45,9 +45,9 @@ def _counted(first: Flags, second: Flags, kind: int, shape: tuple[int, ...]) -> 
     labels = shape[1]
     pairs = int((first.sum(axis=0) * second.sum(axis=0)).sum())
     if pairs * SPARSE_PAIRS <= labels * labels * first.shape[1]:
-        found = (_sparse(first) @ _sparse(second).T).tocoo()
-        cells = (kind * labels + found.row.astype(np.int64)) * labels + found.col
-        return Tally(shape, [np.repeat(cells, found.data).astype(np.int32)])
+        products = (_sparse(first) @ _sparse(second).T).tocoo()
+        cells = (kind * labels + products.row.astype(np.int64)) * labels + products.col
+        return Tally(shape, [np.repeat(cells, products.data).astype(np.int32)])
     dense = np.zeros(shape, np.uint32)
     dense[kind] = np.rint(first.astype(np.float32) @ second.astype(np.float32).T)
     return Tally(shape, [], dense.ravel())

@@ -37,7 +37,7 @@ def score_cells(block: Block, precision: int) -> Cells:
 
 def score_tally(labels: int, precision: int, cells: Sequence[Cells]) -> Tally:
     """Returns a tally of answers by label, by truth (absent, present, unknown) and by bin: L×3×bins."""
-    return Tally((labels, PLANES, bins_count(precision)), [some.ravel() for some in cells if some.size])
+    return Tally((labels, PLANES, bins_count(precision)), [chunk.ravel() for chunk in cells if chunk.size])
 
 
 def scores_of(block: Block, groups: npt.NDArray[np.int64], groups_count: int) -> tuple[Tally, Tally]:
@@ -53,7 +53,7 @@ def scores_of(block: Block, groups: npt.NDArray[np.int64], groups_count: int) ->
         return _cells(chunk, label, bins, precision), chunk.of_known(by_group)
 
     everything, known = zip(*in_threads(cells, label_chunks(block)), strict=True)
-    by_group = Tally((groups_count, block.labels, 2, width), [some for some in known if some.size])
+    by_group = Tally((groups_count, block.labels, 2, width), [chunk for chunk in known if chunk.size])
     return score_tally(block.labels, precision, everything), by_group
 
 

@@ -94,9 +94,9 @@ class Statistic:
         in_order = np.argsort(groups, kind="stable")  # sorted by group a block's records need not be sorted again
 
         def of_rows(rows: slice) -> Statistic:
-            some = in_order[rows]
-            block = Block.of(truth[some], probabilities[some], thresholds)
-            return _of_block(block, groups[some], {column: found[some] for column, found in values.items()})
+            chosen = in_order[rows]
+            block = Block.of(truth[chosen], probabilities[chosen], thresholds)
+            return _of_block(block, groups[chosen], {column: texts[chosen] for column, texts in values.items()})
 
         statistic = functools.reduce(operator.iadd, map(of_rows, row_blocks(*truth.shape)))
         statistic.scored = len(truth)
@@ -138,8 +138,8 @@ class Statistic:
     def __eq__(self, other: object) -> bool:
         """Whether both are the same in every count."""
         return isinstance(other, Statistic) and all(
-            np.array_equal(mine, getattr(other, name)) if name == "predicted" else mine == getattr(other, name)
-            for name, mine in self.__dict__.items()
+            np.array_equal(value, getattr(other, name)) if name == "predicted" else value == getattr(other, name)
+            for name, value in self.__dict__.items()
         )
 
 
@@ -150,7 +150,7 @@ def merge(statistics: Sequence[Statistic], labels: int) -> Statistic:
 
 def _of_block(block: Block, groups: npt.NDArray[np.int64], values: Mapping[str, npt.NDArray[np.object_]]) -> Statistic:
     """What is counted of a block's records."""
-    slices = {column: slices_of(block, some.tolist(), groups, GROUPS) for column, some in values.items()}
+    slices = {column: slices_of(block, texts.tolist(), groups, GROUPS) for column, texts in values.items()}
     scores, by_group = scores_of(block, groups, GROUPS)
     if not block.with_truth.all():
         block, groups = block.take(block.with_truth), groups[block.with_truth]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from bulklabel.model.statistic.examples import EXAMPLES, KINDS, Examples, examples_kept
+from bulklabel.model.statistic.examples import EXAMPLE_KINDS, EXAMPLES_SCHEMA, Examples, examples_kept
 
 THRESHOLDS = (0.25, 0.5, 0.7)
 
@@ -53,7 +53,7 @@ def expected(batch: Batch, keep: int) -> list[dict[str, Any]]:
     truth, probabilities, records = batch
     found = []
     for label, threshold in enumerate(np.array(THRESHOLDS[: truth.shape[1]], np.float32)):
-        for kind, name in enumerate(KINDS):
+        for kind, name in enumerate(EXAMPLE_KINDS):
             rows = []
             for row, record in enumerate(records.to_pylist()):
                 known, score = truth[row, label], probabilities[row, label]
@@ -74,7 +74,7 @@ def expected(batch: Batch, keep: int) -> list[dict[str, Any]]:
 @given(batches(), st.integers(1, 3))
 def test_the_examples_are_those_that_sorting_finds(batch: Batch, keep: int) -> None:
     found = examples_of(batch, keep, shard=5)
-    assert found.table.schema == EXAMPLES
+    assert found.table.schema == EXAMPLES_SCHEMA
     assert found.table.to_pylist() == expected(batch, keep)
 
 
@@ -128,7 +128,7 @@ def test_records_of_unknown_truth_are_uncertain_and_no_mistakes() -> None:
     places = [("a", row) for row in range(4)]
     batch = (np.full((4, 1), -1, np.int8), np.array([[0.0], [0.2], [0.3], [1.0]], np.float32), records_at(places))
     rows = examples_of(batch).table.to_pylist()
-    assert [(KINDS[row["kind"]], row["position"], row["truth"]) for row in rows] == [
+    assert [(EXAMPLE_KINDS[row["kind"]], row["position"], row["truth"]) for row in rows] == [
         ("uncertain", 1, -1),
         ("uncertain", 2, -1),
     ]

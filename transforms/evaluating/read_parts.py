@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bulklabel.model.errors import UserError
-from bulklabel.model.labels.predictions import LABELS, TRUTH
+from bulklabel.model.labels.predictions import LABELS_COLUMN, TRUTH_COLUMNS
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.concurrency.ordered_map import map_in_threads
 from bulklabel.transforms.evaluating.truth_table import TruthTable
@@ -75,8 +75,8 @@ class JoinTruth(beam.DoFn):  # type: ignore[misc]
     def process(self, result: ShardResult) -> Iterator[ShardResult]:
         """One result, one result."""
         part = result.predictions
-        place = part.table.column_names.index(LABELS)
-        table = part.table.drop_columns([name for name in TRUTH if name in part.table.column_names])
+        place = part.table.column_names.index(LABELS_COLUMN)
+        table = part.table.drop_columns([name for name in TRUTH_COLUMNS if name in part.table.column_names])
         for name, column in reversed(self._truth.get().of(table.column("id").to_pylist()).items()):
             table = table.add_column(place, name, column)
         yield replace(result, predictions=replace(part, table=table))

@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from bulklabel.model.errors import RecordError, UserError, first_line
-from bulklabel.model.labels.predictions import TRUTH
+from bulklabel.model.labels.predictions import TRUTH_COLUMNS
 from bulklabel.model.labels.truth import ABSENT, PRESENT, UNKNOWN
 from bulklabel.transforms.files import files
 from bulklabel.transforms.reading.image_metadata import labels_in
@@ -114,7 +114,7 @@ def _lists(
             raise UserError(f"{path}, row {row}: {error.detail}.") from error
     return {
         name: pa.array([truth[index] for truth in found], pa.list_(pa.string()))
-        for index, name in enumerate(TRUTH[: len(names)])
+        for index, name in enumerate(TRUTH_COLUMNS[: len(names)])
     }
 
 

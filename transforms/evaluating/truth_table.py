@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from bulklabel.model.errors import UserError
-from bulklabel.model.labels.predictions import LABELS, TRUTH
+from bulklabel.model.labels.predictions import LABELS_COLUMN, TRUTH_COLUMNS
 from bulklabel.model.labels.truth import UNKNOWN, decode_truth
 from bulklabel.transforms.evaluating.truth_files import SHEETS, read_sheet
 from bulklabel.transforms.files import files
@@ -30,19 +30,19 @@ class TruthTable:
     @property
     def without_column(self) -> list[str]:
         """The labels that are unknown for all records, since others have a column and they have none."""
-        if LABELS in self.table.column_names:
+        if LABELS_COLUMN in self.table.column_names:
             return []
         return [label for index, label in enumerate(self.labels) if str(index) not in self.table.column_names]
 
     def of(self, ids: Sequence[str]) -> dict[str, pa.Array]:
         """The columns of truth of a predictions table with these ids; null for those that are not here."""
         found = self.table.take(pa.array([self.rows.get(record_id) for record_id in ids], pa.int64()))
-        if LABELS in found.column_names:
-            return {name: found.column(name) for name in TRUTH if name in found.column_names}
+        if LABELS_COLUMN in found.column_names:
+            return {name: found.column(name) for name in TRUTH_COLUMNS if name in found.column_names}
         truth = np.full((len(ids), len(self.labels)), UNKNOWN, np.int8)
         for name in found.column_names:
             truth[:, int(name)] = found.column(name).fill_null(UNKNOWN).to_numpy()
-        return dict(zip(TRUTH, decode_truth(truth, self.labels), strict=True))
+        return dict(zip(TRUTH_COLUMNS, decode_truth(truth, self.labels), strict=True))
 
 
 def load_truth(paths: Sequence[str], columns: Columns, labels: tuple[str, ...]) -> TruthTable:
@@ -53,7 +53,7 @@ def load_truth(paths: Sequence[str], columns: Columns, labels: tuple[str, ...]) 
     """
     found = unique_files([files.list_files(path, SHEETS) for path in paths])
     sheets = {file.path: read_sheet(file.path, columns, labels) for file in found}
-    lists = [path for path, sheet in sheets.items() if LABELS in sheet.column_names]
+    lists = [path for path, sheet in sheets.items() if LABELS_COLUMN in sheet.column_names]
     others = [path for path in sheets if path not in lists]
     if lists and others:
         raise UserError(f"{lists[0]} has lists of labels, {others[0]} a column for each; give one of both a command.")

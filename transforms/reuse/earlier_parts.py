@@ -5,7 +5,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bulklabel.model.errors import StoreError
-from bulklabel.model.labels.predictions import KINDS, kinds_of, predictions_table, probabilities_of, with_kinds
+from bulklabel.model.labels.predictions import KIND_COLUMN, kinds_of, predictions_table, probabilities_of, with_kinds
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.files.text import escape_surrogates
@@ -24,7 +24,7 @@ def taken_over(shard: Shard, recipe: Recipe) -> tuple[pa.Table, pa.Table]:
     """
     earlier = _rows(PREDICTIONS, shard, recipe)
     table = _wanted(with_kinds(earlier, kinds_of(earlier)), shard)
-    records = table.select([*(name for name in recipe.schema.names if name != "image"), KINDS.name])
+    records = table.select([*(name for name in recipe.schema.names if name != "image"), KIND_COLUMN.name])
     probabilities = probabilities_of(table, recipe.labels)
     predictions = predictions_table(records, probabilities, recipe.thresholds, recipe.labels, recipe.layout)
     rejected = _wanted(_rows(REJECTED, shard, recipe), shard).cast(rejected_schema(recipe))

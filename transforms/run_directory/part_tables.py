@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from bulklabel.model.errors import RecordError
-from bulklabel.model.labels.predictions import REJECTED, fold_kinds, predictions_table, with_kinds
+from bulklabel.model.labels.predictions import REJECTED_SCHEMA, fold_kinds, predictions_table, with_kinds
 from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.run_directory.plan import CONTENT, Recipe
 
@@ -25,11 +25,11 @@ def predictions_schema(recipe: Recipe) -> pa.Schema:
 
 def rejected_schema(recipe: Recipe) -> pa.Schema:
     """That of the rejected parts' tables."""
-    return REJECTED.append(CONTENT) if recipe.by_content else REJECTED
+    return REJECTED_SCHEMA.append(CONTENT) if recipe.by_content else REJECTED_SCHEMA
 
 
 def rejected_row(record_id: str | None, source: str, position: int, error: RecordError) -> dict[str, Any]:
-    """A row of `predictions.REJECTED`; a record without an id gets its source and position for one."""
+    """A row of `predictions.REJECTED_SCHEMA`; a record without an id gets its source and position for one."""
     return {
         "id": f"{source}#{position}" if record_id is None else escape_surrogates(record_id),
         "source": source,
@@ -41,6 +41,6 @@ def rejected_row(record_id: str | None, source: str, position: int, error: Recor
 
 
 def rejected_row_of(records: pa.Table, row: int, error: RecordError) -> dict[str, Any]:
-    """The row of `predictions.REJECTED` for one of the records of a batch, by its number there."""
+    """The row of `predictions.REJECTED_SCHEMA` for one of the records of a batch, by its number there."""
     record_id, source, position = (records.column(name)[row].as_py() for name in ("id", "source", "position"))
     return rejected_row(record_id, source, position, error)

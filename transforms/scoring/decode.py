@@ -36,7 +36,7 @@ class DecodedBatch:
     """Records between decoding and the network.
 
     `records` are the N rows without their images, `pixels` N×H×W×3, `kinds` what each image was, None where it cannot
-    be scored (N), and `rejected` rows of `predictions.REJECTED`. Bad rows stay in place as black images, so that
+    be scored (N), and `rejected` rows of `predictions.REJECTED_SCHEMA`. Bad rows stay in place as black images, so that
     the others' answers do not depend on them.
     """
 
