@@ -11,8 +11,8 @@ T = TypeVar("T")
 class OncePerProcess(Generic[T]):
     """Holds what loads an object, and travels to workers without the object; the first `get` in a process loads it.
 
-    >>> numbers = OncePerProcess(list, range(3))
-    >>> numbers.get() is numbers.get()
+    >>> letters = OncePerProcess(set, "abc")
+    >>> letters.get() is letters.get()
     True
     """
 
