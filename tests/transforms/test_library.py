@@ -22,7 +22,7 @@ from bulklabel import ImageModelHandler, ImageRecord, Prediction, RejectedRecord
 from bulklabel.model.errors import UserError
 from bulklabel.transforms.library import hold_for_batches as holding
 from bulklabel.transforms.library.hold_for_batches import HoldForBatches
-from bulklabel.transforms.library.image_scorer import ImageScorer, recipe_of
+from bulklabel.transforms.library.image_scorer import ImageScorer, recipe_for_model
 from bulklabel.transforms.scoring.model_files import load_model, save_model
 from tests.conftest import ROOT, collage_rows, untrained_model
 from tests.engines.library_runs import answers_of_file, run_inference, run_score_images, run_stream
@@ -51,16 +51,16 @@ def test_an_answer_does_not_depend_on_its_batch(corpus: Path, model_directory: P
     images = corpus / "file-0.parquet"
     rows = pq.read_table(images, columns=["id", "image"]).slice(95, 12).to_pylist()
     records = [ImageRecord(row["id"], row["image"]) for row in rows]
-    scorer = ImageScorer(str(model_directory), recipe_of(str(model_directory)))
-    apart = [answer for record in records for answer in scorer.answers([record])]
-    assert scorer.answers(records) == apart
+    scorer = ImageScorer(str(model_directory), recipe_for_model(str(model_directory)))
+    apart = [answer for record in records for answer in scorer.score([record])]
+    assert scorer.score(records) == apart
     predictions, rejected = answers_of_file(finished, images)
     for answer in apart:
         if isinstance(answer, Prediction):
             bits = np.array(answer.probabilities, np.float32).tobytes()
             assert (answer.predicted, bits) == predictions[answer.id]
     assert [answer.id for answer in apart if isinstance(answer, RejectedRecord)] == ["r00100"] == sorted(rejected)[:1]
-    assert scorer.answers([]) == []
+    assert scorer.score([]) == []
 
 
 def test_each_answer_has_the_time_and_the_windows_of_its_record(model_directory: Path) -> None:

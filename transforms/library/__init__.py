@@ -1,1 +1,1 @@
-"""Scoring for other people's pipelines: a transform, and a handler for Beam's RunInference."""
+"""Scores images in other people's pipelines, by a transform or by a handler for Beam's `RunInference`."""

@@ -1,4 +1,4 @@
-"""What goes into other people's pipelines and comes out: named tuples with a Beam schema."""
+"""Defines what goes into other people's pipelines and comes out: named tuples with a Beam schema."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,17 +8,24 @@ from apache_beam import coders
 
 
 class ImageRecord(NamedTuple):
-    """One image to score: the user's `id`, and the file's bytes, encoded as they are; None is rejected."""
+    r"""Holds one image to score: the user's `id`, and the bytes of the image file; None is rejected.
+
+    >>> ImageRecord("cat-1", b"\x89PNG\r\n").id
+    'cat-1'
+    """
 
     id: str
     image: bytes | None
 
 
 class Prediction(NamedTuple):
-    """The answer to one record.
+    """Holds what the model says of one record.
 
     `predicted` are the labels at or above their thresholds, in the model's order; `probabilities` are one number for
     each of its L labels, 0…1: Python floats that hold exactly the float32 that the part files would.
+
+    >>> Prediction("cat-1", ["cat"], [0.75, 0.5]).predicted
+    ['cat']
     """
 
     id: str
@@ -27,7 +34,13 @@ class Prediction(NamedTuple):
 
 
 class RejectedRecord(NamedTuple):
-    """A record that could not be scored, and why: the stage (`read`, `decode`, `predict`), a word and a sentence."""
+    """Holds a record that could not be scored, and why.
+
+    `stage` is `read`, `decode` or `predict`; `reason` is a word to count by; `detail` is for people.
+
+    >>> RejectedRecord("cat-2", "decode", "not_an_image", "it is no image").reason
+    'not_an_image'
+    """
 
     id: str
     stage: str
@@ -35,7 +48,7 @@ class RejectedRecord(NamedTuple):
     detail: str
 
 
-Answer = Prediction | RejectedRecord
+ScoredRecord = Prediction | RejectedRecord
 
-for kind in (ImageRecord, Prediction, RejectedRecord):
-    coders.registry.register_row(kind)
+for element_type in (ImageRecord, Prediction, RejectedRecord):
+    coders.registry.register_row(element_type)

@@ -1,4 +1,4 @@
-"""HoldForBatches: keeps a stream's records until they make a batch, or the first of them has waited long enough."""
+"""HoldForBatches: holds a stream's records until they make a batch, or the first of them has waited long enough."""
 
 import os
 import socket
@@ -16,14 +16,13 @@ from apache_beam.utils.windowed_value import WindowedValue
 from bulklabel.transforms.library.elements import ImageRecord
 
 MAX_HELD_BYTES = 64 * 2**20
-"""So many bytes of images are let go even if they are no batch yet: what is held is the runner's state."""
-
+"""Held images are released at so many bytes, even if they are no batch yet, since they are in the runner's state."""
 
 _STAMPED = coders.TupleCoder((coders.registry.get_coder(ImageRecord), coders.coders.TimestampCoder()))
 
 HELD = beam.DoFn.StateParam(BagStateSpec("held", _STAMPED))
 
-ACCOUNT = beam.DoFn.StateParam(ReadModifyWriteStateSpec("account", coders.PickleCoder()))
+SUMMARY = beam.DoFn.StateParam(ReadModifyWriteStateSpec("summary", coders.PickleCoder()))
 """How many records are held, their bytes, the earliest timestamp, and when they have waited long enough."""
 
 _DUE, _CLOSING = TimerSpec("due", TimeDomain.REAL_TIME), TimerSpec("closing", TimeDomain.WATERMARK)
@@ -31,10 +30,10 @@ DUE, CLOSING = beam.DoFn.TimerParam(_DUE), beam.DoFn.TimerParam(_CLOSING)
 
 
 class HoldForBatches(beam.PTransform):  # type: ignore[misc]
-    """The same records, with their timestamps and windows, a batch of `size` at a time; none waits above `seconds`.
+    """Passes records on in batches of `size`, with their timestamps and windows; none waits longer than `seconds`.
 
     Unlike Beam's `GroupIntoBatches` it keeps each record's own timestamp and holds the watermark at the earliest: in
-    windows that are made behind it, nothing is late that was not late before.
+    windows that are made downstream, nothing is late that was not late before.
     """
 
     def __init__(self, size: int, seconds: float) -> None:
@@ -43,24 +42,27 @@ class HoldForBatches(beam.PTransform):  # type: ignore[misc]
         self._seconds = seconds
 
     def expand(self, images: "beam.PCollection[ImageRecord]") -> "beam.PCollection[ImageRecord]":
-        """As many batches are gathered at a time as there are processes that hand over records."""
-        return images | "Key" >> beam.ParDo(Key()) | "Hold" >> beam.ParDo(Hold(self._size, self._seconds))
+        """Adds the two steps; as many batches are gathered at a time as there are processes that have records."""
+        # Beam has state by key alone: one key would gather all records in one worker, one for each record none.
+        keyed = images | "Key" >> beam.ParDo(KeyByProcess())
+        # State and timers keep records over the end of a bundle, which in a stream may be one record long.
+        return keyed | "Hold" >> beam.ParDo(HoldUntilBatch(self._size, self._seconds))
 
 
-class Key(beam.DoFn):  # type: ignore[misc]
-    """Gives records a key, since Beam has state by key alone: that of the process which has them."""
+class KeyByProcess(beam.DoFn):  # type: ignore[misc]
+    """Keys each record by the process that has it."""
 
     def setup(self) -> None:
-        """The process's, since a runner may make a DoFn for each of a stream's small bundles."""
+        """Makes the key from the process, since a runner may make a DoFn for each of a stream's small bundles."""
         self._key = f"{socket.gethostname()}:{os.getpid()}"
 
     def process(self, record: ImageRecord) -> Iterator[tuple[str, ImageRecord]]:
-        """The record under that key."""
+        """Yields the record under that key."""
         yield self._key, record
 
 
-class Hold(beam.DoFn):  # type: ignore[misc]
-    """State and timers, of one key in one window."""
+class HoldUntilBatch(beam.DoFn):  # type: ignore[misc]
+    """Holds the records of one key in one window, until they are a batch, are due, or the window ends."""
 
     def __init__(self, size: int, seconds: float) -> None:
         self._size = size
@@ -72,16 +74,16 @@ class Hold(beam.DoFn):  # type: ignore[misc]
         timestamp: Timestamp = beam.DoFn.TimestampParam,
         window: BoundedWindow = beam.DoFn.WindowParam,
         held: Any = HELD,
-        account: Any = ACCOUNT,
+        summary: Any = SUMMARY,
         due: Any = DUE,
         closing: Any = CLOSING,
     ) -> Iterator[ImageRecord]:
-        """Hold the record, or let go all that are held and this."""
+        """Holds the record, or yields it with all that are held if they are a batch."""
         record = element[1]
-        count, size, earliest, until = account.read() or (0, 0, timestamp, Timestamp.now() + self._seconds)
+        count, size, earliest, until = summary.read() or (0, 0, timestamp, Timestamp.now() + self._seconds)
         count, size = count + 1, size + len(record.image or b"")
         if count >= self._size or size >= MAX_HELD_BYTES:
-            yield from _released(window, held, account, due)
+            yield from _release(window, held, summary, due)
             yield WindowedValue(record, timestamp, (window,))
             return
         if count == 1:
@@ -89,38 +91,38 @@ class Hold(beam.DoFn):  # type: ignore[misc]
         if count == 1 or timestamp < earliest:
             due.set(until)  # set again since a timer holds the watermark at the record that set it
         held.add((record, timestamp))
-        account.write((count, size, min(earliest, timestamp), until))
+        summary.write((count, size, min(earliest, timestamp), until))
 
     @on_timer(_DUE)  # type: ignore[untyped-decorator]
-    def waited_long_enough(
+    def on_due(
         self,
         window: BoundedWindow = beam.DoFn.WindowParam,
         held: Any = HELD,
-        account: Any = ACCOUNT,
+        summary: Any = SUMMARY,
     ) -> Iterable[ImageRecord]:
-        """Let them go."""
-        return _released(window, held, account)
+        """Releases the held records, the first of which has waited long enough."""
+        return _release(window, held, summary)
 
     @on_timer(_CLOSING)  # type: ignore[untyped-decorator]
-    def window_closes(
+    def on_window_end(
         self,
         window: BoundedWindow = beam.DoFn.WindowParam,
         held: Any = HELD,
-        account: Any = ACCOUNT,
+        summary: Any = SUMMARY,
         due: Any = DUE,
     ) -> Iterable[ImageRecord]:
-        """Let them go, before whatever comes behind takes them for late."""
-        return _released(window, held, account, due)
+        """Releases the held records, which would be late for the steps downstream after the window's end."""
+        return _release(window, held, summary, due)
 
 
-def _released(window: BoundedWindow, held: Any, account: Any, due: Any = None) -> list[WindowedValue]:
-    """All that are held; `due` is their timer, unless it has just gone off.
+def _release(window: BoundedWindow, held: Any, summary: Any, due: Any = None) -> list[WindowedValue]:
+    """Returns the held records and clears the state, and `due`, their timer, unless it has just fired.
 
     Prism would wait for ever for a timer that clears itself.
     """
-    found = [WindowedValue(record, timestamp, (window,)) for record, timestamp in held.read()]
+    released = [WindowedValue(record, timestamp, (window,)) for record, timestamp in held.read()]
     held.clear()
-    account.clear()
-    if due is not None and found:
+    summary.clear()
+    if due is not None and released:
         due.clear()
-    return found
+    return released

@@ -1,4 +1,4 @@
-"""ImageModelHandler: a model directory for Beam's own `RunInference`."""
+"""ImageModelHandler: lets Beam's own `RunInference` score images with a model directory."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,18 +8,18 @@ from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 from bulklabel.model.errors import UserError
 from bulklabel.transforms.files import files
 from bulklabel.transforms.library.elements import ImageRecord
-from bulklabel.transforms.library.image_scorer import ImageScorer, recipe_of
+from bulklabel.transforms.library.image_scorer import ImageScorer, recipe_for_model
 
 
 class ImageModelHandler(ModelHandler):  # type: ignore[misc]
-    """Examples are `ImageRecord`s; an inference is a `Prediction`, or a `RejectedRecord` for an image that is none.
+    """Scores `ImageRecord`s in `RunInference`; an inference is a `Prediction` or a `RejectedRecord`.
 
-    So a bad image fails no batch. `labels` are the model's, in the order of the probabilities; `model_id` of a result
-    is the model's digest.
+    So a bad image fails no batch. `labels` are the model's, in the order of the probabilities; the `model_id` of a
+    result is the model's digest. docs/library.md has a whole pipeline.
     """
 
     def __init__(self, model: str, *, max_latency: float | None = None, trust_model_code: bool = False) -> None:
-        """Read the model directory, but not yet the network. Workers infer with exactly this model or fail.
+        """Reads the model directory, but not yet the network. Workers infer with exactly this model or fail.
 
         Args:
             model: a model directory, local or on a store; make the pipeline first if that needs its options.
@@ -31,13 +31,13 @@ class ImageModelHandler(ModelHandler):  # type: ignore[misc]
         """
         self._trusted = trust_model_code
         self._directory = files.absolute(model)
-        self._recipe = recipe_of(self._directory)
+        self._recipe = recipe_for_model(self._directory)
         size = self._recipe.batch_size  # the network computes whole batches, whether they are filled or not
         super().__init__(min_batch_size=size, max_batch_size=size, max_batch_duration_secs=max_latency)
         self.labels = self._recipe.labels
 
     def load_model(self) -> ImageScorer:
-        """The model at work, in a worker's process.
+        """Loads the network, in a worker's process.
 
         Raises:
             UserError: as `ImageScorer` does.
@@ -50,34 +50,33 @@ class ImageModelHandler(ModelHandler):  # type: ignore[misc]
         model: ImageScorer,
         inference_args: Mapping[str, Any] | None = None,  # noqa: ARG002 (Beam gives it)
     ) -> list[PredictionResult]:
-        """One result for each record of any number, in order."""
+        """Returns one result for each record, in order; `model` is what `load_model` returned."""
         digest = model.recipe.model_digest
-        answers = model.answers(batch)
-        return [PredictionResult(record, answer, digest) for record, answer in zip(batch, answers, strict=True)]
+        return [PredictionResult(*pair, digest) for pair in zip(batch, model.score(batch), strict=True)]
 
     def get_num_bytes(self, batch: Sequence[ImageRecord]) -> int:
-        """The bytes of the images."""
+        """Returns how many bytes the images of a batch have."""
         return sum(len(record.image or b"") for record in batch)
 
     def get_metrics_namespace(self) -> str:
-        """That of all our counters."""
+        """Returns the namespace of all counters of bulklabel."""
         return "bulklabel"
 
     def validate_inference_args(self, inference_args: Mapping[str, Any] | None) -> None:
-        """There are none.
+        """Checks that there are no arguments, since the model takes none.
 
         Raises:
-            UserError: if there are.
+            UserError: if there is one.
         """
         if inference_args:
             raise UserError(f"inference_args has {next(iter(inference_args))!r}; leave it out, this model takes none.")
 
     def update_model_path(self, model_path: str | None = None) -> None:
-        """Take another model directory from now on: `RunInference` calls this before it loads it again.
+        """Takes another model directory from now on: `RunInference` calls this before it loads it again.
 
         Raises:
             UserError: if it is no model directory, or cannot be read.
         """
         if model_path and files.absolute(model_path) != self._directory:
             self._directory = files.absolute(model_path)
-            self._recipe = recipe_of(self._directory)
+            self._recipe = recipe_for_model(self._directory)

@@ -1,4 +1,4 @@
-"""From single records, as other people's pipelines have them, to their answers: with the stages of `score`."""
+"""Scores single records, as other people's pipelines have them, by the steps of `bulklabel score`."""
 
 import os
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from bulklabel.model.labels.predictions import LIST, probabilities_of
 from bulklabel.model.versions import deciding_versions
 from bulklabel.transforms.concurrency.stage_clock import StageClock
 from bulklabel.transforms.files.stores.retry import fail_fast
-from bulklabel.transforms.library.elements import Answer, ImageRecord, Prediction, RejectedRecord
+from bulklabel.transforms.library.elements import ImageRecord, Prediction, RejectedRecord, ScoredRecord
 from bulklabel.transforms.planning.thresholds import choose_thresholds
 from bulklabel.transforms.reading.record_tables import Record, tables
 from bulklabel.transforms.reading.records import Columns
@@ -21,14 +21,14 @@ from bulklabel.transforms.scoring.model_files import load_model
 
 
 class ImageScorer:
-    """A model at work: its network, with threads that decode and predict, one a core."""
+    """Scores images with a model's network, in threads that decode and predict, one a core."""
 
     def __init__(self, directory: str, recipe: Recipe, trusted: bool = False) -> None:
-        """Load the network.
+        """Loads the network.
 
         Args:
             directory: the model directory.
-            recipe: what `recipe_of` said of it.
+            recipe: what `recipe_for_model` returned for it.
             trusted: whether code in the network may run.
 
         Raises:
@@ -40,25 +40,28 @@ class ImageScorer:
         scorer = load_scorer(directory, recipe.model_digest, trusted)
         self._stages = Stages(recipe, scorer, DECODE_SECONDS, pool, threads)
 
-    def answers(self, images: Sequence[ImageRecord]) -> list[Answer]:
-        """The answer to each of N records, in order; any number of them, and bad ones do the others no harm."""
-        found: dict[int, Answer] = {}
+    def score(self, images: Sequence[ImageRecord]) -> list[ScoredRecord]:
+        """Scores N records, any number of them; returns N predictions and rejected records, in order.
+
+        What a record gets does not depend on the others.
+        """
+        scored: dict[int, ScoredRecord] = {}
         records = (Record(None, "", row, None, None, image.image, ()) for row, image in enumerate(images))
         for batch in self._stages.scored(tables(records, self.recipe.read_spec), StageClock()):
             table = batch.predictions
             rows, predicted = (table.column(name).to_pylist() for name in ("position", "predicted"))
             block = probabilities_of(table, self.recipe.labels).tolist()
             for row, labels, probabilities in zip(rows, predicted, block, strict=True):
-                found[row] = Prediction(images[row].id, labels, probabilities)
+                scored[row] = Prediction(images[row].id, labels, probabilities)
             for problem in batch.rejected:
                 row = problem["position"]
-                why = (problem[name] for name in ("stage", "reason", "detail"))
-                found[row] = RejectedRecord(images[row].id, *why)
-        return [found[row] for row in range(len(images))]
+                reason = (problem[name] for name in ("stage", "reason", "detail"))
+                scored[row] = RejectedRecord(images[row].id, *reason)
+        return [scored[row] for row in range(len(images))]
 
 
-def recipe_of(directory: str) -> Recipe:
-    """What a model directory says of answers, with its own thresholds, or 0.5 where it has none.
+def recipe_for_model(directory: str) -> Recipe:
+    """Makes the recipe of a model directory, with its own thresholds, or 0.5 where it has none.
 
     Raises:
         UserError: if it is no model directory, or cannot be read.

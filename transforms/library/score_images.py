@@ -1,4 +1,4 @@
-"""ScoreImages: scores the images of other people's pipelines, and leaves the rest of the work to them."""
+"""ScoreImages: scores the images of other people's pipelines."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,32 +15,32 @@ from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.files import files
 from bulklabel.transforms.library.elements import ImageRecord, Prediction, RejectedRecord
 from bulklabel.transforms.library.hold_for_batches import HoldForBatches
-from bulklabel.transforms.library.image_scorer import ImageScorer, recipe_of
+from bulklabel.transforms.library.image_scorer import ImageScorer, recipe_for_model
 
 PREDICTIONS, REJECTED = "predictions", "rejected"
 
 BATCHES_AT_ONCE = 4
-"""So many are scored together where a runner's bundles are large: one is decoded while another is in the network."""
+"""Batches that are scored together where bundles are large: one is decoded while another is in the network."""
 
 BYTES_AT_ONCE = 64 * 2**20
-"""… or as many images as have so many bytes."""
+"""Images are scored together when they have so many bytes, even if they are fewer batches."""
 
 
 class ScoredImages(NamedTuple):
-    """What comes out: collections of `Prediction` and of `RejectedRecord`. Every record is in one of them, once."""
+    """Holds the two collections that come out of `ScoreImages`; every record is in one of them, once."""
 
     predictions: "beam.PCollection[Prediction]"
     rejected: "beam.PCollection[RejectedRecord]"
 
 
 class ScoreImages(beam.PTransform):  # type: ignore[misc]
-    """From a collection of `ImageRecord` to `ScoredImages`, each with the timestamp and the windows of its record.
+    """Scores a collection of `ImageRecord`; the `ScoredImages` have the timestamps and windows of their records.
 
-    `labels` are the model's, in the order of the probabilities.
+    `labels` are the model's, in the order of the probabilities. docs/library.md has whole pipelines.
     """
 
     def __init__(self, model: str, *, max_latency: float | None = None, trust_model_code: bool = False) -> None:
-        """Read the model directory, but not yet the network. Workers score with exactly this model or fail.
+        """Reads the model directory, but not yet the network. Workers score with exactly this model or fail.
 
         Args:
             model: a model directory, local or on a store; make the pipeline first if that needs its options.
@@ -55,26 +55,25 @@ class ScoreImages(beam.PTransform):  # type: ignore[misc]
         if max_latency is not None and not 0 < max_latency < float("inf"):
             raise UserError(f"max_latency is {max_latency:g}; give seconds above 0, or leave it out.")
         directory = files.absolute(model)
-        self._recipe = recipe_of(directory)
+        self._recipe = recipe_for_model(directory)
         self._scorer = OncePerProcess(ImageScorer, directory, self._recipe, trust_model_code)
         self._max_latency = max_latency
         self.labels = self._recipe.labels
 
     def expand(self, images: "beam.PCollection[ImageRecord]") -> Any:
-        """`ScoredImages`, though Beam would warn if the annotation said so.
-
-        Records are held until they make a batch, if that is asked for; what is there in a bundle is scored.
-        """
+        """Returns `ScoredImages`, though Beam would warn if the annotation said so."""
         if self._max_latency is not None:
+            # A stream's bundles may be one record long, and the network computes whole batches, filled or not.
             images = images | "HoldForBatches" >> HoldForBatches(self._recipe.batch_size, self._max_latency)
+        # Decoding and the network take whole batches, so records are gathered over a bundle and not mapped one by one.
         score = beam.ParDo(ScoreInBundles(self._scorer, self._recipe.batch_size))
         scored = images | "ScoreInBundles" >> score.with_outputs(REJECTED, main=PREDICTIONS)
         return ScoredImages(scored[PREDICTIONS], scored[REJECTED])
 
 
 @dataclass
-class Waiting:
-    """A record of which the answer goes to the same time and windows."""
+class PendingRecord:
+    """Holds a record that is not scored yet, with the timestamp and windows that its prediction will have."""
 
     record: ImageRecord
     timestamp: Timestamp
@@ -82,9 +81,9 @@ class Waiting:
 
 
 class ScoreInBundles(beam.DoFn):  # type: ignore[misc]
-    """Gathers records in a bundle, of whatever windows, until they are worth scoring.
+    """Gathers the records of a bundle, of whatever windows, and scores them a few batches at a time.
 
-    The network is loaded with the first of them: an error in `setup` keeps Flink waiting for minutes.
+    The network is loaded at the first record and not in `setup`: an error there keeps Flink waiting for minutes.
     """
 
     def __init__(self, scorer: OncePerProcess[ImageScorer], batch_size: int) -> None:
@@ -92,8 +91,8 @@ class ScoreInBundles(beam.DoFn):  # type: ignore[misc]
         self._records = BATCHES_AT_ONCE * batch_size
 
     def start_bundle(self) -> None:
-        """Nothing waits."""
-        self._waiting: list[Waiting] = []
+        """Starts with no record."""
+        self._pending: list[PendingRecord] = []
         self._bytes = 0
 
     def process(
@@ -102,32 +101,33 @@ class ScoreInBundles(beam.DoFn):  # type: ignore[misc]
         timestamp: Timestamp = beam.DoFn.TimestampParam,
         window: BoundedWindow = beam.DoFn.WindowParam,
     ) -> Iterator[Prediction | beam.pvalue.TaggedOutput[Literal["rejected"], RejectedRecord]]:
-        """One more that waits; the answers to all that do once there are enough.
+        """Takes a record, and yields what the earlier ones got once they are enough.
 
         Beam calls this for each window that a record is in, one after the other.
         """
-        last = self._waiting[-1] if self._waiting else None
+        last = self._pending[-1] if self._pending else None
         if last and last.record is record and last.timestamp == timestamp and window not in last.windows:
             last.windows.append(window)
             return
-        if len(self._waiting) >= self._records or self._bytes >= BYTES_AT_ONCE:
-            yield from self._answers()
-        self._waiting.append(Waiting(record, timestamp, [window]))
+        if len(self._pending) >= self._records or self._bytes >= BYTES_AT_ONCE:
+            yield from self._score()
+        self._pending.append(PendingRecord(record, timestamp, [window]))
         self._bytes += len(record.image or b"")
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        """The answers to those that still wait."""
-        if self._waiting:
-            yield from self._answers()
+        """Yields what the last records of the bundle got."""
+        if self._pending:
+            yield from self._score()
 
-    def _answers(self) -> Iterator[WindowedValue | beam.pvalue.TaggedOutput[Literal["rejected"], WindowedValue]]:
-        waiting = self._waiting
+    def _score(self) -> Iterator[WindowedValue | beam.pvalue.TaggedOutput[Literal["rejected"], WindowedValue]]:
+        pending = self._pending
         self.start_bundle()
-        for place, answer in zip(waiting, self._scorer.get().answers([each.record for each in waiting]), strict=True):
+        scored = self._scorer.get().score([item.record for item in pending])
+        for item, result in zip(pending, scored, strict=True):
             Metrics.counter("bulklabel", "records").inc()
-            placed = WindowedValue(answer, place.timestamp, tuple(place.windows))
-            if isinstance(answer, RejectedRecord):
-                Metrics.counter("bulklabel", f"rejected_{answer.reason}").inc()
-                yield beam.pvalue.TaggedOutput(REJECTED, placed)
+            windowed = WindowedValue(result, item.timestamp, tuple(item.windows))
+            if isinstance(result, RejectedRecord):
+                Metrics.counter("bulklabel", f"rejected_{result.reason}").inc()
+                yield beam.pvalue.TaggedOutput(REJECTED, windowed)
             else:
-                yield placed
+                yield windowed
