@@ -33,7 +33,7 @@ from bulklabel.transforms.evaluating.judge import Publication, provenance_of
 from bulklabel.transforms.evaluating.publish import Publish
 from bulklabel.transforms.planning.make_plan import make_plan
 from bulklabel.transforms.reading.records import Columns
-from bulklabel.transforms.reuse.unchanged_files import Since
+from bulklabel.transforms.reuse.earlier_runs import EarlierRuns
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, PLAN_FILE
 from bulklabel.transforms.run_directory.manifest import Written, launch_of, now
 from bulklabel.transforms.run_directory.part_tables import no_predictions, rejected_schema
@@ -81,7 +81,7 @@ def measure_steps(place: Path, shards: int) -> None:
     write_files(place / "in", shards)
     print(f"{shards:,} shards{'':<17}{'processor s':>12}{'wall s':>9}{'peak MB':>9}")
     with step("plan"):
-        plan = make_plan([str(place / "in")], "tfrecord", Columns(), model, None, "wide", output, Since())
+        plan = make_plan([str(place / "in")], "tfrecord", Columns(), model, None, "wide", output, EarlierRuns())
         directory = RunDirectory(output, plan.stamp)
         directory.state(plan, overwrite=False)
     with step("start: write plan.json"):

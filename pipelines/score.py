@@ -27,8 +27,8 @@ from bulklabel.transforms.evaluating.publish import Publish
 from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.stores.retry import fail_fast
-from bulklabel.transforms.planning.make_plan import doubts, make_plan
-from bulklabel.transforms.reuse.unchanged_files import account_of, find_since
+from bulklabel.transforms.planning.make_plan import make_plan, warnings
+from bulklabel.transforms.reuse.earlier_runs import find_earlier_runs, summary
 from bulklabel.transforms.run_directory.file_names import REPORT_FILE
 from bulklabel.transforms.run_directory.manifest import Launch, launch_of, now
 from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED
@@ -123,7 +123,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         print(f"{options.output}: nothing to do, this plan is finished.")
         return
     if plan.reused is not None:
-        print(account_of(plan))
+        print(summary(plan))
     model = files.absolute(options.model), plan.recipe.model_digest, options.trust_model_code
     scorer = OncePerProcess(load_scorer, *model)
     if state is State.FINISHED:
@@ -145,13 +145,15 @@ def _planned(options: argparse.Namespace, output: str) -> tuple[Plan, RunDirecto
     """Returns the plan, what is left to do for it, and what is required of it; checks everything, writes nothing."""
     model = load_model(options.model)
     gates = gates_of(options, model.labels, output)
-    since = find_since(options.since, output, options.carry_over, options.match == CONTENT)
+    earlier_runs = find_earlier_runs(options.since, output, options.carry_over, options.match == CONTENT)
     columns, threshold = columns_of(options), options.threshold
-    plan = make_plan(options.input, options.input_format, columns, model, threshold, options.layout, output, since)
+    plan = make_plan(
+        options.input, options.input_format, columns, model, threshold, options.layout, output, earlier_runs
+    )
     directory = RunDirectory(output, plan.stamp)
     state = directory.state(plan, options.overwrite)
-    for doubt in [*since.doubts(plan.recipe), *doubts(plan)] if state is not State.FINISHED else []:
-        log.warning(doubt)
+    for warning in [*earlier_runs.warnings(plan.recipe), *warnings(plan)] if state is not State.FINISHED else []:
+        log.warning(warning)
     return plan, directory, state, gates
 
 

@@ -93,14 +93,14 @@ def test_it_may_pass_among_the_shards(corpus: Path, model_directory: Path, tmp_p
     from bulklabel.transforms.evaluating.judge import Publication
     from bulklabel.transforms.planning.make_plan import make_plan
     from bulklabel.transforms.reading.records import Columns
-    from bulklabel.transforms.reuse.unchanged_files import Since
+    from bulklabel.transforms.reuse.earlier_runs import EarlierRuns
     from bulklabel.transforms.run_directory.manifest import launch_of, now
     from bulklabel.transforms.run_directory.run_directory import RunDirectory
     from bulklabel.transforms.scoring.load_scorer import load_scorer
     from bulklabel.transforms.scoring.model_files import load_model
 
     model, output = load_model(str(model_directory)), str(tmp_path / "run")
-    plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide", output, Since())
+    plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide", output, EarlierRuns())
     RunDirectory(output, plan.stamp).start(plan, overwrite=False)
     root = beam.Pipeline(runner="bulklabel.pipelines.runners.in_process.LocalRunner", argv=[])
     scorer = OncePerProcess(load_scorer, str(model_directory), model.digest)

@@ -16,7 +16,7 @@ from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.reading.records import Problem, Shard
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE
 from bulklabel.transforms.run_directory.parts import PartStamp
-from bulklabel.transforms.run_directory.plan import DIGEST_BYTES, Plan, Reused, read_plan
+from bulklabel.transforms.run_directory.plan import DIGEST_BYTES, Plan, ReusedRecords, read_plan
 from bulklabel.transforms.run_directory.planned_shards import PlannedShards
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from tests.durability.forked import SHARDS
@@ -41,9 +41,9 @@ def read_shards(output: Path, stamp: PartStamp, expected: list[Shard]) -> None:
         assert_that(root | beam.Impulse() | PlannedShards(RunDirectory(str(output), stamp)), equal_to(expected))
 
 
-@pytest.mark.parametrize("reused", [None, (Reused("r", "d", 3, 4),)])
+@pytest.mark.parametrize("reused", [None, (ReusedRecords("r", "d", 3, 4),)])
 def test_shards_come_back_from_the_file_as_they_were_planned(
-    plan: Plan, tmp_path: Path, reused: tuple[Reused, ...] | None
+    plan: Plan, tmp_path: Path, reused: tuple[ReusedRecords, ...] | None
 ) -> None:
     known = replace(plan, reused=reused)
     (tmp_path / PLAN_FILE).write_bytes(known.to_json())

@@ -22,8 +22,8 @@ from bulklabel.model.images.demo_collages import DIGITS
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.labels.predictions import predictions_table, with_kinds
 from bulklabel.transforms.reading.records import Unreadable
-from bulklabel.transforms.reuse.known_images import answers_at, load_known
-from bulklabel.transforms.reuse.skip_known_images import Sieve
+from bulklabel.transforms.reuse.known_images import load_known_images, outcomes_of_part
+from bulklabel.transforms.reuse.skip_known_images import KnownImageFilter
 from bulklabel.transforms.run_directory.part_tables import rejected_row_of
 from bulklabel.transforms.run_directory.plan import Recipe
 from bulklabel.transforms.scoring.model_files import save_model
@@ -386,7 +386,7 @@ def test_answers_are_carried_over_by_content(nights: Nights) -> None:
     (part,) = first.glob("predictions/*")
     table = pq.read_table(part)
     pq.write_table(table.set_column(table.column_names.index("prob_0"), "prob_0", pa.array([0.25] * 4, "f4")), part)
-    answers_at.cache_clear()
+    outcomes_of_part.cache_clear()
     again = nights.score("again", "--match=content", "--carry_over", since=("first",))
     found = {Path(row["source"]).stem: row["prob_0"] for row in predictions_of(again).to_pylist()}
     assert {name for name, probability in found.items() if probability == 0.25} == {"b", "c", "copy", "d", "z"}
@@ -397,15 +397,15 @@ def test_an_image_is_let_through_once() -> None:
     recipe = Recipe("parquet", DEFAULT, "", ("a",), Preprocessing(8, 8), (0.5,), None, "wide", 8, {}, by_content=True)
     images = [b"one", b"two", b"one", None, None, b"two", b"three"]
     rows = [{"id": str(index), "source": "s", "position": index, "image": image} for index, image in enumerate(images)]
-    sieve = Sieve(recipe, load_known(recipe))
+    known_filter = KnownImageFilter(recipe, load_known_images(recipe))
     tables = [pa.Table.from_pylist(some, DEFAULT.schema) for some in (rows[:3], rows[3:5], rows[5:])]
-    fresh = pa.concat_tables(table for table in sieve.fresh(tables) if not isinstance(table, Unreadable))
+    fresh = pa.concat_tables(table for table in known_filter.new_records(tables) if not isinstance(table, Unreadable))
     assert fresh.column("position").to_pylist() == [0, 1, 3, 4, 6]
     records = fresh.drop_columns(["image"])
     answered = with_kinds(records.take(pa.array([0, 4])), [("PNG", 32), ("JPEG", 64)])
     predictions = predictions_table(answered, np.array([[0.75], [0.25]], np.float32), (0.5,), ("a",), "wide")
     refused = [rejected_row_of(records, row, RecordError("decode", "odd", "")) for row in (1, 2, 3)]
-    table, rejected, reused = sieve.joined(predictions, refused)
+    table, rejected, reused = known_filter.joined(predictions, refused)
     assert [(row["position"], row["prob_a"]) for row in table.to_pylist()] == [(0, 0.75), (2, 0.75), (6, 0.25)]
     found = sorted((row["position"], row["reason"], row["content"] is None) for row in rejected)
     assert found == [(1, "odd", False), (3, "odd", True), (4, "odd", True), (5, "odd", False)]

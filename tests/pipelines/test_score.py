@@ -352,14 +352,14 @@ def test_the_graph_counts_what_it_does(runner: str, corpus: Path, model_director
     from bulklabel.transforms.evaluating.judge import Publication, provenance_of
     from bulklabel.transforms.planning.make_plan import make_plan
     from bulklabel.transforms.reading.records import Columns
-    from bulklabel.transforms.reuse.unchanged_files import Since
+    from bulklabel.transforms.reuse.earlier_runs import EarlierRuns
     from bulklabel.transforms.run_directory.manifest import launch_of, now
     from bulklabel.transforms.run_directory.run_directory import RunDirectory
     from bulklabel.transforms.scoring.load_scorer import load_scorer
     from bulklabel.transforms.scoring.model_files import load_model
 
     model, run = load_model(str(model_directory)), str(tmp_path / "run")
-    plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide", run, Since())
+    plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide", run, EarlierRuns())
     flags = [f"--prism_location={servers.installed('prism')}"] if runner == PRISM_RUNNER else []
     root = beam.Pipeline(runner, PipelineOptions(flags))
     scorer = OncePerProcess(load_scorer, str(model_directory), model.digest)

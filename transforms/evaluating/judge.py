@@ -14,7 +14,7 @@ from bulklabel.model.statistic import Statistic
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, REPORT_FILE
-from bulklabel.transforms.run_directory.plan import Plan, Recipe, Reused, reused_content
+from bulklabel.transforms.run_directory.plan import Plan, Recipe, ReusedRecords, reused_content
 
 
 class TooManyRejectedError(Exception):
@@ -41,7 +41,7 @@ class Publication:
     slice_by: Sequence[str]
     max_rejected_fraction: float = 1.0
     gates: Gates = field(default_factory=Gates)
-    reused: Sequence[Reused] | None = None
+    reused: Sequence[ReusedRecords] | None = None
 
     @property
     def asked_for(self) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from bulklabel.transforms.run_directory.file_names import (
 )
 from bulklabel.transforms.run_directory.manifest import Launch, Written, build_manifest, entry_of
 from bulklabel.transforms.run_directory.parts import REUSED, Entry, to_parquet
-from bulklabel.transforms.run_directory.plan import with_parts
+from bulklabel.transforms.run_directory.plan import add_reused_of_parts
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 
 
@@ -90,7 +90,7 @@ def _publish(
 ) -> None:
     plan = entry_of(PLAN_FILE, directory.read(PLAN_FILE))
     if publication.reused:
-        found = with_parts(publication.reused, [part.entry.get(REUSED, ()) for part in predictions])
+        found = add_reused_of_parts(publication.reused, [part.entry.get(REUSED, ()) for part in predictions])
         publication = replace(publication, reused=found)
     judgement = judge(statistic, publication)
     published = _write_metrics(statistic, publication, judgement, thumbnails, directory.write)

@@ -1,7 +1,7 @@
 """Makes the plan of a run from its inputs, its model, and what earlier runs have scored."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 from bulklabel.model.errors import UserError
 from bulklabel.model.images.decode import batch_size_for
@@ -9,14 +9,18 @@ from bulklabel.model.labels.predictions import column_names
 from bulklabel.model.model_directory import Model
 from bulklabel.model.versions import deciding_versions
 from bulklabel.transforms.planning.thresholds import choose_thresholds
-from bulklabel.transforms.reading.find_shards import check_usable, find_listings
+from bulklabel.transforms.reading.find_shards import check_usable, find_listings, shards_of
 from bulklabel.transforms.reading.readers import READERS, read_shard
 from bulklabel.transforms.reading.records import RECORDS, UNKNOWN, Columns, Unreadable
 from bulklabel.transforms.reading.streams import StreamReader
+from bulklabel.transforms.reuse.earlier_runs import EarlierRuns
+from bulklabel.transforms.reuse.unchanged_files import (
+    find_unchanged,
+    with_unchanged,
+    without_same_problems,
+    without_unchanged,
+)
 from bulklabel.transforms.run_directory.plan import CONTENT, Plan, Recipe
-
-if TYPE_CHECKING:
-    from bulklabel.transforms.reuse.unchanged_files import Since
 
 
 def make_plan(
@@ -27,20 +31,20 @@ def make_plan(
     threshold: str | None,
     layout: str,
     output: str,
-    since: "Since",
+    earlier_runs: EarlierRuns,
 ) -> Plan:
-    """The plan for scoring what is new in the inputs with a model into an output.
+    """Returns the plan for scoring what is new in the inputs with a model into an output.
 
     Reads the files' footers, not their records.
 
     Raises:
         UserError: if the inputs or the threshold cannot be used.
     """
-    own = (*column_names(model.labels, layout), *RECORDS.names, *([CONTENT.name] if since.by_content else ()))
+    own = (*column_names(model.labels, layout), *RECORDS.names, *([CONTENT.name] if earlier_runs.by_content else ()))
     for name in columns.carry:
         if name in own or columns.carry.count(name) > 1:
             raise UserError(f"--carry {name}: records have a column of this name already; rename it in the input.")
-    chosen, listings = find_listings(inputs, input_format, [output, *since.places])
+    chosen, listings = find_listings(inputs, input_format, [output, *earlier_runs.paths])
     recipe = Recipe(
         input_format=chosen,
         columns=columns,
@@ -53,14 +57,27 @@ def make_plan(
         batch_size=batch_size_for(model.preprocessing),
         versions=deciding_versions(),
     )
-    plan = since.plan(listings, recipe)
+    usable = earlier_runs.usable(recipe)
+    unchanged = list(find_unchanged(usable, listings, earlier_runs.carry_over))
+    # Unchanged files are left out before shards are made, so that not even their footers are read again.
+    new = shards_of(without_unchanged(listings, unchanged, chosen), chosen, columns)
+    if earlier_runs.carry_over:
+        planned, reused = with_unchanged(new, unchanged, listings)
+    else:
+        planned, reused = without_same_problems(new, unchanged)
+    plan = Plan(
+        planned.files,
+        tuple(replace(shard, index=index) for index, shard in enumerate(planned.shards)),
+        earlier_runs.with_answers_of(usable, recipe),
+        reused if earlier_runs.runs else None,
+    )
     if not any(run.scored or run.rejected for run in plan.reused or ()):
         check_usable(inputs, plan.shards)
     return plan
 
 
-def doubts(plan: Plan) -> list[str]:
-    """What the user may have meant otherwise, one line each: names for which the first records have nothing.
+def warnings(plan: Plan) -> list[str]:
+    """Returns a line for each name that the user gave and for which the first records have nothing.
 
     Only for formats whose records each have names of their own; the others' readers know, and refuse wrong ones.
     """

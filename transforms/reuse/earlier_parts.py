@@ -12,12 +12,12 @@ from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.reading.records import Shard
 from bulklabel.transforms.run_directory.part_tables import rejected_schema
 from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED, PartStamp
-from bulklabel.transforms.run_directory.plan import Earlier, Recipe
+from bulklabel.transforms.run_directory.plan import EarlierRun, Recipe
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 
 
-def taken_over(shard: Shard, recipe: Recipe) -> tuple[pa.Table, pa.Table]:
-    """The predictions and the rejected rows of a shard with `reused`, as if they had been made for this recipe.
+def carried_over(shard: Shard, recipe: Recipe) -> tuple[pa.Table, pa.Table]:
+    """Returns predictions and rejected rows of a shard with `reused`, as if they had been made for this recipe.
 
     Raises:
         StoreError: if a part of the earlier run is missing or damaged.
@@ -38,8 +38,8 @@ def _rows(kind: str, shard: Shard, recipe: Recipe) -> pa.Table:
     return earlier_part(recipe.since[number], recipe.model_digest, kind, index)
 
 
-def earlier_part(run: Earlier, model_digest: str, kind: str, index: int) -> pa.Table:
-    """The rows of one kind, `predictions` or `rejected`, of the shard with this index of an earlier run.
+def earlier_part(run: EarlierRun, model_digest: str, kind: str, index: int) -> pa.Table:
+    """Returns the rows of one kind, `predictions` or `rejected`, of the shard with this index of an earlier run.
 
     Raises:
         StoreError: if its part is missing or damaged.
@@ -52,7 +52,7 @@ def earlier_part(run: Earlier, model_digest: str, kind: str, index: int) -> pa.T
 
 
 def read_column(run: str, part: str, column: str) -> pa.Table:
-    """One column of a part of a run.
+    """Returns one column of a part of a run.
 
     Raises:
         StoreError: if the part is missing or damaged.
@@ -72,7 +72,7 @@ def _lost(run: str, part: str) -> StoreError:
 
 
 def _wanted(table: pa.Table, shard: Shard) -> pa.Table:
-    """The rows of the files that are wanted: of an image folder's shard perhaps not all."""
+    """Returns the rows of a shard's files: of an image folder the part may have more."""
     if not shard.names:
         return table
     sources = pa.array([escape_surrogates(files.join(shard.source, name)) for name in shard.names], pa.string())
@@ -80,7 +80,7 @@ def _wanted(table: pa.Table, shard: Shard) -> pa.Table:
 
 
 def rows_of_sources(run: str, name: str, shard: Shard) -> int:
-    """How many rows of a part are of the files of a shard; reads nothing but where its rows come from.
+    """Counts the rows of a part that are of a shard's files; reads nothing but the column `source`.
 
     Raises:
         StoreError: if it is missing or damaged.

@@ -1,4 +1,4 @@
-"""Which images earlier runs have answered already, by a hash of their bytes, and what these answers are."""
+"""Images that earlier runs have scored or rejected, known by a hash of their bytes, and what became of them."""
 
 import functools
 import hashlib
@@ -15,7 +15,7 @@ from bulklabel.model.labels.predictions import kinds_of, probabilities_of
 from bulklabel.transforms.concurrency.ordered_map import map_in_threads
 from bulklabel.transforms.reuse.earlier_parts import earlier_part, read_column
 from bulklabel.transforms.run_directory.parts import KINDS, PREDICTIONS, PartStamp
-from bulklabel.transforms.run_directory.plan import CONTENT, Earlier, Recipe
+from bulklabel.transforms.run_directory.plan import CONTENT, EarlierRun, Recipe
 
 CACHED_PARTS = 8
 """Parts whose answers a process keeps in memory: images that were renamed are mostly neighbours as before."""
@@ -24,26 +24,26 @@ HASH = np.dtype(f"S{CONTENT.type.byte_width}")
 
 Hashes = npt.NDArray[np.bytes_]
 
-Answer = tuple[npt.NDArray[np.float32], Kind] | RecordError
-"""L probabilities and what kind of image they are of, or why there are none."""
+Outcome = tuple[npt.NDArray[np.float32], Kind] | RecordError
+"""What became of an image: L probabilities and what kind of image it is, or why it was rejected."""
 
 
 def hash_of(image: bytes | None) -> bytes | None:
-    """BLAKE2b of an encoded image, 16 bytes; None of none.
+    """Returns the BLAKE2b hash of an encoded image, 16 bytes; None where there is no image.
 
     Of a trillion images, two that differ have the same hash with a probability of about 1.5e-15.
     """
     return None if image is None else hashlib.blake2b(image, digest_size=HASH.itemsize).digest()
 
 
-def with_contents(table: pa.Table) -> pa.Table:
-    """Records with the hashes of their images in a column."""
+def with_hashes(table: pa.Table) -> pa.Table:
+    """Returns records with the hashes of their images in the column `content`."""
     return table.append_column(CONTENT, pa.array(map(hash_of, table.column("image").to_pylist()), CONTENT.type))
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an answer is: index into `Recipe.since`, `predictions` or `rejected`, the shard there, and its row."""
+class KnownRow:
+    """Says where an image's outcome is: index into `Recipe.since`, kind of part, the shard's index there, and row."""
 
     run: int
     kind: str
@@ -52,31 +52,31 @@ class Place:
 
 
 @dataclass(frozen=True)
-class KnownContents:
-    """The N images that some runs have answered, in 32 bytes each.
+class KnownImages:
+    """Holds the N images that some runs know, in 32 bytes each.
 
-    `hashes` is sorted (N); `places` has in the same order run, index into `KINDS`, shard and row of an answer (N×4).
+    `hashes` is sorted (N); `rows` has in the same order run, index into `KINDS`, shard and row of each outcome (N×4).
     """
 
     hashes: Hashes
-    places: npt.NDArray[np.int32]
+    rows: npt.NDArray[np.int32]
 
-    def find(self, contents: Sequence[bytes | None]) -> list[Place | None]:
-        """The places of the answers to images with these hashes; None where there is no answer."""
+    def find(self, contents: Sequence[bytes | None]) -> list[KnownRow | None]:
+        """Returns where the outcomes of images with these hashes are; None for images that no run knows."""
         if not len(self.hashes):
             return [None] * len(contents)
         wanted = np.array([content or b"" for content in contents], HASH)
-        at = np.minimum(np.searchsorted(self.hashes, wanted), len(self.hashes) - 1)
-        found = self.hashes[at] == wanted
-        return [self._place(index) if hit else None for index, hit in zip(at.tolist(), found.tolist(), strict=True)]
+        nearest = np.minimum(np.searchsorted(self.hashes, wanted), len(self.hashes) - 1)
+        known = self.hashes[nearest] == wanted
+        return [self._row(index) if hit else None for index, hit in zip(nearest.tolist(), known.tolist(), strict=True)]
 
-    def _place(self, index: int) -> Place:
-        run, kind, shard, row = self.places[index].tolist()
-        return Place(run, KINDS[kind], shard, row)
+    def _row(self, index: int) -> KnownRow:
+        run, kind, shard, row = self.rows[index].tolist()
+        return KnownRow(run, KINDS[kind], shard, row)
 
 
-def load_known(recipe: Recipe) -> KnownContents:
-    """What the runs of `Recipe.since` have answered; of equal images the first answer of the first run counts.
+def load_known_images(recipe: Recipe) -> KnownImages:
+    """Returns the images that the runs of `Recipe.since` know; of equal images the first row of the first run counts.
 
     Raises:
         StoreError: if a part of one of them is missing or damaged.
@@ -87,26 +87,28 @@ def load_known(recipe: Recipe) -> KnownContents:
         for shard in range(run.shards)
         for kind in range(len(KINDS))
     ]
-    hashes, places = [np.empty(0, HASH)], [np.empty((0, 4), np.int32)]
-    for part, found in zip(parts, map_in_threads(lambda part: _hashes(recipe, *part), parts), strict=True):
-        rows = np.flatnonzero(found != b"")
-        hashes.append(found[rows])
-        places.append(np.column_stack([np.tile(np.array(part, np.int32), (len(rows), 1)), rows.astype(np.int32)]))
-    every, first = np.unique(np.concatenate(hashes), return_index=True)
-    return KnownContents(every, np.concatenate(places)[first])
+    hashes, rows = [np.empty(0, HASH)], [np.empty((0, 4), np.int32)]
+    for part, column in zip(parts, map_in_threads(lambda part: _hashes(recipe, *part), parts), strict=True):
+        numbers = np.flatnonzero(column != b"")
+        hashes.append(column[numbers])
+        rows.append(np.column_stack([np.tile(np.array(part, np.int32), (len(numbers), 1)), numbers.astype(np.int32)]))
+    distinct, first = np.unique(np.concatenate(hashes), return_index=True)
+    return KnownImages(distinct, np.concatenate(rows)[first])
 
 
 def _hashes(recipe: Recipe, number: int, kind: int, shard: int) -> Hashes:
-    """The hashes in a part, row by row; empty where there is none."""
+    """Returns the hashes in a part, row by row; empty where a row has no image."""
     run = recipe.since[number]
     stamp = PartStamp(run.plan_digest, recipe.model_digest, run.shards)
     name = stamp.name_of(KINDS[kind], shard)
-    return np.array([some or b"" for some in read_column(run.place, name, CONTENT.name)[0].to_pylist()], HASH)
+    return np.array([content or b"" for content in read_column(run.place, name, CONTENT.name)[0].to_pylist()], HASH)
 
 
 @functools.lru_cache(CACHED_PARTS)
-def answers_at(run: Earlier, model_digest: str, kind: str, shard: int, labels: tuple[str, ...]) -> Sequence[Answer]:
-    """The answers in a part of an earlier run, row by row.
+def outcomes_of_part(
+    run: EarlierRun, model_digest: str, kind: str, shard: int, labels: tuple[str, ...]
+) -> Sequence[Outcome]:
+    """Returns the outcomes in a part of an earlier run, row by row.
 
     Raises:
         StoreError: if it is missing or damaged.

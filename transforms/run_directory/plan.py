@@ -27,7 +27,7 @@ CONTENT = pa.field("content", pa.binary(16))
 
 
 @dataclass(frozen=True)
-class Earlier:
+class EarlierRun:
     """An earlier run whose answers this one takes over: its output, its plan's digest and number of shards."""
 
     place: str
@@ -36,7 +36,7 @@ class Earlier:
 
 
 @dataclass(frozen=True)
-class Reused:
+class ReusedRecords:
     """What was not scored again, since the run at an output has it: how many records it scored and rejected."""
 
     run: str
@@ -45,7 +45,7 @@ class Reused:
     rejected: int
 
 
-def reused_content(runs: Sequence[Reused]) -> dict[str, Any]:
+def reused_content(runs: Sequence[ReusedRecords]) -> dict[str, Any]:
     """What the manifest says of earlier runs' answers: their sums, and each run's."""
     scored, rejected = sum(run.scored for run in runs), sum(run.rejected for run in runs)
     return {
@@ -56,7 +56,7 @@ def reused_content(runs: Sequence[Reused]) -> dict[str, Any]:
     }
 
 
-def with_parts(runs: Sequence[Reused], parts: Iterable[Sequence[Sequence[int]]]) -> list[Reused]:
+def add_reused_of_parts(runs: Sequence[ReusedRecords], parts: Iterable[Sequence[Sequence[int]]]) -> list[ReusedRecords]:
     """The same with what each part says that each run had scored, and rejected, of its shard; perhaps nothing."""
     found = list(runs)
     for part in parts:
@@ -89,7 +89,7 @@ class Recipe:
     layout: str
     batch_size: int
     versions: Mapping[str, str]
-    since: tuple[Earlier, ...] = ()
+    since: tuple[EarlierRun, ...] = ()
     by_content: bool = False
     carry_over: bool = False
 
@@ -115,7 +115,7 @@ class Plan:
     inputs: tuple[File, ...]
     shards: tuple[Shard, ...]
     recipe: Recipe
-    reused: tuple[Reused, ...] | None = None
+    reused: tuple[ReusedRecords, ...] | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -233,10 +233,10 @@ def read_plan(content: bytes) -> Plan:
                 "preprocessing": Preprocessing(**recipe["preprocessing"]),
                 "thresholds": tuple(recipe["thresholds"]),
                 "tuned_thresholds": recipe["tuned_thresholds"] and tuple(recipe["tuned_thresholds"]),
-                "since": tuple(Earlier(**run) for run in recipe.get("since", ())),
+                "since": tuple(EarlierRun(**run) for run in recipe.get("since", ())),
             }
         ),
-        reused=tuple(Reused(**run) for run in saved["reused"]) if "reused" in saved else None,
+        reused=tuple(ReusedRecords(**run) for run in saved["reused"]) if "reused" in saved else None,
     )
     if plan.digest != saved["digest"]:
         raise ValueError("it is not what its own digest says")

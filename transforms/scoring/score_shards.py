@@ -16,9 +16,9 @@ from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.concurrency.stage_clock import PREDICTING, READING, WRITING, StageClock
 from bulklabel.transforms.reading.readers import read_shard
 from bulklabel.transforms.reading.records import Shard
-from bulklabel.transforms.reuse.earlier_parts import taken_over
-from bulklabel.transforms.reuse.known_images import load_known
-from bulklabel.transforms.reuse.skip_known_images import Sieve
+from bulklabel.transforms.reuse.earlier_parts import carried_over
+from bulklabel.transforms.reuse.known_images import load_known_images
+from bulklabel.transforms.reuse.skip_known_images import KnownImageFilter
 from bulklabel.transforms.run_directory.part_tables import no_predictions, rejected_schema
 from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED, Part, make_part, with_reused
 from bulklabel.transforms.run_directory.plan import Recipe
@@ -63,7 +63,7 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         self._decode_seconds = decode_seconds
         self._recipe = recipe
         self._scorer = scorer
-        self._known = OncePerProcess(load_known, recipe)
+        self._known = OncePerProcess(load_known_images, recipe)
 
     def setup(self) -> None:
         """Start the threads that decode and predict, one a core."""
@@ -80,7 +80,7 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         if result is None and self._deadline is not None and self._deadline.has_passed():
             yield beam.pvalue.TaggedOutput(LEFT, shard.index)
             return
-        result = result or (self._take_over(shard) if shard.reused else self._score(shard))
+        result = result or (self._carry_over(shard) if shard.reused else self._score(shard))
         Metrics.counter("bulklabel", "records").inc(len(result.predictions.table) + len(result.rejected.table))
         for reason in result.rejected.table.column("reason").to_pylist():
             Metrics.counter("bulklabel", f"rejected_{reason}").inc()
@@ -91,15 +91,15 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         rejected = predictions and self._directory.read_part(REJECTED, shard)
         return ShardResult(shard, predictions, rejected, committed=True) if predictions and rejected else None
 
-    def _take_over(self, shard: Shard) -> ShardResult:
-        return self._made(shard, *taken_over(shard, self._recipe), StageClock())
+    def _carry_over(self, shard: Shard) -> ShardResult:
+        return self._made(shard, *carried_over(shard, self._recipe), StageClock())
 
     def _score(self, shard: Shard) -> ShardResult:
         recipe, scorer = self._recipe, self._scorer.get()
-        sieve = Sieve(recipe, self._known.get()) if recipe.by_content else None
+        known_filter = KnownImageFilter(recipe, self._known.get()) if recipe.by_content else None
         clock = StageClock()
         read = read_shard(shard, recipe.read_spec)
-        tables = clock.measure_each(READING, read if sieve is None else sieve.fresh(read))
+        tables = clock.measure_each(READING, read if known_filter is None else known_filter.new_records(read))
         stages = Stages(recipe, scorer, self._decode_seconds, self._pool, self._threads)
         batches = list(stages.scored(tables, clock))
         for batch in batches:
@@ -108,8 +108,8 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         Metrics.distribution("bulklabel", "images_at_once").update(scorer.images_at_once)
         predictions = pa.concat_tables([batch.predictions for batch in batches] or [no_predictions(recipe)])
         rejected = [row for batch in batches for row in batch.rejected]
-        if sieve is not None:
-            predictions, rejected, reused = sieve.joined(predictions, rejected)
+        if known_filter is not None:
+            predictions, rejected, reused = known_filter.joined(predictions, rejected)
             predictions = with_reused(predictions, reused)
         rejected.sort(key=itemgetter("source", "position"))
         return self._made(shard, predictions, pa.Table.from_pylist(rejected, rejected_schema(recipe)), clock)

@@ -25,7 +25,7 @@ from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.reading.readers import read_shard
 from bulklabel.transforms.reading.records import Shard, Unreadable
-from bulklabel.transforms.reuse.known_images import with_contents
+from bulklabel.transforms.reuse.known_images import with_hashes
 from bulklabel.transforms.run_directory.part_tables import predictions_schema
 from bulklabel.transforms.run_directory.parts import PREDICTIONS
 from bulklabel.transforms.run_directory.plan import Plan, Recipe
@@ -167,7 +167,7 @@ def _records(shard: Shard, wanted: Collection[Place], recipe: Recipe) -> tuple[l
             rows = [row for row, place in enumerate(places) if place in left]
             if rows:
                 some = table.take(rows)
-                tables.append(with_contents(some) if recipe.by_content else some)
+                tables.append(with_hashes(some) if recipe.by_content else some)
             left -= set(places)
     except FileNotFoundError as error:
         return tables, [*faults, f"input {error.filename or error} is gone"]
