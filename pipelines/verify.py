@@ -10,8 +10,9 @@ from bulklabel.model.errors import UserError
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.files.text import escape_surrogates
+from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.load_scorer import load_scorer
-from bulklabel.transforms.verifying.found_output import Output, find_output
+from bulklabel.transforms.verifying.output_files import OutputFiles, read_output
 from bulklabel.transforms.verifying.rescore import Rescored, choose_rows, rescore
 from bulklabel.transforms.verifying.run_faults import FaultsFoundError, model_directory, model_faults, output_faults
 
@@ -24,7 +25,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         FaultsFoundError: if there is a fault.
     """
     with fail_fast():
-        output = find_output(options.run)
+        output = read_output(options.run)
     faults = list(_printed(output_faults(output)))
     wrong = list(_printed(model_faults(output, options.model)))
     rescored = _rescored(output, options) if options.sample and not wrong else None
@@ -44,7 +45,7 @@ def _printed(faults: Iterable[str]) -> Iterator[str]:
         yield fault
 
 
-def _rescored(output: Output, options: argparse.Namespace) -> Rescored | None:
+def _rescored(output: OutputFiles, options: argparse.Namespace) -> Rescored | None:
     """Scores some records again; None where it is not known which there are, which is a fault of its own."""
     plan, directory, rows = output.plan, model_directory(output, options.model), output.scored_rows
     if plan is None or directory is None or not rows:
@@ -53,10 +54,10 @@ def _rescored(output: Output, options: argparse.Namespace) -> Rescored | None:
         scorer = load_scorer(directory, plan.recipe.model_digest, options.trust_model_code)
     except UserError as error:
         return Rescored(faults=[f"model: {error}"])
-    return rescore(output.place, plan, choose_rows(rows, options.sample, plan.digest), scorer)
+    return rescore(RunDirectory(output.path, plan.stamp), plan, choose_rows(rows, options.sample, plan.digest), scorer)
 
 
-def _summary(run: str, output: Output, rescored: Rescored | None) -> str:
+def _summary(run: str, output: OutputFiles, rescored: Rescored | None) -> str:
     """Returns what was checked, for a run without a fault."""
     manifest = output.manifest
     if manifest is None:

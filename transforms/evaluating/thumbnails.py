@@ -22,10 +22,10 @@ from bulklabel.transforms.run_directory.plan import Recipe
 
 MOST_THUMBNAILS = 6000
 
-Place = tuple[str, int]
-"""Source and position of a record."""
+RecordKey = tuple[str, int]
+"""The source and the position of a record, which name it within its run."""
 
-Wanted = Mapping[Place, str]
+Wanted = Mapping[RecordKey, str]
 """The ids of the records whose thumbnails are wanted."""
 
 
@@ -58,7 +58,7 @@ class MakeThumbnails(beam.PTransform):  # type: ignore[misc]
 
 def choose_records(
     examples: Examples, mistakes: Sequence[int], most: int = MOST_THUMBNAILS
-) -> dict[int, dict[Place, str]]:
+) -> dict[int, dict[RecordKey, str]]:
     """By shard the records whose thumbnails are wanted: of `most` at most, starting with the most mistaken label.
 
     Args:
@@ -69,18 +69,18 @@ def choose_records(
     table = examples.table
     order = np.argsort(-np.asarray(mistakes)[table.column("label").to_numpy()], kind="stable")
     columns = table.select(["source", "position", "shard", "id"]).take(pa.array(order))
-    chosen: dict[Place, tuple[int, str]] = {}
+    chosen: dict[RecordKey, tuple[int, str]] = {}
     for source, position, shard, record_id in zip(*(column.to_pylist() for column in columns.columns), strict=True):
         if len(chosen) == most:
             break
         chosen[source, position] = (shard, record_id)
-    by_shard: dict[int, dict[Place, str]] = {}
+    by_shard: dict[int, dict[RecordKey, str]] = {}
     for place, (shard, record_id) in chosen.items():
         by_shard.setdefault(shard, {})[place] = record_id
     return by_shard
 
 
-def _examples_of(statistic: Statistic) -> dict[int, dict[Place, str]]:
+def _examples_of(statistic: Statistic) -> dict[int, dict[RecordKey, str]]:
     total = statistic.sums.total()
     return choose_records(statistic.examples, (total["false_positives"] + total["false_negatives"]).tolist())
 
@@ -112,11 +112,11 @@ def thumbnails_of(shard: Shard, wanted: Wanted, recipe: Recipe, decode_seconds: 
     return found
 
 
-def _images(shard: Shard, wanted: Wanted, recipe: Recipe) -> Iterator[tuple[Place, bytes | None]]:
+def _images(shard: Shard, wanted: Wanted, recipe: Recipe) -> Iterator[tuple[RecordKey, bytes | None]]:
     """Places and images of the records that still have the id that they had; nothing is read after the last one."""
     spec = replace(recipe.read_spec, columns=replace(recipe.columns, carry=()))
     left = set(wanted)
-    some = only_files(shard, {source for source, _ in wanted})
+    some = restrict_to_sources(shard, {source for source, _ in wanted})
     for table in read_shard(some, spec):
         if isinstance(table, Unreadable):
             continue
@@ -130,7 +130,7 @@ def _images(shard: Shard, wanted: Wanted, recipe: Recipe) -> Iterator[tuple[Plac
             return
 
 
-def only_files(shard: Shard, sources: Collection[str]) -> Shard:
+def restrict_to_sources(shard: Shard, sources: Collection[str]) -> Shard:
     """Of an image folder's shard the files that are wanted, by their sources in the parts; any other as it is."""
     return replace(
         shard, names=tuple(name for name in shard.names if escape_surrogates(files.join(shard.source, name)) in sources)

@@ -1,1 +1,1 @@
-"""A finished run is checked against its own manifest, and some of it scored again."""
+"""Checks a finished run against its own manifest, and scores a sample of it again."""

@@ -1,4 +1,4 @@
-"""Some records of a run scored once more: read from the input again, and compared with what the parts say."""
+"""Scores a sample of a run's records again, from the input, and compares them with what the parts hold."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ from bulklabel.model.labels.thresholds import predict_labels
 from bulklabel.model.labels.truth import decode_predicted
 from bulklabel.model.network.golden_images import TOLERANCE
 from bulklabel.transforms.concurrency.ordered_map import ordered_map
-from bulklabel.transforms.evaluating.thumbnails import Place, only_files
+from bulklabel.transforms.evaluating.thumbnails import RecordKey, restrict_to_sources
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.paths import raise_if_store_failed
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from bulklabel.model.network.scorer import Scorer
 
 THREADS = 4
-"""Shards that are read at once: each holds the images of its chosen records in memory."""
+"""Shards that are read at once; the images of their chosen records are in memory."""
 
 
 @dataclass
 class Rescored:
-    """Records that were scored again: how many, what was wrong, and the largest difference of a probability, 0…1."""
+    """Counts records that were scored again, with what was wrong and the largest difference of a probability, 0…1."""
 
     records: int = 0
     largest: float = 0.0
@@ -50,21 +50,26 @@ class Rescored:
 
 
 @dataclass(frozen=True)
-class ReadAgain:
-    """Records of one shard: their rows of the part, by place; their images, decoded; those that are gone."""
+class RereadRecords:
+    """Holds chosen records of one shard: their rows of the part, their decoded images, and why others are missing."""
 
-    stored: Mapping[Place, pa.Table]
+    stored: Mapping[RecordKey, pa.Table]
     decoded: DecodedBatch | None
     faults: Sequence[str]
 
 
 def choose_rows(rows: Sequence[int], count: int, seed: str) -> dict[int, list[int]]:
-    """By part, which of its rows to look at: one in each of `count` equal stretches of all rows, by a hash.
+    """Chooses rows of parts, one in each of `count` equal stretches of all rows, by a hash; returns them by part.
+
+    So the sample is spread over the whole run, and the same seed chooses the same rows on every machine.
 
     Args:
-        rows: the rows of each part.
-        count: how many to choose; all, if there are not more.
-        seed: another one chooses others.
+        rows: how many rows each part has.
+        count: how many to choose; all of them if there are no more.
+        seed: another seed chooses other rows.
+
+    >>> choose_rows([2, 0, 1], count=3, seed="")
+    {0: [0, 1], 2: [0]}
     """
     ends = list(accumulate(rows))
     total = ends[-1] if ends else 0
@@ -79,62 +84,65 @@ def choose_rows(rows: Sequence[int], count: int, seed: str) -> dict[int, list[in
     return chosen
 
 
-def rescore(place: str, plan: Plan, chosen: Mapping[int, Sequence[int]], scorer: "Scorer") -> Rescored:
-    """Score chosen rows of the parts of predictions at a place again.
+def rescore(directory: RunDirectory, plan: Plan, chosen: Mapping[int, Sequence[int]], scorer: "Scorer") -> Rescored:
+    """Scores the records of chosen rows again, and compares them with their parts.
 
     Args:
-        place: the output.
-        plan: its plan.
-        chosen: by shard, rows of its part.
+        directory: the run's.
+        plan: the run's.
+        chosen: rows of the parts of predictions, by the index of the shard.
         scorer: of the plan's model, on this machine.
 
     Raises:
         StoreError: if the store fails.
     """
     result = Rescored()
-    stored: dict[Place, pa.Table] = {}
+    stored: dict[RecordKey, pa.Table] = {}
     inputs = {escape_surrogates(file.path): file for file in plan.inputs}
 
     def decoded() -> Iterator[DecodedBatch]:
         with ThreadPoolExecutor(THREADS, thread_name_prefix="verify") as pool:
-            for again in ordered_map(
-                pool, lambda item: _read_again(place, plan, inputs, *item), chosen.items(), 2 * THREADS
-            ):
-                result.faults.extend(again.faults)
-                stored.update(again.stored)
-                if again.decoded is not None:
-                    yield again.decoded
+            reread = ordered_map(
+                pool, lambda item: _reread(directory, plan, inputs, *item), chosen.items(), 2 * THREADS
+            )
+            for records in reread:
+                result.faults.extend(records.faults)
+                stored.update(records.stored)
+                if records.decoded is not None:
+                    yield records.decoded
 
     for batch in full_batches(decoded(), plan.recipe.batch_size):
         scored = predict_batch(batch, scorer, plan.recipe)
-        for row in scored.rejected:
-            record = _record(row["source"], row["position"])
-            result.faults.append(f"{record} was scored, and now is rejected: {row['detail']}")
-        for at in range(len(scored.predictions)):
-            now = scored.predictions.slice(at, 1)
-            _compare(stored.pop(_place(now)), now, plan.recipe, result)
+        for rejected in scored.rejected:
+            record = _record(rejected["source"], rejected["position"])
+            result.faults.append(f"{record} was scored, and now is rejected: {rejected['detail']}")
+        for row in range(len(scored.predictions)):
+            prediction = scored.predictions.slice(row, 1)
+            _compare(stored.pop(_key_of(prediction)), prediction, plan.recipe, result)
     return result
 
 
-def _read_again(place: str, plan: Plan, inputs: Mapping[str, File], index: int, rows: Sequence[int]) -> ReadAgain:
-    """Chosen records of one shard; of a part that is damaged, which is said elsewhere, none."""
+def _reread(
+    directory: RunDirectory, plan: Plan, inputs: Mapping[str, File], index: int, rows: Sequence[int]
+) -> RereadRecords:
+    """Reads chosen records of one shard; none if its part is damaged, which `part_faults` reports."""
     shard, recipe = plan.shards[index], plan.recipe
-    part = RunDirectory(place, plan.stamp).read_part(PREDICTIONS, shard)
+    part = directory.read_part(PREDICTIONS, shard)
     if part is None or len(part.table) <= max(rows) or not part.table.schema.equals(predictions_schema(recipe)):
-        return ReadAgain({}, None, ())
+        return RereadRecords({}, None, ())
     table = part.table.take(list(rows))  # a slice would keep all of it in memory
-    stored = {_place(row): row for row in (table.slice(at, 1) for at in range(len(table)))}
+    stored = {_key_of(row): row for row in (table.slice(number, 1) for number in range(len(table)))}
     metadata = [escape_surrogates(shard.metadata)] if shard.metadata else []
-    read = dict.fromkeys([*metadata, *(source for source, _ in stored)])
-    wrong = {name: fault for name in read if name in inputs and (fault := _input_fault(inputs[name]))}
-    wanted = {place for place in stored if not wrong.keys() & {place[0], *metadata}}
+    sources = dict.fromkeys([*metadata, *(source for source, _ in stored)])
+    changed = {name: fault for name in sources if name in inputs and (fault := _input_fault(inputs[name]))}
+    wanted = {(source, position) for source, position in stored if not changed.keys() & {source, *metadata}}
     tables, faults = _records(shard, wanted, recipe) if wanted else ([], [])
     decoded = decode_batch(pa.concat_tables(tables), recipe.preprocessing) if tables else None
-    return ReadAgain(stored, decoded, [*wrong.values(), *faults])
+    return RereadRecords(stored, decoded, [*changed.values(), *faults])
 
 
 def _input_fault(file: File) -> str | None:
-    """Why an input is not as it was planned, as far as its size tells; None if it is."""
+    """Returns why an input is not as it was planned, as far as its size tells; None if it is."""
     try:
         with files.open_file(file.path) as opened:
             size = opened.seek(0, os.SEEK_END)
@@ -146,29 +154,29 @@ def _input_fault(file: File) -> str | None:
     return f"input {path} changed: it has {size:,} bytes, and had {file.size:,} when it was planned"
 
 
-def _records(shard: Shard, wanted: Collection[Place], recipe: Recipe) -> tuple[list[pa.Table], list[str]]:
-    """The records of a shard that are at these places, and why others are not; nothing is read after the last one."""
+def _records(shard: Shard, wanted: Collection[RecordKey], recipe: Recipe) -> tuple[list[pa.Table], list[str]]:
+    """Reads the wanted records of a shard, no further than the last; returns them, and why others are missing."""
     left, tables, faults = set(wanted), [], []
-    narrowed = only_files(shard, {source for source, _ in wanted})
+    narrowed = restrict_to_sources(shard, {source for source, _ in wanted})
     try:
         for table in read_shard(narrowed, recipe.read_spec):
             if not left:
                 break
             if isinstance(table, Unreadable):
                 source = escape_surrogates(table.source)
-                bad = {place for place in left if place[0] == source and place[1] in table.positions}
+                unreadable = {key for key in left if key[0] == source and key[1] in table.positions}
                 faults += [
-                    f"{_record(*place)} was scored, and now cannot be read: {table.problem.detail}"
-                    for place in sorted(bad)
+                    f"{_record(*key)} was scored, and now cannot be read: {table.problem.detail}"
+                    for key in sorted(unreadable)
                 ]
-                left -= bad
+                left -= unreadable
                 continue
-            places = list(zip(table.column("source").to_pylist(), table.column("position").to_pylist(), strict=True))
-            rows = [row for row, place in enumerate(places) if place in left]
+            keys = list(zip(table.column("source").to_pylist(), table.column("position").to_pylist(), strict=True))
+            rows = [row for row, key in enumerate(keys) if key in left]
             if rows:
-                some = table.take(rows)
-                tables.append(with_hashes(some) if recipe.by_content else some)
-            left -= set(places)
+                records = table.take(rows)
+                tables.append(with_hashes(records) if recipe.by_content else records)
+            left -= set(keys)
     except FileNotFoundError as error:
         return tables, [*faults, f"input {error.filename or error} is gone"]
     except Exception as error:
@@ -177,13 +185,13 @@ def _records(shard: Shard, wanted: Collection[Place], recipe: Recipe) -> tuple[l
             *faults,
             f"input {escape_surrogates(shard.source)} changed: it cannot be read ({first_line(error)})",
         ]
-    return tables, faults + [f"{_record(*place)} is not there any more" for place in sorted(left)]
+    return tables, faults + [f"{_record(*key)} is not there any more" for key in sorted(left)]
 
 
-def _compare(then: pa.Table, now: pa.Table, recipe: Recipe, result: Rescored) -> None:
-    """Two tables of one row, that of the part and that of today."""
-    record, labels = _record(*_place(now)), recipe.labels
-    old, new = probabilities_of(then, labels), probabilities_of(now, labels)
+def _compare(stored: pa.Table, rescored: pa.Table, recipe: Recipe, result: Rescored) -> None:
+    """Compares a record's row of the part with the one it gets now, and adds the faults to `result`."""
+    record, labels = _record(*_key_of(rescored)), recipe.labels
+    old, new = probabilities_of(stored, labels), probabilities_of(rescored, labels)
     apart = np.nan_to_num(np.abs(new.astype(float) - old), nan=np.inf)[0]
     result.records += 1
     result.largest = max(result.largest, float(apart.max()))
@@ -194,16 +202,16 @@ def _compare(then: pa.Table, now: pa.Table, recipe: Recipe, result: Rescored) ->
             f"(at most {TOLERANCE} apart is allowed): its image or its part changed"
         )
     predicted = decode_predicted(predict_labels(old, recipe.thresholds), labels).to_pylist()
-    if then.column("predicted").to_pylist() != predicted:
+    if stored.column("predicted").to_pylist() != predicted:
         result.faults.append(f"{record} is predicted otherwise in its part than its probabilities and thresholds say")
     computed = {"predicted", PROBABILITIES, *(PROBABILITY + label for label in labels)}
-    for name in (name for name in then.column_names if name not in computed):
-        old_value, new_value = then.column(name)[0].as_py(), now.column(name)[0].as_py()
+    for name in (name for name in stored.column_names if name not in computed):
+        old_value, new_value = stored.column(name)[0].as_py(), rescored.column(name)[0].as_py()
         if old_value != new_value:
             result.faults.append(f"{record} has {name} {old_value!r:.60} in its part, and now {new_value!r:.60}")
 
 
-def _place(row: pa.Table) -> Place:
+def _key_of(row: pa.Table) -> RecordKey:
     return row.column("source")[0].as_py(), row.column("position")[0].as_py()
 
 

@@ -1,4 +1,4 @@
-"""An output as it is found: the names of its files, and the three of them that speak of the others."""
+"""Reads an output as it is: the names of its files, and the three of them that describe the others."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ PART_FOLDERS = tuple(f"{kind}/" for kind in KINDS)
 
 
 @dataclass(frozen=True)
-class Output:
-    """An output: where it is, the names of all files in it, and what is in the three, None where one is missing."""
+class OutputFiles:
+    """Holds an output's absolute path, the names of all files in it, and the content of three, None if missing."""
 
-    place: str
+    path: str
     names: frozenset[str]
     success: bytes | None
     manifest_content: bytes | None
@@ -26,13 +26,13 @@ class Output:
 
     @property
     def plan(self) -> Plan | None:
-        """The plan to judge by: the one that can be read, unless the manifest is another's."""
+        """Returns the plan to check the output against; None if it cannot be read or the manifest is another's."""
         agrees = self.saved_plan and (self.manifest is None or self.manifest.plan == self.saved_plan.digest)
         return self.saved_plan if agrees else None
 
     @cached_property
     def saved_plan(self) -> Plan | None:
-        """What `plan.json` holds, if it can be read and has the digest that it claims."""
+        """Returns what `plan.json` holds, None if it cannot be read or has another digest than it says."""
         try:
             return read_plan(self.plan_content or b"")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -40,7 +40,7 @@ class Output:
 
     @cached_property
     def manifest(self) -> Manifest | None:
-        """The manifest, if it can be read."""
+        """Returns the manifest, None if it cannot be read."""
         try:
             return read_manifest(self.manifest_content or b"")
         except ValueError:
@@ -48,7 +48,7 @@ class Output:
 
     @property
     def scored_rows(self) -> list[int]:
-        """How many rows each shard's part of predictions has by the manifest; empty where that or the plan is not."""
+        """Returns how many rows each shard's part of predictions has by the manifest; empty without it or the plan."""
         if self.plan is None or self.manifest is None:
             return []
         parts, stamp = self.manifest.parts, self.plan.stamp
@@ -56,33 +56,37 @@ class Output:
         return [max(0, int(entry["rows"])) if entry else 0 for entry in entries]
 
     def read(self, name: str) -> bytes | None:
-        """A file's bytes, None if it is not there.
+        """Returns a file's bytes, None if it does not exist.
 
         Raises:
             StoreError: if the store fails.
         """
         try:
-            return files.read(files.join(self.place, name))
+            return files.read(files.join(self.path, name))
         except FileNotFoundError:
             return None
 
 
-def find_output(output: str) -> Output:
-    """What is at an output, which the user named.
+def read_output(output: str) -> OutputFiles:
+    """Reads the output that a user named.
 
     Raises:
-        UserError: if nothing there is of a run.
+        UserError: if none of its files is a run's.
     """
-    place = files.absolute(output)
-    names = frozenset(file.path.removeprefix(f"{place}/") for file in files.list_folder(place))
+    path = files.absolute(output)
+    names = frozenset(file.path.removeprefix(f"{path}/") for file in files.list_folder(path))
     if not names & {SUCCESS_FILE, PLAN_FILE, *PUBLISHED} and not any(name.startswith(PART_FOLDERS) for name in names):
         raise UserError(f"{output} holds no run; give an --output of `bulklabel score`.")
-    nothing = Output(place, names, None, None, None)
-    return Output(place, names, *map(nothing.read, (SUCCESS_FILE, MANIFEST_FILE, PLAN_FILE)))
+    unread = OutputFiles(path, names, None, None, None)
+    return OutputFiles(path, names, *map(unread.read, (SUCCESS_FILE, MANIFEST_FILE, PLAN_FILE)))
 
 
 def file_fault(name: str, content: bytes | None, entry: Entry | None) -> str | None:
-    """In words, why a file is not the one that the manifest has an entry of; None if it is."""
+    """Returns why a file is not the one that the manifest's entry describes; None if it is.
+
+    >>> file_fault("metrics.json", b"{}", {"bytes": 3, "sha256": ""})
+    'metrics.json has 2 bytes, and manifest.json says 3'
+    """
     if content is None:
         return f"{name} is missing"
     if entry is None:
