@@ -2,13 +2,16 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
+# Two processes that take the tests a file at a time, in the order of tests/conftest.py.
+PROCESSES := -n 2 --dist=loadfile --no-loadscope-reorder
+
 .PHONY: demo test check format flink test-flink lock clean
 
 demo: .venv/installed
 	$(BIN)/bulklabel demo
 
 test: .venv/installed
-	$(BIN)/pytest
+	$(BIN)/pytest $(PROCESSES)
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

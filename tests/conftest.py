@@ -22,11 +22,15 @@ from bulklabel.model.model_directory import Model
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.readers import read_shard
 from bulklabel.transforms.reading.records import Columns, ReadSpec, Unreadable
+from tests.support.once import made_once
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from tests.durability.forked import Run
+
+os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+"""Nearly every network here is so small that more threads, also in the processes started, would only wait."""
 
 settings.register_profile("bulklabel", deadline=None, derandomize=True)
 settings.load_profile("bulklabel")
@@ -57,10 +61,36 @@ def collage_rows(count: int, seed: int = 1) -> list[dict[str, Any]]:
     ]
 
 
+SLOW_FIRST = (
+    *("engines/test_flink.py", "engines/test_airflow.py", "durability/test_kill.py", "engines/test_prism.py"),
+    *("transforms/test_stores.py", "durability", "engines", "project", "browser", "pipelines", "transforms", "model"),
+)
+"""Files and folders of tests in the order in which several processes take them, a file at a time.
+
+What waits for other programs comes first, and what is done in moments last, so that all end together.
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Orders the tests where several processes share them."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: rank(item.path))
+
+
+def rank(path: Path) -> int:
+    """Returns where in `SLOW_FIRST` the tests of a file are."""
+    place = os.path.relpath(path, ROOT / "tests")
+    return next((index for index, name in enumerate(SLOW_FIRST) if place.startswith(name)), len(SLOW_FIRST))
+
+
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Collages with every kind of oddity: broken images, no truth, no labels, a label that no model knows."""
-    folder = tmp_path_factory.mktemp("corpus")
+    return made_once(tmp_path_factory, "corpus", write_corpus)
+
+
+def write_corpus(folder: Path) -> None:
+    """Writes the files of `corpus` into a folder."""
     rows = collage_rows(FILES * RECORDS)
     for index, image in enumerate((None, *BROKEN)):
         rows[100 + 1000 * index]["image"] = image
@@ -71,20 +101,19 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(FILES):
         part = rows[number * RECORDS : (number + 1) * RECORDS]
         write_parquet(folder / f"file-{number}.parquet", part, row_group_size=GROUP)
-    return folder
 
 
 @pytest.fixture(scope="session")
 def model_directory(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
     """A model of the ten digits, trained for one epoch."""
-    from bulklabel.pipelines.train import main
 
-    folder = tmp_path_factory.mktemp("models") / "model"
-    assert (
-        main([f"--input={corpus}", f"--output={folder}", f"--label_file={label_file(folder.parent)}", "--epochs=1"])
-        == 0
-    )
-    return folder
+    def train(folder: Path) -> None:
+        from bulklabel.pipelines.train import main
+
+        flags = [f"--input={corpus}", f"--output={folder / 'model'}", f"--label_file={label_file(folder)}"]
+        assert main([*flags, "--epochs=1"]) == 0
+
+    return made_once(tmp_path_factory, "trained", train) / "model"
 
 
 def label_file(folder: Path) -> Path:
@@ -97,28 +126,32 @@ def label_file(folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, corpus: Path, model_directory: Path) -> Path:
     """An uninterrupted local run over the corpus: the oracle for the others."""
-    output = tmp_path_factory.mktemp("runs") / "finished"
-    assert score(corpus, model_directory, output) == 0
-    return output
+
+    def run(folder: Path) -> None:
+        assert score(corpus, model_directory, folder / "finished") == 0
+
+    return made_once(tmp_path_factory, "runs", run) / "finished"
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The flags of a run of a second, without its output."""
-    from tests.durability.forked import tiny_run
+    from tests.durability.forked import tiny_flags, tiny_run
 
-    return tiny_run(tmp_path_factory.mktemp("tiny"))
+    return tiny_flags(made_once(tmp_path_factory, "tiny", tiny_run))
 
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, tiny: list[str]) -> "Run":
     """That run, forked, when nobody kills it and nothing fails: the oracle for the others."""
-    from tests.durability.forked import forked
+    from tests.durability.forked import Run, forked
 
-    folder = tmp_path_factory.mktemp("undisturbed")
-    run = forked(tiny, folder / "run", folder / "log")
-    assert run.end() == 0, run.said
-    return run
+    def finish(folder: Path) -> None:
+        run = forked(tiny, folder / "run", folder / "log")
+        assert run.end() == 0, run.said
+
+    folder = made_once(tmp_path_factory, "undisturbed", finish)
+    return Run(None, folder / "run", folder / "log")
 
 
 @pytest.fixture(scope="module")

@@ -146,8 +146,8 @@ def outcome(output: Path) -> dict[str, Any]:
     return answers(output) | {"files": names} | said
 
 
-def tiny_run(folder: Path) -> list[str]:
-    """Flags for a run of a second: eight shards, some records broken, and a small network that knows two labels."""
+def tiny_run(folder: Path) -> None:
+    """Makes the input of a run of a second: eight shards, some records broken, and a small network of two labels."""
     rows = [
         row | {"labels": [label for label in row["labels"] if label in "01"]}
         for row in collage_rows(SHARDS * RECORDS, seed=5)
@@ -157,6 +157,10 @@ def tiny_run(folder: Path) -> list[str]:
     for number in range(SHARDS):
         write_parquet(folder / "in" / f"{number}.parquet", rows[number * RECORDS : (number + 1) * RECORDS])
     save_model(untrained_model(("0", "1"), 16), str(folder / "model"))
+
+
+def tiny_flags(folder: Path) -> list[str]:
+    """Returns the flags of that run, without its output."""
     return [f"--input={folder / 'in'}", f"--model={folder / 'model'}"]
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import ROOT, missing
+from tests.support.once import locked
 from tests.support.servers import free_port, listens, wait_until
 
 POM = ROOT / "tests" / "engines" / "flink" / "pom.xml"
@@ -34,11 +34,11 @@ def installed() -> Path:
     """The folder of all jars, fetched by Maven where it is not there yet."""
     if not shutil.which("java"):
         missing("no Java on the PATH, which runs a Flink cluster")
-    if not JARS.exists():
-        maven = shutil.which("mvn") or missing("no Maven on the PATH, which fetches a Flink cluster")
-        fetched = JARS.with_suffix(f".{os.getpid()}")
-        subprocess.run([maven, "-q", "-B", "-f", str(POM), COPY, f"-DoutputDirectory={fetched}"], check=True)
-        with contextlib.suppress(OSError):  # another process was faster
+    with locked(JARS):
+        if not JARS.exists():
+            maven = shutil.which("mvn") or missing("no Maven on the PATH, which fetches a Flink cluster")
+            fetched = JARS.with_suffix(".fetched")
+            subprocess.run([maven, "-q", "-B", "-f", str(POM), COPY, f"-DoutputDirectory={fetched}"], check=True)
             fetched.rename(JARS)
     return JARS
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.conftest import ROOT, missing
+from tests.support.once import locked
 
 (BEAM,) = re.findall(r"^apache-beam==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
 PACKAGES = {
@@ -40,10 +41,11 @@ def installed(what: str) -> Path:
     package = PACKAGES[what]
     name = package.rsplit("/", 1)[-1]
     program = ROOT / ".tools" / name / name.split("@")[0]
-    if not program.exists():
-        go = shutil.which("go") or missing(f"no Go on the PATH, which builds {name}")
-        environment = os.environ | {"GOBIN": str(program.parent), "CGO_ENABLED": "0"}
-        subprocess.run([go, "install", package], env=environment, check=True)
+    with locked(program.parent):
+        if not program.exists():
+            go = shutil.which("go") or missing(f"no Go on the PATH, which builds {name}")
+            environment = os.environ | {"GOBIN": str(program.parent), "CGO_ENABLED": "0"}
+            subprocess.run([go, "install", package], env=environment, check=True)
     return program
 
 
