@@ -14,7 +14,7 @@ from bulklabel.model.labels.thresholds import predict_labels
 from bulklabel.model.labels.truth import PRESENT, UNKNOWN, Truth
 
 Flags = npt.NDArray[np.bool_]
-Scores = npt.NDArray[np.float32]
+Probabilities = npt.NDArray[np.float32]
 Number = TypeVar("Number", bound=np.generic)
 Result = TypeVar("Result")
 
@@ -30,7 +30,7 @@ CHUNK_CELLS = 2**17
 
 @dataclass(frozen=True)
 class Block:
-    """Holds N records and L labels: `present`, `known`, `predicted` and `scores` (probabilities, 0…1) are all L×N.
+    """Holds N records and L labels: `present`, `known`, `predicted` and `probabilities` (0…1) are all L×N.
 
     What is unknown counts neither as present nor as predicted here.
     """
@@ -38,17 +38,17 @@ class Block:
     present: Flags
     known: Flags
     predicted: Flags
-    scores: Scores
+    probabilities: Probabilities
 
     @staticmethod
-    def of(truth: Truth, probabilities: Scores, thresholds: Sequence[float]) -> "Block":
+    def of(truth: Truth, probabilities: Probabilities, thresholds: Sequence[float]) -> "Block":
         """Makes a block from truth and probabilities, both N×L, and L thresholds."""
         known = np.ascontiguousarray((truth != UNKNOWN).T)
         return Block(
             present=np.ascontiguousarray((truth == PRESENT).T),
             known=known,
             predicted=np.ascontiguousarray(predict_labels(probabilities, thresholds).T) & known,
-            scores=np.ascontiguousarray(probabilities.T) + np.float32(0),  # -0 becomes 0, which has other bits
+            probabilities=np.ascontiguousarray(probabilities.T) + np.float32(0),  # -0 becomes 0, which has other bits
         )
 
     def of_known(self, rows: npt.NDArray[Number]) -> npt.NDArray[Number]:
@@ -62,12 +62,12 @@ class Block:
 
     def of_labels(self, labels: slice) -> "Block":
         """Returns the block of some labels that follow each other."""
-        return Block(self.present[labels], self.known[labels], self.predicted[labels], self.scores[labels])
+        return Block(self.present[labels], self.known[labels], self.predicted[labels], self.probabilities[labels])
 
     def of_records(self, records: slice) -> "Block":
         """Returns the block of some records that follow each other."""
         columns = (slice(None), records)
-        return Block(self.present[columns], self.known[columns], self.predicted[columns], self.scores[columns])
+        return Block(self.present[columns], self.known[columns], self.predicted[columns], self.probabilities[columns])
 
     def take(self, records: Flags | npt.NDArray[np.int64]) -> "Block":
         """Returns some of the records, or all in another order; `records` says which of the N, as flags or indices."""
@@ -75,7 +75,7 @@ class Block:
             np.ascontiguousarray(self.present[:, records]),
             np.ascontiguousarray(self.known[:, records]),
             np.ascontiguousarray(self.predicted[:, records]),
-            np.ascontiguousarray(self.scores[:, records]),
+            np.ascontiguousarray(self.probabilities[:, records]),
         )
 
     @property

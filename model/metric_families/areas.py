@@ -37,7 +37,7 @@ def single_valued(precision: int) -> npt.NDArray[np.bool_]:
     return np.append(np.nextafter(lowest[:-1], np.float32(2)) == lowest[1:], lowest[-1] == 1)
 
 
-def areas(scores: Counts) -> dict[str, Area]:
+def areas(histograms: Counts) -> dict[str, Area]:
     """Returns `roc_auc` and `average_precision` of each label from its histogram, L×2×bins or L×3×bins.
 
     Each comes with a low and a high bound. Records of unknown truth, the third plane, are left out.
@@ -45,16 +45,16 @@ def areas(scores: Counts) -> dict[str, Area]:
     ROC AUC is NaN where no record is present, or none absent; average precision is 0 where none is present, as in
     scikit-learn, and NaN where nothing is known.
 
-    >>> scores = np.zeros((1, 2, 48), np.int64)
-    >>> scores[0, PRESENT, [40, 20]] = 1
-    >>> scores[0, ABSENT, 30] = 1
-    >>> {name: float(value[0].round(4)) for name, (value, low, high) in areas(scores).items()}
+    >>> histograms = np.zeros((1, 2, 48), np.int64)
+    >>> histograms[0, PRESENT, [40, 20]] = 1
+    >>> histograms[0, ABSENT, 30] = 1
+    >>> {name: float(value[0].round(4)) for name, (value, low, high) in areas(histograms).items()}
     {'roc_auc': 0.5, 'average_precision': 0.8333}
     """
-    labels, _, bins = scores.shape
+    labels, _, bins = histograms.shape
     step = max(1, CHUNK_CELLS // bins)
     single = single_valued(precision_of(bins))
-    chunks = [_areas(scores[first : first + step], single) for first in range(0, labels, step)]
+    chunks = [_areas(histograms[first : first + step], single) for first in range(0, labels, step)]
     return {name: _joined([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
@@ -81,10 +81,10 @@ def _averages(
     return metrics
 
 
-def _areas(scores: Counts, single: npt.NDArray[np.bool_]) -> dict[str, Area]:
+def _areas(histograms: Counts, single: npt.NDArray[np.bool_]) -> dict[str, Area]:
     """The same of few labels; everything runs from the highest bin down."""
-    filled = np.flatnonzero(scores[:, [ABSENT, PRESENT]].any(axis=(0, 1)))[::-1]
-    present, absent, ties = scores[:, PRESENT, filled], scores[:, ABSENT, filled], single[filled]
+    filled = np.flatnonzero(histograms[:, [ABSENT, PRESENT]].any(axis=(0, 1)))[::-1]
+    present, absent, ties = histograms[:, PRESENT, filled], histograms[:, ABSENT, filled], single[filled]
     return {
         "roc_auc": _roc_auc(present, absent, ties),
         "average_precision": _average_precision(present, absent, ties),
@@ -137,9 +137,9 @@ def _joined(parts: Sequence[Area]) -> Area:
 
 
 def _estimate(totals: Totals) -> Estimate:
-    if totals.scores is None:
+    if totals.histograms is None:
         return Estimate()
-    by_label, pooled = areas(totals.scores), areas(totals.scores.sum(axis=0, keepdims=True))
+    by_label, pooled = areas(totals.histograms), areas(totals.histograms.sum(axis=0, keepdims=True))
     averaged = _averages(by_label, pooled, support(totals.sums))
     return Estimate(
         {name: value for name, (value, _, _) in averaged.items()},

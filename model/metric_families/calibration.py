@@ -25,17 +25,18 @@ _UPPER_ENDS = [
 
 def _label_sums(block: Block, grouping: Grouping) -> NamedSums:
     shape = (grouping.count, block.labels, RELIABILITY_BINS)
-    bins = np.zeros(block.scores.shape, np.uint8)
+    bins = np.zeros(block.probabilities.shape, np.uint8)
     for end in _UPPER_ENDS:
-        bins += block.scores > end
+        bins += block.probabilities > end
     cells = (grouping.groups * block.labels + np.arange(block.labels)[:, None]) * RELIABILITY_BINS + bins
-    cells, present, scores = block.of_known(cells), block.of_known(block.present), block.of_known(block.scores)
+    cells, present = block.of_known(cells), block.of_known(block.present)
+    probabilities = block.of_known(block.probabilities).astype(np.float64)
     size = int(np.prod(shape))
-    probability = np.bincount(cells, fixed(scores.astype(np.float64)), size)
+    sums = np.bincount(cells, fixed(probabilities), size)
     return {
         "reliability_records": np.bincount(cells, minlength=size).reshape(shape),
         "reliability_present": np.bincount(cells[present], minlength=size).reshape(shape),
-        "reliability_probability": probability.astype(np.int64).reshape(shape),
+        "reliability_probability": sums.astype(np.int64).reshape(shape),
     }
 
 

@@ -18,14 +18,14 @@ NamedSums = dict[str, Counts]
 
 @dataclass(frozen=True, eq=False)
 class Totals:
-    """Holds what was counted of some records: their sums, without groups, and a histogram of their probabilities.
+    """Holds what was counted of some records: their sums, without groups, and each label's histogram of probabilities.
 
-    `scores` is L×2×bins (absent, present) or L×3×bins (and unknown), with any precision of the bins, or None where no
-    histogram was kept.
+    `histograms` is L×2×bins (absent, present) or L×3×bins (and unknown), with any precision of the bins, or None where
+    none was kept.
     """
 
     sums: Sums
-    scores: Counts | None = None
+    histograms: Counts | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ _BELOW_ONE = 1 - float(np.float32(1 - KERAS_EPSILON))
 def _label_sums(block: Block, grouping: Grouping) -> NamedSums:
     """Log losses as whole part and fraction, G×L×2, so that no sum overflows below two billion records."""
     log_loss, binary_crossentropy = _log_losses(block)
-    distance = np.square(block.scores.astype(np.float64) - block.present)
+    distance = np.square(block.probabilities.astype(np.float64) - block.present)
     return {
         "log_loss": _whole_and_fraction(log_loss, grouping),
         "binary_crossentropy": _whole_and_fraction(binary_crossentropy, grouping),
@@ -35,7 +35,7 @@ def _log_losses(block: Block) -> tuple[Values, Values]:
     scikit-learn (`log_loss`) keeps away from 0 and 1 by float64's epsilon, Keras (`binary_crossentropy`) by 1e-7 in
     float32: from 1 that is 2**-23.
     """
-    exact = block.scores.astype(np.float64)
+    exact = block.probabilities.astype(np.float64)
     truth = np.where(block.present, exact, 1 - exact)
     losses = -np.log(np.clip(truth, FLOAT_EPSILON, 1 - FLOAT_EPSILON))
     clipped = np.clip(losses, -np.log1p(-_BELOW_ONE), -np.log(np.where(block.present, KERAS_EPSILON, _BELOW_ONE)))

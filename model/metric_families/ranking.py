@@ -37,7 +37,8 @@ def _addends(block: Block) -> dict[str, npt.NDArray[np.float64]]:
     ranking behind each other in the worst order. `hits_at` (N×K) counts the present labels among the first k, of
     equal probabilities the first in the model's order, and `recall_at` is their share of those present, 0 if none is.
     """
-    ordered = np.ascontiguousarray(block.scores).view(np.int32) + 1  # as integers floats above 0 keep their order
+    # as integers floats above 0 keep their order
+    ordered = np.ascontiguousarray(block.probabilities).view(np.int32) + 1
     keys = np.ascontiguousarray((ordered if block.all_known else np.where(block.known, ordered, 0)).T)
     known, present = block.known.sum(axis=0), block.present.sum(axis=0)
     mixed = (present > 0) & (present < known)

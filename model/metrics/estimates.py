@@ -17,17 +17,17 @@ from bulklabel.model.statistic import Statistic
 class Evidence:
     """Holds sums by group, G×…, beside histograms of probabilities: all records' (L×3×bins), and by group where known.
 
-    `scores_by_group` is G×L×2×bins, with coarser bins, or None.
+    `histograms_by_group` is G×L×2×bins, with coarser bins, or None.
     """
 
     sums: Sums
-    scores: Counts
-    scores_by_group: Counts | None = None
+    histograms: Counts
+    histograms_by_group: Counts | None = None
 
     @staticmethod
     def of(statistic: Statistic) -> "Evidence":
         """Returns all that a statistic holds of its records."""
-        return Evidence(statistic.sums, statistic.scores.counts(), statistic.scores_by_group.counts())
+        return Evidence(statistic.sums, statistic.histograms.counts(), statistic.histograms_by_group.counts())
 
     @cached_property
     def total(self) -> Sums:
@@ -36,13 +36,13 @@ class Evidence:
 
     def estimate(self) -> Estimate:
         """Returns the metrics of all records."""
-        return estimate(Totals(self.total, self.scores))
+        return estimate(Totals(self.total, self.histograms))
 
     def without_groups(self) -> Iterator[Estimate]:
         """Yields the metrics without each group that has records with truth."""
-        known_scores = None if self.scores_by_group is None else self.scores_by_group.sum(axis=0)
+        known_histograms = None if self.histograms_by_group is None else self.histograms_by_group.sum(axis=0)
         for group in np.flatnonzero(self.sums["with_truth"]):
-            scores = None
-            if known_scores is not None and self.scores_by_group is not None:
-                scores = known_scores - self.scores_by_group[group]
-            yield estimate(Totals(self.total - self.sums.group(int(group)), scores))
+            histograms = None
+            if known_histograms is not None and self.histograms_by_group is not None:
+                histograms = known_histograms - self.histograms_by_group[group]
+            yield estimate(Totals(self.total - self.sums.group(int(group)), histograms))

@@ -42,7 +42,7 @@ def compute_metrics(
     (0.8, [1.0, 0.0], {'cat': 0.29998782, 'dog': 0.25})
     """
     evidence = Evidence.of(statistic)
-    choices = [choose(threshold_curve(histogram), goal) for histogram in evidence.scores]
+    choices = [choose(threshold_curve(histogram), goal) for histogram in evidence.histograms]
     estimate, without = evidence.estimate(), list(evidence.without_groups())
     rows = _label_rows(evidence, estimate, labels, thresholds)
     intervals = _label_intervals(estimate, without)

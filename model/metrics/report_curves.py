@@ -28,10 +28,10 @@ def drawings(statistic: Statistic) -> dict[str, Any]:
     bins of probability, [records, records where the label is present, mean probability or None].
     """
     total = statistic.sums.total()
-    scores = statistic.scores.counts()
+    histograms = statistic.histograms.counts()
     return {
-        "cuts": [_cuts(threshold_curve(histogram)) for histogram in scores],
-        "all_cuts": _cuts(threshold_curve(scores.sum(axis=0))),
+        "cuts": [_cuts(threshold_curve(histogram)) for histogram in histograms],
+        "all_cuts": _cuts(threshold_curve(histograms.sum(axis=0))),
         "reliability": [_reliability(total, slice(label, label + 1)) for label in range(statistic.labels)],
         "all_reliability": _reliability(total, slice(None)),
         "pairs": _pairs(statistic.pairs.counts(), total),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from bulklabel.model.counting.bins import coarser_counts
 from bulklabel.model.metrics.estimates import Evidence
 from bulklabel.model.statistic import GROUPS, Statistic
-from bulklabel.model.statistic.scores import group_precision
+from bulklabel.model.statistic.histograms import coarse_precision
 from bulklabel.model.statistic.slices import Slice
 
 MOST_SLICES = 20
@@ -21,14 +21,15 @@ def slice_evidence(
     those that are: the statistic of a difference is as exact as that of a sum.
     """
     named = sorted(slices, key=lambda value: (-slices[value].records, value is not None, value))[:MOST_SLICES]
-    precision = group_precision(statistic.labels, GROUPS)
+    precision = coarse_precision(statistic.labels, GROUPS)
     left_sums = statistic.sums
-    left_scores = coarser_counts(statistic.scores.counts(), precision)
+    left_histograms = coarser_counts(statistic.histograms.counts(), precision)
     left = statistic.scored
     for value in named:
         counted = slices[value]
-        scores = counted.scores.counts()
-        yield value, False, counted.records, Evidence(counted.sums, scores)
-        left_sums, left_scores, left = left_sums - counted.sums, left_scores - scores, left - counted.records
+        histograms = counted.histograms.counts()
+        yield value, False, counted.records, Evidence(counted.sums, histograms)
+        left_sums, left_histograms = left_sums - counted.sums, left_histograms - histograms
+        left -= counted.records
     if left:
-        yield None, True, left, Evidence(left_sums, left_scores)
+        yield None, True, left, Evidence(left_sums, left_histograms)

@@ -55,14 +55,14 @@ class Curve:
     false_positives: Counts
 
 
-def threshold_curve(scores: Counts) -> Curve:
+def threshold_curve(histogram: Counts) -> Curve:
     """Returns the curve of one label from its histogram, 3×bins: a threshold below each bin that holds records."""
-    lowest = lowest_of(precision_of(scores.shape[1]))
-    filled = np.flatnonzero(scores.any(axis=0))
+    lowest = lowest_of(precision_of(histogram.shape[1]))
+    filled = np.flatnonzero(histogram.any(axis=0))
     excluded = np.append(-1, filled[:-1])
     end = np.append(lowest, np.float32(1))[excluded + 1]  # just above what is excluded
     end[excluded == -1] = 0
-    return _falling(_middle(end, lowest[filled]), lowest[filled], scores[:, filled])
+    return _falling(_middle(end, lowest[filled]), lowest[filled], histogram[:, filled])
 
 
 def exact_curve(truth: Truth, probabilities: npt.NDArray[np.float32]) -> Curve:
@@ -73,20 +73,20 @@ def exact_curve(truth: Truth, probabilities: npt.NDArray[np.float32]) -> Curve:
     ([0.5, 0.125], [1, 1], [0, 1])
     """
     lowest, index = np.unique(probabilities, return_inverse=True)
-    scores = np.zeros((3, len(lowest)), np.int64)
-    np.add.at(scores, (truth, index), 1)
+    histogram = np.zeros((3, len(lowest)), np.int64)
+    np.add.at(histogram, (truth, index), 1)
     excluded = np.append(np.float32(0), lowest[:-1])
     middle = _middle(excluded, lowest)
-    return _falling(np.where(middle > excluded, middle, lowest), lowest, scores)  # none lies between neighbours
+    return _falling(np.where(middle > excluded, middle, lowest), lowest, histogram)  # none lies between neighbours
 
 
 def _middle(low: npt.NDArray[np.float32], high: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return ((low.astype(np.float64) + high) / 2).astype(np.float32)
 
 
-def _falling(thresholds: npt.NDArray[np.float32], lowest: npt.NDArray[np.float32], scores: Counts) -> Curve:
+def _falling(thresholds: npt.NDArray[np.float32], lowest: npt.NDArray[np.float32], histogram: Counts) -> Curve:
     """The curve of K rising thresholds, K lowest probabilities, and the records in between, 3×K."""
-    counts = np.cumsum(scores[:, ::-1], axis=1)
+    counts = np.cumsum(histogram[:, ::-1], axis=1)
     return Curve(thresholds[::-1], lowest[::-1], counts.sum(axis=0), counts[PRESENT], counts[ABSENT])
 
 

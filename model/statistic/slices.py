@@ -1,4 +1,4 @@
-"""Counts the same sums and scores for each value of a carried column."""
+"""Counts the same sums and histograms for each value of a carried column."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from bulklabel.model.counting.block import Block
 from bulklabel.model.counting.sums import Sums
 from bulklabel.model.counting.tally import Tally
 from bulklabel.model.metric_families.families import sums_of
-from bulklabel.model.statistic.scores import group_precision, score_cells, score_tally
+from bulklabel.model.statistic.histograms import coarse_precision, histogram_cells, histograms_tally
 
 Slices = Mapping[str | None, "Slice"]
 """By the column's value; null is a value too."""
@@ -26,20 +26,20 @@ def most_values(labels: int) -> int:
 
 @dataclass(eq=False)
 class Slice:
-    """Holds what is counted of the records with one value: sums by group, and a coarse histogram of scores.
+    """Holds what is counted of the records with one value: sums by group, and coarse histograms of probabilities.
 
     `records` counts all that were scored.
     """
 
     records: int
     sums: Sums
-    scores: Tally
+    histograms: Tally
 
     def __iadd__(self, other: "Slice") -> "Slice":
         """Add the other's records to these, in place."""
         self.records += other.records
         self.sums += other.sums
-        self.scores += other.scores
+        self.histograms += other.histograms
         return self
 
     def __eq__(self, other: object) -> bool:
@@ -48,12 +48,12 @@ class Slice:
             isinstance(other, Slice)
             and self.records == other.records
             and self.sums == other.sums
-            and self.scores == other.scores
+            and self.histograms == other.histograms
         )
 
     def copy(self) -> "Slice":
         """Returns a slice that can be added to without changing this one."""
-        return Slice(self.records, self.sums.copy(), self.scores.copy())
+        return Slice(self.records, self.sums.copy(), self.histograms.copy())
 
 
 def slices_of(
@@ -68,13 +68,13 @@ def slices_of(
     known = block.with_truth
     slice_groups = (number * groups_count + groups)[known]  # a group in a slice is a group of its own
     sums = sums_of(block if known.all() else block.take(known), slice_groups, len(names) * groups_count)
-    precision = group_precision(block.labels, groups_count)
-    cells = score_cells(block, precision)
+    precision = coarse_precision(block.labels, groups_count)
+    cells = histogram_cells(block, precision)
     return {
         name: Slice(
             records=int((number == index).sum()),
             sums=sums.group(slice(index * groups_count, (index + 1) * groups_count)).copy(),
-            scores=score_tally(block.labels, precision, [cells[:, number == index]]),
+            histograms=histograms_tally(block.labels, precision, [cells[:, number == index]]),
         )
         for index, name in enumerate(names)
     }

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bulklabel.model.counting.block import Block, Scores, row_blocks
+from bulklabel.model.counting.block import Block, Probabilities, row_blocks
 from bulklabel.model.counting.sums import Sums
 from bulklabel.model.counting.tally import Counts, Tally
 from bulklabel.model.images.kinds import Kind, Kinds
@@ -20,8 +20,8 @@ from bulklabel.model.labels.truth import Truth
 from bulklabel.model.metric_families.families import no_sums, sums_of
 from bulklabel.model.statistic.examples import Examples, examples_kept
 from bulklabel.model.statistic.hash_ids import hash_ids
+from bulklabel.model.statistic.histograms import histograms_of, no_histograms
 from bulklabel.model.statistic.pairs import no_pairs, pairs_of
-from bulklabel.model.statistic.scores import no_scores, scores_of
 from bulklabel.model.statistic.slices import Slice, add_slices, slices_of
 
 GROUPS = 20
@@ -38,9 +38,9 @@ class Statistic:
     """Holds what is known of N records, with L labels. Merging is exactly associative and commutative.
 
     `scored`, `rejected` (by stage and reason), `kinds` (scored images by kind), `unknown_labels` (records by label
-    name), `predicted` (records given each label, L), `scores` and `examples` are of all records, the rest only of those
-    with truth. `scores` is L×3×bins (absent, present, unknown), and
-    `scores_by_group` G×L×2×bins, with coarser bins; `slices` are by column and value.
+    name), `predicted` (records given each label, L), `histograms` and `examples` are of all records, the rest only of
+    those with truth. `histograms` is L×3×bins (absent, present, unknown), and `histograms_by_group` G×L×2×bins, with
+    coarser bins; `slices` are by column and value.
     """
 
     scored: int
@@ -49,8 +49,8 @@ class Statistic:
     unknown_labels: dict[str, int]
     predicted: Counts
     sums: Sums
-    scores: Tally
-    scores_by_group: Tally
+    histograms: Tally
+    histograms_by_group: Tally
     pairs: Tally
     examples: Examples
     slices: dict[str, dict[str | None, Slice]]
@@ -58,14 +58,14 @@ class Statistic:
     @staticmethod
     def zero(labels: int) -> "Statistic":
         """Returns the statistic of no records: the identity of `+`."""
-        scores, by_group = no_scores(labels, GROUPS)
+        histograms, by_group = no_histograms(labels, GROUPS)
         sums, predicted = no_sums(labels, GROUPS), np.zeros(labels, np.int64)
-        return Statistic(0, {}, {}, {}, predicted, sums, scores, by_group, no_pairs(labels), Examples.none(), {})
+        return Statistic(0, {}, {}, {}, predicted, sums, histograms, by_group, no_pairs(labels), Examples.none(), {})
 
     @staticmethod
     def from_batch(
         truth: Truth,
-        probabilities: Scores,
+        probabilities: Probabilities,
         thresholds: Sequence[float],
         records: pa.Table,
         *,
@@ -121,8 +121,8 @@ class Statistic:
         self.unknown_labels = _first_names(_merged(self.unknown_labels, other.unknown_labels))
         self.predicted += other.predicted
         self.sums += other.sums
-        self.scores += other.scores
-        self.scores_by_group += other.scores_by_group
+        self.histograms += other.histograms
+        self.histograms_by_group += other.histograms_by_group
         self.pairs += other.pairs
         self.examples = self.examples + other.examples
         for column, others in other.slices.items():
@@ -151,12 +151,12 @@ def merge(statistics: Sequence[Statistic], labels: int) -> Statistic:
 def _of_block(block: Block, groups: npt.NDArray[np.int64], values: Mapping[str, npt.NDArray[np.object_]]) -> Statistic:
     """What is counted of a block's records."""
     slices = {column: slices_of(block, texts.tolist(), groups, GROUPS) for column, texts in values.items()}
-    scores, by_group = scores_of(block, groups, GROUPS)
+    histograms, by_group = histograms_of(block, groups, GROUPS)
     if not block.with_truth.all():
         block, groups = block.take(block.with_truth), groups[block.with_truth]
     sums = sums_of(block, groups, GROUPS)
     predicted = np.zeros(block.labels, np.int64)
-    return Statistic(0, {}, {}, {}, predicted, sums, scores, by_group, pairs_of(block), Examples.none(), slices)
+    return Statistic(0, {}, {}, {}, predicted, sums, histograms, by_group, pairs_of(block), Examples.none(), slices)
 
 
 def _merged(first: Mapping[Key, int], second: Mapping[Key, int]) -> dict[Key, int]:

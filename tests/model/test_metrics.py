@@ -13,7 +13,7 @@ from bulklabel.model.counting.bins import bin_of, bins_count
 from bulklabel.model.metric_families.areas import areas
 from bulklabel.model.metrics.report_curves import drawings
 from bulklabel.model.statistic import Statistic
-from bulklabel.model.statistic.scores import score_precision
+from bulklabel.model.statistic.histograms import fine_precision
 from tests.support.synthetic import THRESHOLD, Batch, batches, logistic_batch, metrics_of_statistic, statistic_of
 
 RATES: dict[str, Callable[..., float]] = {
@@ -206,7 +206,7 @@ def test_bounds_are_narrow_on_ordinary_data() -> None:
 
 
 def test_bounds_are_narrow_with_the_bins_of_a_thousand_labels() -> None:
-    precision = score_precision(1000)
+    precision = fine_precision(1000)
     truth, scores = (column[:, 0] for column in logistic_batch(np.random.default_rng(1), 20_000, 1))
     counts = np.zeros((1, 2, bins_count(precision)), np.int64)
     np.add.at(counts[0], (truth, bin_of(scores, precision)), 1)

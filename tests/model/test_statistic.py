@@ -101,8 +101,8 @@ def test_records_without_truth_are_scored_and_nothing_else() -> None:
     found = statistic_of(batch)
     assert (found.scored, int(found.sums["with_truth"].sum())) == (4, 0)
     assert found.sums == Statistic.zero(2).sums
-    assert found.scores.counts().sum(axis=(0, 2)).tolist() == [0, 0, 8]
-    assert found.scores_by_group.counts().sum() == found.pairs.counts().sum() == 0
+    assert found.histograms.counts().sum(axis=(0, 2)).tolist() == [0, 0, 8]
+    assert found.histograms_by_group.counts().sum() == found.pairs.counts().sum() == 0
 
 
 def test_records_of_one_id_are_in_one_group() -> None:

@@ -28,7 +28,7 @@ def evidence_of(batch: Batch, groups: np.ndarray, coarse: int = COARSE) -> Evide
     """The evidence of a batch whose records are in given groups, as the statistic has it, of fewer bins."""
     truth, probabilities = batch
     block = Block.of(truth, probabilities, [0.5] * LABELS)
-    bins = bin_of(block.scores, FINE)
+    bins = bin_of(block.probabilities, FINE)
     cells = ((groups * LABELS + np.arange(LABELS)[:, None]) * 2 + block.present) * bins_count(FINE) + bins
     size = GROUPS * LABELS * 2 * bins_count(FINE)
     scores = np.bincount(cells.ravel(), minlength=size).reshape(GROUPS, LABELS, 2, -1)
