@@ -35,11 +35,11 @@ from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED
 from bulklabel.transforms.run_directory.plan import Plan
 from bulklabel.transforms.run_directory.planned_shards import PlannedShards
 from bulklabel.transforms.run_directory.run_directory import RunDirectory, State
-from bulklabel.transforms.scoring.check_workers import CheckedStart, CheckWorker, needs_of
+from bulklabel.transforms.scoring.check_workers import CheckedStart, CheckWorker, worker_requirements
 from bulklabel.transforms.scoring.deadline import EndAtDeadline
 from bulklabel.transforms.scoring.load_scorer import load_scorer
 from bulklabel.transforms.scoring.model_files import load_model
-from bulklabel.transforms.scoring.score_shards import LEFT, ScoreShards
+from bulklabel.transforms.scoring.score_shards import NOT_BEGUN, ScoreShards
 from bulklabel.transforms.scoring.write_parts import WriteParts
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Job:
 def build(root: beam.Pipeline, job: Job) -> None:
     """Adds the whole graph to a pipeline."""
     plan, recipe, directory = job.plan, job.plan.recipe, job.directory
-    needs = needs_of(plan, directory, job.launch.model_directory)
+    needs = worker_requirements(plan, directory, job.launch.model_directory)
     # The shards come from plan.json, so that a job of a million shards is as small as one of ten.
     shards = root | "Start" >> CheckedStart(needs) | "Shards" >> PlannedShards(directory)
     score_shards = ScoreShards(directory, recipe, job.scorer, job.decode_seconds, job.deadline)
@@ -80,7 +80,7 @@ def build(root: beam.Pipeline, job: Job) -> None:
         | "Reshuffle" >> beam.Reshuffle()
         # A worker that lacks a mount would reject its records as missing files, so it is checked first.
         | "CheckWorkers" >> beam.ParDo(CheckWorker(needs))
-        | "ScoreShards" >> beam.ParDo(score_shards).with_outputs(LEFT, main="results")
+        | "ScoreShards" >> beam.ParDo(score_shards).with_outputs(NOT_BEGUN, main="results")
     )
     predictions = results | "WritePredictions" >> WriteParts(directory, PREDICTIONS)
     rejected = results | "WriteRejected" >> WriteParts(directory, REJECTED)

@@ -14,7 +14,12 @@ from bulklabel.pipelines.console.worker_errors import worker_error
 from bulklabel.pipelines.score import main
 from bulklabel.transforms.run_directory.plan import read_plan
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
-from bulklabel.transforms.scoring.check_workers import INPUTS, Needs, check_worker, needs_of
+from bulklabel.transforms.scoring.check_workers import (
+    SAMPLED_INPUTS,
+    WorkerRequirements,
+    check_worker,
+    worker_requirements,
+)
 from tests.conftest import ROOT, score
 from tests.durability.forked import forked, said_in_one_line
 from tests.engines.worker_pools import Pool, environment, packages_of
@@ -82,23 +87,23 @@ def test_a_pool_that_is_not_there(tiny: list[str], tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def needs(finished: Path, model_directory: Path) -> Needs:
+def needs(finished: Path, model_directory: Path) -> WorkerRequirements:
     """What the workers of the finished run needed, as if it had been submitted on another machine."""
     plan = read_plan((finished / "plan.json").read_bytes())
-    found = needs_of(plan, RunDirectory(str(finished), plan.stamp), str(model_directory))
+    found = worker_requirements(plan, RunDirectory(str(finished), plan.stamp), str(model_directory))
     check_worker(
         replace(found, directory=replace(found.directory, path="nowhere"))
     )  # nobody asks the process that submits
     return replace(found, submitter=("elsewhere", os.getpid()))
 
 
-def test_a_worker_that_has_everything(needs: Needs) -> None:
+def test_a_worker_that_has_everything(needs: WorkerRequirements) -> None:
     check_worker(needs)
     assert {flag for flag, _ in needs.files} == {"--input", "--model"}
     assert {name for name, _ in needs.versions} > {"Python", "apache-beam", "bulklabel", "tensorflow", "keras", "numpy"}
 
 
-def test_versions_that_differ_are_all_said(needs: Needs) -> None:
+def test_versions_that_differ_are_all_said(needs: WorkerRequirements) -> None:
     versions = dict(needs.versions) | {"Python": "3.99", "keras": "99.0", "tensorflow-of-another-name": "1.0"}
     with pytest.raises(UserError) as raised:
         check_worker(replace(needs, versions=tuple(versions.items())))
@@ -110,7 +115,7 @@ def test_versions_that_differ_are_all_said(needs: Needs) -> None:
 
 
 @pytest.mark.parametrize("flag", ["--input", "--model"])
-def test_a_file_that_only_the_submitter_sees(flag: str, needs: Needs, tmp_path: Path) -> None:
+def test_a_file_that_only_the_submitter_sees(flag: str, needs: WorkerRequirements, tmp_path: Path) -> None:
     hidden = tuple((name, str(tmp_path / "x") if name == flag else path) for name, path in needs.files)
     with pytest.raises(UserError, match=rf"does not see {tmp_path}/x; for {flag} give what all workers see"):
         check_worker(replace(needs, files=hidden))
@@ -118,7 +123,7 @@ def test_a_file_that_only_the_submitter_sees(flag: str, needs: Needs, tmp_path: 
         check_worker(replace(needs, files=hidden))
 
 
-def test_another_plan_where_the_output_should_be(needs: Needs) -> None:
+def test_another_plan_where_the_output_should_be(needs: WorkerRequirements) -> None:
     other = replace(needs.directory.stamp, plan_digest="0" * 64)
     with pytest.raises(StoreError, match=r"finds another plan there; either this is a folder of its own, or another"):
         check_worker(replace(needs, directory=replace(needs.directory, stamp=other)))
@@ -127,14 +132,14 @@ def test_another_plan_where_the_output_should_be(needs: Needs) -> None:
 def test_inputs_are_looked_for_all_over_the_plan(finished: Path, model_directory: Path) -> None:
     plan = read_plan((finished / "plan.json").read_bytes())
     directory = RunDirectory(str(finished), plan.stamp)
-    for count in (0, 1, INPUTS, INPUTS + 1, 10 * INPUTS - 1):
+    for count in (0, 1, SAMPLED_INPUTS, SAMPLED_INPUTS + 1, 10 * SAMPLED_INPUTS - 1):
         inputs = tuple(replace(plan.inputs[0], path=f"{index:03d}") for index in range(count))
         absent = replace(plan.inputs[0], path="named by a metadata file", size=-1)
-        needs = needs_of(replace(plan, inputs=(*inputs, absent)), directory, str(model_directory))
+        needs = worker_requirements(replace(plan, inputs=(*inputs, absent)), directory, str(model_directory))
         found = [int(path) for flag, path in needs.files if flag == "--input"]
-        assert min(count, INPUTS) // 2 <= len(found) <= INPUTS
+        assert min(count, SAMPLED_INPUTS) // 2 <= len(found) <= SAMPLED_INPUTS
         assert found == sorted(set(found))
-        assert count == 0 or (found[0] == 0 and found[-1] >= count - 1 - count / INPUTS)
+        assert count == 0 or (found[0] == 0 and found[-1] >= count - 1 - count / SAMPLED_INPUTS)
 
 
 PLACES = ("--model=m", "--output=o", "--input=i")

@@ -15,7 +15,7 @@ from bulklabel.transforms.reading.record_tables import Record, tables
 from bulklabel.transforms.reading.records import Columns
 from bulklabel.transforms.run_directory.plan import Recipe
 from bulklabel.transforms.scoring.decode import DECODE_SECONDS
-from bulklabel.transforms.scoring.decode_and_predict import Stages
+from bulklabel.transforms.scoring.decode_and_predict import BatchScorer
 from bulklabel.transforms.scoring.load_scorer import load_scorer
 from bulklabel.transforms.scoring.model_files import load_model
 
@@ -38,7 +38,7 @@ class ImageScorer:
         threads = os.cpu_count() or 1
         pool = ThreadPoolExecutor(threads, thread_name_prefix="score")
         scorer = load_scorer(directory, recipe.model_digest, trusted)
-        self._stages = Stages(recipe, scorer, DECODE_SECONDS, pool, threads)
+        self._scorer = BatchScorer(recipe, scorer, DECODE_SECONDS, pool, threads)
 
     def score(self, images: Sequence[ImageRecord]) -> list[ScoredRecord]:
         """Scores N records, any number of them; returns N predictions and rejected records, in order.
@@ -47,7 +47,7 @@ class ImageScorer:
         """
         scored: dict[int, ScoredRecord] = {}
         records = (Record(None, "", row, None, None, image.image, ()) for row, image in enumerate(images))
-        for batch in self._stages.scored(tables(records, self.recipe.read_spec), StageClock()):
+        for batch in self._scorer.score(tables(records, self.recipe.read_spec), StageClock()):
             table = batch.predictions
             rows, predicted = (table.column(name).to_pylist() for name in ("position", "predicted"))
             block = probabilities_of(table, self.recipe.labels).tolist()

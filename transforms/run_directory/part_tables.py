@@ -11,11 +11,17 @@ from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.run_directory.plan import CONTENT, Recipe
 
 
+def no_records(recipe: Recipe) -> pa.Table:
+    """Returns an empty table of records without their images."""
+    return recipe.schema.empty_table().drop_columns(["image"])
+
+
 def no_predictions(recipe: Recipe) -> pa.Table:
     """The predictions of a shard without records."""
     nothing = np.empty((0, len(recipe.labels)), np.float32)
-    records = with_kinds(recipe.schema.empty_table().drop_columns(["image"]), [])
-    return predictions_table(records, nothing, recipe.thresholds, recipe.labels, recipe.layout)
+    return predictions_table(
+        with_kinds(no_records(recipe), []), nothing, recipe.thresholds, recipe.labels, recipe.layout
+    )
 
 
 def predictions_schema(recipe: Recipe) -> pa.Schema:

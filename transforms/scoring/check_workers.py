@@ -1,4 +1,4 @@
-"""What each worker must have before its first shard: the versions of where the plan was made, and its files."""
+"""Checks each worker before its first shard: it must have the versions that the plan was made with, and its files."""
 
 import os
 import pickle
@@ -21,19 +21,19 @@ from bulklabel.transforms.run_directory.run_directory import RunDirectory
 
 T = TypeVar("T")
 
-INPUTS = 8
-"""Input files, spread over the plan, that a worker looks for: one that lacks a mount would reject their records."""
+SAMPLED_INPUTS = 8
+"""Input files, spread over the plan, that a worker looks for: without a mount it would reject all of its records."""
 
 CARRYING_PACKAGES = ("apache-beam", "bulklabel")
-"""They decide no answer, but whether a graph that was made with one version does on another what it says."""
+"""Packages that decide no probabilities, but whether a graph made with one version does the same with another."""
 
 
 @dataclass(frozen=True)
-class Needs:
-    """What there is where a run was submitted, and must be on each worker, too.
+class WorkerRequirements:
+    """Lists what the process that submitted a run has, and each worker must have, too.
 
-    `versions` are names and versions of packages, and of Python; `files` are flags with a path each that is there;
-    `submitter` is host and number of the process, of which nothing need be asked.
+    `versions` are names and versions of packages, and of Python; `files` are flags, each with a path that exists;
+    `submitter` is that process's host and number, which need not be checked.
     """
 
     directory: RunDirectory
@@ -42,73 +42,76 @@ class Needs:
     submitter: tuple[str, int]
 
 
-def needs_of(plan: Plan, directory: RunDirectory, model_directory: str) -> Needs:
-    """What the workers of a plan that was made in this process need; the model's path is absolute.
+def worker_requirements(plan: Plan, directory: RunDirectory, model_directory: str) -> WorkerRequirements:
+    """Returns what workers need for a plan that was made in this process; `model_directory` is absolute.
 
-    A model directory whose name no text can hold is not found here, and not asked for.
+    The model is left out if its path cannot be looked up as text has it, as with undecodable bytes in its name.
     """
     recipe, model = plan.recipe, files.join(model_directory, DESCRIPTION_FILE)
-    there = [file.path for file in plan.inputs if file.size >= 0]
-    found = [("--input", path) for path in there[:: -(-len(there) // INPUTS) or 1]]
-    found += [("--since", files.join(run.place, PLAN_FILE)) for run in recipe.since]
-    found += [("--model", model)] if plan.new_shards and files.exists(model) else []
+    inputs = [file.path for file in plan.inputs if file.size >= 0]
+    step = -(-len(inputs) // SAMPLED_INPUTS) or 1
+    required = [("--input", path) for path in inputs[::step]]
+    required += [("--since", files.join(run.place, PLAN_FILE)) for run in recipe.since]
+    required += [("--model", model)] if plan.new_shards and files.exists(model) else []
     carrying = {name: _version(name) for name in ("Python", *CARRYING_PACKAGES)}
     versions = {**carrying, **recipe.versions}
     known = tuple((name, value) for name, value in versions.items() if value is not None)
-    return Needs(directory, known, tuple(found), _process())
+    return WorkerRequirements(directory, known, tuple(required), _process())
 
 
 @lru_cache(maxsize=8)
-def check_worker(needs: Needs) -> None:
-    """Check this process against what a run needs: once, and again after an error. Nothing large is imported.
+def check_worker(requirements: WorkerRequirements) -> None:
+    """Checks this process against what a run requires: once, and again after an error. It imports nothing large.
 
     Raises:
-        UserError: if it has other versions, or does not see a file that is there for the submitter.
+        UserError: if it has other versions, or does not see a file that the submitter sees.
         StoreError: if a store fails, or another plan is at the output.
     """
     host, number = _process()
-    if (host, number) == needs.submitter:
+    if (host, number) == requirements.submitter:
         return
-    differing = {name: found for name, known in needs.versions if (found := _version(name)) != known}
+    installed = {name: _version(name) for name, _ in requirements.versions}
+    differing = {name: known for name, known in requirements.versions if installed[name] != known}
     if differing:
-        here = ", ".join(f"{name} {found}" if found else f"no {name}" for name, found in differing.items())
-        there = ", ".join(f"{name} {known}" for name, known in needs.versions if name in differing)
+        has = ", ".join(f"{name} {installed[name]}" if installed[name] else f"no {name}" for name in differing)
+        expected = ", ".join(f"{name} {known}" for name, known in differing.items())
         raise UserError(
-            f"the worker on {host} has {here}, and the plan was made with {there}: answers of two versions are not "
+            f"the worker on {host} has {has}, and the plan was made with {expected}: answers of two versions are not "
             "mixed; install on the workers what the submitting machine has, or submit from what they have."
         )
-    output = needs.directory.path
+    output = requirements.directory.path
     try:
-        owner = needs.directory.owner()
+        owner = requirements.directory.owner()
     except FileNotFoundError:
-        raise _unseen(host, "--output", files.join(output, PLAN_FILE)) from None
-    if owner != needs.directory.stamp.plan_digest:
+        raise _not_visible(host, "--output", files.join(output, PLAN_FILE)) from None
+    if owner != requirements.directory.stamp.plan_digest:
         raise StoreError(
             f"{output}: the worker on {host} finds another plan there; either this is a folder of its own, "
             "or another run took it over: give an --output that all workers see, and one to each plan."
         )
-    for flag, path in needs.files:
+    for flag, path in requirements.files:
         if not files.exists(path):
-            raise _unseen(host, flag, path)
+            raise _not_visible(host, flag, path)
 
 
 class CheckedStart(beam.PTransform):  # type: ignore[misc]
-    """One element, after the worker that runs the first step of a graph was checked.
+    """Yields one element, after the worker that runs the first step of a graph was checked.
 
-    That step names our classes in its data alone: where the package is missing, giving it data fails. Did making it
-    fail, Flink would wait three minutes at each attempt, and then say nothing of the cause. And it is made of what is
-    built into Python, since bytecode that travels does nonsense on another Python, or ends the process. Grouping parts
-    it from the next step, which is made of our classes: after a reshuffle Flink would take the one of the shards for
-    done, and leave them all to one worker.
+    The first step names our classes in its data alone, so that a worker without the package fails when it is given
+    data. If it failed when the step is made, Flink would wait three minutes at each attempt, and not report the cause.
     """
 
-    def __init__(self, needs: Needs) -> None:
+    def __init__(self, requirements: WorkerRequirements) -> None:
         super().__init__()
-        self._needs = needs
+        self._requirements = requirements
 
     def expand(self, root: beam.pvalue.PBegin) -> beam.PCollection[Any]:
-        """Nothing in."""
-        sealed = {b"": [pickle.dumps([(b"", _Check(self._needs))])]}
+        """Adds the steps, of which only the data knows our classes."""
+        sealed = {b"": [pickle.dumps([(b"", _Check(self._requirements))])]}
+        # The functions are built into Python: bytecode made by another Python does nonsense, or ends the process. A
+        # pickle is looked up for the one element, and becomes a check when it is loaded. Grouping keeps these steps
+        # apart from the next, which is made of our classes, as a reshuffle would; but after a reshuffle here Flink
+        # would take the one of the shards for done, and leave all shards to one worker.
         return (
             root
             | "Begin" >> beam.Impulse()
@@ -119,25 +122,25 @@ class CheckedStart(beam.PTransform):  # type: ignore[misc]
 
 
 class CheckWorker(beam.DoFn):  # type: ignore[misc]
-    """Passes elements on, after the worker was checked: not in `setup`, for then Flink waits, as in `CheckedStart`."""
+    """Passes elements on after the worker was checked: not in `setup`, where Flink waits for minutes."""
 
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
+    def __init__(self, requirements: WorkerRequirements) -> None:
+        self._requirements = requirements
 
     def process(self, element: T) -> Iterator[T]:
-        """The same element."""
-        check_worker(self._needs)
+        """Yields the same element."""
+        check_worker(self._requirements)
         yield element
 
 
 class _Check:
-    """Becomes None when it is unpickled, unless the process that does so lacks what a run needs."""
+    """Checks the process that unpickles it, and becomes None there."""
 
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
+    def __init__(self, requirements: WorkerRequirements) -> None:
+        self._requirements = requirements
 
-    def __reduce__(self) -> tuple[Callable[[Needs], None], tuple[Needs]]:
-        return check_worker, (self._needs,)
+    def __reduce__(self) -> tuple[Callable[[WorkerRequirements], None], tuple[WorkerRequirements]]:
+        return check_worker, (self._requirements,)
 
 
 def _process() -> tuple[str, int]:
@@ -153,7 +156,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _unseen(host: str, flag: str, path: str) -> UserError:
+def _not_visible(host: str, flag: str, path: str) -> UserError:
     return UserError(
         f"the worker on {host} does not see {path}; for {flag} give what all workers see at the same path: a store "
         "such as s3:// or gs://, or a folder that every machine mounts."

@@ -1,4 +1,4 @@
-"""EndAtDeadline: fails a run some of whose shards were left, since its deadline had passed."""
+"""EndAtDeadline: fails a run that did not begin all of its shards, since its deadline had passed."""
 
 import apache_beam as beam
 
@@ -8,28 +8,29 @@ from bulklabel.transforms.concurrency.deadline import Deadline
 
 
 class EndAtDeadline(beam.PTransform):  # type: ignore[misc]
-    """Passes the statistic on if every shard is in it, and fails the run in one line if some were left.
+    """Passes the statistic on if every shard is in it, and fails the run in one line if some were not begun.
 
-    Failing where the first shard is left would end other workers in the middle of theirs. Here all shards in hand have
-    been written, and nothing has been published yet.
+    Failing at the first shard that is not begun would end other workers in the middle of theirs. Here all shards that
+    were begun have been written, and nothing has been published yet.
     """
 
-    def __init__(self, left: beam.PCollection[int], shards: int, deadline: Deadline | None) -> None:
+    def __init__(self, not_begun: beam.PCollection[int], shards: int, deadline: Deadline | None) -> None:
         super().__init__()
-        self._left = left
+        self._not_begun = not_begun
         self._shards = shards
         self._deadline = deadline
 
     def expand(self, statistic: beam.PCollection[Statistic]) -> beam.PCollection[Statistic]:
-        """One statistic in, the same out."""
-        left = self._left | beam.combiners.Count.Globally()
-        return statistic | beam.Map(_of_all, beam.pvalue.AsSingleton(left), self._shards, self._deadline)
+        """Adds the count of the shards that were not begun, and the step that checks it."""
+        # The check waits for the count as a side input, and so for every shard to be either scored or not begun.
+        count = self._not_begun | beam.combiners.Count.Globally()
+        return statistic | beam.Map(_check_complete, beam.pvalue.AsSingleton(count), self._shards, self._deadline)
 
 
-def _of_all(statistic: Statistic, left: int, shards: int, deadline: Deadline | None) -> Statistic:
-    if left and deadline is not None:
+def _check_complete(statistic: Statistic, not_begun: int, shards: int, deadline: Deadline | None) -> Statistic:
+    if not_begun and deadline is not None:
         raise DeadlineError(
-            f"the deadline of {deadline.words} has passed; {shards - left:,} of {shards:,} shards are finished; "
+            f"the deadline of {deadline.words} has passed; {shards - not_begun:,} of {shards:,} shards are finished; "
             "run the same command again to continue."
         )
     return statistic

@@ -1,4 +1,4 @@
-"""From a batch of records to a batch of pixels: what cannot be decoded, or not in time, is rejected."""
+"""Decodes batches of records to batches of pixels; rejects images that cannot be decoded, or not in time."""
 
 import contextlib
 import threading
@@ -17,27 +17,29 @@ from bulklabel.model.images.resize import Pixels, Preprocessing
 from bulklabel.transforms.concurrency.timeout import run_with_timeout
 from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.reading.records import Unreadable
-from bulklabel.transforms.run_directory.part_tables import rejected_row, rejected_row_of
+from bulklabel.transforms.run_directory.part_tables import no_records, rejected_row, rejected_row_of
+from bulklabel.transforms.run_directory.plan import Recipe
 
 DECODE_SECONDS = 60.0
-"""The time limit for one image unless the user says otherwise; the slowest that are let in take about two."""
+"""The time limit for one image unless the user gives another; the slowest that are not too large take about two."""
 
 Decoded = tuple[Pixels, Kind]
 
 SMALL_IMAGE_BYTES = 8 * 2**10
-ONE_AT_A_TIME = threading.Lock()
-"""Held while a batch of small images is decoded: two threads that hand the interpreter's lock to and fro at every
-image are slower than one (32×32 PNGs on two cores: 57 µs an image instead of 40). Large ones are decoded in parallel.
-"""
+
+SMALL_IMAGE_LOCK = threading.Lock()
+"""Held while a batch of small images is decoded, so that only one is at a time. Two threads that take turns with the
+interpreter's lock at every image are slower than one (32×32 PNGs on two cores: 57 µs an image instead of 40). Batches
+of large images are decoded in parallel."""
 
 
 @dataclass(frozen=True)
 class DecodedBatch:
-    """Records between decoding and the network.
+    """Holds N records between decoding and the network.
 
-    `records` are the N rows without their images, `pixels` N×H×W×3, `kinds` what each image was, None where it cannot
-    be scored (N), and `rejected` rows of `predictions.REJECTED_SCHEMA`. Bad rows stay in place as black images, so that
-    the others' answers do not depend on them.
+    `records` are the N rows without their images, `pixels` uint8 of N×H×W×3, `kinds` what kind of image each record
+    has (N), None where it cannot be scored, and `rejected` rows of `predictions.REJECTED_SCHEMA`. Records that cannot
+    be scored stay in place as black images, so that the probabilities of the others do not depend on them.
     """
 
     records: pa.Table
@@ -47,50 +49,53 @@ class DecodedBatch:
 
     @property
     def good(self) -> npt.NDArray[np.bool_]:
-        """Where records can be scored, N."""
+        """Returns which of the N records can be scored."""
         return np.array([kind is not None for kind in self.kinds], bool)
 
     def __len__(self) -> int:
-        """N."""
+        """Returns N."""
         return len(self.kinds)
 
     def split(self, size: int) -> tuple["DecodedBatch", "DecodedBatch"]:
-        """The first `size` records with everything rejected, and the others."""
+        """Returns the first `size` records with all rejected rows, and the other records."""
         first = DecodedBatch(self.records[:size], self.pixels[:size], self.kinds[:size], self.rejected)
         return first, DecodedBatch(self.records[size:], self.pixels[size:], self.kinds[size:], [])
 
 
-def reject_unreadable(batch: Unreadable, preprocessing: Preprocessing, schema: pa.Schema) -> DecodedBatch:
-    """No record, and a rejected row for each that could not be read; `schema` is that of the others' tables."""
-    records = schema.empty_table().drop_columns(["image"])
-    pixels = np.zeros((0, preprocessing.height, preprocessing.width, 3), np.uint8)
-    source, problem = escape_surrogates(batch.source), batch.problem
+def reject_unreadable(unreadable: Unreadable, recipe: Recipe) -> DecodedBatch:
+    """Makes a batch without records, with a rejected row for each record that could not be read."""
+    pixels = np.zeros((0, recipe.preprocessing.height, recipe.preprocessing.width, 3), np.uint8)
+    source, problem = escape_surrogates(unreadable.source), unreadable.problem
     error = RecordError("read", problem.reason, problem.detail)
-    return DecodedBatch(
-        records, pixels, [], [rejected_row(batch.id, source, position, error) for position in batch.positions]
-    )
+    rejected = [rejected_row(unreadable.id, source, position, error) for position in unreadable.positions]
+    return DecodedBatch(no_records(recipe), pixels, [], rejected)
 
 
 def decode_batch(batch: pa.Table, preprocessing: Preprocessing, seconds: float = DECODE_SECONDS) -> DecodedBatch:
-    """Decode the images of a batch; those that cannot be are rejected, each with its reason.
+    """Decodes the images of a batch; records whose images cannot be decoded are rejected, each with its reason.
 
-    An image that takes longer than `seconds` is rejected too. Nothing can stop its decoder: its thread is left
-    behind, and the images after it are decoded one by one.
+    An image that takes longer than `seconds` is rejected too. Nothing can stop its decoder: its thread is abandoned,
+    and the images after it are decoded one by one, each with a time limit of its own.
+
+    Args:
+        batch: records with their encoded images, of `Recipe.schema`.
+        preprocessing: the size that images are resized to.
+        seconds: the time limit for one image; a whole batch that takes less is decoded in one go.
     """
     images = batch.column("image").to_pylist()
     small = sum(len(image or b"") for image in images) < len(images) * SMALL_IMAGE_BYTES
-    found: list[Decoded | RecordError] = []
-    over = threading.Event()
+    decoded: list[Decoded | RecordError] = []
+    abandoned = threading.Event()
     try:
-        run_with_timeout(lambda: _decode_all(images, preprocessing, small, found, over), seconds)
+        run_with_timeout(lambda: _decode_all(images, preprocessing, small, decoded, abandoned), seconds)
     except TimeoutError:
-        over.set()
-        done = found[:]
-        found = done + [_decode_in_time(image, preprocessing, seconds) for image in images[len(done) :]]
+        abandoned.set()
+        done = decoded[:]  # a copy, since the thread may be about to add one more
+        decoded = done + [_decode_with_timeout(image, preprocessing, seconds) for image in images[len(done) :]]
     pixels = np.zeros((len(batch), preprocessing.height, preprocessing.width, 3), np.uint8)
     kinds: list[Kind | None] = [None] * len(batch)
     rejected = []
-    for row, image in enumerate(found):
+    for row, image in enumerate(decoded):
         if isinstance(image, RecordError):
             rejected.append(rejected_row_of(batch, row, image))
         else:
@@ -102,16 +107,16 @@ def _decode_all(
     images: list[bytes | None],
     preprocessing: Preprocessing,
     small: bool,
-    found: list[Decoded | RecordError],
-    over: threading.Event,
+    decoded: list[Decoded | RecordError],
+    abandoned: threading.Event,
 ) -> None:
-    """Put what the images are decoded to into `found`, until that is over."""
-    with _turn() if small else contextlib.nullcontext():
+    """Appends each decoded image to `decoded`, until the thread that runs this has been abandoned."""
+    with _small_image_turn() if small else contextlib.nullcontext():
         for image in images:
-            decoded = _decode(image, preprocessing)
-            if over.is_set():
+            result = _decode(image, preprocessing)
+            if abandoned.is_set():
                 return
-            found.append(decoded)
+            decoded.append(result)
 
 
 def _decode(image: bytes | None, preprocessing: Preprocessing) -> Decoded | RecordError:
@@ -121,7 +126,7 @@ def _decode(image: bytes | None, preprocessing: Preprocessing) -> Decoded | Reco
         return error
 
 
-def _decode_in_time(image: bytes | None, preprocessing: Preprocessing, seconds: float) -> Decoded | RecordError:
+def _decode_with_timeout(image: bytes | None, preprocessing: Preprocessing, seconds: float) -> Decoded | RecordError:
     try:
         return run_with_timeout(lambda: _decode(image, preprocessing), seconds)
     except TimeoutError:
@@ -129,11 +134,11 @@ def _decode_in_time(image: bytes | None, preprocessing: Preprocessing, seconds: 
 
 
 @contextlib.contextmanager
-def _turn() -> Iterator[None]:
-    """`ONE_AT_A_TIME`, unless a thread that was left behind keeps it."""
-    mine = ONE_AT_A_TIME.acquire(timeout=1)
+def _small_image_turn() -> Iterator[None]:
+    """Holds `SMALL_IMAGE_LOCK`, or goes on without it after a second: an abandoned thread may keep it for ever."""
+    acquired = SMALL_IMAGE_LOCK.acquire(timeout=1)
     try:
         yield
     finally:
-        if mine:
-            ONE_AT_A_TIME.release()
+        if acquired:
+            SMALL_IMAGE_LOCK.release()

@@ -1,4 +1,4 @@
-"""Tables of records through decoder and network, in threads: each table ahead of whoever takes the answers."""
+"""Decodes and predicts tables of records in threads, in order and ahead of the consumer."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Stages:
-    """`predict(decode(tables))`; `threads` is how many the pool has, `decode_seconds` an image's time limit."""
+class BatchScorer:
+    """Computes `predict(decode(table))` in a pool of `threads`; `decode_seconds` is an image's time limit."""
 
     recipe: Recipe
     scorer: "Scorer"
@@ -28,8 +28,10 @@ class Stages:
     pool: ThreadPoolExecutor
     threads: int
 
-    def scored(self, tables: Iterable[pa.Table | Unreadable], clock: StageClock) -> Iterator[ScoredBatch]:
-        """Every record of the tables once, as prediction or as rejected, in order; `clock` is told of decoding."""
+    def score(self, tables: Iterable[pa.Table | Unreadable], clock: StageClock) -> Iterator[ScoredBatch]:
+        """Yields every record of the tables once, as prediction or as rejected, in order; `clock` measures decoding."""
+        # Both maps share the pool: while the consumer waits for one batch, other threads decode tables and predict the
+        # batches after it. The numbers bound the memory: four decoded tables and two scored batches a thread.
         decoded = ordered_map(self.pool, lambda table: self._decode(table, clock), tables, 4 * self.threads)
         full = full_batches(decoded, self.recipe.batch_size)
         return ordered_map(
@@ -37,13 +39,13 @@ class Stages:
         )
 
     def _decode(self, table: pa.Table | Unreadable, clock: StageClock) -> DecodedBatch | ScoredBatch:
-        """A table that is a whole batch of small images goes through the network in the same thread.
+        """Decodes a table; one that is a whole batch goes through the network in the same thread.
 
-        Otherwise all threads would decode, and wait for their turn to, while batches wait for the network.
+        Otherwise all threads would decode, or wait for `SMALL_IMAGE_LOCK`, while batches wait for the network.
         """
         recipe = self.recipe
         if isinstance(table, Unreadable):
-            return reject_unreadable(table, recipe.preprocessing, recipe.schema)
+            return reject_unreadable(table, recipe)
         with clock.measure(DECODING):
             decoded = decode_batch(table, recipe.preprocessing, self.decode_seconds)
         return predict_batch(decoded, self.scorer, recipe) if len(decoded) == recipe.batch_size else decoded

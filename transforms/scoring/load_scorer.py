@@ -1,4 +1,4 @@
-"""Loads a model's network and has it answer the golden images before it scores anything."""
+"""Loads a model's network, and checks it on the golden images before it scores anything."""
 
 from typing import TYPE_CHECKING
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def load_scorer(directory: str, digest: str, trusted: bool = False) -> "Scorer":
-    """The scorer of the model that a plan names, after it answered the golden images as it should.
+    """Loads the scorer of the model that a plan names, and checks it on the golden images.
 
     Raises:
         UserError: if the model directory is no longer that model, its network cannot be loaded, would run code
-            without being trusted, or answers otherwise on this machine.
+            without being trusted, or gives other probabilities on this machine.
     """
     model = load_model(directory)
     if model.digest != digest:

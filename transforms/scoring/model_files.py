@@ -1,4 +1,4 @@
-"""Model directories on any of Beam's file systems."""
+"""Reads and writes model directories on any of Beam's file systems."""
 
 from bulklabel.model.errors import UserError
 from bulklabel.model.model_directory import DESCRIPTION_FILE, GOLDEN_FILE, MAKE_AGAIN, NETWORK_FILE, Model, read_model
@@ -6,7 +6,7 @@ from bulklabel.transforms.files import files
 
 
 def load_model(directory: str) -> Model:
-    """The model in a directory; its network's bytes are read, but not yet loaded.
+    """Reads the model in a directory; its network's bytes are read, but not yet loaded.
 
     Raises:
         UserError: if a file is missing or they do not belong together.
@@ -20,7 +20,7 @@ def load_model(directory: str) -> Model:
 
 
 def save_model(model: Model, directory: str) -> None:
-    """Write a model directory.
+    """Writes a model directory.
 
     The description comes last and names the others by their SHA-256, so what a killed writer leaves is never taken
     for a model.
@@ -28,12 +28,12 @@ def save_model(model: Model, directory: str) -> None:
     Raises:
         StoreError: if it cannot be written.
     """
-    place = files.absolute(directory)
-    files.delete([files.join(place, name) for name in (DESCRIPTION_FILE, GOLDEN_FILE)])
-    files.write(files.join(place, NETWORK_FILE), model.network)
+    folder = files.absolute(directory)
+    files.delete([files.join(folder, name) for name in (DESCRIPTION_FILE, GOLDEN_FILE)])
+    files.write(files.join(folder, NETWORK_FILE), model.network)
     if model.golden is not None:
-        files.write(files.join(place, GOLDEN_FILE), model.golden)
-    files.write(files.join(place, DESCRIPTION_FILE), model.description())
+        files.write(files.join(folder, GOLDEN_FILE), model.golden)
+    files.write(files.join(folder, DESCRIPTION_FILE), model.description())
 
 
 def _read(directory: str, name: str) -> bytes | None:

@@ -1,4 +1,4 @@
-"""The network's step: batches of decoded records in, tables of predictions out."""
+"""Runs the network on batches of decoded records, and makes tables of predictions."""
 
 import itertools
 import time
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScoredBatch:
-    """One batch after the network: its predictions table, its rejected rows, and the network's milliseconds."""
+    """Holds a batch after the network: its table of predictions, its rejected rows, and the network's milliseconds."""
 
     predictions: pa.Table
     rejected: list[dict[str, Any]]
     milliseconds: int
 
 
-def full_batches(found: Iterable[DecodedBatch | ScoredBatch], size: int) -> Iterator[DecodedBatch | ScoredBatch]:
-    """The same records in the same order, those not yet scored in batches of `size`, the last one apart.
+def full_batches(batches: Iterable[DecodedBatch | ScoredBatch], size: int) -> Iterator[DecodedBatch | ScoredBatch]:
+    """Yields the same records in the same order, those not yet scored in batches of `size`, except for the last.
 
-    A network computes whole batches, whether they are filled or not.
+    The network computes batches of one size: one that is not full is padded, and costs as much.
     """
     waiting: list[DecodedBatch] = []
-    for batch in found:
+    for batch in batches:
         if isinstance(batch, ScoredBatch):
             yield from map(_joined, [waiting] if waiting else [])
             yield batch
@@ -62,7 +62,7 @@ def _joined(batches: list[DecodedBatch]) -> DecodedBatch:
 
 
 def predict_batch(batch: DecodedBatch | ScoredBatch, scorer: "Scorer", recipe: Recipe) -> ScoredBatch:
-    """Run the network on a decoded batch; records whose answers are no probabilities are rejected."""
+    """Runs the network on a decoded batch; rejects records whose probabilities are none. A scored batch is returned."""
     if isinstance(batch, ScoredBatch):
         return batch
     started = time.monotonic()
@@ -73,9 +73,9 @@ def predict_batch(batch: DecodedBatch | ScoredBatch, scorer: "Scorer", recipe: R
         probabilities = np.zeros((len(batch), len(recipe.labels)), np.float32)
     milliseconds = round(1000 * (time.monotonic() - started))
     rejected, kept = [*batch.rejected], good.copy()
-    for inside, error in _judged(probabilities):
-        rejected += [rejected_row_of(batch.records, int(row), error) for row in np.flatnonzero(kept & ~inside)]
-        kept &= inside
+    for valid, error in _validity(probabilities):
+        rejected += [rejected_row_of(batch.records, int(row), error) for row in np.flatnonzero(kept & ~valid)]
+        kept &= valid
     probabilities = probabilities.clip(0, 1)
     kinds = [kind for kind in itertools.compress(batch.kinds, kept) if kind]
     records = with_kinds(batch.records.filter(pa.array(kept)), kinds)
@@ -83,8 +83,11 @@ def predict_batch(batch: DecodedBatch | ScoredBatch, scorer: "Scorer", recipe: R
     return ScoredBatch(table, rejected, milliseconds)
 
 
-def _judged(probabilities: npt.NDArray[np.float32]) -> list[tuple[npt.NDArray[np.bool_], RecordError]]:
-    """Which rows of N×L are as they must be, and why the others are rejected; rounding may pass 0 and 1 by a little."""
+def _validity(probabilities: npt.NDArray[np.float32]) -> list[tuple[npt.NDArray[np.bool_], RecordError]]:
+    """Returns for each check which rows of N×L pass it, and why the others are rejected.
+
+    Rounding may pass 0 and 1 by a little: what is within `TOLERANCE` is clipped.
+    """
     lowest, highest = probabilities.min(axis=1), probabilities.max(axis=1)
     finite = np.isfinite(lowest) & np.isfinite(highest)
     inside = (lowest >= -TOLERANCE) & (highest <= 1 + TOLERANCE)

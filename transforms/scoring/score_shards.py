@@ -1,4 +1,4 @@
-"""ScoreShards: a shard in, its predictions and its rejected records out, as whole tables."""
+"""ScoreShards: scores a shard to its predictions and its rejected records, as whole tables."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ from bulklabel.transforms.run_directory.part_tables import no_predictions, rejec
 from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED, Part, make_part, with_reused
 from bulklabel.transforms.run_directory.plan import Recipe
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
-from bulklabel.transforms.scoring.decode_and_predict import Stages
+from bulklabel.transforms.scoring.decode_and_predict import BatchScorer
 
 if TYPE_CHECKING:
     from bulklabel.model.network.scorer import Scorer
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ShardResult:
-    """What one shard became, and the seconds by stage that it took.
+    """Holds the two parts that a shard became, and the seconds by stage that it took.
 
-    `committed` says that both parts were already there, from an earlier run: then it took none.
+    `committed` tells that both parts had been written before; then it took none.
     """
 
     shard: Shard
@@ -43,12 +43,12 @@ class ShardResult:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-LEFT = "left"
-"""The output with the indices of shards that were not begun, since the deadline had passed."""
+NOT_BEGUN = "not_begun"
+"""Tags the output with the indices of shards that were not begun, since the deadline had passed."""
 
 
 class ScoreShards(beam.DoFn):  # type: ignore[misc]
-    """`predict(decode(read(shard)))`, each in threads ahead of the next; a shard whose parts are there is read back."""
+    """Computes `predict(decode(read(shard)))`, or reads back the parts that a shard already has."""
 
     def __init__(
         self,
@@ -66,19 +66,19 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         self._known = OncePerProcess(load_known_images, recipe)
 
     def setup(self) -> None:
-        """Start the threads that decode and predict, one a core."""
+        """Starts the threads that decode and predict, one a core."""
         self._threads = os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="score")
 
     def teardown(self) -> None:
-        """End them."""
+        """Ends the threads."""
         self._pool.shutdown()
 
-    def process(self, shard: Shard) -> Iterator[ShardResult | beam.pvalue.TaggedOutput[Literal["left"], int]]:
-        """One shard, one result, or its index under `LEFT`."""
-        result = self._committed(shard)
+    def process(self, shard: Shard) -> Iterator[ShardResult | beam.pvalue.TaggedOutput[Literal["not_begun"], int]]:
+        """Yields the shard's result, or its index under `NOT_BEGUN`."""
+        result = self._read_back(shard)
         if result is None and self._deadline is not None and self._deadline.has_passed():
-            yield beam.pvalue.TaggedOutput(LEFT, shard.index)
+            yield beam.pvalue.TaggedOutput(NOT_BEGUN, shard.index)
             return
         result = result or (self._carry_over(shard) if shard.reused else self._score(shard))
         Metrics.counter("bulklabel", "records").inc(len(result.predictions.table) + len(result.rejected.table))
@@ -86,22 +86,22 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
             Metrics.counter("bulklabel", f"rejected_{reason}").inc()
         yield result
 
-    def _committed(self, shard: Shard) -> ShardResult | None:
+    def _read_back(self, shard: Shard) -> ShardResult | None:
         predictions = self._directory.read_part(PREDICTIONS, shard)
         rejected = predictions and self._directory.read_part(REJECTED, shard)
         return ShardResult(shard, predictions, rejected, committed=True) if predictions and rejected else None
 
     def _carry_over(self, shard: Shard) -> ShardResult:
-        return self._made(shard, *carried_over(shard, self._recipe), StageClock())
+        return self._make_result(shard, *carried_over(shard, self._recipe), StageClock())
 
     def _score(self, shard: Shard) -> ShardResult:
         recipe, scorer = self._recipe, self._scorer.get()
         known_filter = KnownImageFilter(recipe, self._known.get()) if recipe.by_content else None
         clock = StageClock()
-        read = read_shard(shard, recipe.read_spec)
-        tables = clock.measure_each(READING, read if known_filter is None else known_filter.new_records(read))
-        stages = Stages(recipe, scorer, self._decode_seconds, self._pool, self._threads)
-        batches = list(stages.scored(tables, clock))
+        records = read_shard(shard, recipe.read_spec)
+        tables = clock.measure_each(READING, known_filter.new_records(records) if known_filter else records)
+        batch_scorer = BatchScorer(recipe, scorer, self._decode_seconds, self._pool, self._threads)
+        batches = list(batch_scorer.score(tables, clock))
         for batch in batches:
             Metrics.distribution("bulklabel", "batch_milliseconds").update(batch.milliseconds)
             clock.add(PREDICTING, batch.milliseconds / 1000)
@@ -112,9 +112,9 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
             predictions, rejected, reused = known_filter.joined(predictions, rejected)
             predictions = with_reused(predictions, reused)
         rejected.sort(key=itemgetter("source", "position"))
-        return self._made(shard, predictions, pa.Table.from_pylist(rejected, rejected_schema(recipe)), clock)
+        return self._make_result(shard, predictions, pa.Table.from_pylist(rejected, rejected_schema(recipe)), clock)
 
-    def _made(self, shard: Shard, predictions: pa.Table, rejected: pa.Table, clock: StageClock) -> ShardResult:
+    def _make_result(self, shard: Shard, predictions: pa.Table, rejected: pa.Table, clock: StageClock) -> ShardResult:
         with clock.measure(WRITING):
             parts = (
                 make_part(PREDICTIONS, shard, predictions.combine_chunks(), self._directory.stamp),

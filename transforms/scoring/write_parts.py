@@ -1,4 +1,4 @@
-"""WriteParts: every part under the name that the plan gives it; writing one twice is harmless."""
+"""WriteParts: writes every part under the name that the plan gives it; writing one twice is harmless."""
 
 import apache_beam as beam
 
@@ -10,7 +10,7 @@ from bulklabel.transforms.scoring.score_shards import ShardResult
 
 
 class WriteParts(beam.PTransform):  # type: ignore[misc]
-    """From results to what the manifest says of their parts of one kind, `predictions` or `rejected`."""
+    """Writes the parts of one kind, `predictions` or `rejected`, and passes on what the manifest says of each."""
 
     def __init__(self, directory: RunDirectory, kind: str) -> None:
         super().__init__()
@@ -18,12 +18,12 @@ class WriteParts(beam.PTransform):  # type: ignore[misc]
         self._kind = kind
 
     def expand(self, results: beam.PCollection[ShardResult]) -> beam.PCollection[Written]:
-        """One a part, after the part was committed."""
+        """Adds the one step; what comes out of it waits for the part to be written, and so `_SUCCESS` does."""
         return results | beam.Map(_write, self._directory, self._kind)
 
 
 def _write(result: ShardResult, directory: RunDirectory, kind: str) -> Written:
-    """A shard's seconds are counted with its predictions."""
+    """Writes a shard's part unless it was committed earlier; the shard's seconds are counted with its predictions."""
     part: Part = result.predictions if kind == PREDICTIONS else result.rejected
     clock = StageClock()
     if not result.committed:
