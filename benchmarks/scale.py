@@ -29,7 +29,7 @@ from bulklabel.model.network.import_tensorflow import import_tensorflow
 from bulklabel.model.statistic import Statistic
 from bulklabel.pipelines.score import Job, build
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
-from bulklabel.transforms.evaluating.judge import Publication, provenance_of
+from bulklabel.transforms.evaluating.publication import Publication, provenance_of
 from bulklabel.transforms.evaluating.publish import Publish
 from bulklabel.transforms.planning.make_plan import make_plan
 from bulklabel.transforms.reading.records import Columns

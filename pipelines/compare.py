@@ -19,7 +19,7 @@ from bulklabel.transforms.evaluating.compare import (
     Compare,
     ComparisonPublication,
     PublishComparison,
-    publication_of,
+    comparison_publication,
 )
 from bulklabel.transforms.evaluating.read_parts import ReadParts
 from bulklabel.transforms.files import files
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     output = files.absolute(options.output)
     with fail_fast():
         runs = {BEFORE: find_run(options.before), AFTER: find_run(options.after)}
-        publication = publication_of(runs, output)
+        publication = comparison_publication(runs, output)
         if files.exists(files.join(output, PLAN_FILE)):
             raise UserError(f"--output {options.output} is a run, whose report is kept; give another place.")
     files.check_writable(output)

@@ -17,9 +17,9 @@ from bulklabel.pipelines.run_command import run_command
 from bulklabel.pipelines.runners.check_submission import check_submission
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.evaluating.evaluate import Evaluate, Evaluation
-from bulklabel.transforms.evaluating.judge import Publication, provenance_of
+from bulklabel.transforms.evaluating.publication import Publication, provenance_of
 from bulklabel.transforms.evaluating.publish import PublishEvaluation
-from bulklabel.transforms.evaluating.read_parts import JoinTruth, ReadParts, truth_used
+from bulklabel.transforms.evaluating.read_parts import ReadParts, ReplaceTruth, count_used_truth
 from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails
 from bulklabel.transforms.evaluating.truth_table import TruthTable, load_truth
 from bulklabel.transforms.files import files
@@ -44,7 +44,7 @@ def build(
     shards = root | "Start" >> beam.Impulse() | "Shards" >> PlannedShards(directory)
     results = shards | "Reshuffle" >> beam.Reshuffle() | "ReadParts" >> beam.ParDo(ReadParts(directory))
     if truth is not None:
-        results = results | "JoinTruth" >> beam.ParDo(JoinTruth(truth))
+        results = results | "ReplaceTruth" >> beam.ParDo(ReplaceTruth(truth))
     statistic = results | "Evaluate" >> Evaluate(Evaluation(recipe.labels, recipe.thresholds, publication.slice_by))
     thumbnails = statistic | "Thumbnails" >> MakeThumbnails(shards, recipe, DECODE_SECONDS)
     _ = statistic | "Publish" >> PublishEvaluation(publication, thumbnails)
@@ -79,9 +79,9 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         columns = Columns(id=options.id_column, labels=options.labels_column, unknown=options.unknown_column)
         truth = OncePerProcess(load_truth, options.truth, columns, recipe.labels)
         with fail_fast():
-            records, used = len(truth.get().rows), truth_used(directory, plan, truth.get())
+            records, used = len(truth.get().rows), count_used_truth(directory, plan, truth.get())
         provenance |= {"truth": ", ".join(options.truth), "truth_records": records, "truth_records_used": used}
-        print("\n".join(_truth_lines(records, used, truth.get().without_column, recipe.labels)))
+        print("\n".join(_truth_lines(records, used, truth.get().labels_without_column, recipe.labels)))
     _check_slices(slice_columns(options), recipe.columns.carry)
     publication = Publication(output, recipe, provenance, goal_of(options), slice_columns(options), gates=gates)
     files.check_writable(output)

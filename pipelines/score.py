@@ -22,7 +22,7 @@ from bulklabel.pipelines.runners.launch import launch, prepare
 from bulklabel.transforms.concurrency.deadline import Deadline
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.evaluating.evaluate import Evaluate, Evaluation
-from bulklabel.transforms.evaluating.judge import Publication, provenance_of
+from bulklabel.transforms.evaluating.publication import Publication, provenance_of
 from bulklabel.transforms.evaluating.publish import Publish
 from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails
 from bulklabel.transforms.files import files

@@ -90,7 +90,7 @@ class AfterThree(Deadline):
 def test_it_may_pass_among_the_shards(corpus: Path, model_directory: Path, tmp_path: Path) -> None:
     from bulklabel.pipelines.score import Job, build
     from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
-    from bulklabel.transforms.evaluating.judge import Publication
+    from bulklabel.transforms.evaluating.publication import Publication
     from bulklabel.transforms.planning.make_plan import make_plan
     from bulklabel.transforms.reading.records import Columns
     from bulklabel.transforms.reuse.earlier_runs import EarlierRuns

@@ -96,7 +96,7 @@ def graph_bytes(plan: Plan, shards: int, names: int, output: Path) -> int:
     from bulklabel.model.metrics import Goal
     from bulklabel.pipelines.score import Job, build
     from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
-    from bulklabel.transforms.evaluating.judge import Publication, provenance_of
+    from bulklabel.transforms.evaluating.publication import Publication, provenance_of
     from bulklabel.transforms.run_directory.manifest import launch_of, now
     from bulklabel.transforms.scoring.load_scorer import load_scorer
 

@@ -14,7 +14,7 @@ import pytest
 
 from bulklabel.model.report import format_change, format_change_range
 from bulklabel.pipelines.compare import main
-from bulklabel.transforms.evaluating.compare import bucket_count
+from bulklabel.transforms.evaluating.compare import count_buckets
 from bulklabel.transforms.run_directory.plan import read_plan
 from bulklabel.transforms.scoring.model_files import save_model
 from tests.conftest import label_file, metrics_of, predictions_of, score, untrained_model, write_parquet
@@ -174,7 +174,7 @@ def test_more_buckets_and_more_processes_change_nothing(
     compared: Path, finished: Path, later: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bulklabel.transforms.evaluating.compare.BUCKET_VALUES", 10_000)
-    assert bucket_count(9600, 10) == 10
+    assert count_buckets(9600, 10) == 10
     processes = ("--direct_running_mode", "multi_processing", "--direct_num_workers", "2")
     assert compare(finished, later, tmp_path / "compared", *processes) == 0
     for name in ("comparison.json", "report.html"):

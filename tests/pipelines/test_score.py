@@ -349,7 +349,7 @@ def test_the_graph_counts_what_it_does(runner: str, corpus: Path, model_director
     from bulklabel.model.metrics import Goal
     from bulklabel.pipelines.score import Job, build
     from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
-    from bulklabel.transforms.evaluating.judge import Publication, provenance_of
+    from bulklabel.transforms.evaluating.publication import Publication, provenance_of
     from bulklabel.transforms.planning.make_plan import make_plan
     from bulklabel.transforms.reading.records import Columns
     from bulklabel.transforms.reuse.earlier_runs import EarlierRuns

@@ -43,7 +43,7 @@ def load(*paths: Path, columns: Columns = COLUMNS) -> TruthTable:
 
 
 def matrix(truth: TruthTable, ids: Sequence[str]) -> list[list[int]]:
-    found = truth.of(ids)
+    found = truth.columns_for(ids)
     encoded: list[list[int]] = encode_truth(found["labels"], LABELS, found.get("unknown"))[0].tolist()
     return encoded
 
@@ -59,7 +59,7 @@ def test_a_column_for_each_label_in_csv(tmp_path: Path, name: str) -> None:
         ["", "d", "", "", "", ""],
     )
     truth = load(path)
-    assert truth.without_column == []
+    assert truth.labels_without_column == []
     assert matrix(truth, ["d", "007", "7", "b", "c", "b"]) == [
         [-1, -1, -1, -1],
         [1, 0, -1, -1],
@@ -68,7 +68,7 @@ def test_a_column_for_each_label_in_csv(tmp_path: Path, name: str) -> None:
         [1, 0, 1, 1],
         [1, 0, -1, -1],
     ]
-    assert truth.of(["d", "7"])["labels"].null_count == 2
+    assert truth.columns_for(["d", "7"])["labels"].null_count == 2
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_column_for_each_label_in_parquet(tmp_path: Path, cells: pa.Array) -> 
     columns = {"id": [1, 2, 3, 4], "left": [[1]] * 4, "left.right": cells, "dog": pa.nulls(4)}
     pq.write_table(pa.table(columns), tmp_path / "a.parquet", row_group_size=3)
     truth = load(tmp_path / "a.parquet")
-    assert truth.without_column == ["cat", LABELS[3]]
+    assert truth.labels_without_column == ["cat", LABELS[3]]
     assert matrix(truth, ["4", "3", "2", "1"]) == [[-1] * 4, [-1] * 4, [-1, -1, 0, -1], [-1, -1, 1, -1]]
 
 
@@ -101,7 +101,7 @@ def test_lists_of_labels(tmp_path: Path, write: Callable[..., Path]) -> None:
     lists: list[Any] = [["cat", "zebra"], None, [], ["dog", "cat"]]
     rows = zip("abcd", cells if write is write_csv else lists, strict=True)
     path = write(tmp_path / ("a.csv" if write is write_csv else "a.parquet"), ["id", "labels"], *rows)
-    truth = load(path).of(["d", "none", "c", "b", "a"])
+    truth = load(path).columns_for(["d", "none", "c", "b", "a"])
     assert list(truth) == ["labels"]
     assert truth["labels"].to_pylist() == [["dog", "cat"], None, [], None, ["cat", "zebra"]]
 
@@ -126,7 +126,7 @@ def test_files_may_have_columns_for_other_labels(tmp_path: Path) -> None:
     first = write_csv(tmp_path / "a.csv", ["id", "cat"], ["a", 1])
     second = write_parquet(tmp_path / "b.parquet", ["id", "dog", "cat"], ["b", 0, None], ["c", 1, 1])
     truth = load(first, second)
-    assert truth.without_column == list(LABELS[2:])
+    assert truth.labels_without_column == list(LABELS[2:])
     assert matrix(truth, ["a", "b", "c"]) == [[1, -1, -1, -1], [-1, 0, -1, -1], [1, 1, -1, -1]]
     assert matrix(load(tmp_path), ["a", "b", "c"]) == matrix(truth, ["a", "b", "c"])
 

@@ -1,4 +1,4 @@
-"""What a run is compared with, an earlier run's `metrics.json`, and what is required of it: checked before any work."""
+"""Reads the earlier run that a run is compared with, and checks what is required of it, before any work."""
 
 import hashlib
 import json
@@ -18,13 +18,13 @@ COMPARED = ("label", "label_rate", "histogram")
 
 
 def make_gates(requirements: Sequence[Requirement], baseline: str | None, labels: Sequence[str], output: str) -> Gates:
-    """What is required of a run that has these labels, and the earlier run's numbers.
+    """Makes the gates of a run that has these labels: what is required, and the earlier run's numbers.
 
     Args:
         requirements: what `--require` asks for.
         baseline: the output of an earlier `score` or `evaluate`, as the user named it, or None.
         labels: the model's.
-        output: where this run goes, absolute.
+        output: this run's, absolute.
 
     Raises:
         UserError: if there is no such metric or label, or the baseline cannot be used.
@@ -55,7 +55,7 @@ def _read(baseline: str, output: str) -> bytes:
 
 
 def _numbers(content: bytes, baseline: str) -> dict[str, Any]:
-    """Of the content of a `metrics.json` what is compared."""
+    """Returns the part of a `metrics.json` that is compared."""
     try:
         metrics = json.loads(content)
         return {
@@ -75,11 +75,11 @@ def _numbers(content: bytes, baseline: str) -> dict[str, Any]:
         ) from error
 
 
-def _check_labels(mine: Sequence[str], theirs: Sequence[str], baseline: str) -> None:
-    differing = sorted({*mine} ^ {*theirs})
+def _check_labels(labels: Sequence[str], baseline_labels: Sequence[str], baseline: str) -> None:
+    differing = sorted({*labels} ^ {*baseline_labels})
     if differing:
-        one = differing[0]
-        where = "the model's" if one in mine else "the baseline's"
+        label = differing[0]
+        owner = "the model's" if label in labels else "the baseline's"
         raise UserError(
-            f"--baseline {baseline} has other labels ({one!r} is {where} alone); give a run with the same labels."
+            f"--baseline {baseline} has other labels ({label!r} is {owner} alone); give a run with the same labels."
         )

@@ -1,4 +1,4 @@
-"""Compare: the parts of two runs joined by the records' ids, and merged to one comparison."""
+"""Compare: joins the parts of two runs by the records' ids, and merges them to one comparison."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from bulklabel.model.comparison.join import answers_schema, answers_table, join
 from bulklabel.model.errors import UserError
 from bulklabel.model.report import render_comparison
 from bulklabel.model.statistic.hash_ids import hash_ids
-from bulklabel.transforms.evaluating.judge import provenance_of
+from bulklabel.transforms.evaluating.publication import provenance_of
 from bulklabel.transforms.evaluating.publish import to_json
 from bulklabel.transforms.files import files
 from bulklabel.transforms.run_directory.file_names import REPORT_FILE
@@ -37,10 +37,10 @@ Sides = Mapping[str, Iterable[pa.Table]]
 
 
 def shared_labels(before: Recipe, after: Recipe) -> Labelling:
-    """The labels that both runs know, and their thresholds.
+    """Returns the labels that both runs know, in the later run's order, and their thresholds in each.
 
     Raises:
-        UserError: if there are none.
+        UserError: if there is no such label.
     """
     known = set(before.labels)
     labels = tuple(label for label in after.labels if label in known)
@@ -49,20 +49,21 @@ def shared_labels(before: Recipe, after: Recipe) -> Labelling:
             f"the two runs have no label in common ({before.labels[0]!r}, … and {after.labels[0]!r}, …); "
             "give runs whose models share at least one."
         )
-    places = [dict(zip(recipe.labels, recipe.thresholds, strict=True)) for recipe in (before, after)]
-    return Labelling(labels, *(tuple(thresholds[label] for label in labels) for thresholds in places))
+    by_label = [dict(zip(recipe.labels, recipe.thresholds, strict=True)) for recipe in (before, after)]
+    return Labelling(labels, *(tuple(thresholds[label] for label in labels) for thresholds in by_label))
 
 
-def bucket_count(records: int, labels: int) -> int:
-    """How many buckets to join so many records of both runs in; nothing but memory and speed depend on it."""
+def count_buckets(records: int, labels: int) -> int:
+    """Returns how many buckets to join so many records of both runs in; only memory and speed depend on it.
+
+    >>> count_buckets(records=1_000_000, labels=80)
+    10
+    """
     return 1 + records * labels // BUCKET_VALUES
 
 
 class Compare(beam.PTransform):  # type: ignore[misc]
-    """From the results of the earlier run, with those of the later beside them, to one `Comparison`; of none, zero.
-
-    Each part becomes a table a bucket, by a hash of the id, so that a record meets itself whatever the shards are.
-    """
+    """Reduces the results of an earlier run and of a later one to one `Comparison`, zero if there are none."""
 
     def __init__(
         self, after: beam.PCollection[ShardResult], runs: Mapping[str, FinishedRun], labelling: Labelling
@@ -73,14 +74,17 @@ class Compare(beam.PTransform):  # type: ignore[misc]
         self._labelling = labelling
 
     def expand(self, before: beam.PCollection[ShardResult]) -> beam.PCollection[Comparison]:
-        """Each bucket is reduced to its comparison before anything is combined."""
+        """Adds the steps."""
         shared = self._labelling.labels
-        buckets = bucket_count(sum(run.scored for run in self._runs.values()), len(shared))
+        buckets = count_buckets(sum(run.scored for run in self._runs.values()), len(shared))
+        # Shards of the two runs need not have the same records, so each part is split into buckets by a hash of the id:
+        # the rows of one record meet in one bucket. Whole tables are moved, not records.
         answers = {
             side: results
             | f"Split {side}" >> beam.FlatMap(_split, self._runs[side].plan.recipe.labels, shared, buckets)
             for side, results in ((BEFORE, before), (AFTER, self._after))
         }
+        # Each bucket is reduced to a comparison, whose size depends on labels alone, before anything is merged.
         return (
             answers
             | "Join" >> beam.CoGroupByKey()
@@ -91,7 +95,7 @@ class Compare(beam.PTransform):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class ComparisonPublication:
-    """Where the comparison goes, and what it says of the runs and labels besides what was counted."""
+    """Holds where the comparison goes, and what it says of the runs and labels besides what was counted."""
 
     output: str
     labelling: Labelling
@@ -99,8 +103,8 @@ class ComparisonPublication:
     labels: Mapping[str, Any]
 
 
-def publication_of(runs: Mapping[str, FinishedRun], output: str) -> ComparisonPublication:
-    """What is known before any part is read.
+def comparison_publication(runs: Mapping[str, FinishedRun], output: str) -> ComparisonPublication:
+    """Makes the publication from what is known before any part is read.
 
     Raises:
         UserError: if the runs have no label in common.
@@ -112,7 +116,7 @@ def publication_of(runs: Mapping[str, FinishedRun], output: str) -> ComparisonPu
         "only_before": [label for label in before.labels if label not in shared],
         "only_after": [label for label in after.labels if label not in shared],
     }
-    return ComparisonPublication(output, labelling, {side: _about(run) for side, run in runs.items()}, labels)
+    return ComparisonPublication(output, labelling, {side: _run_summary(run) for side, run in runs.items()}, labels)
 
 
 class PublishComparison(beam.PTransform):  # type: ignore[misc]
@@ -123,11 +127,11 @@ class PublishComparison(beam.PTransform):  # type: ignore[misc]
         self._publication = publication
 
     def expand(self, comparison: beam.PCollection[Comparison]) -> beam.PCollection[None]:
-        """One comparison in."""
+        """Adds the one step."""
         return comparison | beam.Map(_publish, self._publication)
 
 
-def _about(run: FinishedRun) -> dict[str, Any]:
+def _run_summary(run: FinishedRun) -> dict[str, Any]:
     manifest = run.manifest
     return {"path": run.path, "counts": manifest["counts"]} | provenance_of(run.plan, manifest["model"])
 
@@ -143,8 +147,8 @@ def _split(
 
 def _compare(bucket: tuple[int, Sides], labelling: Labelling) -> Comparison:
     _, sides = bucket
-    nothing = answers_schema(len(labelling.labels)).empty_table()
-    before, after = (pa.concat_tables([nothing, *sides[side]]) for side in (BEFORE, AFTER))
+    empty = answers_schema(len(labelling.labels)).empty_table()
+    before, after = (pa.concat_tables([empty, *sides[side]]) for side in (BEFORE, AFTER))
     return Comparison.from_joined(join(before, after), labelling)
 
 

@@ -1,4 +1,4 @@
-"""Evaluate: one statistic of the whole run, merged from the shards'."""
+"""Evaluate: computes one statistic of the whole run, merged from the shards'."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,14 +13,14 @@ from bulklabel.transforms.scoring.score_shards import ShardResult
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a statistic is made for: L labels, their thresholds (0…1), and the carried columns to slice by."""
+    """Holds what a statistic is computed for: L labels, their thresholds (0…1), and the carried columns to slice by."""
 
     labels: Sequence[str]
     thresholds: Sequence[float]
     slice_by: Sequence[str]
 
     def statistic(self, result: ShardResult) -> Statistic:
-        """The statistic of one shard's result."""
+        """Computes the statistic of one shard's result."""
         predictions, rejected = result.predictions.table, result.rejected.table
         truth, unknown_labels = truth_of(predictions, self.labels)
         reasons = zip(rejected.column("stage").to_pylist(), rejected.column("reason").to_pylist(), strict=True)
@@ -38,14 +38,16 @@ class Evaluation:
 
 
 class Evaluate(beam.PTransform):  # type: ignore[misc]
-    """From the shards' results to one `Statistic`; of none it is zero."""
+    """Reduces the shards' results to one `Statistic`, which is zero if there are none."""
 
     def __init__(self, evaluation: Evaluation) -> None:
         super().__init__()
         self._evaluation = evaluation
 
     def expand(self, results: beam.PCollection[ShardResult]) -> beam.PCollection[Statistic]:
-        """Each shard is reduced to its statistic before anything is combined."""
+        """Adds the two steps."""
+        # A shard's statistic has a size that depends on labels alone, so it is made before anything is moved. The merge
+        # is exactly associative and commutative: whatever order a runner merges in, the metrics are the same bits.
         return (
             results
             | "Statistic" >> beam.Map(self._evaluation.statistic)
@@ -54,27 +56,27 @@ class Evaluate(beam.PTransform):  # type: ignore[misc]
 
 
 class MergeStatistics(beam.CombineFn):  # type: ignore[misc]
-    """The sum of statistics; only accumulators are changed in place, of several the first."""
+    """Sums statistics; it changes accumulators in place, which Beam allows, and elements never."""
 
     def __init__(self, labels: int) -> None:
         self._labels = labels
 
     def create_accumulator(self) -> Statistic:
-        """Zero."""
+        """Returns the statistic of no record."""
         return Statistic.zero(self._labels)
 
     def add_input(self, accumulator: Statistic, element: Statistic) -> Statistic:
-        """Their sum."""
+        """Adds an element to the accumulator."""
         accumulator += element
         return accumulator
 
     def merge_accumulators(self, accumulators: Iterable[Statistic]) -> Statistic:
-        """Their sum."""
+        """Adds the other accumulators to the first."""
         first, *others = accumulators
         for other in others:
             first += other
         return first
 
     def extract_output(self, accumulator: Statistic) -> Statistic:
-        """The sum itself."""
+        """Returns the sum."""
         return accumulator

@@ -1,4 +1,4 @@
-"""Publish: metrics, report and manifest, then `_SUCCESS`, inside the graph, so that no runner's driver is needed."""
+"""Publish: writes metrics, report and manifest, then `_SUCCESS`, inside the graph, so that no driver is needed."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,8 @@ from bulklabel.model.metrics import curves_table, drawings, thresholds_file
 from bulklabel.model.report import per_label_csv, render_report
 from bulklabel.model.report.gallery import Thumbnail, gallery
 from bulklabel.model.statistic import Statistic
-from bulklabel.transforms.evaluating.judge import Judgement, Publication, judge
+from bulklabel.transforms.evaluating.acceptance import Acceptance, check_acceptance
+from bulklabel.transforms.evaluating.publication import Publication
 from bulklabel.transforms.files import files
 from bulklabel.transforms.run_directory.file_names import (
     CURVES_FILE,
@@ -29,7 +30,7 @@ from bulklabel.transforms.run_directory.run_directory import RunDirectory
 
 
 class Publish(beam.PTransform):  # type: ignore[misc]
-    """Waits for the statistic and for every part, then publishes."""
+    """Waits for the statistic and for every part, then publishes the run."""
 
     def __init__(
         self,
@@ -49,7 +50,8 @@ class Publish(beam.PTransform):  # type: ignore[misc]
         self._rejected = rejected
 
     def expand(self, statistic: beam.PCollection[Statistic]) -> beam.PCollection[None]:
-        """One statistic in; thumbnails and the lists of parts come beside it."""
+        """Adds the one step."""
+        # Side inputs make it wait until every part is written and every thumbnail made: `_SUCCESS` is the last file.
         return statistic | beam.Map(
             _publish,
             self._directory,
@@ -70,12 +72,16 @@ class PublishEvaluation(beam.PTransform):  # type: ignore[misc]
         self._thumbnails = thumbnails
 
     def expand(self, statistic: beam.PCollection[Statistic]) -> beam.PCollection[None]:
-        """One statistic in; thumbnails come beside it."""
+        """Adds the one step, with the thumbnails as a side input."""
         return statistic | beam.Map(_publish_evaluation, self._publication, beam.pvalue.AsList(self._thumbnails))
 
 
 def to_json(content: Mapping[str, Any]) -> bytes:
-    """Published JSON: for people to read, and the same bytes for the same content."""
+    r"""Returns content as published JSON: indented, and the same bytes for the same content.
+
+    >>> to_json({"f1": 0.5})
+    b'{\n  "f1": 0.5\n}\n'
+    """
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
@@ -90,15 +96,17 @@ def _publish(
 ) -> None:
     plan = entry_of(PLAN_FILE, directory.read(PLAN_FILE))
     if publication.reused:
-        found = add_reused_of_parts(publication.reused, [part.entry.get(REUSED, ()) for part in predictions])
-        publication = replace(publication, reused=found)
-    judgement = judge(statistic, publication)
-    published = _write_metrics(statistic, publication, judgement, thumbnails, directory.write)
+        reused = add_reused_of_parts(publication.reused, [part.entry.get(REUSED, ()) for part in predictions])
+        publication = replace(publication, reused=reused)
+    acceptance = check_acceptance(statistic, publication)
+    published = _write_metrics(statistic, publication, acceptance, thumbnails, directory.write)
     parts = [*predictions, *rejected]
-    manifest = build_manifest(publication.about, directory.stamp, launch, judgement.content, parts, [plan, *published])
+    manifest = build_manifest(
+        publication.manifest_content, directory.stamp, launch, acceptance.manifest_content, parts, [plan, *published]
+    )
     directory.write(MANIFEST_FILE, to_json(manifest))
-    if judgement.refusal:
-        raise judgement.refusal
+    if acceptance.refusal:
+        raise acceptance.refusal
     directory.check_parts([part.entry for part in parts])
     directory.complete()
 
@@ -107,29 +115,31 @@ def _publish_evaluation(statistic: Statistic, publication: Publication, thumbnai
     def write(name: str, content: bytes) -> None:
         files.write(files.join(publication.output, name), content)
 
-    judgement = judge(statistic, publication)
-    published = _write_metrics(statistic, publication, judgement, thumbnails, write)
-    write(MANIFEST_FILE, to_json({**publication.about, **judgement.content, "published": published}))
-    if judgement.refusal:
-        raise judgement.refusal
+    acceptance = check_acceptance(statistic, publication)
+    published = _write_metrics(statistic, publication, acceptance, thumbnails, write)
+    write(
+        MANIFEST_FILE, to_json({**publication.manifest_content, **acceptance.manifest_content, "published": published})
+    )
+    if acceptance.refusal:
+        raise acceptance.refusal
 
 
 def _write_metrics(
     statistic: Statistic,
     publication: Publication,
-    judgement: Judgement,
+    acceptance: Acceptance,
     thumbnails: Sequence[Thumbnail],
     write: Callable[[str, bytes], None],
 ) -> list[Entry]:
-    """Write what is a function of the statistic, all of it from one set of metrics; the manifest's entries of that."""
-    metrics = judgement.metrics
+    """Writes what follows from the statistic, all from one set of metrics; returns the manifest's entries of it."""
+    metrics = acceptance.metrics
     drawn = drawings(statistic) | gallery(statistic.examples, thumbnails) if metrics["counts"]["records"] else {}
     content = {
         METRICS_FILE: to_json(metrics),
         PER_LABEL_FILE: per_label_csv(metrics).encode(),
         THRESHOLDS_FILE: to_json(thresholds_file(metrics)),
         CURVES_FILE: to_parquet(curves_table(statistic, publication.recipe.labels)),
-        REPORT_FILE: render_report(metrics, drawn, publication.origin, judgement.verdicts).encode(),
+        REPORT_FILE: render_report(metrics, drawn, publication.origin, acceptance.verdicts).encode(),
     }
     for name, written in content.items():
         write(name, written)

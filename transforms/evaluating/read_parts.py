@@ -1,4 +1,4 @@
-"""A finished run read again: its parts, and truth from elsewhere put in place of what they hold."""
+"""Reads the parts of a finished run, and replaces their truth by truth from other files."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,8 +22,8 @@ from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.score_shards import ShardResult
 
 
-def truth_used(directory: RunDirectory, plan: Plan, truth: TruthTable) -> int:
-    """How many rows of the truth are of records in a run, be they scored or rejected; reads nothing but their ids."""
+def count_used_truth(directory: RunDirectory, plan: Plan, truth: TruthTable) -> int:
+    """Counts the rows of the truth whose records are in a run, scored or rejected; reads the ids of the parts alone."""
     used = np.zeros(len(truth.rows), bool)
     names = [files.join(directory.path, directory.stamp.name(kind, shard)) for shard in plan.shards for kind in KINDS]
     for ids in map_in_threads(_ids, names):
@@ -32,7 +32,7 @@ def truth_used(directory: RunDirectory, plan: Plan, truth: TruthTable) -> int:
 
 
 def _ids(part: str) -> list[str]:
-    """Those in a part; none if it cannot be read, which `ReadParts` says."""
+    """Reads the ids of a part; none if it cannot be read, which `ReadParts` reports."""
     try:
         with files.open_file(part) as source:
             ids: list[str] = pq.ParquetFile(source).read(["id"]).column("id").to_pylist()
@@ -45,13 +45,13 @@ def _ids(part: str) -> list[str]:
 
 
 class ReadParts(beam.DoFn):  # type: ignore[misc]
-    """From a shard to what it became."""
+    """Reads the two parts of each shard."""
 
     def __init__(self, directory: RunDirectory) -> None:
         self._directory = directory
 
     def process(self, shard: Shard) -> Iterator[ShardResult]:
-        """One shard, one result.
+        """Yields the shard's result.
 
         Raises:
             UserError: if one of its parts is missing or damaged.
@@ -66,17 +66,17 @@ class ReadParts(beam.DoFn):  # type: ignore[misc]
         return part
 
 
-class JoinTruth(beam.DoFn):  # type: ignore[misc]
-    """Puts truth from elsewhere in place of a result's own; null for the ids that are not in it."""
+class ReplaceTruth(beam.DoFn):  # type: ignore[misc]
+    """Replaces a result's truth by that of other files; records whose ids are not in them have unknown truth."""
 
     def __init__(self, truth: OncePerProcess[TruthTable]) -> None:
         self._truth = truth
 
     def process(self, result: ShardResult) -> Iterator[ShardResult]:
-        """One result, one result."""
+        """Yields the result with the other truth, in the columns where its own was."""
         part = result.predictions
-        place = part.table.column_names.index(LABELS_COLUMN)
+        index = part.table.column_names.index(LABELS_COLUMN)
         table = part.table.drop_columns([name for name in TRUTH_COLUMNS if name in part.table.column_names])
-        for name, column in reversed(self._truth.get().of(table.column("id").to_pylist()).items()):
-            table = table.add_column(place, name, column)
+        for name, column in reversed(self._truth.get().columns_for(table.column("id").to_pylist()).items()):
+            table = table.add_column(index, name, column)
         yield replace(result, predictions=replace(part, table=table))

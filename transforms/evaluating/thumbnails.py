@@ -1,4 +1,4 @@
-"""Thumbnails: the images of the records shown as examples, read again once it is known which they are."""
+"""MakeThumbnails: reads the images of the records shown as examples again, once it is known which they are."""
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -25,14 +25,14 @@ MOST_THUMBNAILS = 6000
 RecordKey = tuple[str, int]
 """The source and the position of a record, which name it within its run."""
 
-Wanted = Mapping[RecordKey, str]
+IdsByKey = Mapping[RecordKey, str]
 """The ids of the records whose thumbnails are wanted."""
 
 
 class MakeThumbnails(beam.PTransform):  # type: ignore[misc]
-    """From the run's statistic to the thumbnails of the records that it keeps as examples.
+    """Makes thumbnails of the records that the run's statistic keeps as examples.
 
-    A record whose image is not found again has none: examples are worth no failed run. At most `MOST_THUMBNAILS` are
+    A record whose image cannot be read again has none: examples are worth no failed run. At most `MOST_THUMBNAILS` are
     made, those of the labels with the most mistakes.
 
     Reading again costs little, as examples are few; images kept until then would have to be kept by finished parts
@@ -46,8 +46,10 @@ class MakeThumbnails(beam.PTransform):  # type: ignore[misc]
         self._decode_seconds = decode_seconds
 
     def expand(self, statistic: beam.PCollection[Statistic]) -> beam.PCollection[Thumbnail]:
-        """One statistic in, any number of thumbnails out."""
+        """Adds the steps."""
+        # The records are known once the statistic is merged: a side input, small enough for every worker.
         wanted = statistic | "Choose" >> beam.Map(_examples_of)
+        # Few shards have examples, and they may lie side by side: the reshuffle spreads them over all workers.
         return (
             self._shards
             | "Find" >> beam.FlatMap(_wanted_of, beam.pvalue.AsSingleton(wanted))
@@ -59,12 +61,12 @@ class MakeThumbnails(beam.PTransform):  # type: ignore[misc]
 def choose_records(
     examples: Examples, mistakes: Sequence[int], most: int = MOST_THUMBNAILS
 ) -> dict[int, dict[RecordKey, str]]:
-    """By shard the records whose thumbnails are wanted: of `most` at most, starting with the most mistaken label.
+    """Chooses the records whose thumbnails are made, from the label with the most mistakes on; returns them by shard.
 
     Args:
         examples: of L labels.
         mistakes: false positives and false negatives of each label, L.
-        most: how many records are wanted at most.
+        most: how many records to choose at most.
     """
     table = examples.table
     order = np.argsort(-np.asarray(mistakes)[table.column("label").to_numpy()], kind="stable")
@@ -75,8 +77,8 @@ def choose_records(
             break
         chosen[source, position] = (shard, record_id)
     by_shard: dict[int, dict[RecordKey, str]] = {}
-    for place, (shard, record_id) in chosen.items():
-        by_shard.setdefault(shard, {})[place] = record_id
+    for key, (shard, record_id) in chosen.items():
+        by_shard.setdefault(shard, {})[key] = record_id
     return by_shard
 
 
@@ -85,53 +87,53 @@ def _examples_of(statistic: Statistic) -> dict[int, dict[RecordKey, str]]:
     return choose_records(statistic.examples, (total["false_positives"] + total["false_negatives"]).tolist())
 
 
-def _wanted_of(shard: Shard, wanted: Mapping[int, Wanted]) -> list[tuple[Shard, Wanted]]:
+def _wanted_of(shard: Shard, wanted: Mapping[int, IdsByKey]) -> list[tuple[Shard, IdsByKey]]:
     return [(shard, wanted[shard.index])] if shard.index in wanted else []
 
 
-def _read(found: tuple[Shard, Wanted], recipe: Recipe, decode_seconds: float) -> list[Thumbnail]:
-    return thumbnails_of(*found, recipe, decode_seconds)
+def _read(chosen: tuple[Shard, IdsByKey], recipe: Recipe, decode_seconds: float) -> list[Thumbnail]:
+    return thumbnails_of(*chosen, recipe, decode_seconds)
 
 
-def thumbnails_of(shard: Shard, wanted: Wanted, recipe: Recipe, decode_seconds: float) -> list[Thumbnail]:
-    """The thumbnails of some records of a shard, without those that are not there any more, or cannot be decoded.
+def thumbnails_of(shard: Shard, wanted: IdsByKey, recipe: Recipe, decode_seconds: float) -> list[Thumbnail]:
+    """Makes thumbnails of records of a shard, except those whose images are gone or cannot be decoded.
 
     Args:
         shard: the records', as it was planned.
-        wanted: which records.
-        recipe: says how the shard was read when it was scored.
+        wanted: the ids of the records, by their keys.
+        recipe: how the shard was read when it was scored.
         decode_seconds: the time limit for one image.
     """
-    found: list[Thumbnail] = []
+    thumbnails: list[Thumbnail] = []
     with contextlib.suppress(Exception):  # whatever became of the input since then, the records have been scored
         for (source, position), image in _images(shard, wanted, recipe):
             thumbnail = _thumbnail(image, decode_seconds)
             if thumbnail is not None:
-                found.append((source, position, thumbnail))
-    Metrics.counter("bulklabel", "thumbnails_missing").inc(len(wanted) - len(found))
-    return found
+                thumbnails.append((source, position, thumbnail))
+    Metrics.counter("bulklabel", "thumbnails_missing").inc(len(wanted) - len(thumbnails))
+    return thumbnails
 
 
-def _images(shard: Shard, wanted: Wanted, recipe: Recipe) -> Iterator[tuple[RecordKey, bytes | None]]:
-    """Places and images of the records that still have the id that they had; nothing is read after the last one."""
+def _images(shard: Shard, wanted: IdsByKey, recipe: Recipe) -> Iterator[tuple[RecordKey, bytes | None]]:
+    """Yields keys and images of the wanted records whose ids are the same as before; reads no further than the last."""
     spec = replace(recipe.read_spec, columns=replace(recipe.columns, carry=()))
     left = set(wanted)
-    some = restrict_to_sources(shard, {source for source, _ in wanted})
-    for table in read_shard(some, spec):
+    narrowed = restrict_to_sources(shard, {source for source, _ in wanted})
+    for table in read_shard(narrowed, spec):
         if isinstance(table, Unreadable):
             continue
-        places = zip(table.column("source").to_pylist(), table.column("position").to_pylist(), strict=True)
-        for row, place in enumerate(places):
-            if place in left:
-                left.remove(place)
-                if table.column("id")[row].as_py() == wanted[place]:
-                    yield place, table.column("image")[row].as_py()
+        keys = zip(table.column("source").to_pylist(), table.column("position").to_pylist(), strict=True)
+        for row, key in enumerate(keys):
+            if key in left:
+                left.remove(key)
+                if table.column("id")[row].as_py() == wanted[key]:
+                    yield key, table.column("image")[row].as_py()
         if not left:
             return
 
 
 def restrict_to_sources(shard: Shard, sources: Collection[str]) -> Shard:
-    """Of an image folder's shard the files that are wanted, by their sources in the parts; any other as it is."""
+    """Returns an image folder's shard with the files of these sources alone, and a shard of one file as it is."""
     return replace(
         shard, names=tuple(name for name in shard.names if escape_surrogates(files.join(shard.source, name)) in sources)
     )

@@ -1,0 +1,65 @@
+"""Decides whether a run is accepted: computes its metrics, and checks them against what is required."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bulklabel.model.metrics import compute_metrics
+from bulklabel.model.metrics.drift import drift_between, rejected_fraction
+from bulklabel.model.report import failed_requirements
+from bulklabel.model.statistic import Statistic
+from bulklabel.transforms.evaluating.publication import Publication
+from bulklabel.transforms.run_directory.file_names import REPORT_FILE
+
+
+class TooManyRejectedError(Exception):
+    """Raised if more records were rejected than `--max_rejected_fraction` allows; all but `_SUCCESS` was published."""
+
+
+class GateFailedError(Exception):
+    """Raised if a requirement of `--require` does not hold; all but `_SUCCESS` was published."""
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """Holds the content of `metrics.json`, a verdict for each requirement, and the error if there is no `_SUCCESS`."""
+
+    metrics: dict[str, Any]
+    verdicts: Sequence[Mapping[str, Any]]
+    refusal: Exception | None
+
+    @property
+    def manifest_content(self) -> dict[str, Any]:
+        """Returns what the manifest says of it."""
+        counts = self.metrics["counts"]
+        return {
+            "counts": counts,
+            "rejected_fraction": rejected_fraction(counts),
+            "gates": self.verdicts,
+            "accepted": self.refusal is None,
+        }
+
+
+def check_acceptance(statistic: Statistic, publication: Publication) -> Acceptance:
+    """Computes the metrics of a statistic, and checks them against what the publication requires."""
+    recipe, gates = publication.recipe, publication.gates
+    metrics = compute_metrics(statistic, recipe.labels, recipe.thresholds, publication.goal)
+    if gates.before is not None:
+        metrics["drift"] = drift_between(gates.before, metrics)
+    verdicts = gates.judge(metrics)
+    return Acceptance(metrics, verdicts, _refusal(publication, metrics["counts"], verdicts))
+
+
+def _refusal(
+    publication: Publication, counts: Mapping[str, int], verdicts: Sequence[Mapping[str, Any]]
+) -> Exception | None:
+    """Returns why there is no `_SUCCESS`, in one line, None if there is: rejected records first, then requirements."""
+    fraction, most = rejected_fraction(counts), publication.max_rejected_fraction
+    report, failed = f"{publication.output}/{REPORT_FILE}", failed_requirements(verdicts)
+    if fraction > most:
+        also = f" Failed besides: {failed}." if failed else ""
+        return TooManyRejectedError(
+            f"{counts['rejected']:,} of {counts['records']:,} records were rejected ({fraction:.2%}, at most "
+            f"{most:.2%} allowed); see {report}, or raise --max_rejected_fraction.{also}"
+        )
+    return GateFailedError(f"required, but not so: {failed}; see {report}.") if failed else None

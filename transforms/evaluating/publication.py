@@ -1,0 +1,82 @@
+"""Collects what the published files say besides what was counted: where the run came from, and what is required."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+from bulklabel.model.metrics import Goal
+from bulklabel.model.metrics.requirements import Gates
+from bulklabel.transforms.files import files
+from bulklabel.transforms.files.text import escape_surrogates
+from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE
+from bulklabel.transforms.run_directory.plan import Plan, Recipe, ReusedRecords, reused_content
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Holds what the published files say besides what was counted.
+
+    `output` is absolute; `provenance` is shown in the report and in the manifest; `goal` is what thresholds are
+    suggested for; `slice_by` names carried columns; `max_rejected_fraction` is in 0…1; `gates` is what is required,
+    and the baseline; `reused` is as `Plan` has it.
+    """
+
+    output: str
+    recipe: Recipe
+    provenance: Mapping[str, Any]
+    goal: Goal
+    slice_by: Sequence[str]
+    max_rejected_fraction: float = 1.0
+    gates: Gates = field(default_factory=Gates)
+    reused: Sequence[ReusedRecords] | None = None
+
+    @property
+    def requested(self) -> dict[str, Any]:
+        """Returns, as the manifest has it, what the metrics are to show and to fulfil: no part of the plan."""
+        return {
+            "slice_by": list(self.slice_by),
+            "goal": self.goal.kind,
+            "target": self.goal.target,
+            "max_rejected_fraction": self.max_rejected_fraction,
+            "require": [requirement.text for requirement in self.gates.requirements],
+            "baseline": self.gates.baseline,
+            "baseline_digest": self.gates.digest,
+        }
+
+    @property
+    def manifest_content(self) -> dict[str, Any]:
+        """Returns all of it, as the manifest has it."""
+        reused = {} if self.reused is None else {"reused": reused_content(self.reused)}
+        return {**self.provenance, **self.requested, **reused}
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Returns where the run came from, as the report has it."""
+        earlier = {run.run: f"{run.scored + run.rejected:,} records" for run in self.reused or ()}
+        baseline = {"baseline": self.gates.baseline} if self.gates.baseline else {}
+        return {**self.provenance, **({"reused": earlier} if earlier else {}), **baseline}
+
+    def is_published(self) -> bool:
+        """Tells whether the manifest at the output has the same `requested`; False if it cannot be read."""
+        try:
+            manifest = json.loads(files.read(files.join(self.output, MANIFEST_FILE)))
+        except (FileNotFoundError, ValueError):
+            return False
+        return all(manifest.get(name) == value for name, value in self.requested.items())
+
+
+def provenance_of(plan: Plan, model: str) -> dict[str, Any]:
+    """Returns what manifest and report say of a run's origin; `model` is the directory as the user named it."""
+    return {
+        "bulklabel": version("bulklabel"),
+        "plan": plan.digest,
+        "model": escape_surrogates(model),
+        "model_digest": plan.recipe.model_digest,
+        "input_files": len(plan.inputs),
+        "input_bytes": sum(max(file.size, 0) for file in plan.inputs),
+        "shards": len(plan.shards),
+        "layout": plan.recipe.layout,
+        "versions": dict(plan.recipe.versions),
+    }
