@@ -96,7 +96,7 @@ def _first(records: Sequence[ChangedRecord]) -> tuple[ChangedRecord, ...]:
 
 
 def _changed_most(joined: Joined, changes: npt.NDArray[np.float64]) -> list[ChangedRecord]:
-    """The records whose change is among the largest, with all that are equal to the last of those."""
+    """Returns the records whose change is among the largest, with all that are equal to the last of those."""
     largest = changes.max(axis=1)
     last = np.partition(largest, -MOST_CHANGED)[-MOST_CHANGED] if len(largest) > MOST_CHANGED else 0.0
     return list(_records(joined, changes, np.flatnonzero((largest >= last) & (largest > 0))))

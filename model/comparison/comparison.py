@@ -91,7 +91,7 @@ def comparison_content(comparison: Comparison, labelling: Labelling) -> dict[str
 
 
 def _published(changes: Mapping[str, Change], label: int | None = None) -> dict[str, dict[str, Any]]:
-    """By metric `before`, `after`, `change` and its `interval`, overall or of a label; None is undefined."""
+    """Returns by metric `before`, `after`, `change` and `interval`, overall or of a label; None is undefined."""
     rows = {}
     for name, change in changes.items():
         numbers = (change.before, change.after, change.change, change.low, change.high)
@@ -124,5 +124,5 @@ def _changed_record(record: ChangedRecord, labelling: Labelling) -> dict[str, An
 
 
 def _as_stored(value: float) -> float:
-    """A float32 in the fewest digits that tell it from its neighbours."""
+    """Returns a float32 in the fewest digits that tell it from its neighbours."""
     return float(str(np.float32(value)))

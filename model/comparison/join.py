@@ -112,7 +112,7 @@ def _lists(block: npt.NDArray[np.generic]) -> pa.Array:
 
 
 def _block(table: pa.Table, name: str) -> npt.NDArray[Any]:
-    """A column of fixed-size lists as an N×L matrix."""
+    """Returns a column of fixed-size lists as an N×L matrix."""
     column = table.column(name)
     flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return np.asarray(flat).reshape(len(table), column.type.list_size)

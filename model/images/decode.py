@@ -94,7 +94,7 @@ def decode_whole(data: bytes | None) -> Pixels:
 
 
 def _decode_png(data: bytes) -> Pixels:
-    """Plain 8-bit PNGs by OpenCV, at less than half of Pillow's time; both are lossless and agree on every pixel."""
+    """Decodes plain 8-bit PNGs by OpenCV, at less than half of Pillow's time; both agree on every pixel."""
     header = png.read_header(data)
     _check_size(header.width, header.height)
     plain = header.bit_depth == 8 and header.color_type in (png.GRAY, png.RGB)
@@ -107,7 +107,7 @@ def _decode_png(data: bytes) -> Pixels:
 
 
 def _decode_jpeg(data: bytes) -> Pixels:
-    """Plain JPEGs by libjpeg-turbo alone, at two thirds of Pillow's time, which uses it too: they agree on every pixel.
+    """Decodes plain JPEGs by libjpeg-turbo, at two thirds of the time of Pillow, which uses it too.
 
     What libjpeg would only warn of is left to Pillow to judge.
     """
@@ -139,7 +139,7 @@ def _decode_any(data: bytes) -> Pixels:
 
 
 def _upright(image: Any) -> Any:
-    """The image turned as its EXIF says; as it is, if that says nothing that can be understood."""
+    """Returns the image turned as its EXIF says; as it is, if that says nothing that can be understood."""
     image.load()
     try:
         return ImageOps.exif_transpose(image)

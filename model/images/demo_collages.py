@@ -36,7 +36,7 @@ def collages(count: int, seed: int, held_out: bool) -> Iterator[tuple[bytes, lis
 def _draw(
     image: npt.NDArray[np.float64], scan: npt.NDArray[np.float64], cell: int, random: np.random.Generator
 ) -> None:
-    """Blend an 8×8 scan of 0…16, doubled in size, into one quarter of the image, in a bright colour."""
+    """Blends an 8×8 scan of 0…16, doubled in size, into one quarter of the image, in a bright colour."""
     row, column = CELL * (cell // 2), CELL * (cell % 2)
     quarter = image[row : row + CELL, column : column + CELL]
     ink = np.kron(scan / 16, np.ones((2, 2)))[:, :, None]

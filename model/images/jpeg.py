@@ -26,7 +26,7 @@ def plain_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The marker segments before the pixels."""
+    """Yields the marker segments before the pixels."""
     position = 2
     while data[position] == 0xFF:
         marker, length = struct.unpack_from(">xBH", data, position)
@@ -38,7 +38,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _is_upright(content: bytes) -> bool:
-    """Whether an application segment turns the image: Exif and XMP both may."""
+    """Whether an application segment leaves the image as it is: Exif and XMP both may turn it."""
     if not content.startswith(EXIF):
         return b"Orientation" not in content
     exif = Image.Exif()

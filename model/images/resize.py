@@ -63,7 +63,7 @@ def resize(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
 
 
 def _pad(image: Image.Image, size: tuple[int, int], method: Image.Resampling) -> Image.Image:
-    """Pillow's own `pad` fails where a long thin image would become less than a pixel thick."""
+    """Pads as Pillow's `pad` does, which fails where a long thin image would become less than a pixel thick."""
     scale = min(size[0] / image.width, size[1] / image.height)
     width, height = (max(1, round(side * scale)) for side in image.size)
     canvas = Image.new("RGB", size)

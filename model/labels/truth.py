@@ -65,7 +65,7 @@ def encode_truth(
 
 
 def _mark(truth: Truth, lists: pa.Array, names: Sequence[str], value: int) -> pa.Table:
-    """Put a value where a record's list names a label; what it names besides, as a table of `row` and `label`."""
+    """Puts a value where a record's list names a label; returns what it names besides, as `row` and `label`."""
     if isinstance(lists, pa.ChunkedArray):
         lists = lists.combine_chunks()
     rows = pc.list_parent_indices(lists)
@@ -101,7 +101,7 @@ def decode_predicted(predicted: npt.NDArray[np.bool_], names: Sequence[str]) -> 
 def _lists(
     chosen: npt.NDArray[np.bool_], names: Sequence[str], missing: npt.NDArray[np.bool_] | None = None
 ) -> pa.Array:
-    """The names where `chosen` (N×L) is true, as `list<string>`, null where a record is `missing` (N)."""
+    """Returns the names where `chosen` (N×L) is true, as `list<string>`, null where a record is `missing` (N)."""
     offsets = np.concatenate([[0], np.cumsum(chosen.sum(axis=1))]).astype(np.int32)
     values = pa.array(names, pa.string()).take(pa.array(np.nonzero(chosen)[1].astype(np.int32)))
     return pa.ListArray.from_arrays(pa.array(offsets), values, mask=None if missing is None else pa.array(missing))

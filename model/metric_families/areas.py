@@ -61,7 +61,7 @@ def areas(histograms: Counts) -> dict[str, Area]:
 def _averages(
     by_label: dict[str, Area], pooled: dict[str, Area], weights: Counts
 ) -> dict[str, tuple[float, float, float]]:
-    """`roc_auc_micro`, `…_macro`, `…_weighted` and the same of average precision, with bounds.
+    """Returns `roc_auc_micro`, `…_macro`, `…_weighted` and the same of average precision, with bounds.
 
     Macro and weighted averages leave out labels for which the metric is undefined.
 
@@ -82,7 +82,7 @@ def _averages(
 
 
 def _areas(histograms: Counts, single: npt.NDArray[np.bool_]) -> dict[str, Area]:
-    """The same of few labels; everything runs from the highest bin down."""
+    """Returns the areas of few labels; everything runs from the highest bin down."""
     filled = np.flatnonzero(histograms[:, [ABSENT, PRESENT]].any(axis=(0, 1)))[::-1]
     present, absent, ties = histograms[:, PRESENT, filled], histograms[:, ABSENT, filled], single[filled]
     return {
@@ -92,7 +92,7 @@ def _areas(histograms: Counts, single: npt.NDArray[np.bool_]) -> dict[str, Area]
 
 
 def _roc_auc(present: Counts, absent: Counts, ties: npt.NDArray[np.bool_]) -> Area:
-    """The share of pairs of a present and an absent record that are in order; those of equal probability count half."""
+    """Returns the share of pairs of a present and an absent record that are in order; equal ones count half."""
     positives, negatives = present.sum(axis=1), absent.sum(axis=1)
     if positives.max(initial=0) * float(negatives.max(initial=0)) > 2**62:
         present, absent = present.astype(np.float64), absent.astype(np.float64)
@@ -106,11 +106,14 @@ def _roc_auc(present: Counts, absent: Counts, ties: npt.NDArray[np.bool_]) -> Ar
 
 
 def _average_precision(present: Counts, absent: Counts, ties: npt.NDArray[np.bool_]) -> Area:
-    """The mean over present records of the precision among the records that are as probable or more.
+    """Returns the mean over present records of the precision among the records that are as probable or more.
 
-    In a bin after t present and f absent records, the i-th present one has (t + i) / (t + i + f) at best and
-    (t + i) / (t + i + f + n) at worst, with n absent ones in the bin; the sum of the latter is p - (f + n) Σ 1 / x, and
-    a sum of 1 / x is less than the integral. If all p are equal, each has (t + p) / (t + p + f + n).
+    Take a bin with p present and n absent records, behind t present and f absent ones in higher bins. If the present
+    ones come first, the i-th of them has the precision (t + i) / (t + i + f), which is largest for the last: the high
+    bound. If the absent ones come first, it has (t + i) / (t + i + F) with F = f + n. Over i = 1…p that adds up to
+    p - F · Σ 1 / (t + F + i), and since 1 / x falls, the sum is at most the integral from t + F to t + F + p, which is
+    log(1 + p / (t + F)): the low bound, unless p times the first precision is more. In a bin where all probabilities
+    are equal, each has (t + p) / (t + p + F), as in scikit-learn.
     """
     positives, negatives = present.sum(axis=1), absent.sum(axis=1)
     with_before, all_absent = np.cumsum(present, axis=1), np.cumsum(absent, axis=1)
@@ -127,7 +130,7 @@ def _average_precision(present: Counts, absent: Counts, ties: npt.NDArray[np.boo
 
 
 def _bounded(low: Values, high: Values) -> Area:
-    """The high bound may pass 1 as scikit-learn's sum of quotients does, which says 1.0000000000000002 at times."""
+    """Widens the bounds: scikit-learn's sum of quotients may pass 1, to 1.0000000000000002 at times."""
     return (low + high) / 2, np.maximum(low - ROUNDING, 0), high + ROUNDING
 
 

@@ -13,7 +13,7 @@ from bulklabel.model.metric_families.quotients import divide, divide_known, mean
 
 
 def _record_sums(block: Block, grouping: Grouping) -> NamedSums:
-    """Sums that make averages over samples exact, G×(most + 1).
+    """Returns sums that make averages over samples exact, G×(most + 1).
 
     Each record has a fraction. At the index d is the sum of the numerators of all fractions with the denominator d.
     """
@@ -33,7 +33,7 @@ def _by_size(numerators: Counts, denominators: Counts, most: int, grouping: Grou
 
 
 def _estimate(totals: Totals) -> Estimate:
-    """A macro average is over the labels of which some truth is known; without any record with truth all are NaN."""
+    """Averages over the labels of which some truth is known; without any record with truth all are NaN."""
     sums, metrics = totals.sums, {}
     known_answers, records = known(sums), int(sums["with_truth"])
     for name, (numerators, denominators) in fractions(sums).items():
@@ -47,7 +47,7 @@ def _estimate(totals: Totals) -> Estimate:
 
 
 def _mean_over_samples(sum_by_size: Counts, samples: int) -> float:
-    """The mean of fractions, correctly rounded: those with one denominator were added up as integers."""
+    """Returns the mean of fractions, rounded once: those with one denominator were added up as integers."""
     sizes = np.arange(1, len(sum_by_size))
     return ratio(math.fsum(sum_by_size[1:] / sizes), samples)
 

@@ -41,7 +41,7 @@ def _label_sums(block: Block, grouping: Grouping) -> NamedSums:
 
 
 def _calibration_error(records: Counts, present: Counts, probability: Counts) -> Values:
-    """Expected calibration error of rows of bins: the mean over records of |share present - mean probability|.
+    """Returns the mean over records of |share present - mean probability|, of rows of bins.
 
     With ten equal bins (Naeini, Cooper and Hauskrecht, 2015); NaN without records.
     """

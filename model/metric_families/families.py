@@ -69,7 +69,7 @@ def _merged(block: Block, grouping: Grouping, parts: list[Callable[[Block, Group
 
 @functools.lru_cache(4)
 def _shapes(families: tuple[Family, ...], labels: int, count: int) -> dict[str, tuple[int, ...]]:  # noqa: ARG001
-    """The shapes of the families' sums; they are in the key since a family may be added."""
+    """Returns the shapes of the families' sums; the families are in the key since one may be added."""
     block = Block.of(np.zeros((0, labels), np.int8), np.zeros((0, labels), np.float32), [0.5] * labels)
     sums = _sums_of(block, Grouping.of(np.zeros(0, np.int64), count))
     return {name: values.shape for name, values in sums.values.items()}

@@ -64,13 +64,13 @@ def change_interval(value: Values, without: Values) -> tuple[Values, Values]:
 
 
 def _error_and_spread(without: Values) -> tuple[Values, Values]:
-    """The standard error, and half the width of the interval on a straight scale."""
+    """Returns the standard error, and half the width of the interval on a straight scale."""
     error = standard_error(without)
     return error, stdtrit(max(len(without) - 1, 1), (1 + LEVEL) / 2) * error
 
 
 def _bias(value: Values, without: Values) -> Values:
-    """The jackknife's estimate of how much too large a metric is in the mean; never negative."""
+    """Returns the jackknife's estimate of how much too large a metric is in the mean; never negative."""
     return np.maximum((len(without) - 1) * (without.mean(axis=0) - value), 0) if len(without) else value
 
 

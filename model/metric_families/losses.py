@@ -19,7 +19,7 @@ _BELOW_ONE = 1 - float(np.float32(1 - KERAS_EPSILON))
 
 
 def _label_sums(block: Block, grouping: Grouping) -> NamedSums:
-    """Log losses as whole part and fraction, G×L×2, so that no sum overflows below two billion records."""
+    """Sums log losses as whole part and fraction, G×L×2: no sum overflows below two billion records."""
     log_loss, binary_crossentropy = _log_losses(block)
     distance = np.square(block.probabilities.astype(np.float64) - block.present)
     return {
@@ -30,7 +30,7 @@ def _label_sums(block: Block, grouping: Grouping) -> NamedSums:
 
 
 def _log_losses(block: Block) -> tuple[Values, Values]:
-    """-log(probability of the truth), L×N, as scikit-learn and as Keras clip it; 0 where truth is unknown.
+    """Returns -log(probability of the truth), L×N, as scikit-learn and as Keras clip it; 0 where unknown.
 
     scikit-learn (`log_loss`) keeps away from 0 and 1 by float64's epsilon, Keras (`binary_crossentropy`) by 1e-7 in
     float32: from 1 that is 2**-23.

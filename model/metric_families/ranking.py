@@ -29,7 +29,7 @@ def _record_sums(block: Block, grouping: Grouping) -> NamedSums:
 
 
 def _addends(block: Block) -> dict[str, npt.NDArray[np.float64]]:
-    """Each record's addends to the sums of these names, as whole numbers; 0 for a record without truth.
+    """Returns each record's addends to the sums of these names, as whole numbers; 0 without truth.
 
     Only labels whose truth is known rank. `ranking_precision` and `ranking_loss` follow scikit-learn's
     `label_ranking_average_precision_score` and `label_ranking_loss` (a record where no label or every one is
@@ -63,7 +63,9 @@ def _addends(block: Block) -> dict[str, npt.NDArray[np.float64]]:
 def _ranks_of_present(
     keys: npt.NDArray[np.int32], block: Block
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """For each present label of each record: labels that rank as high or higher, those present, and the record.
+    """Returns for each present label of each record how many labels rank as high or higher.
+
+    Beside them stand how many of these are present, and the record.
 
     The records' sorted keys, with the record's number above them, are one sorted array.
     """
@@ -78,7 +80,7 @@ def _ranks_of_present(
 
 
 def _hits(keys: npt.NDArray[np.int32], block: Block) -> npt.NDArray[np.int64]:
-    """N×K: how many of the first k labels are present, by picking the first of the highest again and again."""
+    """Counts how many of the first k labels are present, N×K, by picking the first of the highest again and again."""
     wanted = ranks(block.labels)
     left = keys.copy()
     rows = np.arange(block.records)

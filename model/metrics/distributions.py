@@ -41,7 +41,7 @@ def distributions(statistic: Statistic, evidence: Evidence, labels: Sequence[str
 
 
 def _histograms(evidence: Evidence) -> Counts:
-    """L×16; the end of a bin belongs to the one that is nearer to one half."""
+    """Returns L×16 counts; the end of a bin belongs to the one that is nearer to one half."""
     lowest = lowest_of(precision_of(evidence.histograms.shape[-1]))
     of_bin = np.minimum(lowest * np.float32(BINS), BINS - 1).astype(np.int64)
     last = np.searchsorted(of_bin, np.arange(BINS), side="right") - 1

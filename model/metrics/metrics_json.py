@@ -76,7 +76,7 @@ def thresholds_file(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _counts(statistic: Statistic) -> dict[str, int]:
-    """Records read, scored, rejected, and scored with truth."""
+    """Counts records read, scored, rejected, and scored with truth."""
     rejected = sum(statistic.rejected.values())
     return {
         "records": statistic.scored + rejected,
@@ -107,7 +107,7 @@ def _overall(evidence: Evidence, estimate: Estimate) -> Row:
 
 
 def _overall_intervals(estimate: Estimate, without: Sequence[Estimate]) -> Row:
-    """By name of each overall metric [low, high], or None."""
+    """Returns by name of each overall metric [low, high], or None."""
     ends = {
         name: interval_of(name)(np.array(value), np.array([other.overall.get(name, math.nan) for other in without]))
         for name, value in estimate.overall.items()
@@ -118,7 +118,7 @@ def _overall_intervals(estimate: Estimate, without: Sequence[Estimate]) -> Row:
 def _label_rows(
     evidence: Evidence, estimate: Estimate, labels: Sequence[str], thresholds: Sequence[float]
 ) -> list[Row]:
-    """One entry a label, in the model's order; the metrics are None where no record's truth is known."""
+    """Returns one entry a label, in the model's order; metrics are None where no record's truth is known."""
     sums = evidence.total
     counts = {
         "support": support(sums),
@@ -140,7 +140,7 @@ def _label_rows(
 def _label_intervals(
     estimate: Estimate, without: Sequence[Estimate]
 ) -> dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
-    """By name of each label's metric the low and the high ends, L each."""
+    """Returns by name of each label's metric the low and the high ends, L each."""
     return {
         name: interval_of(name)(values, np.array([other.per_label[name] for other in without]).reshape(-1, len(values)))
         for name, values in estimate.per_label.items()

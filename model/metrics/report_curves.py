@@ -56,7 +56,7 @@ def _reliability(total: Sums, labels: slice) -> list[list[float | int | None]]:
 
 
 def _pairs(counts: Counts, total: Sums) -> dict[str, Any] | None:
-    """The tables of the labels with the largest support, and the pairs that are confused most."""
+    """Returns tables of the labels with the largest support, and the pairs that are confused most."""
     labels = counts.shape[1]
     shown = np.sort(np.argsort(-support(total)[:labels], kind="stable")[:PAIRED])
     if not total["with_truth"] or labels < 2:

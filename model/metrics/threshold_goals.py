@@ -85,7 +85,7 @@ def _middle(low: npt.NDArray[np.float32], high: npt.NDArray[np.float32]) -> npt.
 
 
 def _falling(thresholds: npt.NDArray[np.float32], lowest: npt.NDArray[np.float32], histogram: Counts) -> Curve:
-    """The curve of K rising thresholds, K lowest probabilities, and the records in between, 3×K."""
+    """Makes the curve of K rising thresholds, K lowest probabilities, and the records in between, 3×K."""
     counts = np.cumsum(histogram[:, ::-1], axis=1)
     return Curve(thresholds[::-1], lowest[::-1], counts.sum(axis=0), counts[PRESENT], counts[ABSENT])
 
@@ -158,7 +158,7 @@ def _chosen(curve: Curve, index: int) -> Choice:
 
 
 def _at(curve: Curve, threshold: float, reached: bool) -> Choice:
-    """The choice of a threshold of the curve, or of another that lies between two bins, as 0.5 and 1 do."""
+    """Makes the choice of any threshold: of one of the curve, or of one between two bins, as 0.5 and 1 are."""
     above = int((curve.lowest >= np.float32(threshold)).sum())
     if not above:
         return Choice(threshold, reached, 0, 0, 0)

@@ -47,7 +47,7 @@ class ForeignObject:
     registered_name: str | None
 
     def __str__(self) -> str:
-        """What it is, for a message."""
+        """Says in a message what it is."""
         return f"the layer {self.layer!r} uses {self.module + '.' if self.module else ''}{self.name}"
 
 

@@ -141,7 +141,7 @@ def golden_images() -> dict[str, bytes]:
 
 
 def _pattern(height: int, width: int, channels: int) -> Pixels:
-    """Waves of a different length and direction in each channel, with a little noise: all that filters react to."""
+    """Draws waves of another length and direction in each channel, and a little noise: all that filters react to."""
     y, x = (axis[:, :, None] for axis in np.indices((height, width)))
     channel = np.arange(channels)
     waves = np.sin(x / (3 + 2 * channel) + y / (9 - channel)) * 100 + 128
@@ -157,7 +157,7 @@ def _encode(pixels: Pixels, kind: str, **options: object) -> bytes:
 
 
 def _changes(metadata: Mapping[bytes, bytes]) -> str:
-    """In words, in what this machine differs from the one that a golden file's metadata describes."""
+    """Says in words how this machine differs from the one that a golden file's metadata describes."""
     then = json.loads(metadata[b"versions"]) | {"processor": metadata[b"processor"].decode()}
     now = deciding_versions() | {"processor": processor()}
     words = [f"{name} was {then.get(name)}, is {now[name]}" for name in now if then.get(name) != now[name]]

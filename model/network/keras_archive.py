@@ -32,7 +32,7 @@ def network_bytes(network: keras.Model) -> bytes:
 
 
 def _timeless(text: bytes) -> bytes:
-    """Keras' JSON with the date of saving blank, and shared objects numbered in order instead of by address."""
+    """Blanks the date in Keras' JSON, and numbers shared objects in order instead of by address."""
     numbers: dict[bytes, int] = {}
     text = re.sub(rb'("date_saved": )"[^"]*"', rb'\1""', text)
     return re.sub(

@@ -127,7 +127,7 @@ def network_from_saved_model(folder: str, path: str, trusted: bool) -> keras.Mod
 
 
 def _check_inference(signature: Any, path: str) -> None:
-    """Keras exports a network whose first layers augment or resize as it is in training."""
+    """Refuses a signature that trains: Keras exports networks with augmenting first layers that way."""
     graph = signature.graph.as_graph_def()
     nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
     if any(node.op.startswith("Assign") for node in nodes):
@@ -153,7 +153,7 @@ def _network(frozen: Any, path: str, trusted: bool) -> keras.Model:
 
 
 def _check_saved_model(folder: str, path: str) -> None:
-    """Before TensorFlow loads it: loading creates what the objects say and runs what initializes them."""
+    """Checks a folder before TensorFlow loads it, which creates what the objects say and runs initializers."""
     try:
         with open(os.path.join(folder, "saved_model.pb"), "rb") as file:
             saved = SavedModel.FromString(file.read())

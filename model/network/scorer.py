@@ -36,7 +36,7 @@ class Scorer:
     """Runs a model's network, checked, loaded and compiled for one batch shape. Threads may share it."""
 
     def __init__(self, model: Model, place: str, trusted: bool = False) -> None:
-        """Load the network; `place` is the model directory, for messages, `trusted` lets code in it run.
+        """Loads the network; `place` is the model directory, for messages, `trusted` lets code in it run.
 
         Raises:
             UserError: if it cannot or must not be loaded, or its shapes are not those of the images and labels.
@@ -90,7 +90,7 @@ class Scorer:
         return result[:count]
 
     def _halve(self, size: int) -> None:
-        """Make the batch smaller than `size`, unless another thread did that meanwhile."""
+        """Makes the batch smaller than `size`, unless another thread did that meanwhile."""
         with self._halving:
             if self.images_at_once < size:
                 return
@@ -103,7 +103,7 @@ class Scorer:
             self._compiled = self._compile(size // 2)
 
     def _compile(self, size: int) -> tuple[int, RunBatch]:
-        """One shape, one graph: TensorFlow would count the networks of a process and warn of tracing too many."""
+        """Compiles one graph for one shape: TensorFlow would warn of tracing too many of a process's networks."""
         network = self._network
         graph = tf.function(
             lambda images: tf.cast(network(tf.cast(images, tf.float32), training=False), tf.float32),

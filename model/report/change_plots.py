@@ -27,7 +27,7 @@ def change_plots(points: Sequence[Mapping[str, Any]]) -> dict[str, Spec]:
 
 
 def _changes() -> Spec:
-    """A dot a label with the interval of its change as a whisker, and a line at no change."""
+    """Specifies a dot a label with the interval of its change as a whisker, and a line at no change."""
     axis = {"labelExpr": "datum.value ? format(datum.value, '+~g') : '0'", "tickCount": 6}
     x: Spec = {"type": "quantitative", "title": "change of F1", "axis": axis}
     y = named_axis("row", "", 150)
@@ -51,7 +51,7 @@ def _changes() -> Spec:
 
 
 def _sides(domain: list[float]) -> Spec:
-    """A dot a label: above the diagonal it got better."""
+    """Specifies a dot a label: above the diagonal it got better."""
     axis: Spec = {"type": "quantitative", "scale": {"domain": domain, "nice": False}, "axis": {"tickCount": 5}}
     x, y = ({**axis, "field": side, "title": f"F1 {side}"} for side in ("before", "after"))
     return layered(

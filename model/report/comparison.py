@@ -92,7 +92,7 @@ def _flips_of(row: Mapping[str, Any]) -> int:
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry of `per_label` with a number for each column; what else is shown of a metric's change is `metrics`."""
+    """Returns an entry of `per_label` with a number for each column, and `metrics` for what else is shown."""
     f1, thresholds = row["metrics"]["f1"], row["thresholds"]
     return {
         **{name: row[name] for name in ("label", "support", "mean_change", "metrics")},
@@ -122,7 +122,7 @@ def _point(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _titles(overall: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """By table the metrics in it with their titles: averages over labels, and all others."""
+    """Returns by table the metrics in it with their titles: averages over labels, and all others."""
     averaged = {f"{name}_{average}": f"{title}, {average}" for name, title in AVERAGED.items() for average in AVERAGES}
     single = {name: SINGLE[name][0] if name in SINGLE else name.replace("_", " ") for name in overall}
     return {

@@ -102,5 +102,5 @@ def _read(name: str) -> str:
 
 
 def _hash(script: str) -> str:
-    """A script's name in a Content-Security-Policy."""
+    """Returns a script's name in a Content-Security-Policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

@@ -122,7 +122,7 @@ def _all_answers(metrics: Mapping[str, Any], drawings: Mapping[str, Any]) -> dic
 def _pairs(
     pairs: Mapping[str, Any] | None, names: Sequence[str], rows: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any] | None:
-    """Matrices of co-occurrence with the names of their rows, and with what each row is a share of."""
+    """Returns matrices of co-occurrence with the names of their rows, and with what each row is a share of."""
     if not pairs or not pairs["labels"]:
         return None
     wholes = {

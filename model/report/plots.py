@@ -62,7 +62,7 @@ def layered(layers: list[Spec], height: int = 230) -> Spec:
 
 
 def _share(field: str, title: str | None = None) -> Spec:
-    """An axis from 0 to 1."""
+    """Returns an axis from 0 to 1."""
     title = title or field.replace("_", " ")
     return {"field": field, "type": "quantitative", "scale": UNIT, "title": title, "axis": {"values": TICKS}}
 
@@ -79,7 +79,7 @@ def tooltip(*fields: str) -> list[Spec]:
 
 
 def _curve(x: str, y: str, interpolate: str, below: list[Spec]) -> Spec:
-    """A curve over all thresholds, with a dot at the current threshold and a diamond at the suggested one."""
+    """Specifies a curve over all thresholds, a dot at the current threshold and a diamond at the suggested one."""
     encoding = {"x": _share(x), "y": _share(y)}
     shown = {"tooltip": tooltip("threshold", x, y)}
     line = {"type": "line", "interpolate": interpolate, "stroke": "var(--blue)", "strokeWidth": 2}
@@ -213,7 +213,7 @@ def _slices() -> Spec:
 
 
 def _drift() -> Spec:
-    """A ring and a dot a label, and a line from one to the other."""
+    """Specifies a ring and a dot a label, and a line from one to the other."""
     y = named_axis("row", "", 130)
     x = {"type": "quantitative", "title": "share of records given the label", "scale": {"zero": False, "nice": True}}
     shown = {"tooltip": tooltip("label", "before", "now", "change")}

@@ -132,7 +132,7 @@ class Examples:
 
 
 def _bounds(order: Order, keep: int) -> Order:
-    """For each label a value that its first `keep` of N×L are not behind, and hardly any others.
+    """Returns for each label a value that its first `keep` of N×L are not behind, and hardly any others.
 
     The records are dealt into blocks, and at least `keep` are no worse than the first of the block that comes
     `keep`th: that takes one pass, where sorting would take many.
@@ -148,7 +148,7 @@ def _bounds(order: Order, keep: int) -> Order:
 
 
 def _nearest(places: Numbers, order: Order, keep: int, scratch: Order) -> tuple[Numbers, Order]:
-    """Some places in N×L with their order; of many, without most that are not a label's first `keep`.
+    """Returns places in N×L with their order; of many, without most that are not a label's first `keep`.
 
     What the N×L of `scratch` held is lost: one that is used again saves the time that fresh memory costs.
     """
@@ -162,14 +162,14 @@ def _nearest(places: Numbers, order: Order, keep: int, scratch: Order) -> tuple[
 
 
 def _places(records: pa.Table) -> Numbers:
-    """Each record's place in the order of source and position."""
+    """Returns each record's place in the order of source and position."""
     places = np.empty(len(records), np.int64)
     places[pc.sort_indices(records, [("source", "ascending"), ("position", "ascending")])] = np.arange(len(records))
     return places
 
 
 def _first(table: pa.Table, keep: int) -> pa.Table:
-    """The first `keep` examples of each label and kind, sorted; text is compared only between those that are equal."""
+    """Returns the first `keep` examples of each label and kind, sorted; text decides between equal ones alone."""
     label, kind, order = (table.column(name).to_numpy() for name in ("label", "kind", "order"))
     groups = label.astype(np.int64) * len(EXAMPLE_KINDS) + kind
     rows = np.lexsort((order, groups))
@@ -183,12 +183,12 @@ def _first(table: pa.Table, keep: int) -> pa.Table:
 
 
 def _ranks(groups: Numbers) -> Numbers:
-    """Each one's place in its group, from 0; the groups are sorted."""
+    """Returns each one's place in its group, from 0; the groups are sorted."""
     return np.arange(len(groups)) - _run_starts(groups)
 
 
 def _run_starts(*columns: npt.NDArray[np.generic]) -> Numbers:
-    """For each row the first one of the run of rows that are equal in all columns."""
+    """Returns for each row the first one of the run of rows that are equal in all columns."""
     starts = np.zeros(len(columns[0]), np.int64)
     for column in columns:
         changes = np.flatnonzero(column[1:] != column[:-1]) + 1

@@ -149,7 +149,7 @@ def merge(statistics: Sequence[Statistic], labels: int) -> Statistic:
 
 
 def _of_block(block: Block, groups: npt.NDArray[np.int64], values: Mapping[str, npt.NDArray[np.object_]]) -> Statistic:
-    """What is counted of a block's records."""
+    """Returns the statistic of a block's records."""
     slices = {column: slices_of(block, texts.tolist(), groups, GROUPS) for column, texts in values.items()}
     histograms, by_group = histograms_of(block, groups, GROUPS)
     if not block.with_truth.all():

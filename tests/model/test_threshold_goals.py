@@ -185,6 +185,11 @@ def test_tuned_thresholds_are_scikit_learns_to_the_last_bit(batch: Batch) -> Non
     assert tune_thresholds(*batch) == tuple(map(tuned_by_scikit_learn, batch[0].T, batch[1].T))
 
 
+def test_thresholds_are_not_tuned_on_what_a_diverged_network_answers() -> None:
+    with pytest.raises(ValueError, match="NaN"):
+        tune_thresholds(np.array([[1], [0]], np.int8), np.array([[0.5], [np.nan]], np.float32))
+
+
 @pytest.mark.parametrize("records", [10, 200, 1000])
 def test_tuned_thresholds_of_ordinary_data_are_scikit_learns(records: int) -> None:
     truth, scores = logistic_batch(np.random.default_rng(records), records, 200)
