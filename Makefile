@@ -1,5 +1,6 @@
-# Two commands on a fresh machine with Python 3.11: `make demo` and `make test`.
-PYTHON ?= python3.11
+# Two commands on a fresh machine with Python 3.11, 3.12 or 3.13: `make demo` and `make test`.
+# The first of these that runs; one that a version manager only pretends to have does not.
+PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do $$each -c '' 2>&- && echo $$each && break; done)
 BIN := .venv/bin
 
 # Two processes that take the tests a file at a time, in the order of tests/conftest.py.
@@ -10,40 +11,71 @@ PROCESSES := -n 2 --dist=loadfile --no-loadscope-reorder
 demo: .venv/installed
 	$(BIN)/bulklabel demo
 
-test: .venv/installed
+test: .venv/tested
 	$(BIN)/pytest $(PROCESSES)
 
-check: .venv/installed
+check: .venv/tested
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
 # A Flink cluster on this machine with all that a job needs, until Ctrl-C; see docs/runners/flink.md.
-flink: .venv/installed
+flink: .venv/tested
 	$(BIN)/python -m tests.engines.flink_session
 
-test-flink: .venv/installed
+test-flink: .venv/tested
 	$(BIN)/pytest tests/engines/test_flink.py
 
-format: .venv/installed
+format: .venv/tested
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-.venv/installed: requirements.lock pyproject.toml setup.py
+# A lock file has all that is needed, so nothing but what it names is looked at: with dependencies to resolve, a release
+# that came after the lock can make an installer refuse it. Whether nothing is missing is checked afterwards. One package
+# comes as source alone: the locked setuptools builds it, and not the newest.
+FROM_LOCK := --quiet --no-deps --no-build-isolation --require-hashes
+UV := $(BIN)/uv pip
+INSTALL := $(UV) install --python $(BIN)/python --compile-bytecode $(FROM_LOCK)
+CHECK := $(UV) check --quiet --python $(BIN)/python
+
+# What installs all else, in a quarter of pip's time, and what builds the package.
+.venv/bootstrapped: requirements-build.lock
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	$(BIN)/pip install --disable-pip-version-check $(FROM_LOCK) -r requirements-build.lock
 	touch $@
 
-COMPILE := .venv/lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
-	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+.venv/installed: .venv/bootstrapped requirements.lock pyproject.toml setup.py
+	$(INSTALL) -r requirements.lock
+	rm -f model/report/vega.js
+	$(UV) install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(CHECK)
+	touch $@
 
-# Exact versions and hashes of everything, from what pyproject.toml asks for, and of the Airflow that tests run.
-lock: .venv/installed
-	$(PYTHON) -m venv .venv/lock
-	.venv/lock/bin/pip install --quiet pip-tools
-	$(COMPILE) --extra dev -o requirements.lock pyproject.toml
+.venv/tested: .venv/installed requirements-cloud.lock requirements-test.lock
+	$(INSTALL) -r requirements-cloud.lock -r requirements-test.lock
+	$(CHECK)
+	touch $@
+
+COMPILE := $(UV) compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url $(UPGRADE)
+# Reads the names in lock files that another one is installed besides.
+besides = $$(sed -n 's/==.*//p' $(1) | sed 's/^/--no-emit-package /')
+ALL := .tools/all.lock
+
+# Exact versions and hashes of everything, from what pyproject.toml asks for, and of the Airflow that tests run. Versions
+# stay what they are where they can; `make lock UPGRADE=--upgrade` takes the newest. All are found together, so that the
+# files agree, and each file is a part of that.
+lock: .venv/bootstrapped
+	mkdir -p .tools
+	cat requirements*.lock > $(ALL)
+	$(COMPILE) --extra dev --group build -o $(ALL) pyproject.toml
+	$(COMPILE) -c $(ALL) -o requirements.lock pyproject.toml
+	$(COMPILE) -c $(ALL) --extra aws --extra gcp $(call besides,requirements.lock) \
+		-o requirements-cloud.lock pyproject.toml
+	$(COMPILE) -c $(ALL) --extra dev $(call besides,requirements.lock requirements-cloud.lock) \
+		-o requirements-test.lock pyproject.toml
+	$(COMPILE) -c $(ALL) --group build -o requirements-build.lock
 	$(COMPILE) -o tests/engines/airflow.lock tests/engines/airflow.in
 
 clean:
-	rm -rf .venv .tools build dist *.egg-info demo
+	rm -rf .venv .tools build dist *.egg-info demo model/report/vega.js

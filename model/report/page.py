@@ -9,6 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from bulklabel.model.errors import UserError
 from bulklabel.model.report import page_data as content
 from bulklabel.model.report import words
 from bulklabel.model.report.drift import drift_content
@@ -89,12 +90,14 @@ def render_page(
 
 @functools.cache
 def _plotting_library() -> str:
-    """Vega, Vega-Lite and vega-embed, as one script that can stand inside of a page."""
-    from vl_convert import javascript_bundle
-
-    return (
-        javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", r"<\/script").replace("<!--", r"<\!--")
-    )
+    """Vega, Vega-Lite and vega-embed, as one script that can stand inside of a page; `setup.py` makes it."""
+    try:
+        return _read("vega.js")
+    except FileNotFoundError as error:
+        raise UserError(
+            "the script that draws the report's plots (model/report/vega.js) is missing; it is made when bulklabel is "
+            "installed: pip install -e . in a checkout."
+        ) from error
 
 
 def _read(name: str) -> str:

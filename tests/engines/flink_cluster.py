@@ -38,7 +38,7 @@ def installed() -> Path:
         if not JARS.exists():
             maven = shutil.which("mvn") or missing("no Maven on the PATH, which fetches a Flink cluster")
             fetched = JARS.with_suffix(".fetched")
-            subprocess.run([maven, "-q", "-B", "-f", str(POM), COPY, f"-DoutputDirectory={fetched}"], check=True)
+            subprocess.run([maven, "-q", "-B", "-C", "-f", str(POM), COPY, f"-DoutputDirectory={fetched}"], check=True)
             fetched.rename(JARS)
     return JARS
 

@@ -18,25 +18,17 @@ LOCKS = [ROOT / "tests" / "engines" / "airflow.lock", ROOT / "tests" / "engines"
 
 @pytest.fixture(scope="module")
 def airflow_python() -> Path:
-    """The interpreter of an environment with what the lock files say, made by pip where it is not there yet."""
+    """The interpreter of an environment with what the lock files say, made by uv where it is not there yet."""
     environment = ROOT / ".tools" / "airflow"
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in LOCKS)).hexdigest()
     python, stamp = environment / "bin" / "python", environment / "installed"
     if not stamp.exists() or stamp.read_text() != digest:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", environment], check=True)
+        uv = [sys.executable, "-m", "uv"]
+        subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, environment], check=True)
         # What is installed is exactly what is locked: Google's provider would bring two gigabytes for other services.
-        install = [
-            str(python),
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--require-hashes",
-        ]
+        install = [*uv, "pip", "install", "--quiet", "--python", str(python), "--compile-bytecode", "--no-deps"]
         locked = [argument for path in LOCKS for argument in ("-r", str(path))]
-        done = subprocess.run([*install, *locked], stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run([*install, "--require-hashes", *locked], stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             missing = f"Airflow cannot be installed: {done.stderr.strip().splitlines()[-1]}"
             pytest.fail(missing, pytrace=False) if os.environ.get("CI") else pytest.skip(missing)

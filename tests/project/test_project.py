@@ -3,6 +3,8 @@
 import ast
 import importlib
 import inspect
+import itertools
+import os
 import re
 import shlex
 import subprocess
@@ -11,10 +13,11 @@ import tarfile
 import time
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from bulklabel.model.errors import UserError
+from bulklabel.model.report import page
 from bulklabel.pipelines.cli import COMMANDS, main
 from tests.conftest import ROOT, command
 
@@ -123,6 +126,7 @@ def test_documents_name_only_what_exists(path: Path) -> None:
     text = path.read_text()
     known = {"--help", "--runner", "--direct_num_workers", "--direct_running_mode", "--setup_file", "--labels"}
     known |= {"--records", "--output"}  # of the benchmarks
+    known |= {"--no", "--upgrade"}  # uv's; `--no-deps` ends at its hyphen here
     known |= {"--impersonate_service_account", "--no_auth", "--s"}  # Beam's for stores; `--s3_…` ends at its digit here
     for name in COMMANDS:
         parser = importlib.import_module(f"bulklabel.pipelines.flags.{name}").parser()
@@ -142,33 +146,30 @@ def test_the_source_package_holds_all_that_workers_need(tmp_path: Path) -> None:
     (source,) = (tmp_path / "unpacked").iterdir()
     install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
     place = tmp_path / "installed"
-    subprocess.run([*install, "--target", str(place), str(source)], check=True, capture_output=True)
-    page = [path for path in (ROOT / "model" / "report").rglob("*") if path.suffix in (".html", ".css", ".js")]
-    assert page
-    expected = {Path("bulklabel") / path.relative_to(ROOT) for path in (*MODULES, *page)}
+    (tmp_path / "vl_convert.py").write_text("raise ImportError('the script that it makes is in the sdist')")
+    without = os.environ | {"PYTHONPATH": str(tmp_path)}
+    subprocess.run([*install, "--target", str(place), str(source)], env=without, check=True, capture_output=True)
+    shown = [path for path in (ROOT / "model" / "report").rglob("*") if path.suffix in (".html", ".css", ".js")]
+    expected = {Path("bulklabel") / path.relative_to(ROOT) for path in (*MODULES, *shown)}
+    assert Path("bulklabel", "model", "report", "vega.js") in expected
     assert expected <= {path.relative_to(place) for path in place.rglob("*")}
 
 
-def test_the_lock_file_has_hashes_and_no_address() -> None:
-    lock = (ROOT / "requirements.lock").read_text()
-    assert "://" not in lock
-    assert "index" not in re.sub(r"\w*index\w*==.*", "", lock)
-    names = {re.match(r"[A-Za-z0-9-]+", line).group().lower() for line in project()["dependencies"]}  # type: ignore[union-attr]
-    for name in names:
-        assert re.search(rf"^{name}==\S+ \\\n +--hash=sha256:", lock, re.MULTILINE), name
+def test_a_checkout_without_the_script_of_plots_says_how_to_make_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "files", lambda _: ROOT / "nowhere")
+    page._plotting_library.cache_clear()
+    with pytest.raises(UserError, match=r"vega\.js.* is missing; .* pip install -e \."):
+        page._plotting_library()
 
 
 def test_each_dependency_earns_its_line() -> None:
     text = (ROOT / "docs" / "dependencies.md").read_text()
-    extras = [line for lines in project()["optional-dependencies"].values() for line in lines]
-    for line in [*project()["dependencies"], *extras]:
+    content = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = content["project"]["optional-dependencies"].values()
+    built = [content["build-system"]["requires"], *content["dependency-groups"].values()]
+    for line in itertools.chain(content["project"]["dependencies"], *extras, *built):
         name = re.split(r"[>=<\[]", line)[0]
         assert f"`{name}`" in text, name
-
-
-def project() -> dict[str, Any]:
-    content: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return content
 
 
 def test_the_commands_of_the_readme_run(
