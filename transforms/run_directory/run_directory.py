@@ -16,6 +16,7 @@ run is unfinished rather than wrong; if it dies before it has done so, `bulklabe
 import contextlib
 import hashlib
 import io
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -43,9 +44,6 @@ class Files(Protocol):
 
     def read_start(self, path: str, size: int) -> bytes:
         """Returns at most the first `size` bytes of a file; raises `FileNotFoundError` if there is no such file."""
-
-    def exists(self, path: str) -> bool:
-        """Returns whether there is a file of this name."""
 
     def list_folder(self, folder: str) -> list[File]:
         """Returns all files below a folder."""
@@ -106,7 +104,7 @@ class RunDirectory:
             return State.REPLACES
         differences = plan.differences(saved)
         if not differences:
-            return State.FINISHED if self.files.exists(self._path_of(SUCCESS_FILE)) else State.CONTINUES
+            return State.FINISHED if self._success_is_valid() else State.CONTINUES
         if not overwrite:
             raise UserError(
                 f"{self.path} holds another plan ({differences}); give another --output, or --overwrite to replace it."
@@ -116,10 +114,9 @@ class RunDirectory:
     def start(self, plan: Plan, overwrite: bool) -> None:
         """Makes the folder this plan's, and clears what dead runs and other plans left there.
 
-        The state is decided anew, since other runs may have come meanwhile. Another plan's `_SUCCESS` is deleted first,
-        and again when this plan is written down, after which the other plan's runs write no more. A run that starts in
-        an empty folder, or that continues, deletes nothing that another run of its plan has made, temporary files
-        apart, which their writers make again.
+        The state is decided anew, since other runs may have come meanwhile. A run that starts in an empty folder, or
+        that continues, deletes nothing that another run of its plan has made, but for temporary files, which their
+        writers make again, and for a `_SUCCESS` that does not name the manifest.
 
         Raises:
             UserError: if the folder cannot be written, or is another plan's and `overwrite` is not set.
@@ -129,13 +126,13 @@ class RunDirectory:
             return
         if state is not State.CONTINUES:
             self.files.check_writable(self.path)
-            replaced = [self._path_of(SUCCESS_FILE)] if state is State.REPLACES else []
-            self.files.delete(replaced)
-            if replaced:
-                self.files.delete([self._path_of(name) for name in PUBLISHED])
-                self.files.delete([file.path for kind in KINDS for file in self.files.list_folder(self._path_of(kind))])
+            if state is State.REPLACES:
+                self._remove_other_plan()
             self.files.write(self._path_of(PLAN_FILE), plan.to_json())
-            self.files.delete(replaced)
+            if state is State.REPLACES:
+                self.files.delete([self._path_of(SUCCESS_FILE)])
+        elif self._success_is_valid() is False:
+            self.files.delete([self._path_of(SUCCESS_FILE)])
         self._clear()
 
     def reopen(self) -> None:
@@ -245,9 +242,37 @@ class RunDirectory:
             StoreError: if the folder is another plan's, or gone.
         """
         written = None
-        while (digest := hashlib.sha256(self.read(MANIFEST_FILE)).hexdigest()) != written:
-            self.write(SUCCESS_FILE, f"{digest}\n".encode())
-            written = digest
+        while (success := _success_of(self.read(MANIFEST_FILE))) != written:
+            self.write(SUCCESS_FILE, success)
+            written = success
+
+    def _success_is_valid(self) -> bool | None:
+        """Returns whether `_SUCCESS` names a manifest of this plan; None if there is no `_SUCCESS`.
+
+        It may not: another run of the plan replaced the manifest, and died before it wrote its own `_SUCCESS`; or
+        another plan's run finished just when its folder was given to this plan.
+        """
+        try:
+            success = self.files.read(self._path_of(SUCCESS_FILE))
+        except FileNotFoundError:
+            return None
+        try:
+            manifest = self.files.read(self._path_of(MANIFEST_FILE))
+            plan_digest = json.loads(manifest)["plan"]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return False
+        return bool(success == _success_of(manifest) and plan_digest == self.stamp.plan_digest)
+
+    def _remove_other_plan(self) -> None:
+        """Deletes what another plan's runs made, in such an order that none of them is taken for finished meanwhile.
+
+        Without `plan.json` they stop before they write another file. One that had read it just before may still write
+        `_SUCCESS`, so that is deleted twice here, and once more when the new plan is written down.
+        """
+        for name in (SUCCESS_FILE, PLAN_FILE, SUCCESS_FILE):
+            self.files.delete([self._path_of(name)])
+        self.files.delete([self._path_of(name) for name in PUBLISHED])
+        self.files.delete([file.path for kind in KINDS for file in self.files.list_folder(self._path_of(kind))])
 
     def _clear(self) -> None:
         """Deletes what no shard of the plan will replace: temporary files of dead runs, and other plans' parts."""
@@ -262,3 +287,8 @@ class RunDirectory:
 
     def _path_of(self, name: str) -> str:
         return files.join(self.path, name)
+
+
+def _success_of(manifest: bytes) -> bytes:
+    """Returns the content of `_SUCCESS` for a manifest."""
+    return f"{hashlib.sha256(manifest).hexdigest()}\n".encode()

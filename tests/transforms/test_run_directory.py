@@ -1,0 +1,395 @@
+"""The commit protocol: runs of several plans in one folder in memory, stopped and killed at any file operation."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import pyarrow as pa
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from bulklabel.model.errors import StoreError, UserError
+from bulklabel.model.images.resize import Preprocessing
+from bulklabel.transforms.files.listing import File
+from bulklabel.transforms.files.stores.path_names import TEMPORARY
+from bulklabel.transforms.reading.records import Columns, Shard
+from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, METRICS_FILE, PLAN_FILE, SUCCESS_FILE
+from bulklabel.transforms.run_directory.parts import KINDS, PART_NAME, Part, make_part
+from bulklabel.transforms.run_directory.plan import Plan, Recipe, digest_in
+from bulklabel.transforms.run_directory.run_directory import RunDirectory, State
+
+T = TypeVar("T")
+
+FOLDER = "/run"
+NOTES = "notes.txt"
+"""A file of the user's, which no run may touch."""
+
+RECIPE = Recipe(
+    input_format="parquet",
+    columns=Columns(),
+    model_digest="m",
+    labels=("cat",),
+    preprocessing=Preprocessing(8, 8),
+    thresholds=(0.5,),
+    tuned_thresholds=None,
+    layout="wide",
+    batch_size=1,
+    versions={},
+)
+
+
+def plan_of(shards: int, threshold: float) -> Plan:
+    return Plan(
+        inputs=(),
+        shards=tuple(Shard(index, "a.parquet", index, index + 1, index, 1) for index in range(shards)),
+        recipe=replace(RECIPE, thresholds=(threshold,)),
+    )
+
+
+PLANS = (plan_of(2, 0.5), plan_of(2, 0.6), plan_of(1, 0.5))
+"""The parts of the first two have the same names and sizes, and other bytes."""
+
+PARTS: dict[str, dict[str, Part]] = {
+    plan.digest: {
+        part.name: part
+        for shard in plan.shards
+        for kind in KINDS
+        for part in [make_part(kind, shard, pa.table({"position": pa.array([shard.index])}), plan.stamp)]
+    }
+    for plan in PLANS
+}
+
+
+class Killed(BaseException):
+    """The process that runs is gone: nothing more of it happens, no `except StoreError` either."""
+
+
+@dataclass
+class Folder:
+    """Files in memory, by path, and the files that were written there by runs which it did not belong to any more."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    late: dict[str, bytes] = field(default_factory=dict)
+
+    def put(self, path: str, content: bytes, writer: str) -> None:
+        self.files[path] = content
+        self.late.pop(path, None)
+        if path != f"{FOLDER}/{PLAN_FILE}" and writer != self.owner():
+            self.late[path] = content
+
+    def drop(self, path: str) -> None:
+        self.files.pop(path, None)
+        self.late.pop(path, None)
+
+    def owner(self) -> str:
+        """The digest of the plan whose folder it is."""
+        return digest_in(self.files.get(f"{FOLDER}/{PLAN_FILE}", b""))
+
+    def read(self, name: str) -> bytes:
+        return self.files[f"{FOLDER}/{name}"]
+
+
+class Process:
+    """A run in a thread of its own, which stands before each of its file operations until it is told to go on.
+
+    It is what `transforms.files.files` is to other run directories. A local file is written under a temporary name
+    and renamed, which are two operations; an object is put in one.
+    """
+
+    def __init__(self, folder: Folder, number: int, local: bool, plan: Plan, overwrite: bool, asked: int) -> None:
+        self.plan, self.overwrite = plan, overwrite
+        self.outcome = ""
+        self.error: BaseException | None = None
+        self._folder, self._number, self._local, self._asked = folder, number, local, asked
+        self._temporaries = 0
+        self._kill = ""
+        self._go, self._stands = threading.Semaphore(0), threading.Semaphore(0)
+        threading.Thread(target=self._run, daemon=True).start()
+        self._stands.acquire()
+
+    def step(self, kill: str = "") -> None:
+        """Let it do one operation; `before`, `after` or `halfway` it is killed."""
+        self._kill = kill
+        self._go.release()
+        self._stands.acquire()
+
+    def _run(self) -> None:
+        try:
+            directory = WatchedDirectory(FOLDER, self.plan.stamp, self)
+            self.outcome = score(directory, self.plan, self.overwrite, self._asked)
+        except Killed:
+            self.outcome = "killed"
+        except UserError:
+            self.outcome = "refused"
+        except StoreError:
+            self.outcome = "stopped"
+        except BaseException as error:
+            self.outcome, self.error = "failed", error
+        self._stands.release()
+
+    def _operation(self, effect: Callable[[], T], half: Callable[[], object] = lambda: None) -> T:
+        self._stands.release()
+        self._go.acquire()
+        if self._kill == "before":
+            raise Killed
+        if self._kill == "halfway":
+            half()
+            raise Killed
+        result = effect()
+        if self._kill == "after":
+            raise Killed
+        return result
+
+    def _temporary(self, path: str) -> str:
+        folder, _, name = path.rpartition("/")
+        self._temporaries += 1
+        return f"{folder}/.{name}.{self._number:016x}{self._temporaries:016x}.tmp"
+
+    def _get(self, path: str) -> bytes:
+        try:
+            return self._folder.files[path]
+        except KeyError:
+            raise FileNotFoundError(path) from None
+
+    def read(self, path: str) -> bytes:
+        return self._operation(lambda: self._get(path))
+
+    def read_start(self, path: str, size: int) -> bytes:
+        return self._operation(lambda: self._get(path)[:size])
+
+    def list_folder(self, folder: str) -> list[File]:
+        return self._operation(
+            lambda: [
+                File(path, len(content))
+                for path, content in self._folder.files.items()
+                if path.startswith(f"{folder}/") and not TEMPORARY.search(path)
+            ]
+        )
+
+    def list_temporary(self, folder: str) -> list[File]:
+        return self._operation(
+            lambda: [
+                File(path, len(content))
+                for path, content in self._folder.files.items()
+                if path.rpartition("/")[0] == folder and TEMPORARY.search(path)
+            ]
+        )
+
+    def check_writable(self, folder: str) -> None:
+        probe = self._temporary(f"{folder}/probe")
+        self._operation(lambda: None, lambda: self._folder.files.update({probe: b""}))
+
+    def write(self, path: str, content: bytes) -> None:
+        writer = self.plan.digest
+        while self._local:
+            temporary = self._temporary(path)
+            self._operation(
+                lambda: self._folder.files.update({temporary: content}),  # noqa: B023 (it is called at once)
+                lambda: self._folder.files.update({temporary: content[:1]}),  # noqa: B023
+            )
+            if self._operation(lambda: self._rename(temporary, path, writer)):  # noqa: B023
+                return
+        self._operation(lambda: self._folder.put(path, content, writer))
+
+    def _rename(self, temporary: str, path: str, writer: str) -> bool:
+        """Whether it could: another run may have deleted the temporary file."""
+        if temporary not in self._folder.files:
+            return False
+        self._folder.put(path, self._folder.files.pop(temporary), writer)
+        return True
+
+    def delete(self, paths: Sequence[str]) -> None:
+        for path in paths:
+            self._operation(lambda: self._delete(path))  # noqa: B023 (it is called at once)
+
+    def _delete(self, path: str) -> None:
+        name = path.removeprefix(f"{FOLDER}/")
+        own = self._folder.late.get(path)
+        harmless = TEMPORARY.search(path) or name == SUCCESS_FILE or self.plan.stamp.is_foreign(path)
+        assert self.overwrite or harmless or own is not None or path not in self._folder.files, f"{name} is lost"
+        self._folder.drop(path)
+
+
+@dataclass(frozen=True)
+class WatchedDirectory(RunDirectory):
+    """A run directory whose files are in memory."""
+
+    process: Process = field(compare=False)
+
+    @property
+    def files(self) -> Process:
+        return self.process
+
+
+def score(directory: RunDirectory, plan: Plan, overwrite: bool, asked: int) -> str:
+    """What `bulklabel score` does with its folder, `asked` for one thing or another besides the plan."""
+    state = directory.state(plan, overwrite)
+    if state is State.FINISHED:
+        if is_published(directory, asked):
+            return "nothing to do"
+        directory.reopen()
+    else:
+        directory.start(plan, overwrite)
+    directory.read(PLAN_FILE)
+    parts = [part for shard in plan.shards for part in made(directory, plan, shard)]
+    directory.read(PLAN_FILE)
+    metrics = json.dumps({"plan": plan.digest, "asked": asked}).encode()
+    directory.write(METRICS_FILE, metrics)
+    manifest = {
+        "plan": plan.digest,
+        "asked": asked,
+        "run": id(directory),
+        "files": {METRICS_FILE: sha256(metrics)} | {part.name: part.entry["sha256"] for part in parts},
+    }
+    directory.write(MANIFEST_FILE, json.dumps(manifest).encode())
+    directory.check_parts([part.entry for part in parts])
+    directory.complete()
+    return "finished"
+
+
+def made(directory: RunDirectory, plan: Plan, shard: Shard) -> list[Part]:
+    """The parts of a shard: those that are there if both are, else new ones."""
+    there = [directory.read_part(kind, shard) for kind in KINDS]
+    kept = [part for part in there if part is not None]
+    if len(kept) == len(KINDS):
+        return kept
+    parts = [PARTS[plan.digest][plan.stamp.name(kind, shard)] for kind in KINDS]
+    for part in parts:
+        directory.write(part.name, part.content)
+    return parts
+
+
+def is_published(directory: RunDirectory, asked: int) -> bool:
+    try:
+        manifest = json.loads(directory.files.read(f"{FOLDER}/{MANIFEST_FILE}"))
+    except FileNotFoundError:
+        return False
+    return bool(manifest["asked"] == asked)
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def fault(folder: Folder, at_rest: bool) -> str:
+    """Why `_SUCCESS` promises what is not so; empty if all is well, or there is no `_SUCCESS`.
+
+    Two moments are let pass unless the folder is at rest. Two runs of one plan may end at once; then the manifest is
+    that of the later one for a while, before `_SUCCESS` is. And the folder may be given to another plan when its run
+    has just finished; then `plan.json` is of the other plan for a moment, before `_SUCCESS` is deleted.
+    """
+    names = {path.removeprefix(f"{FOLDER}/"): content for path, content in folder.files.items()}
+    if SUCCESS_FILE not in names:
+        return ""
+    if MANIFEST_FILE not in names:
+        return "there is no manifest"
+    manifest = json.loads(names[MANIFEST_FILE])
+    if at_rest and names[SUCCESS_FILE].decode().strip() != sha256(names[MANIFEST_FILE]):
+        return "_SUCCESS does not name the manifest"
+    if at_rest and manifest["plan"] != folder.owner():
+        return "the manifest is another plan's"
+    for name, digest in manifest["files"].items():
+        if sha256(names.get(name, b"")) != digest:
+            return f"{name} is not what the manifest says"
+    planned = {name: part.content for name, part in PARTS[manifest["plan"]].items()}
+    parts = {name: content for name, content in names.items() if PART_NAME.search(f"/{name}")}
+    return "" if parts == planned and parts.keys() < manifest["files"].keys() else "the parts are not the plan's"
+
+
+class Protocol(RuleBasedStateMachine):
+    """Runs come, go on, sleep and die in one folder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Folder({f"{FOLDER}/{NOTES}": b"mine"})
+        self.processes: list[Process] = []
+        self.started = 0
+        self.local = True
+
+    @initialize(local=st.booleans())
+    def choose_store(self, local: bool) -> None:
+        self.local = local
+
+    def launch(self, plan: Plan, overwrite: bool, asked: int) -> Process:
+        self.started += 1
+        return Process(self.folder, self.started, self.local, plan, overwrite, asked)
+
+    def go_on(self, process: Process, steps: int, kill: str = "") -> None:
+        """Let it do so many operations, and then perhaps die."""
+        for _ in range(steps):
+            if process.outcome:
+                break
+            process.step()
+            self.check()
+        if kill and not process.outcome:
+            process.step(kill)
+        if process.outcome and process in self.processes:
+            self.processes.remove(process)
+        if process.error:
+            raise process.error
+
+    def check(self) -> None:
+        """What holds at every moment, but for files of runs that came too late and have not taken them back yet."""
+        wrong = fault(self.folder, at_rest=False)
+        assert self.folder.late or not wrong, wrong
+
+    @precondition(lambda self: len(self.processes) < 3)
+    @rule(number=st.sampled_from(range(3)), overwrite=st.booleans())
+    def start(self, number: int, overwrite: bool) -> None:
+        self.processes.append(self.launch(PLANS[number], overwrite, asked=0))
+
+    @precondition(lambda self: self.processes)
+    @rule(which=st.integers(0, 2), steps=st.integers(1, 40))
+    def proceed(self, which: int, steps: int) -> None:
+        self.go_on(self.processes[which % len(self.processes)], steps)
+
+    @precondition(lambda self: self.processes)
+    @rule(which=st.integers(0, 2), steps=st.integers(0, 40), kill=st.sampled_from(["before", "halfway", "after"]))
+    def kill(self, which: int, steps: int, kill: str) -> None:
+        self.go_on(self.processes[which % len(self.processes)], steps, kill)
+
+    @precondition(lambda self: self.processes)
+    @rule(which=st.integers(0, 2))
+    def end(self, which: int) -> None:
+        self.go_on(self.processes[which % len(self.processes)], 1000)
+
+    @rule(number=st.sampled_from(range(3)), asked=st.integers(0, 1))
+    def run_alone(self, number: int, asked: int) -> None:
+        """Whatever came before, a run that nobody disturbs finishes: the owner's, or any that may replace it."""
+        self.kill_all()
+        plan = PLANS[number]
+        mine = self.folder.owner() == plan.digest
+        process = self.launch(plan, overwrite=not mine, asked=asked)
+        self.go_on(process, 1000)
+        assert process.outcome in ("finished", "nothing to do")
+        if process.outcome == "finished":
+            assert not self.folder.late
+        if not self.folder.late:
+            assert not fault(self.folder, at_rest=True), fault(self.folder, at_rest=True)
+            assert self.folder.owner() == plan.digest
+            assert f"{FOLDER}/{SUCCESS_FILE}" in self.folder.files
+            if process.outcome == "finished":
+                assert not any(map(TEMPORARY.search, self.folder.files))
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        assert self.folder.read(NOTES) == b"mine"
+        self.check()
+
+    def kill_all(self) -> None:
+        for process in self.processes:
+            process.step("before")
+        self.processes.clear()
+
+    def teardown(self) -> None:
+        self.kill_all()
+
+
+Protocol.TestCase.settings = settings(
+    max_examples=200, stateful_step_count=30, suppress_health_check=list(HealthCheck), print_blob=False
+)
+TestProtocol = Protocol.TestCase
