@@ -19,12 +19,12 @@ ROW_GROUP_RECORDS = 1000
 
 
 def write_layout(input_format: str, folder: str, rows: Sequence[Row], number: int, count: int) -> None:
-    """Write rows as the file `number` of `count` files in a folder; in an image folder, as a folder of that name."""
+    """Writes rows as the file `number` of `count` files in a folder; in an image folder, as a folder of that name."""
     LAYOUTS[input_format](files.join(folder, f"part-{number:05d}-of-{count:05d}"), rows)
 
 
 def write_parquet(path: str, rows: Sequence[Row]) -> None:
-    """Parquet with the columns `id`, `image` and `labels`."""
+    """Writes Parquet with the columns `id`, `image` and `labels`."""
     schema = pa.schema({"id": pa.string(), "image": pa.binary(), "labels": pa.list_(pa.string())})
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(list(rows), schema), buffer, row_group_size=ROW_GROUP_RECORDS)
@@ -32,8 +32,8 @@ def write_parquet(path: str, rows: Sequence[Row]) -> None:
 
 
 def write_tfrecord(path: str, rows: Sequence[Row]) -> None:
-    """TFRecord of `tf.Example`."""
-    from tensorflow.core.example.example_pb2 import Example
+    """Writes a TFRecord of `tf.Example`s."""
+    from tensorflow.core.example.example_pb2 import Example  # imports TensorFlow, which takes seconds
 
     content = []
     for row in rows:
@@ -49,12 +49,12 @@ def write_tfrecord(path: str, rows: Sequence[Row]) -> None:
 
 
 def write_webdataset(path: str, rows: Sequence[Row]) -> None:
-    """A tar with `<id>.png` and `<id>.json` for each record."""
+    """Writes a tar with `<id>.png` and `<id>.json` for each record."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for row in rows:
-            described = {} if row["labels"] is None else {"labels": row["labels"]}
-            members = {"png": row["image"], "json": json.dumps(described, ensure_ascii=False).encode()}
+            description = {} if row["labels"] is None else {"labels": row["labels"]}
+            members = {"png": row["image"], "json": json.dumps(description, ensure_ascii=False).encode()}
             for field, content in members.items():
                 if content is not None:
                     info = tarfile.TarInfo(f"{row['id']}.{field}")
@@ -64,14 +64,14 @@ def write_webdataset(path: str, rows: Sequence[Row]) -> None:
 
 
 def write_images(path: str, rows: Sequence[Row]) -> None:
-    """A folder with `<id>.png` for each record, and `metadata.jsonl` beside them."""
-    described = []
+    """Writes a folder with `<id>.png` for each record, and `metadata.jsonl` beside them."""
+    descriptions = []
     for row in rows:
         name = f"{row['id']}.png"
-        described.append({"file_name": name, "id": row["id"], "labels": row["labels"]})
+        descriptions.append({"file_name": name, "id": row["id"], "labels": row["labels"]})
         if row["image"] is not None:
             files.write(files.join(path, name), row["image"])
-    lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in described)
+    lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in descriptions)
     files.write(files.join(path, "metadata.jsonl"), lines.encode())
 
 

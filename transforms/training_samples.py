@@ -1,4 +1,4 @@
-"""Training samples: the records that `score` would read, decoded by the same function, streamed in mixed order."""
+"""Streams training samples: the records that `score` would read, decoded by the same function, in shuffled order."""
 
 import hashlib
 from collections import Counter
@@ -19,13 +19,13 @@ from bulklabel.transforms.scoring.decode import DecodedBatch, decode_batch
 
 DECODING_THREADS = 2
 BATCHES_AHEAD = 4
-MIXED_BYTES = 256 * 2**20
-"""Samples are mixed within blocks of at most this many bytes of pixels, and shards among each other."""
+SHUFFLED_BYTES = 256 * 2**20
+"""Samples are shuffled within blocks of at most so many bytes of pixels, and shards among each other."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What is in the data: records by label, records with truth on either side of the split, and the others."""
+    """Counts what is in the data: records by label, records with truth on either side of the split, and the others."""
 
     labels: Mapping[str, int] = field(repr=False)
     training: int
@@ -42,7 +42,7 @@ class SampleSource:
     validation_fraction: float
 
     def survey(self) -> Survey:
-        """One pass over the records, without decoding an image."""
+        """Counts the records in one pass, without decoding an image."""
         labels: Counter[str] = Counter()
         records = training = validation = 0
         for table in self.tables(self.shards, self.spec):
@@ -50,30 +50,31 @@ class SampleSource:
                 continue
             truth = table.column("labels")
             records += len(truth)
-            training += self.chosen(table, validation=False).true_count
-            validation += self.chosen(table, validation=True).true_count
+            training += self.on_side(table, validation=False).true_count
+            validation += self.on_side(table, validation=True).true_count
             for row in truth.drop_null().to_pylist():
                 labels.update({name for name in row if name is not None})
         return Survey(labels, training, validation, records - training - validation)
 
     def tables(self, shards: Sequence[Shard], spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
-        """The records of some shards."""
+        """Yields the records of shards."""
         for shard in shards:
             yield from read_shard(shard, spec)
 
-    def chosen(self, table: pa.Table, validation: bool) -> pa.Array:
-        """Which records of a table have truth and lie on this side of the split."""
-        inside = [is_validation(name, self.validation_fraction) for name in table.column("id").to_pylist()]
+    def on_side(self, table: pa.Table, validation: bool) -> pa.Array:
+        """Returns which records of a table have truth and are on this side of the split."""
+        kept = [is_validation(name, self.validation_fraction) for name in table.column("id").to_pylist()]
         known = table.column("labels").is_valid().to_numpy()
-        return pa.array((np.array(inside, bool) == validation) & known)
+        return pa.array((np.array(kept, bool) == validation) & known)
 
 
 @dataclass(frozen=True)
 class Split:
-    """One side of the data: the training samples, or those kept for validation.
+    """Holds one side of the data: the training samples, or those kept for validation.
 
     A record is for validation if a hash of its id falls below the source's fraction: the same records whatever
-    their order, and whatever is added to them. `rejected` collects source and position of what cannot be decoded.
+    their order, and whatever is added to them. `rejected` collects source and position of images that cannot be
+    decoded.
     """
 
     source: SampleSource
@@ -84,7 +85,7 @@ class Split:
     rejected: set[tuple[str, int]] = field(default_factory=set, repr=False)
 
     def samples(self, epoch: int, batch_size: int) -> Iterator[Samples]:
-        """One pass, in batches; the training side in an order that follows from the seed and the epoch."""
+        """Yields all samples once, in batches; the training side in an order by the seed and the epoch."""
         random = np.random.default_rng([self.seed, epoch])
         shards = list(self.source.shards)
         if not self.validation:
@@ -97,27 +98,27 @@ class Split:
                 yield images[first : first + batch_size], truth[first : first + batch_size]
 
     def _blocks(self, shards: Sequence[Shard], batch_size: int) -> Iterator[Samples]:
-        """Decoded samples in whole batches as large as `MIXED_BYTES` allows, the last one apart."""
+        """Yields decoded samples in blocks of whole batches, as large as `SHUFFLED_BYTES` allows; the last as it is."""
         pixels_bytes = self.preprocessing.height * self.preprocessing.width * 3
-        most = max(1, MIXED_BYTES // (pixels_bytes * batch_size)) * batch_size
-        waiting: list[Samples] = []
+        block = max(1, SHUFFLED_BYTES // (pixels_bytes * batch_size)) * batch_size
+        pending: list[Samples] = []
         for decoded in self._decoded(shards):
             truth, _ = encode_truth(decoded.records.column("labels"), self.labels)
-            waiting.append((decoded.pixels[decoded.good], (truth[decoded.good] == PRESENT).astype(np.float32)))
-            if sum(len(images) for images, _ in waiting) >= most:
-                images, targets = _joined(waiting)
-                yield images[:most], targets[:most]
-                waiting = [(images[most:], targets[most:])]
-        if waiting:
-            yield _joined(waiting)
+            pending.append((decoded.pixels[decoded.good], (truth[decoded.good] == PRESENT).astype(np.float32)))
+            if sum(len(images) for images, _ in pending) >= block:
+                images, targets = _joined(pending)
+                yield images[:block], targets[:block]
+                pending = [(images[block:], targets[block:])]
+        if pending:
+            yield _joined(pending)
 
     def _decoded(self, shards: Sequence[Shard]) -> Iterator[DecodedBatch]:
         with ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode") as pool:
             spec = replace(self.source.spec, batch_size=batch_size_for(self.preprocessing))
             tables = self.source.tables(shards, spec)
-            mine = (table.filter(self.source.chosen(table, self.validation)) for table in self._readable(tables))
+            samples = (table.filter(self.source.on_side(table, self.validation)) for table in self._readable(tables))
             for decoded in ordered_map(
-                pool, lambda table: decode_batch(table, self.preprocessing), mine, BATCHES_AHEAD
+                pool, lambda table: decode_batch(table, self.preprocessing), samples, BATCHES_AHEAD
             ):
                 self.rejected.update((row["source"], row["position"]) for row in decoded.rejected)
                 yield decoded
@@ -131,7 +132,11 @@ class Split:
 
 
 def is_validation(record_id: str, fraction: float) -> bool:
-    """Whether a record is kept for validation; `fraction` of all are, 0…1."""
+    """Tells whether a record is kept for validation, as `fraction` (0…1) of all are; it depends on the id alone.
+
+    >>> [is_validation(name, 0.5) for name in ("a", "b", "c", "d")]
+    [True, False, True, False]
+    """
     return int.from_bytes(hashlib.blake2b(record_id.encode(), digest_size=8).digest()) < fraction * 2**64
 
 

@@ -70,7 +70,7 @@ def test_blocks_are_cut_without_losing_a_sample(small: Path, monkeypatch: pytest
     from bulklabel.transforms import training_samples as samples
 
     whole = sorted(row.tobytes() for row in images_of(split(small, validation=False)))
-    monkeypatch.setattr(samples, "MIXED_BYTES", 100 * 32 * 32 * 3)
+    monkeypatch.setattr(samples, "SHUFFLED_BYTES", 100 * 32 * 32 * 3)
     assert sorted(row.tobytes() for row in images_of(split(small, validation=False))) == whole
 
 

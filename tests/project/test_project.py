@@ -50,22 +50,6 @@ def test_modules_are_short_and_open_with_a_sentence(path: Path) -> None:
     assert docstring.splitlines()[0].endswith(".")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "bulklabel.model.labels.truth",
-        "bulklabel.model.statistic",
-        "bulklabel.model.metrics",
-        "bulklabel.model.report",
-        "bulklabel.model.network.golden_images",
-        "bulklabel.transforms.run_directory.plan",
-    ],
-)
-def test_only_the_network_needs_tensorflow(name: str) -> None:
-    code = f"import sys, {name}; sys.exit('tensorflow' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
-
-
 @pytest.mark.parametrize("arguments", [("--help",), *((name, "--help") for name in COMMANDS)])
 def test_help_answers_at_once(arguments: tuple[str, ...]) -> None:
     started = time.monotonic()

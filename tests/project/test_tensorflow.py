@@ -1,0 +1,44 @@
+"""TensorFlow takes seconds and a gigabyte: only what runs a network imports it."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.project.test_project import MODULES, name_of
+
+if TYPE_CHECKING:
+    from tests.durability.forked import Run
+
+NETWORK = ROOT / "model" / "network"
+CHECK = "import sys; assert not sys.modules.keys() & {'tensorflow', 'keras'}"
+
+
+def runs_without_tensorflow(code: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{CHECK}"], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+
+
+def test_no_module_imports_tensorflow_but_those_of_the_network() -> None:
+    names = [name_of(path) for path in MODULES if NETWORK not in path.parents]
+    runs_without_tensorflow("\n".join(f"import {name}" for name in names))
+
+
+@pytest.mark.parametrize("command", ["verify", "compare", "evaluate", "score"])
+def test_no_command_imports_tensorflow_that_runs_no_network(
+    command: str, tiny: list[str], undisturbed: "Run", tmp_path: Path
+) -> None:
+    """Of `score`, that is planning: the run is finished, and nothing is left to do."""
+    run, output = str(undisturbed.output), f"--output={tmp_path / 'out'}"
+    arguments = {
+        "verify": [run],
+        "compare": [run, run, output],
+        "evaluate": [f"--input={run}", output],
+        "score": [*tiny, f"--output={run}"],
+    }[command]
+    runs_without_tensorflow(f"from bulklabel.pipelines.{command} import main\nassert main({arguments!r}) == 0")
