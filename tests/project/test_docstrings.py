@@ -12,7 +12,13 @@ import pytest
 from tests.conftest import ROOT
 from tests.project.test_project import MODULES, name_of
 
-NOT_YET = ("transforms", "pipelines")
+NOT_YET = (
+    "transforms/planning",
+    "transforms/reading",
+    "transforms/reuse",
+    "transforms/run_directory",
+    "pipelines",
+)
 """Rooms whose docstrings are still to be rewritten; none in the end."""
 
 REWRITTEN = [path for path in MODULES if not path.relative_to(ROOT).as_posix().startswith(NOT_YET)]

@@ -74,7 +74,7 @@ class Compare(beam.PTransform):  # type: ignore[misc]
         self._labelling = labelling
 
     def expand(self, before: beam.PCollection[ShardResult]) -> beam.PCollection[Comparison]:
-        """Adds the steps."""
+        """Adds the steps that split, join, compare and merge."""
         shared = self._labelling.labels
         buckets = count_buckets(sum(run.scored for run in self._runs.values()), len(shared))
         # Shards of the two runs need not have the same records, so each part is split into buckets by a hash of the id:

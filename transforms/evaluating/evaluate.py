@@ -78,5 +78,5 @@ class MergeStatistics(beam.CombineFn):  # type: ignore[misc]
         return first
 
     def extract_output(self, accumulator: Statistic) -> Statistic:
-        """Returns the sum."""
+        """Returns the accumulator as it is."""
         return accumulator

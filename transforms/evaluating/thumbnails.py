@@ -46,7 +46,7 @@ class MakeThumbnails(beam.PTransform):  # type: ignore[misc]
         self._decode_seconds = decode_seconds
 
     def expand(self, statistic: beam.PCollection[Statistic]) -> beam.PCollection[Thumbnail]:
-        """Adds the steps."""
+        """Adds the steps that choose the records and read them."""
         # The records are known once the statistic is merged: a side input, small enough for every worker.
         wanted = statistic | "Choose" >> beam.Map(_examples_of)
         # Few shards have examples, and they may lie side by side: the reshuffle spreads them over all workers.

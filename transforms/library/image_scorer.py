@@ -4,13 +4,11 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from bulklabel.model.images.decode import batch_size_for
 from bulklabel.model.labels.predictions import LIST, probabilities_of
-from bulklabel.model.versions import deciding_versions
 from bulklabel.transforms.concurrency.stage_clock import StageClock
 from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.library.elements import ImageRecord, Prediction, RejectedRecord, ScoredRecord
-from bulklabel.transforms.planning.thresholds import choose_thresholds
+from bulklabel.transforms.planning.make_plan import make_recipe
 from bulklabel.transforms.reading.record_tables import Record, tables
 from bulklabel.transforms.reading.records import Columns
 from bulklabel.transforms.run_directory.plan import Recipe
@@ -68,15 +66,4 @@ def recipe_for_model(directory: str) -> Recipe:
     """
     with fail_fast():
         model = load_model(directory)
-    return Recipe(
-        input_format="",
-        columns=Columns(),
-        model_digest=model.digest,
-        labels=model.labels,
-        preprocessing=model.preprocessing,
-        thresholds=choose_thresholds(None, model.thresholds, model.labels),
-        tuned_thresholds=model.thresholds,
-        layout=LIST,
-        batch_size=batch_size_for(model.preprocessing),
-        versions=deciding_versions(),
-    )
+    return make_recipe(model, input_format="", columns=Columns(), threshold=None, layout=LIST)

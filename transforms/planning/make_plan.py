@@ -23,6 +23,26 @@ from bulklabel.transforms.reuse.unchanged_files import (
 from bulklabel.transforms.run_directory.plan import CONTENT, Plan, Recipe
 
 
+def make_recipe(model: Model, input_format: str, columns: Columns, threshold: str | None, layout: str) -> Recipe:
+    """Returns the recipe for scoring records of a format with a model, by the versions that are installed here.
+
+    Raises:
+        UserError: if the threshold cannot be used.
+    """
+    return Recipe(
+        input_format=input_format,
+        columns=columns,
+        model_digest=model.digest,
+        labels=model.labels,
+        preprocessing=model.preprocessing,
+        thresholds=choose_thresholds(threshold, model.thresholds, model.labels),
+        tuned_thresholds=model.thresholds,
+        layout=layout,
+        batch_size=batch_size_for(model.preprocessing),
+        versions=deciding_versions(),
+    )
+
+
 def make_plan(
     inputs: Sequence[str],
     input_format: str,
@@ -45,18 +65,7 @@ def make_plan(
         if name in own or columns.carry.count(name) > 1:
             raise UserError(f"--carry {name}: records have a column of this name already; rename it in the input.")
     chosen, listings = find_listings(inputs, input_format, [output, *earlier_runs.paths])
-    recipe = Recipe(
-        input_format=chosen,
-        columns=columns,
-        model_digest=model.digest,
-        labels=model.labels,
-        preprocessing=model.preprocessing,
-        thresholds=choose_thresholds(threshold, model.thresholds, model.labels),
-        tuned_thresholds=model.thresholds,
-        layout=layout,
-        batch_size=batch_size_for(model.preprocessing),
-        versions=deciding_versions(),
-    )
+    recipe = make_recipe(model, chosen, columns, threshold, layout)
     usable = earlier_runs.usable(recipe)
     unchanged = list(find_unchanged(usable, listings, earlier_runs.carry_over))
     # Unchanged files are left out before shards are made, so that not even their footers are read again.

@@ -71,7 +71,7 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="score")
 
     def teardown(self) -> None:
-        """Ends the threads."""
+        """Ends the threads of `setup`."""
         self._pool.shutdown()
 
     def process(self, shard: Shard) -> Iterator[ShardResult | beam.pvalue.TaggedOutput[Literal["not_begun"], int]]:

@@ -45,7 +45,7 @@ class Store(Protocol):
         """Writes a file whole or not at all, replacing an earlier one."""
 
     def delete(self, path: str) -> None:
-        """Deletes a file."""
+        """Deletes a file, which must exist."""
 
 
 def store_of(path: str) -> tuple[Store, RetryPolicy]:
