@@ -1,0 +1,31 @@
+"""What is done to a process before TensorFlow works in it."""
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+COUNT = """
+import resource, sys
+import numpy as np
+from bulklabel.model.network.import_tensorflow import keep_freed_memory
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    np.empty(3 * 2**20).fill(1.0)  # 24 MiB, as large as a tensor of a batch
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no mallopt")
+def test_freed_memory_is_used_again() -> None:
+    faults = {}
+    for way in ("give back", "keep"):
+        command = [sys.executable, "-c", COUNT, way]
+        environment = os.environ | {"NUMPY_MADVISE_HUGEPAGE": "0", "MALLOC_MMAP_THRESHOLD_": str(2**17)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        faults[way] = int(done.stdout)
+    assert faults["keep"] < faults["give back"] / 10
