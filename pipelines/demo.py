@@ -18,7 +18,7 @@ FILES, FILE_RECORDS = 3, 4000
 """So many files of so many records to train on; those held out are one file less."""
 
 BROKEN_EVERY = 700
-EPOCHS = 10
+EPOCHS, BATCH_SIZE = 4, 16
 
 
 def make_corpus(folder: str, input_format: str, held_out: bool) -> None:
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     for held_out in (False, True):
         make_corpus(files.absolute(corpus), options.input_format, held_out)
     print(f"\n2. train → {model}", flush=True)
-    flags = [f"--input={corpus}/train", f"--output={model}", f"--epochs={EPOCHS}"]
+    flags = [f"--input={corpus}/train", f"--output={model}", f"--epochs={EPOCHS}", f"--batch_size={BATCH_SIZE}"]
     train.run(train_flags.parser().parse_args(flags), pipeline_options)
     print(f"\n3. score what was held out → {scores}\n", flush=True)
     flags = [f"--input={corpus}/heldout", f"--model={model}", f"--output={scores}", "--overwrite"]

@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 from tests.support.servers import free_port, listens, wait_until
 
 PACKAGES = Path(numpy.__file__).parent.parent
-SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "src", "model", "transforms", "pipelines")
+SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE", "src", "model", "transforms", "pipelines")
 BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_sdist(sys.argv[1]))"
 
 
