@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, answers
+from tests.conftest import ROOT, answers, missing
+from tests.support.once import locked
 
 DAG_FILE = ROOT / "deploy" / "airflow" / "score_dag.py"
 LOCKS = [ROOT / "tests" / "engines" / "airflow.lock", ROOT / "tests" / "engines" / "airflow_providers.lock"]
@@ -22,18 +23,25 @@ def airflow_python() -> Path:
     environment = ROOT / ".tools" / "airflow"
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in LOCKS)).hexdigest()
     python, stamp = environment / "bin" / "python", environment / "installed"
-    if not stamp.exists() or stamp.read_text() != digest:
-        uv = [sys.executable, "-m", "uv"]
-        subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, environment], check=True)
-        # What is installed is exactly what is locked: Google's provider would bring two gigabytes for other services.
-        install = [*uv, "pip", "install", "--quiet", "--python", str(python), "--compile-bytecode", "--no-deps"]
-        locked = [argument for path in LOCKS for argument in ("-r", str(path))]
-        done = subprocess.run([*install, "--require-hashes", *locked], stderr=subprocess.PIPE, text=True, check=False)
-        if done.returncode:
-            missing = f"Airflow cannot be installed: {done.stderr.strip().splitlines()[-1]}"
-            pytest.fail(missing, pytrace=False) if os.environ.get("CI") else pytest.skip(missing)
-        stamp.write_text(digest)
+    with locked(environment):
+        if not stamp.exists() or stamp.read_text() != digest:
+            install(environment, python)
+            stamp.write_text(digest)
     return python
+
+
+def install(environment: Path, python: Path) -> None:
+    """Makes the environment.
+
+    What is installed is exactly what is locked: Google's provider would bring two gigabytes for other services.
+    """
+    uv = [sys.executable, "-m", "uv"]
+    subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, environment], check=True)
+    line = [*uv, "pip", "install", "--quiet", "--python", str(python), "--compile-bytecode", "--no-deps"]
+    files = [argument for path in LOCKS for argument in ("-r", str(path))]
+    done = subprocess.run([*line, "--require-hashes", *files], stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        missing(f"Airflow cannot be installed: {done.stderr.strip().splitlines()[-1]}")
 
 
 def replaced(text: str, changes: dict[str, str]) -> str:

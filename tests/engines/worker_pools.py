@@ -6,8 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import venv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import starmap
 from pathlib import Path
 
@@ -18,22 +20,52 @@ from tests.support.servers import free_port, listens, wait_until
 
 PACKAGES = Path(numpy.__file__).parent.parent
 SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE", "src", "model", "transforms", "pipelines")
-BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_sdist(sys.argv[1]))"
+BUILT = shutil.ignore_patterns("*.egg-info", "__pycache__")
+BUILDS = {
+    "setup.py": ["setup.py", "--quiet", "sdist", "--dist-dir"],
+    "sdist": ["-c", "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"],
+    "wheel": ["-c", "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"],
+}
+"""By the way in which a package is built, what Python is given besides the folder for it."""
+
+PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 
 
-def environment(folder: Path, versions: Mapping[str, str]) -> Path:
-    """The Python of an environment with the tests' packages, without the project.
+def built(how: str, source: Path, folder: Path, **variables: str) -> Path:
+    """Builds the package of a project in a copy of its sources, since a build leaves files; returns its path."""
+    with tempfile.TemporaryDirectory() as place:
+        for path in source.iterdir():
+            if source != ROOT or path.name in SOURCES:
+                copy = partial(shutil.copytree, symlinks=True, ignore=BUILT) if path.is_dir() else shutil.copy
+                copy(path, Path(place) / path.name)
+        into = Path(place) / "built"
+        line = [sys.executable, "-W", "ignore", *BUILDS[how], str(into)]
+        subprocess.run(line, cwd=place, env=os.environ | variables, check=True, capture_output=True)
+        (package,) = into.iterdir()
+        return Path(shutil.move(package, folder / package.name))
+
+
+def isolated() -> dict[str, str]:
+    """Returns the variables for processes of other environments, without what would show them this checkout."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+def environment(folder: Path, versions: Mapping[str, str], wheels: Sequence[Path] = ()) -> Path:
+    """The Python of an environment with the tests' packages, without the project, and with some wheels.
 
     The packages of `versions` claim to be of these.
     """
     venv.create(folder, symlinks=True)
-    packages = packages_of(folder)
+    packages, python = packages_of(folder), folder / "bin" / "python"
+    for wheel in wheels:  # one after the other, as if on different days
+        install = ["--python", str(python), "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
+        subprocess.run([*PIP, *install], env=isolated(), check=True)
     (packages / "shared.pth").write_text(f"{PACKAGES}\n")  # what `.pth` files there add, the project, is not added
     for name, version in versions.items():
         claimed = packages / f"{name}-{version}.dist-info"
         claimed.mkdir()
         (claimed / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    return folder / "bin" / "python"
+    return python
 
 
 def packages_of(folder: Path) -> Path:
@@ -43,18 +75,10 @@ def packages_of(folder: Path) -> Path:
 
 def environment_of_sdist(folder: Path) -> Path:
     """The Python of one into which the project's sdist was installed."""
-    (folder / "source").mkdir()
-    for name in SOURCES:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / "source" / name, symlinks=True)
-        else:
-            shutil.copy(ROOT / name, folder / "source" / name)
-    built = [sys.executable, "-W", "ignore", "-c", BUILD, str(folder)]
-    name = subprocess.run(built, cwd=folder / "source", capture_output=True, text=True, check=True).stdout.split()[-1]
     python = environment(folder / "environment", {})
     target = f"--target={packages_of(folder / 'environment')}"
-    install = ["install", "--quiet", "--no-deps", "--no-build-isolation", target, str(folder / name)]
-    subprocess.run([sys.executable, "-m", "pip", "--disable-pip-version-check", *install], check=True)
+    install = ["install", "--quiet", "--no-deps", "--no-build-isolation", target, str(built("sdist", ROOT, folder))]
+    subprocess.run([*PIP, *install], check=True)
     return python
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.project.test_project import MODULES, name_of
+from tests.project.source import MODULES, name_of
 
 THE_MODULE = ROOT / "pipelines" / "runners" / "beam_private.py"
 NOT_BEAMS = {"_actions", "_http"}

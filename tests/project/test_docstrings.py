@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.project.test_project import MODULES, name_of
+from tests.project.source import MODULES, name_of
 
 NOT_YET = (
     "transforms/planning",

@@ -1,0 +1,60 @@
+"""The command line as a whole: help, flags, and scripts."""
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bulklabel.pipelines.cli import COMMANDS, main
+from tests.conftest import ROOT, command
+
+
+@pytest.mark.parametrize("arguments", [("--help",), *((name, "--help") for name in COMMANDS)])
+def test_help_answers_at_once(arguments: tuple[str, ...]) -> None:
+    before = os.times()
+    done = command(*arguments)
+    after = os.times()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: bulklabel")
+    seconds = after.children_user + after.children_system - before.children_user - before.children_system
+    assert seconds < 2  # of the processor; Beam alone takes four to import
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_imports_neither_beam_nor_tensorflow(name: str) -> None:
+    code = (
+        f"import sys; from bulklabel.pipelines.flags.{name} import parser; parser().format_help(); "
+        "sys.exit(bool({'apache_beam', 'tensorflow', 'pyarrow', 'sklearn'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_an_unknown_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scor"]) == 2
+    assert "no command 'scor'" in capsys.readouterr().err
+    assert main([]) == 0
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_is_also_a_script(name: str, tmp_path: Path) -> None:
+    script = [sys.executable, str(ROOT / "pipelines" / f"{name}.py")]
+    done = subprocess.run([*script, "--help"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    done = subprocess.run([*script, "--no_such_flag"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("bulklabel: error: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_flags_are_snake_case_and_never_beams(name: str) -> None:
+    parser = importlib.import_module(f"bulklabel.pipelines.flags.{name}").parser()
+    flags = {flag for action in parser._actions for flag in action.option_strings} - {"-h", "--help"}
+    assert all(re.fullmatch(r"--[a-z]+(_[a-z]+)*", flag) for flag in flags)
+    assert not flags & {"--labels", "--project", "--region", "--job_name", "--runner"}
+    assert parser.allow_abbrev is False
+    assert all(action.help for action in parser._actions)
