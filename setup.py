@@ -7,7 +7,8 @@ from setuptools import Command, setup
 from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
 
-VEGA = Path("model", "report", "vega.js")
+VEGA = Path("src", "bulklabel", "model", "report", "vega.js")
+"""In a checkout by a link, and in an sdist really."""
 
 
 def make_vega() -> None:
