@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import ROOT
-from tests.project.test_project import MODULES, name_of
+from tests.project.source import MODULES, name_of
 
 if TYPE_CHECKING:
     from tests.durability.forked import Run
