@@ -362,9 +362,9 @@ def test_a_sample_finds_inputs_that_changed(
         f"input {relabelled}: record 0 has labels {labels!r} in its part, and now ",
     ]
     for start in expected:
-        found = [fault for fault in faults if fault.startswith(start)]
-        assert len(found) == 1, (start, faults)
-        faults.remove(found[0])
+        matching = [fault for fault in faults if fault.startswith(start)]
+        assert len(matching) == 1, (start, faults)
+        faults.remove(matching[0])
     assert faults == []
     described.write_bytes(whole + b"\n")
     code, faults, _ = verify(run, capsys, "--sample=40")
@@ -447,8 +447,8 @@ def test_chosen_rows_are_spread_over_all_parts() -> None:
     rows = [100, 0, 3, 997, 1]
     chosen = choose_rows(rows, 50, "seed")
     assert sum(map(len, chosen.values())) == 50
-    numbers = [sum(rows[:part]) + row for part, found in chosen.items() for row in found]
-    assert all(0 <= row < rows[part] for part, found in chosen.items() for row in found)
+    numbers = [sum(rows[:part]) + row for part, part_rows in chosen.items() for row in part_rows]
+    assert all(0 <= row < rows[part] for part, part_rows in chosen.items() for row in part_rows)
     assert all(at * 1101 // 50 <= number < (at + 1) * 1101 // 50 for at, number in enumerate(numbers))
     assert chosen == choose_rows(rows, 50, "seed") != choose_rows(rows, 50, "another")
     assert choose_rows(rows, 2000, "") == {0: list(range(100)), 2: [0, 1, 2], 3: list(range(997)), 4: [0]}

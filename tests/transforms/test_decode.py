@@ -36,17 +36,17 @@ def test_a_decoder_that_hangs_costs_its_own_record_alone(monkeypatch: pytest.Mon
         return decode_with_kind(data, preprocessing)
 
     monkeypatch.setattr(decoding, "decode_with_kind", sometimes_hanging)
-    found = decoding.decode_batch(batch(images), SIZE, seconds=0.5)
+    decoded = decoding.decode_batch(batch(images), SIZE, seconds=0.5)
     for_ever.set()
-    assert [(row["id"], row["stage"], row["reason"]) for row in found.rejected] == [
+    assert [(row["id"], row["stage"], row["reason"]) for row in decoded.rejected] == [
         ("r2", "decode", "timed_out"),
         ("r4", "decode", "not_an_image"),
     ]
-    assert found.rejected[0]["detail"] == "its decoder was not finished after 0.5 seconds"
-    assert found.good.tolist() == [True, True, False, True, False, True]
+    assert decoded.rejected[0]["detail"] == "its decoder was not finished after 0.5 seconds"
+    assert decoded.good.tolist() == [True, True, False, True, False, True]
     for row in (0, 1, 3, 5):
-        assert np.array_equal(found.pixels[row], decode(images[row], SIZE))
-    assert not found.pixels[2].any()
+        assert np.array_equal(decoded.pixels[row], decode(images[row], SIZE))
+    assert not decoded.pixels[2].any()
 
 
 def test_what_work_raises_is_raised_where_it_was_waited_for() -> None:

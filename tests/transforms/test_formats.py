@@ -42,17 +42,17 @@ def answers_by_id(output: Path) -> tuple[dict[str, Any], dict[str, Any], dict[st
 def test_one_corpus_in_every_format_gives_the_same_answers(
     layouts: Path, model_directory: Path, tmp_path: Path
 ) -> None:
-    found = {}
+    answers = {}
     for input_format in READERS:
         assert score(layouts / input_format, model_directory, tmp_path / input_format) == 0
-        found[input_format] = answers_by_id(tmp_path / input_format)
-    rows, rejected, metrics = found["parquet"]
+        answers[input_format] = answers_by_id(tmp_path / input_format)
+    rows, rejected, metrics = answers["parquet"]
     assert len(rows) == 1500 - len(BROKEN)
     assert len(rejected) == len(BROKEN)
     assert metrics["counts"]["records"] == 1500
     assert metrics["unknown_labels"] == {"zebra": 1, 'naïve, "quoted"/<b>|\u2603': 1}
     for input_format in READERS:
-        assert found[input_format] == (rows, rejected, metrics), input_format
+        assert answers[input_format] == (rows, rejected, metrics), input_format
 
 
 def test_training_reads_every_format(layouts: Path, tmp_path: Path) -> None:
@@ -102,11 +102,11 @@ def test_what_is_of_no_format_or_of_two_is_one_line(layouts: Path, tmp_path: Pat
 def test_braces_are_expanded_unless_a_file_is_called_so(layouts: Path, tmp_path: Path) -> None:
     for number in (8, 9, 10):
         shutil.copy(layouts / "webdataset" / "part-00000-of-00002.tar", tmp_path / f"s-{number:02d}.tar")
-    _, found = find_shards([f"{tmp_path}/s-{{08..10}}.tar"], "auto", DEFAULT)
-    assert [Path(file.path).name for file in found.files] == ["s-08.tar", "s-09.tar", "s-10.tar"]
+    _, listed = find_shards([f"{tmp_path}/s-{{08..10}}.tar"], "auto", DEFAULT)
+    assert [Path(file.path).name for file in listed.files] == ["s-08.tar", "s-09.tar", "s-10.tar"]
     shutil.copy(tmp_path / "s-08.tar", tmp_path / "s-{08..10}.tar")
-    _, found = find_shards([f"{tmp_path}/s-{{08..10}}.tar"], "auto", DEFAULT)
-    assert [Path(file.path).name for file in found.files] == ["s-{08..10}.tar"]
+    _, listed = find_shards([f"{tmp_path}/s-{{08..10}}.tar"], "auto", DEFAULT)
+    assert [Path(file.path).name for file in listed.files] == ["s-{08..10}.tar"]
 
 
 @pytest.mark.parametrize("input_format", ["tfrecord", "webdataset"])
@@ -117,9 +117,9 @@ def test_a_large_file_is_many_shards_with_the_same_records(
     whole = read_all(path)
     monkeypatch.setattr(splitting, "SPLIT_BYTES", 0)
     monkeypatch.setattr(splitting, "SHARD_RECORDS", 200)
-    _, found = find_shards([str(path)], "auto", DEFAULT)
-    assert [shard.records for shard in found.shards] == [200, 200, 200, None]
-    assert [shard.position for shard in found.shards] == [0, 200, 400, 600]
+    _, planned = find_shards([str(path)], "auto", DEFAULT)
+    assert [shard.records for shard in planned.shards] == [200, 200, 200, None]
+    assert [shard.position for shard in planned.shards] == [0, 200, 400, 600]
     assert read_all(path) == whole
 
 

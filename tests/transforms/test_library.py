@@ -37,9 +37,9 @@ def test_the_answers_are_those_of_score(
     max_latency: float | None, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
 ) -> None:
     images = corpus / "file-0.parquet"
-    found = run_score_images(LOCAL, images, model_directory, tmp_path, max_latency)
-    assert found == answers_of_file(finished, images)
-    assert len(found[1]) == 3
+    scored = run_score_images(LOCAL, images, model_directory, tmp_path, max_latency)
+    assert scored == answers_of_file(finished, images)
+    assert len(scored[1]) == 3
 
 
 def test_those_of_run_inference_too(corpus: Path, model_directory: Path, finished: Path, tmp_path: Path) -> None:
@@ -78,9 +78,9 @@ def test_each_answer_has_the_time_and_the_windows_of_its_record(model_directory:
     images = root | beam.Create(stamped) | beam.Map(lambda stamp: stamp) | beam.WindowInto(SlidingWindows(20, 10))
     scored = images | ScoreImages(str(model_directory))
     for name, answers in zip(scored._fields, scored, strict=True):
-        found = answers | f"Place {name}" >> beam.Map(placed) | f"All {name}" >> beam.WindowInto(GlobalWindows())
+        placements = answers | f"Place {name}" >> beam.Map(placed) | f"All {name}" >> beam.WindowInto(GlobalWindows())
         wanted = [place for place in expected if (place[1] == 15) == (name == "rejected")]
-        assert_that(found, equal_to(wanted), label=name)
+        assert_that(placements, equal_to(wanted), label=name)
     result = root.run()
     result.wait_until_finish()
     counted = result.metrics().query(MetricsFilter().with_namespace("bulklabel"))["counters"]
@@ -181,8 +181,8 @@ def test_run_inference_may_be_given_another_model(model_directory: Path, tmp_pat
         newest = root | "Newest" >> beam.Create([ModelMetadata(str(tmp_path / "cats"), "cats")])
         infer = RunInference(ImageModelHandler(str(model_directory)), model_metadata_pcoll=newest)
         results = root | beam.Create([ImageRecord("r", row["image"])]) | infer
-        found = results | beam.Map(lambda result: (result.model_id, len(result.inference.probabilities)))
-        assert_that(found, equal_to([(digest, 1)]))
+        inferences = results | beam.Map(lambda result: (result.model_id, len(result.inference.probabilities)))
+        assert_that(inferences, equal_to([(digest, 1)]))
 
 
 def test_mistakes_are_said_where_they_are_made(model_directory: Path, tmp_path: Path) -> None:

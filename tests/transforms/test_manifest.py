@@ -185,12 +185,12 @@ def test_the_clock_counts_waiting_for_items_and_not_what_is_done_with_them(monke
     ticks = itertools.count()
     monkeypatch.setattr("bulklabel.transforms.concurrency.stage_clock.time.monotonic", lambda: next(ticks))
     clock = StageClock()
-    found = []
+    items = []
     for item in clock.measure_each("reading", "ab"):
-        found.append(item)
+        items.append(item)
         next(ticks)
     with clock.measure("decoding"):
         next(ticks)
     clock.add("decoding", 0.5)
-    assert found == ["a", "b"]
+    assert items == ["a", "b"]
     assert clock.seconds == {"reading": 3, "decoding": 2.5, "predicting": 0, "writing": 0}

@@ -118,16 +118,16 @@ class Mounted(LocalFileSystem):  # type: ignore[misc]
         super().rename([self._here("rename", sources[0])], [targets[0].replace("mounted://", type(self).folder)])
 
     def match(self, patterns: list[str], limits: list[int] | None = None) -> Any:
-        found = super().match([self._here("match", patterns[0])], limits)
-        for item in found[0].metadata_list:
+        matches = super().match([self._here("match", patterns[0])], limits)
+        for item in matches[0].metadata_list:
             item.path = item.path.replace(type(self).folder, "mounted://")
-        return found
+        return matches
 
     def delete(self, paths: list[str]) -> None:
         os.remove(self._here("delete", paths[0]))
 
 
-def test_any_file_system_that_beam_knows_is_used_with_patience(tmp_path: Path) -> None:
+def test_any_file_system_that_beam_knows_is_used_with_retries(tmp_path: Path) -> None:
     Mounted.folder = f"{tmp_path}/"
     content = os.urandom(2 * 2**20)
     files.write("mounted://a/b.png", content)
@@ -137,9 +137,9 @@ def test_any_file_system_that_beam_knows_is_used_with_patience(tmp_path: Path) -
     with files.open_file("mounted://a/b.png") as file:
         file.seek(-5, os.SEEK_END)
         assert file.read() == content[-5:]
-    (missing, found) = files.read_many(["mounted://a/none", "mounted://a/b.png"])
+    (missing, read) = files.read_many(["mounted://a/none", "mounted://a/b.png"])
     assert isinstance(missing, FileNotFoundError)
-    assert found == content
+    assert read == content
     files.delete(["mounted://a/b.png", "mounted://a/none"])
     assert Mounted.failed == {"exists", "create", "open", "rename", "match", "delete"}
     assert not files.exists("mounted://a/b.png")

@@ -288,16 +288,16 @@ def test_success_is_written_last_and_goes_first(store: Store, loaded: tuple[str,
 
 def test_listing_is_paged_and_hides_what_is_hidden(store: Store) -> None:
     store.use()
-    place = f"{store.root}/many[1]"
+    folder = f"{store.root}/many[1]"
 
-    def found(path: str) -> list[str]:
-        return [file.path.removeprefix(f"{place}/") for file in files.list_files(path, PNG).files]
+    def names_below(path: str) -> list[str]:
+        return [file.path.removeprefix(f"{folder}/") for file in files.list_files(path, PNG).files]
 
-    assert found(f"{place}/") == sorted(SHOWN)
-    assert found(f"{store.root}/many?1]/*/000?.png") == sorted(SHOWN[:10])
-    assert found(f"{place}/0/[a].png") == ["0/[a].png"]
-    assert [file.size for file in files.list_files(f"{place}/0/0000.png", PNG).files] == [10]
-    assert {file.path for file in files.list_folder(place)} == {f"{place}/{name}" for name in SHOWN + HIDDEN}
+    assert names_below(f"{folder}/") == sorted(SHOWN)
+    assert names_below(f"{store.root}/many?1]/*/000?.png") == sorted(SHOWN[:10])
+    assert names_below(f"{folder}/0/[a].png") == ["0/[a].png"]
+    assert [file.size for file in files.list_files(f"{folder}/0/0000.png", PNG).files] == [10]
+    assert {file.path for file in files.list_folder(folder)} == {f"{folder}/{name}" for name in SHOWN + HIDDEN}
     assert files.list_folder(f"{store.root}/man") == []
 
 

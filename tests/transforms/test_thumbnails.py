@@ -54,7 +54,7 @@ def corpus(tmp_path: Path) -> Corpus:
 
 
 def plan(path: Path) -> tuple[tuple[Shard, ...], Recipe]:
-    input_format, found = find_shards([str(path)], "auto", DEFAULT)
+    input_format, planned = find_shards([str(path)], "auto", DEFAULT)
     versions = {"numpy": np.__version__}
     recipe = Recipe(
         input_format,
@@ -68,7 +68,7 @@ def plan(path: Path) -> tuple[tuple[Shard, ...], Recipe]:
         batch_size=16,
         versions=versions,
     )
-    return found.shards, recipe
+    return planned.shards, recipe
 
 
 def examples_of(path: Path, keep: int = 6) -> Examples:
@@ -98,10 +98,14 @@ def places_of(examples: Examples) -> set[tuple[str, int]]:
 
 
 def again(before: tuple[tuple[Shard, ...], Recipe], examples: Examples) -> list[Thumbnail]:
-    """The thumbnails that are found now, without a pipeline."""
+    """The thumbnails that are made now, without a pipeline."""
     shards, recipe = before
     wanted = choose_records(examples, [0, 0])
-    return [found for shard in shards for found in thumbnails_of(shard, wanted.get(shard.index, {}), recipe, SECONDS)]
+    return [
+        thumbnail
+        for shard in shards
+        for thumbnail in thumbnails_of(shard, wanted.get(shard.index, {}), recipe, SECONDS)
+    ]
 
 
 @pytest.mark.parametrize("input_format", list(LAYOUTS))
@@ -165,8 +169,8 @@ def test_what_is_not_there_any_more_has_no_thumbnail(
     whole = again(before, examples)
     (changed,) = path.glob("part-00001*")
     change(changed)
-    assert {found[:2] for found in whole} == places_of(examples)
-    assert again(before, examples) == [found for found in whole if not found[0].startswith(str(changed))]
+    assert {thumbnail[:2] for thumbnail in whole} == places_of(examples)
+    assert again(before, examples) == [thumbnail for thumbnail in whole if not thumbnail[0].startswith(str(changed))]
 
 
 def test_a_torn_file_gives_what_comes_before_and_an_image_that_changed_nothing(corpus: Corpus) -> None:
@@ -176,15 +180,15 @@ def test_a_torn_file_gives_what_comes_before_and_an_image_that_changed_nothing(c
     torn = path / "part-00001-of-00003.tfrecord"
     torn.write_bytes(torn.read_bytes()[: torn.stat().st_size // 2])
     left = again(before, examples)
-    assert [found for found in whole if found in left] == left
+    assert [thumbnail for thumbnail in whole if thumbnail in left] == left
     assert 0 < len(left) < len(whole)
-    assert any(found[0] == str(torn) for found in left)
+    assert any(thumbnail[0] == str(torn) for thumbnail in left)
 
     path = corpus("images")
     before, examples = plan(path), examples_of(path)
     whole = again(before, examples)
-    for found, content in zip(whole, (*BROKEN, None), strict=False):
-        Path(found[0]).unlink() if content is None else Path(found[0]).write_bytes(content)
+    for thumbnail, content in zip(whole, (*BROKEN, None), strict=False):
+        Path(thumbnail[0]).unlink() if content is None else Path(thumbnail[0]).write_bytes(content)
     assert again(before, examples) == whole[len(BROKEN) + 1 :]
 
 
@@ -201,9 +205,9 @@ def test_an_image_whose_decoder_hangs_has_no_thumbnail(corpus: Corpus, monkeypat
 
     monkeypatch.setattr(thumbnails, "make_thumbnail", sometimes_hanging)
     wanted = {(row["source"], row["position"]): row["id"] for row in rows}
-    found = thumbnails_of(shard, wanted, recipe, decode_seconds=0.5)
+    made = thumbnails_of(shard, wanted, recipe, decode_seconds=0.5)
     for_ever.set()
-    assert [position for _, position, _ in found] == [0, 2]
+    assert [position for _, position, _ in made] == [0, 2]
 
 
 def test_thumbnails_are_bounded_and_those_of_the_worst_labels_come_first(corpus: Corpus) -> None:

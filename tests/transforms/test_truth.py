@@ -43,8 +43,8 @@ def load(*paths: Path, columns: Columns = COLUMNS) -> TruthTable:
 
 
 def matrix(truth: TruthTable, ids: Sequence[str]) -> list[list[int]]:
-    found = truth.columns_for(ids)
-    encoded: list[list[int]] = encode_truth(found["labels"], LABELS, found.get("unknown"))[0].tolist()
+    columns = truth.columns_for(ids)
+    encoded: list[list[int]] = encode_truth(columns["labels"], LABELS, columns.get("unknown"))[0].tolist()
     return encoded
 
 
@@ -215,11 +215,11 @@ def test_a_run_is_judged_by_what_is_known(finished: Path, tmp_path: Path, capsys
     assert f"truth of {len(ids) + 7:,} records, 3 of them not in the run\n" in printed
     assert "2 of 10 labels have no column, so are unknown: 8, 9\n" in printed
     assert "truth records used" in (tmp_path / "e" / "report.html").read_text()
-    found = metrics_of(tmp_path / "e")
-    assert found["counts"]["with_truth"] == (truth != -1).any(axis=1).sum()
-    for column, row in enumerate(found["per_label"][:8]):
+    metrics = metrics_of(tmp_path / "e")
+    assert metrics["counts"]["with_truth"] == (truth != -1).any(axis=1).sum()
+    for column, row in enumerate(metrics["per_label"][:8]):
         known = truth[:, column] != -1
         predicted = np.array([names[column] in labels for labels in table.column("predicted").to_pylist()])[known]
         confusion = oracle.confusion_matrix(truth[known, column], predicted, labels=[0, 1]).ravel().tolist()
         assert [row[name] for name in ("tn", "fp", "fn", "tp")] == confusion
-    assert [[row[name] for name in ("tn", "fp", "fn", "tp")] for row in found["per_label"][8:]] == [[0] * 4] * 2
+    assert [[row[name] for name in ("tn", "fp", "fn", "tp")] for row in metrics["per_label"][8:]] == [[0] * 4] * 2
