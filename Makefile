@@ -4,7 +4,7 @@ PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do $$eac
 BIN := .venv/bin
 
 # Two processes that take the tests a file at a time, in the order of tests/conftest.py.
-PROCESSES := -n 2 --dist=loadfile --no-loadscope-reorder
+PROCESSES := -n 2 --dist=loadfile --no-loadscope-reorder --max-worker-restart=0
 
 .PHONY: demo test check format flink test-flink lock clean
 
@@ -41,7 +41,7 @@ CHECK := $(UV) check --quiet --python $(BIN)/python
 # What installs all else, in a quarter of pip's time, and what builds the package.
 .venv/bootstrapped: requirements-build.lock
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --disable-pip-version-check $(FROM_LOCK) -r requirements-build.lock
+	$(BIN)/pip install --no-user --disable-pip-version-check $(FROM_LOCK) -r requirements-build.lock
 	touch $@
 
 .venv/installed: .venv/bootstrapped requirements.lock pyproject.toml setup.py
