@@ -18,6 +18,9 @@ def flags_of(parameters: Sequence[str]) -> list[str]:
     A template cannot give a parameter twice, nor one without a value. So a list in JSON repeats its flag, and flags
     that take no value are `true` or `false`.
 
+    >>> flags_of(['--input=["gs://a", "gs://b"]', "--overwrite=true", "--carry_over=false"])
+    ['--input=gs://a', '--input=gs://b', '--overwrite']
+
     Raises:
         UserError: if a value is no such thing.
     """

@@ -108,7 +108,11 @@ def _fit_and_save(options: argparse.Namespace, source: SampleSource, labels: tup
 
 
 def _sorted_labels(names: Sequence[str]) -> tuple[str, ...]:
-    """Sorts labels alphabetically, but numbers by their value."""
+    """Sorts labels alphabetically, but numbers by their value.
+
+    >>> _sorted_labels(["10", "cat", "9"])
+    ('9', '10', 'cat')
+    """
     return tuple(sorted(names, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)))
 
 

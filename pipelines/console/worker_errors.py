@@ -70,7 +70,14 @@ KNOWN: tuple[tuple[str, int, Callable[[re.Match[str]], str]], ...] = (
 
 
 def worker_error(text: str) -> tuple[int, str] | None:
-    """Returns exit code and line for an error that a worker, or what starts workers, caused; None if it is none."""
+    """Returns exit code and line for an error that a worker, or what starts workers, caused; None if it is none.
+
+    >>> exit_code, line = worker_error("ModuleNotFoundError: No module named 'cv2'")
+    >>> exit_code, line.partition(";")[0]
+    (2, "the workers lack a package that bulklabel needs (no module named 'cv2')")
+    >>> worker_error("KeyError: 3") is None
+    True
+    """
     for pattern, exit_code, line in KNOWN:
         match = re.search(pattern, text, re.MULTILINE)
         if match:

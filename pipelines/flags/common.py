@@ -82,7 +82,11 @@ def add_store_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def fraction(text: str) -> float:
-    """Parses a number from 0 to 1."""
+    """Parses a number from 0 to 1.
+
+    >>> fraction("0.05")
+    0.05
+    """
     value = float(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
@@ -98,7 +102,11 @@ def seconds(text: str) -> float:
 
 
 def positive(text: str) -> int:
-    """Parses a whole number of at least 1."""
+    """Parses a whole number of at least 1.
+
+    >>> positive("16")
+    16
+    """
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
@@ -106,7 +114,11 @@ def positive(text: str) -> int:
 
 
 def image_size(text: str) -> tuple[int, int]:
-    """Parses height and width in pixels from `32` or `48x64`."""
+    """Parses height and width in pixels from `32` or `48x64`.
+
+    >>> image_size("48x64")
+    (48, 64)
+    """
     sides = [positive(side) for side in text.lower().split("x")]
     if len(sides) > 2:
         raise argparse.ArgumentTypeError(f"{text} is not a number or two, like 32 or 48x64")
@@ -196,7 +208,11 @@ def add_deadline_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def duration(text: str) -> Deadline:
-    """Parses the moment that is so many seconds, minutes or hours from now."""
+    """Parses the moment that is so many seconds, minutes or hours from now.
+
+    >>> duration("90m").words
+    '90m'
+    """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
     if not match:
         raise argparse.ArgumentTypeError(f"{text} is no time; give seconds, or a number like 90m or 5h")

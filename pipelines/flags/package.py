@@ -58,7 +58,11 @@ def parser() -> CommandParser:
 
 
 def channels(text: str) -> tuple[float, ...]:
-    """Parses three numbers, for red, green and blue, from `0.485,0.456,0.406`."""
+    """Parses three numbers, for red, green and blue, from `0.485,0.456,0.406`.
+
+    >>> channels("0.485,0.456,0.406")
+    (0.485, 0.456, 0.406)
+    """
     values = tuple(float(value) for value in text.split(","))
     if len(values) != 3:
         raise argparse.ArgumentTypeError(f"{text} is not three numbers, like 0.485,0.456,0.406")

@@ -14,7 +14,7 @@ class LineParser(argparse.ArgumentParser):
     """Raises its errors, as one line, instead of printing the usage."""
 
     def error(self, message: str) -> NoReturn:
-        """Raises the error.
+        """Raises the error instead of printing the usage.
 
         Raises:
             UserError: always.
