@@ -108,16 +108,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         plan, directory, state, gates = _planned(options, output)
     account.plan = plan.digest
     inform("planned", state=state.value, shards=len(plan.shards), files=len(plan.inputs))
-    publication = Publication(
-        output,
-        plan.recipe,
-        provenance_of(plan, options.model),
-        goal_of(options),
-        slice_columns(options),
-        options.max_rejected_fraction,
-        gates,
-        plan.reused,
-    )
+    publication = _publication(options, plan, gates, output)
     if state is State.FINISHED and publication.is_published():
         account.state = NOTHING_TO_DO
         print(f"{options.output}: nothing to do, this plan is finished.")
@@ -155,6 +146,20 @@ def _planned(options: argparse.Namespace, output: str) -> tuple[Plan, RunDirecto
     for warning in [*earlier_runs.warnings(plan.recipe), *warnings(plan)] if state is not State.FINISHED else []:
         log.warning(warning)
     return plan, directory, state, gates
+
+
+def _publication(options: argparse.Namespace, plan: Plan, gates: Gates, output: str) -> Publication:
+    """Returns what the published files say besides what is counted."""
+    return Publication(
+        output,
+        plan.recipe,
+        provenance_of(plan, options.model),
+        goal_of(options),
+        slice_columns(options),
+        options.max_rejected_fraction,
+        gates,
+        plan.reused,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,1 +1,1 @@
-"""Flags that commands share; nothing here imports Beam or TensorFlow."""
+"""The flags of each command, and those that several share; nothing here imports Beam or TensorFlow."""
