@@ -48,9 +48,9 @@ class Run:
     output: Path
     log: Path
 
-    def end(self) -> int:
-        """Its exit code, or the signal that ended it, below zero."""
-        self.process.join(PATIENCE)
+    def end(self, seconds: float = PATIENCE) -> int:
+        """Its exit code, or the signal that ended it, below zero; it must end within the seconds."""
+        self.process.join(seconds)
         assert self.process.exitcode is not None, f"it hangs: {self.said}"
         return int(self.process.exitcode)
 
@@ -69,8 +69,18 @@ class Run:
 
     @property
     def said(self) -> str:
-        """All that it printed."""
-        return self.log.read_text()
+        """All that it printed, what was on stderr first."""
+        return self.errors + self.log.read_text()
+
+    @property
+    def errors(self) -> str:
+        """What it printed on stderr."""
+        return self.log.with_suffix(".err").read_text()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process has not ended."""
+        return bool(self.process.is_alive())
 
 
 def forks() -> Any:
@@ -107,10 +117,10 @@ def _score(
 ) -> None:
     from bulklabel.pipelines.score import main
 
+    os.setsid()  # so that a signal to all of its processes reaches no others
     os.chdir(folder or os.curdir)
-    written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(written, 1)
-    os.dup2(written, 2)
+    for stream, path in ((1, log), (2, log.with_suffix(".err"))):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
     touches = 0
 
     def touched(event: str, arguments: tuple[Any, ...]) -> None:

@@ -12,7 +12,8 @@ from bulklabel.model.errors import DeadlineError
 from bulklabel.model.metrics import Goal
 from bulklabel.pipelines.flags.common import duration
 from bulklabel.transforms.concurrency.deadline import Deadline
-from tests.conftest import answers, command, score
+from tests.conftest import answers, score
+from tests.durability.forked import forked
 
 OVER = "--deadline=0.001s"
 
@@ -68,10 +69,10 @@ def test_a_run_without_open_shards_is_published_however_late(
 
 def test_it_reaches_worker_processes(corpus: Path, model_directory: Path, tmp_path: Path) -> None:
     workers = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
-    arguments = (f"--input={corpus}", f"--model={model_directory}", f"--output={tmp_path / 'run'}")
-    done = command("score", *arguments, OVER, *workers)
-    assert done.returncode == 1
-    assert done.stderr == (
+    flags = (f"--input={corpus}", f"--model={model_directory}", OVER, *workers)
+    run = forked(flags, tmp_path / "run", tmp_path / "log")
+    assert run.end() == 1, run.said
+    assert run.errors == (
         "bulklabel: error: the deadline of 0.001s has passed; 0 of 8 shards are finished; "
         "run the same command again to continue.\n"
     )
