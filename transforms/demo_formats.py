@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bulklabel.transforms.files import files
+from bulklabel.transforms.reading.tf_example import Example
 from bulklabel.transforms.reading.tfrecord import framed
 
 Row = Mapping[str, Any]
@@ -33,8 +34,6 @@ def write_parquet(path: str, rows: Sequence[Row]) -> None:
 
 def write_tfrecord(path: str, rows: Sequence[Row]) -> None:
     """Writes a TFRecord of `tf.Example`s."""
-    from tensorflow.core.example.example_pb2 import Example  # imports TensorFlow, which takes seconds
-
     content = []
     for row in rows:
         example = Example()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import google_crc32c
+from google.protobuf.message import DecodeError
 
 from bulklabel.model.errors import RecordError, first_line
 from bulklabel.transforms.files import files
@@ -18,6 +19,7 @@ from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.reading.record_tables import Record, text_of, truth_of, unreadable
 from bulklabel.transforms.reading.records import Problem, ReadSpec, Shard, Unreadable
 from bulklabel.transforms.reading.streams import MOST_STATED, StreamReader, open_unpacked, unpacked
+from bulklabel.transforms.reading.tf_example import Example
 
 IDS = ("image/source_id", "image/filename")
 IMAGE = "image/encoded"
@@ -159,9 +161,6 @@ def _record(content: bytes, source: str, position: int, spec: ReadSpec) -> Recor
 
 
 def _features(content: bytes) -> Features:
-    from google.protobuf.message import DecodeError
-    from tensorflow.core.example.example_pb2 import Example  # imports TensorFlow, which takes seconds
-
     try:
         message = Example.FromString(content)
     except DecodeError as error:
