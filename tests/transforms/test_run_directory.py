@@ -70,20 +70,36 @@ class Killed(BaseException):
 
 @dataclass
 class Folder:
-    """Files in memory, by path, and the files that were written there by runs which it did not belong to any more."""
+    """Files in memory, by path, and what runs did to files that were another plan's by then.
+
+    No run can know that: it may be stopped between asking whose the folder is and writing there. `late` are files that
+    were written too late, with their writers. `torn` are runs that deleted files of another run, when both replace a
+    third plan at the same time.
+    """
 
     files: dict[str, bytes] = field(default_factory=dict)
-    late: dict[str, bytes] = field(default_factory=dict)
+    late: dict[str, "Process"] = field(default_factory=dict)
+    torn: set[int] = field(default_factory=set)
 
-    def put(self, path: str, content: bytes, writer: str) -> None:
+    def put(self, path: str, content: bytes, process: "Process") -> None:
         self.files[path] = content
         self.late.pop(path, None)
-        if path != f"{FOLDER}/{PLAN_FILE}" and writer != self.owner():
-            self.late[path] = content
+        if path == f"{FOLDER}/{PLAN_FILE}":
+            self.late = {late: by for late, by in self.late.items() if by.plan.digest != process.plan.digest}
+        elif process.plan.digest != self.owner():
+            self.late[path] = process
 
-    def drop(self, path: str) -> None:
-        self.files.pop(path, None)
+    def drop(self, path: str, process: "Process") -> None:
+        there = self.files.pop(path, None)
         self.late.pop(path, None)
+        if path == f"{FOLDER}/{SUCCESS_FILE}":
+            self.torn.discard(process.number)
+        elif there is not None and not TEMPORARY.search(path) and self.owner():
+            self.torn.add(process.number)
+
+    def is_disturbed(self) -> bool:
+        """Whether a run did something too late, and has not taken it back, be it that it died before."""
+        return bool(self.late or self.torn)
 
     def owner(self) -> str:
         """The digest of the plan whose folder it is."""
@@ -101,10 +117,13 @@ class Process:
     """
 
     def __init__(self, folder: Folder, number: int, local: bool, plan: Plan, overwrite: bool, asked: int) -> None:
-        self.plan, self.overwrite = plan, overwrite
+        self.plan, self.overwrite, self.number = plan, overwrite, number
+        self.next = ""
+        """Its next operation, such as `write _SUCCESS`."""
+        self._seen_owner = ""
         self.outcome = ""
         self.error: BaseException | None = None
-        self._folder, self._number, self._local, self._asked = folder, number, local, asked
+        self._folder, self._local, self._asked = folder, local, asked
         self._temporaries = 0
         self._kill = ""
         self._go, self._stands = threading.Semaphore(0), threading.Semaphore(0)
@@ -131,7 +150,8 @@ class Process:
             self.outcome, self.error = "failed", error
         self._stands.release()
 
-    def _operation(self, effect: Callable[[], T], half: Callable[[], object] = lambda: None) -> T:
+    def _operation(self, name: str, path: str, effect: Callable[[], T], half: Callable[[], object] = int) -> T:
+        self.next = f"{name} {path.removeprefix(f'{FOLDER}/')}"
         self._stands.release()
         self._go.acquire()
         if self._kill == "before":
@@ -147,7 +167,7 @@ class Process:
     def _temporary(self, path: str) -> str:
         folder, _, name = path.rpartition("/")
         self._temporaries += 1
-        return f"{folder}/.{name}.{self._number:016x}{self._temporaries:016x}.tmp"
+        return f"{folder}/.{name}.{self.number:016x}{self._temporaries:016x}.tmp"
 
     def _get(self, path: str) -> bytes:
         try:
@@ -156,62 +176,70 @@ class Process:
             raise FileNotFoundError(path) from None
 
     def read(self, path: str) -> bytes:
-        return self._operation(lambda: self._get(path))
+        return self._operation("read", path, lambda: self._get(path))
 
     def read_start(self, path: str, size: int) -> bytes:
-        return self._operation(lambda: self._get(path)[:size])
+        content = self._operation("read", path, lambda: self._get(path)[:size])
+        self._seen_owner = digest_in(content)
+        return content
 
     def list_folder(self, folder: str) -> list[File]:
         return self._operation(
+            "list",
+            folder,
             lambda: [
                 File(path, len(content))
                 for path, content in self._folder.files.items()
                 if path.startswith(f"{folder}/") and not TEMPORARY.search(path)
-            ]
+            ],
         )
 
     def list_temporary(self, folder: str) -> list[File]:
         return self._operation(
+            "list",
+            folder,
             lambda: [
                 File(path, len(content))
                 for path, content in self._folder.files.items()
                 if path.rpartition("/")[0] == folder and TEMPORARY.search(path)
-            ]
+            ],
         )
 
     def check_writable(self, folder: str) -> None:
         probe = self._temporary(f"{folder}/probe")
-        self._operation(lambda: None, lambda: self._folder.files.update({probe: b""}))
+        self._operation("probe", folder, lambda: None, lambda: self._folder.files.update({probe: b""}))
 
     def write(self, path: str, content: bytes) -> None:
-        writer = self.plan.digest
+        assert path.endswith(PLAN_FILE) or self._seen_owner == self.plan.digest, "it knows that it must not write"
         while self._local:
             temporary = self._temporary(path)
             self._operation(
+                "begin",
+                path,
                 lambda: self._folder.files.update({temporary: content}),  # noqa: B023 (it is called at once)
                 lambda: self._folder.files.update({temporary: content[:1]}),  # noqa: B023
             )
-            if self._operation(lambda: self._rename(temporary, path, writer)):  # noqa: B023
+            if self._operation("write", path, lambda: self._rename(temporary, path)):  # noqa: B023
                 return
-        self._operation(lambda: self._folder.put(path, content, writer))
+        self._operation("write", path, lambda: self._folder.put(path, content, self))
 
-    def _rename(self, temporary: str, path: str, writer: str) -> bool:
+    def _rename(self, temporary: str, path: str) -> bool:
         """Whether it could: another run may have deleted the temporary file."""
         if temporary not in self._folder.files:
             return False
-        self._folder.put(path, self._folder.files.pop(temporary), writer)
+        self._folder.put(path, self._folder.files.pop(temporary), self)
         return True
 
     def delete(self, paths: Sequence[str]) -> None:
         for path in paths:
-            self._operation(lambda: self._delete(path))  # noqa: B023 (it is called at once)
+            self._operation("delete", path, lambda: self._delete(path))  # noqa: B023 (it is called at once)
 
     def _delete(self, path: str) -> None:
         name = path.removeprefix(f"{FOLDER}/")
-        own = self._folder.late.get(path)
+        late = self._folder.late.get(path) is self
         harmless = TEMPORARY.search(path) or name == SUCCESS_FILE or self.plan.stamp.is_foreign(path)
-        assert self.overwrite or harmless or own is not None or path not in self._folder.files, f"{name} is lost"
-        self._folder.drop(path)
+        assert self.overwrite or harmless or late or path not in self._folder.files, f"{name} is lost"
+        self._folder.drop(path, self)
 
 
 @dataclass(frozen=True)
@@ -308,6 +336,7 @@ class Protocol(RuleBasedStateMachine):
         self.folder = Folder({f"{FOLDER}/{NOTES}": b"mine"})
         self.processes: list[Process] = []
         self.started = 0
+        self.killed = False
         self.local = True
 
     @initialize(local=st.booleans())
@@ -326,16 +355,21 @@ class Protocol(RuleBasedStateMachine):
             process.step()
             self.check()
         if kill and not process.outcome:
+            self.killed = True
             process.step(kill)
         if process.outcome and process in self.processes:
             self.processes.remove(process)
         if process.error:
             raise process.error
+        if process.outcome and process.outcome != "killed":
+            assert process not in self.folder.late.values(), "it did not take back what it wrote too late"
+        if process.outcome == "finished" and not (self.processes or self.killed or self.folder.is_disturbed()):
+            assert not fault(self.folder, at_rest=True), fault(self.folder, at_rest=True)
 
     def check(self) -> None:
         """What holds at every moment, but for files of runs that came too late and have not taken them back yet."""
         wrong = fault(self.folder, at_rest=False)
-        assert self.folder.late or not wrong, wrong
+        assert self.folder.is_disturbed() or not wrong, wrong
 
     @precondition(lambda self: len(self.processes) < 3)
     @rule(number=st.sampled_from(range(3)), overwrite=st.booleans())
@@ -353,6 +387,39 @@ class Protocol(RuleBasedStateMachine):
         self.go_on(self.processes[which % len(self.processes)], steps, kill)
 
     @precondition(lambda self: self.processes)
+    @rule(
+        which=st.integers(0, 2),
+        operation=st.sampled_from(["read", "write", "delete"]),
+        name=st.sampled_from([PLAN_FILE, MANIFEST_FILE, SUCCESS_FILE, *KINDS]),
+        kill=st.sampled_from(["", "", "before", "after"]),
+    )
+    def stop_before(self, which: int, operation: str, name: str, kill: str) -> None:
+        """Go on until it is about to touch a file that matters."""
+        process = self.processes[which % len(self.processes)]
+        self.go_on(process, 1)
+        while not process.outcome and not process.next.startswith(f"{operation} {name}"):
+            self.go_on(process, 1)
+        self.go_on(process, 0, kill)
+
+    @precondition(lambda self: len(self.processes) < 2)
+    @rule(
+        numbers=st.tuples(st.integers(0, 2), st.integers(0, 2)),
+        name=st.sampled_from([PLAN_FILE, MANIFEST_FILE, SUCCESS_FILE, *KINDS]),
+        operation=st.sampled_from(["write", "delete"]),
+        steps=st.one_of(st.integers(0, 60), st.just(1000)),
+    )
+    def sleep(self, numbers: tuple[int, int], name: str, operation: str, steps: int) -> None:
+        """A run sleeps when it is about to touch a file, and another one goes on, of its plan or of another."""
+        plan, other = PLANS[numbers[0]], PLANS[numbers[1]]
+        sleeper = self.launch(plan, overwrite=self.folder.owner() != plan.digest, asked=0)
+        self.processes.append(sleeper)
+        while not sleeper.outcome and not sleeper.next.startswith(f"{operation} {name}"):
+            self.go_on(sleeper, 1)
+        waking = self.launch(other, overwrite=other != plan, asked=0)
+        self.processes.append(waking)
+        self.go_on(waking, steps)
+
+    @precondition(lambda self: self.processes)
     @rule(which=st.integers(0, 2))
     def end(self, which: int) -> None:
         self.go_on(self.processes[which % len(self.processes)], 1000)
@@ -368,7 +435,9 @@ class Protocol(RuleBasedStateMachine):
         assert process.outcome in ("finished", "nothing to do")
         if process.outcome == "finished":
             assert not self.folder.late
-        if not self.folder.late:
+            self.folder.torn.clear()
+        self.killed = self.folder.is_disturbed()
+        if not self.killed:
             assert not fault(self.folder, at_rest=True), fault(self.folder, at_rest=True)
             assert self.folder.owner() == plan.digest
             assert f"{FOLDER}/{SUCCESS_FILE}" in self.folder.files
@@ -384,6 +453,7 @@ class Protocol(RuleBasedStateMachine):
         for process in self.processes:
             process.step("before")
         self.processes.clear()
+        self.killed = True
 
     def teardown(self) -> None:
         self.kill_all()

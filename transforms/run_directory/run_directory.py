@@ -138,11 +138,14 @@ class RunDirectory:
     def reopen(self) -> None:
         """Deletes the `_SUCCESS` of a finished run, which is about to be published again with other requirements.
 
+        Temporary files that dead runs left are deleted, too.
+
         Raises:
             UserError: if the folder cannot be written.
         """
         self.files.check_writable(self.path)
         self.files.delete([self._path_of(SUCCESS_FILE)])
+        self._clear()
 
     def owner(self) -> str:
         """Returns the digest of the plan whose folder this is now; empty if `plan.json` cannot be read as one.
