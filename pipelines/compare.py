@@ -8,6 +8,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from bulklabel.model.errors import UserError
+from bulklabel.model.report import plotting_library
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.logs import inform
 from bulklabel.pipelines.console.tables import print_comparison
@@ -50,6 +51,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         UserError: if a run or the output cannot be used.
     """
     check_submission(pipeline_options, {"RUN": [options.before, options.after], "--output": [options.output]})
+    plotting_library()
     account = current()
     account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"
     output = files.absolute(options.output)

@@ -9,6 +9,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from bulklabel.model.errors import UserError
+from bulklabel.model.report import plotting_library
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.logs import inform
 from bulklabel.pipelines.console.tables import print_summary
@@ -58,6 +59,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     """
     paths = {"--input": [options.input], "--output": [options.output], "--truth": options.truth or ()}
     check_submission(pipeline_options, paths)
+    plotting_library()
     account = current()
     account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"
     run_place, output = files.absolute(options.input), files.absolute(options.output)

@@ -10,6 +10,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from bulklabel.model.metrics.requirements import Gates
+from bulklabel.model.report import plotting_library
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.exit_codes import NOTHING_TO_DO
 from bulklabel.pipelines.console.logs import inform, log
@@ -101,6 +102,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     """
     paths = {"--input": options.input, "--model": [options.model], "--output": [options.output]}
     check_submission(pipeline_options, paths | {"--since": options.since})
+    plotting_library()
     prepare(pipeline_options)
     account, started, output = current(), now(), files.absolute(options.output)
     account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"

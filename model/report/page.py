@@ -76,7 +76,7 @@ def render_page(
         lstrip_blocks=True,
     )
     environment.filters |= FILTERS | {"beside": value_beside}
-    scripts = [_plotting_library()] if with_plots else []
+    scripts = [plotting_library()] if with_plots else []
     scripts.append("\n".join(_read(name) for name in script_names))
     return environment.get_template(template).render(
         shown,
@@ -89,8 +89,14 @@ def render_page(
 
 
 @functools.cache
-def _plotting_library() -> str:
-    """Vega, Vega-Lite and vega-embed, as one script that can stand inside of a page; `setup.py` makes it."""
+def plotting_library() -> str:
+    """Returns Vega, Vega-Lite and vega-embed as one script that can stand inside of a page; `setup.py` makes it.
+
+    Commands that publish a page call it first, so that a package without it is refused before any work.
+
+    Raises:
+        UserError: if the package was not built.
+    """
     try:
         return _read("vega.js")
     except FileNotFoundError as error:

@@ -14,4 +14,4 @@ from bulklabel.transforms.evaluating import publish as publishing  # noqa: F401
 from bulklabel.transforms.run_directory import run_directory  # noqa: F401
 from bulklabel.transforms.scoring import model_files as models  # noqa: F401
 
-page._plotting_library()
+page.plotting_library()

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bulklabel.model.errors import UserError
 from bulklabel.model.report import page
+from bulklabel.pipelines import score
 from tests.conftest import ROOT, answers
 from tests.durability.forked import Run
 from tests.engines.worker_pools import built, environment, isolated, packages_of
@@ -136,11 +136,14 @@ def test_commands_and_pipelines_run_beside_packages_and_folders_of_these_names(
     assert len(ids) == len(set(ids)) == 39  # of 40; one is no image
 
 
-def test_a_checkout_without_the_script_of_plots_says_how_to_make_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkout_without_the_script_of_plots_is_refused_before_any_work(
+    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(page, "files", lambda _: ROOT / "nowhere")
-    page._plotting_library.cache_clear()
-    with pytest.raises(UserError, match=r"vega\.js.* is missing; .* pip install -e \."):
-        page._plotting_library()
+    page.plotting_library.cache_clear()
+    assert score.main([*tiny, f"--output={tmp_path / 'run'}"]) == 2
+    assert re.search(r"vega\.js.* is missing; .* pip install -e \.", capsys.readouterr().err)
+    assert not (tmp_path / "run").exists()
 
 
 def test_each_dependency_earns_its_line() -> None:
