@@ -36,7 +36,7 @@ from bulklabel.model.network.cnn import build_network
 from bulklabel.model.network.keras_archive import network_bytes
 from bulklabel.model.network.scorer import Scorer
 from bulklabel.transforms.concurrency.ordered_map import ordered_map
-from bulklabel.transforms.reading.records import RECORDS
+from bulklabel.transforms.reading.records import RECORD_SCHEMA
 from bulklabel.transforms.scoring.decode import decode_batch
 from bulklabel.transforms.scoring.model_files import save_model
 
@@ -121,7 +121,7 @@ def write_corpus(path: Path, corpus: Corpus, records: int) -> None:
 
 def records_of(images: list[bytes]) -> pa.Table:
     rows = [{"id": "", "source": "", "position": 0, "labels": None, "image": image} for image in images]
-    return pa.Table.from_pylist(rows, RECORDS)
+    return pa.Table.from_pylist(rows, RECORD_SCHEMA)
 
 
 def run_network(scorer: Scorer, tables: list[pa.Table], pixels: Pixels) -> int:

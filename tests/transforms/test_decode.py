@@ -11,7 +11,7 @@ from bulklabel.model.images.demo_collages import collages
 from bulklabel.model.images.kinds import Kind
 from bulklabel.model.images.resize import Pixels, Preprocessing
 from bulklabel.transforms.concurrency.timeout import run_with_timeout
-from bulklabel.transforms.reading.records import RECORDS
+from bulklabel.transforms.reading.records import RECORD_SCHEMA
 from bulklabel.transforms.scoring import decode as decoding
 
 SIZE = Preprocessing(32, 32)
@@ -22,7 +22,7 @@ def batch(images: list[bytes]) -> pa.Table:
         {"id": f"r{index}", "source": "file", "position": index, "labels": None, "image": image}
         for index, image in enumerate(images)
     ]
-    return pa.Table.from_pylist(rows, RECORDS)
+    return pa.Table.from_pylist(rows, RECORD_SCHEMA)
 
 
 def test_a_decoder_that_hangs_costs_its_own_record_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from bulklabel.transforms.files import files
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.parquet import ParquetReader
 from bulklabel.transforms.reading.readers import read_shard
-from bulklabel.transforms.reading.records import RECORDS, SHARD_RECORDS, Columns, ReadSpec, Shard, Unreadable
+from bulklabel.transforms.reading.records import RECORD_SCHEMA, SHARD_RECORDS, Columns, ReadSpec, Shard, Unreadable
 from tests.conftest import collage_rows, write_parquet
 from tests.conftest import read_all as every_record
 
@@ -22,7 +22,7 @@ DEFAULT = Columns()
 
 
 def shards_of(path: Path, columns: Columns = DEFAULT) -> tuple[Shard, ...]:
-    listing = files.list_files(str(path), READER.names)
+    listing = files.list_files(str(path), READER.file_pattern)
     return READER.shards([listing], columns).shards
 
 
@@ -50,7 +50,7 @@ def test_every_record_is_read_once_with_its_place(tmp_path: Path) -> None:
     assert [(shard.position, shard.records) for shard in shards] == [(0, 1100), (1100, 1100), (2200, 300)]
     tables = read_all(path)
     assert max(len(table) for table in tables) == 100
-    assert all(table.schema == RECORDS for table in tables)
+    assert all(table.schema == RECORD_SCHEMA for table in tables)
     found = [row for table in tables for row in table.to_pylist()]
     assert found == [row | {"source": str(path), "position": position} for position, row in enumerate(rows)]
 

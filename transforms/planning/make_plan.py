@@ -11,7 +11,7 @@ from bulklabel.model.versions import deciding_versions
 from bulklabel.transforms.planning.thresholds import choose_thresholds
 from bulklabel.transforms.reading.find_shards import check_usable, find_listings, shards_of
 from bulklabel.transforms.reading.readers import READERS, read_shard
-from bulklabel.transforms.reading.records import RECORDS, UNKNOWN, Columns, Unreadable
+from bulklabel.transforms.reading.records import RECORD_SCHEMA, UNKNOWN_FIELD, Columns, Unreadable
 from bulklabel.transforms.reading.streams import StreamReader
 from bulklabel.transforms.reuse.earlier_runs import EarlierRuns
 from bulklabel.transforms.reuse.unchanged_files import (
@@ -60,7 +60,11 @@ def make_plan(
     Raises:
         UserError: if the inputs or the threshold cannot be used.
     """
-    own = (*column_names(model.labels, layout), *RECORDS.names, *([CONTENT.name] if earlier_runs.by_content else ()))
+    own = (
+        *column_names(model.labels, layout),
+        *RECORD_SCHEMA.names,
+        *([CONTENT.name] if earlier_runs.by_content else ()),
+    )
     for name in columns.carry:
         if name in own or columns.carry.count(name) > 1:
             raise UserError(f"--carry {name}: records have a column of this name already; rename it in the input.")
@@ -97,7 +101,7 @@ def warnings(plan: Plan) -> list[str]:
     first = next(read_shard(shard, recipe.read_spec), None)
     if first is None or isinstance(first, Unreadable):
         return []
-    names = {name: UNKNOWN.name if flag == "--unknown_column" else name for name, flag in flags.items()}
+    names = {name: UNKNOWN_FIELD.name if flag == "--unknown_column" else name for name, flag in flags.items()}
     return [
         f"{flags[name]} {name}: no such field in the first {len(first):,} records of {shard.source}; check the name."
         for name, column in names.items()

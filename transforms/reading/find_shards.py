@@ -11,7 +11,7 @@ from bulklabel.transforms.files.listing import Listing
 from bulklabel.transforms.reading.readers import ANY_FORMAT, AUTO, READERS, choose_format
 from bulklabel.transforms.reading.records import Columns, Inputs, Shard
 
-MOST_EXPANDED = 1_000_000
+MAX_EXPANDED_PATHS = 1_000_000
 """Paths that braces may stand for."""
 
 
@@ -37,7 +37,7 @@ def find_listings(inputs: Sequence[str], input_format: str, outputs: Sequence[st
     Raises:
         UserError: if no file matches, or they are of no known format, or of several.
     """
-    names = {AUTO: ANY_FORMAT} | {name: reader.names for name, reader in READERS.items()}
+    names = {AUTO: ANY_FORMAT} | {name: reader.file_pattern for name, reader in READERS.items()}
     listings = [files.list_files(path, names[input_format]) for given in inputs for path in _expanded(given)]
     below = tuple(f"{output}/" for output in outputs)
     listings = [listing.without(lambda path: path.startswith(below)) for listing in listings]
@@ -81,6 +81,6 @@ def _expanded(path: str) -> list[str]:
     if "{" not in path or files.exists(files.absolute(path)):
         return [path]
     try:
-        return list(bracex.expand(path, keep_escapes=True, limit=MOST_EXPANDED))
+        return list(bracex.expand(path, keep_escapes=True, limit=MAX_EXPANDED_PATHS))
     except bracex.ExpansionLimitException as error:
-        raise UserError(f"{path} stands for more than {MOST_EXPANDED:,} paths; give a glob.") from error
+        raise UserError(f"{path} stands for more than {MAX_EXPANDED_PATHS:,} paths; give a glob.") from error

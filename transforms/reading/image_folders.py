@@ -37,7 +37,9 @@ MISSING = -1
 class ImagesReader:
     """Image folders, as `records.Reader` has it."""
 
-    names = re.compile(r"\.(jpe?g|jfif|png|webp|gif|bmp|tiff?)$|(^|/)metadata\.(jsonl|csv|parquet)$", re.IGNORECASE)
+    file_pattern = re.compile(
+        r"\.(jpe?g|jfif|png|webp|gif|bmp|tiff?)$|(^|/)metadata\.(jsonl|csv|parquet)$", re.IGNORECASE
+    )
 
     def recognises(self, head: bytes) -> bool:
         """By the signatures of the formats that are decoded."""

@@ -19,15 +19,15 @@ from bulklabel.transforms.reading.records import Columns, Problem
 
 METADATA_NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 
-FILE, ID, LABELS = "file_name", "id", "labels"
+FILE_COLUMN, ID_COLUMN, LABELS_COLUMN = "file_name", "id", "labels"
 
-SEPARATOR = "|"
+LABEL_SEPARATOR = "|"
 """Between labels in CSV. A blank cell is unknown truth; the separator alone says that no label is present."""
 
-EXCESS: Any = None
+EXCESS_CELLS: Any = None
 """The name that Python's `csv` gives to cells that lie beyond the header."""
 
-CACHED_FILES = 4
+MAX_CACHED_FILES = 4
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def is_metadata(path: str) -> bool:
     return posixpath.basename(path).lower() in METADATA_NAMES
 
 
-@functools.lru_cache(CACHED_FILES)
+@functools.lru_cache(MAX_CACHED_FILES)
 def read_metadata(path: str, columns: Columns) -> Metadata:
     """A metadata file, held whole in memory: about 500 bytes a row, once a process.
 
@@ -76,7 +76,7 @@ def read_metadata(path: str, columns: Columns) -> Metadata:
 
 
 def _add(found: Metadata, position: int, row: Any, folder: str, columns: Columns) -> None:
-    file = columns.image or FILE
+    file = columns.image or FILE_COLUMN
     try:
         if not isinstance(row, dict):
             raise RecordError("read", "damaged_metadata", f"the row {str(row)[:40]!r} is not an object")
@@ -88,8 +88,8 @@ def _add(found: Metadata, position: int, row: Any, folder: str, columns: Columns
         if place in found.rows:
             raise RecordError("read", "duplicate_file", f"{row[file]!r} has a row already")
         found.rows[place] = Description(
-            text_of(row.get(columns.id or ID)),
-            row.get(columns.labels or LABELS),
+            text_of(row.get(columns.id or ID_COLUMN)),
+            row.get(columns.labels or LABELS_COLUMN),
             row.get(columns.unknown) if columns.unknown else None,
             tuple(text_of(row.get(name)) for name in columns.carry),
         )
@@ -102,9 +102,9 @@ def _rows(path: str, columns: Columns) -> Iterator[Any]:
     if path.lower().endswith(".parquet"):
         yield from pq.read_table(io.BytesIO(content)).to_pylist()
     elif path.lower().endswith(".csv"):
-        lists = (columns.labels or LABELS, columns.unknown)
+        lists = (columns.labels or LABELS_COLUMN, columns.unknown)
         for row in csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")):
-            row.pop(EXCESS, None)
+            row.pop(EXCESS_CELLS, None)
             yield {name: labels_in(cell) if name in lists else cell or None for name, cell in row.items()}
     else:
         yield from (_object(line) for line in content.splitlines() if line.strip())
@@ -112,7 +112,7 @@ def _rows(path: str, columns: Columns) -> Iterator[Any]:
 
 def labels_in(cell: str | None) -> list[str] | None:
     """The labels of a cell of CSV: None where it is blank, an empty list where it is a lone separator."""
-    return [name for name in cell.split(SEPARATOR) if name] if cell else None
+    return [name for name in cell.split(LABEL_SEPARATOR) if name] if cell else None
 
 
 def _object(line: bytes) -> Any:

@@ -25,9 +25,9 @@ from bulklabel.transforms.reading.records import (
     Unreadable,
 )
 
-ID, IMAGE, LABELS = "id", "image", "labels"
+ID_COLUMN, IMAGE_COLUMN, LABELS_COLUMN = "id", "image", "labels"
 
-REJECTED_RECORDS = 2**16
+REJECTED_SHARD_RECORDS = 2**16
 """The records of a file that cannot be used are rejected in shards of so many."""
 
 READ_BYTES = 2**20
@@ -37,7 +37,7 @@ READ_BYTES = 2**20
 class ParquetReader:
     """Parquet with an image column, as `records.Reader` has it."""
 
-    names = re.compile(r"\.(parquet|parq|pq)$", re.IGNORECASE)
+    file_pattern = re.compile(r"\.(parquet|parq|pq)$", re.IGNORECASE)
 
     def recognises(self, head: bytes) -> bool:
         """By the magic number."""
@@ -80,11 +80,11 @@ def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
     if not all(0 <= size <= file.size for size in sizes):
         problem = Problem("damaged_file", f"its footer claims {sum(sizes):,} records in {file.size:,} bytes")
         return [Shard.unreadable(file.path, problem)], there
-    lists = (columns.labels or LABELS, *_unknown(columns))
-    unusable = problem_of(schema, columns.id or ID, columns.image or IMAGE, lists, columns.carry)
+    lists = (columns.labels or LABELS_COLUMN, *_unknown(columns))
+    unusable = problem_of(schema, columns.id or ID_COLUMN, columns.image or IMAGE_COLUMN, lists, columns.carry)
     if unusable:
-        starts = range(0, sum(sizes), REJECTED_RECORDS)
-        sizes = [min(REJECTED_RECORDS, sum(sizes) - start) for start in starts]
+        starts = range(0, sum(sizes), REJECTED_SHARD_RECORDS)
+        sizes = [min(REJECTED_SHARD_RECORDS, sum(sizes) - start) for start in starts]
         return [
             Shard(0, file.path, 0, 0, start, size, problem=unusable) for start, size in zip(starts, sizes, strict=True)
         ], there
@@ -131,9 +131,9 @@ def _batches(parquet: pq.ParquetFile, group: int, spec: ReadSpec) -> Iterator[pa
     """The wanted columns of a row group, few rows at once where they are large."""
     columns = spec.columns
     wanted = (
-        columns.id or ID,
-        columns.image or IMAGE,
-        columns.labels or LABELS,
+        columns.id or ID_COLUMN,
+        columns.image or IMAGE_COLUMN,
+        columns.labels or LABELS_COLUMN,
         *_unknown(columns),
         *columns.carry,
     )
@@ -147,9 +147,9 @@ def _batches(parquet: pq.ParquetFile, group: int, spec: ReadSpec) -> Iterator[pa
 def _records_of(batch: pa.RecordBatch, source: str, position: int, spec: ReadSpec) -> Iterator[Record | Unreadable]:
     columns = spec.columns
     rows = zip(
-        values_of(batch, columns.id or ID),
-        values_of(batch, columns.image or IMAGE),
-        values_of(batch, columns.labels or LABELS),
+        values_of(batch, columns.id or ID_COLUMN),
+        values_of(batch, columns.image or IMAGE_COLUMN),
+        values_of(batch, columns.labels or LABELS_COLUMN),
         values_of(batch, columns.unknown),
         *(values_of(batch, name) for name in columns.carry),
         strict=True,

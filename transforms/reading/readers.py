@@ -24,9 +24,10 @@ READERS: dict[str, Reader] = {
 """The reader of each of `FORMATS`. A new format is a module in this room and a line here."""
 
 AUTO = "auto"
-ANY_FORMAT = re.compile("|".join(reader.names.pattern for reader in READERS.values()), re.IGNORECASE)
+ANY_FORMAT = re.compile("|".join(reader.file_pattern.pattern for reader in READERS.values()), re.IGNORECASE)
 
 HEAD_BYTES = 512
+"""The readers that know a format by its first bytes are shown so many."""
 
 
 def read_shard(shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
@@ -59,7 +60,7 @@ def choose_format(listings: Sequence[Listing]) -> tuple[str, list[Listing]]:
 
 def _format_of(file: File) -> str:
     for name, reader in READERS.items():
-        if reader.names.search(file.path):
+        if reader.file_pattern.search(file.path):
             return name
     with files.open_file(file.path) as opened:
         head = opened.read(HEAD_BYTES)

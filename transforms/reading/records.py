@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from bulklabel.transforms.files.listing import File, Listing
 
-RECORDS = pa.schema(
+RECORD_SCHEMA = pa.schema(
     [
         pa.field("id", pa.string()),
         pa.field("source", pa.string()),
@@ -20,7 +20,7 @@ RECORDS = pa.schema(
 )
 """`source` is the file and `position` the record's place in it, from 0; `labels` is null where truth is unknown."""
 
-UNKNOWN = pa.field("unknown", pa.list_(pa.string()))
+UNKNOWN_FIELD = pa.field("unknown", pa.list_(pa.string()))
 """The labels of a record whose truth is unknown, beside those that are present; the others are absent."""
 
 SHARD_RECORDS = 1024
@@ -49,9 +49,9 @@ class Columns:
 
     @property
     def schema(self) -> pa.Schema:
-        """`RECORDS`, `UNKNOWN` if it is asked for, and a string column for everything carried along."""
-        unknown = [UNKNOWN] if self.unknown else []
-        return pa.schema([*RECORDS, *unknown, *(pa.field(name, pa.string()) for name in self.carry)])
+        """`RECORD_SCHEMA`, `UNKNOWN_FIELD` if it is asked for, and a string column for everything carried along."""
+        unknown = [UNKNOWN_FIELD] if self.unknown else []
+        return pa.schema([*RECORD_SCHEMA, *unknown, *(pa.field(name, pa.string()) for name in self.carry)])
 
     @property
     def flags(self) -> dict[str, str]:
@@ -128,9 +128,9 @@ class ReadSpec:
 
 
 class Reader(Protocol):
-    """One input format. `names` is found in the names of its files, `recognises` tells it by a file's first bytes."""
+    """Reads one input format, whose files have names in which `file_pattern` is found."""
 
-    names: re.Pattern[str]
+    file_pattern: re.Pattern[str]
 
     def recognises(self, head: bytes) -> bool:
         """Whether a file that starts with these 512 bytes (or is them, if shorter) is of this format."""

@@ -29,7 +29,7 @@ GZIP = b"\x1f\x8b"
 SPLIT_BYTES = 2**30
 """Larger than what people make the pieces of a data set: such a file would be one long shard."""
 
-MOST_STATED = 2**50
+MAX_STATED_BYTES = 2**50
 """A length of more than a petabyte is a damaged one, and no place to seek to."""
 
 

@@ -11,14 +11,14 @@ from bulklabel.model.errors import first_line
 from bulklabel.transforms.files.files import MAX_RECORD_BYTES
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.reading.records import Problem
-from bulklabel.transforms.reading.streams import MOST_STATED
+from bulklabel.transforms.reading.streams import MAX_STATED_BYTES
 
-BLOCK = tarfile.BLOCKSIZE
+BLOCK_BYTES = tarfile.BLOCKSIZE
 
-LONGEST_HEADER = 2**20
+MAX_HEADER_BYTES = 2**20
 """Extended headers hold names; nobody's are longer."""
 
-EXTENDED = (
+EXTENDED_HEADERS = (
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
     tarfile.SOLARIS_XHDTYPE,
@@ -27,10 +27,17 @@ EXTENDED = (
 )
 """Members that say something of the next one, or of all."""
 
-EMPTY = (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE)
+TYPES_WITHOUT_DATA = (
+    tarfile.LNKTYPE,
+    tarfile.SYMTYPE,
+    tarfile.CHRTYPE,
+    tarfile.BLKTYPE,
+    tarfile.DIRTYPE,
+    tarfile.FIFOTYPE,
+)
 """Members without data, whatever size they state."""
 
-EMPTY_ARCHIVE = (2 * BLOCK, tarfile.RECORDSIZE)
+EMPTY_ARCHIVE_BYTES = (2 * BLOCK_BYTES, tarfile.RECORDSIZE)
 """The sizes of an archive without members."""
 
 TORN = "torn_file"
@@ -74,20 +81,20 @@ def _next(stream: BinaryIO, start: int, wanted: Callable[[str], bool]) -> tuple[
     offset = start
     extended: dict[str, str] = {}
     while True:
-        block = stream.read(BLOCK)
+        block = stream.read(BLOCK_BYTES)
         if not block:
             raise EOFError("the archive's end mark is missing")
-        if block == bytes(BLOCK):
+        if block == bytes(BLOCK_BYTES):
             _check_end(stream, empty=offset == 0)
             return None, offset
         info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-        offset += BLOCK
-        size = 0 if info.type in EMPTY else int(extended.get("size", info.size))
-        if not 0 <= size <= MOST_STATED:
+        offset += BLOCK_BYTES
+        size = 0 if info.type in TYPES_WITHOUT_DATA else int(extended.get("size", info.size))
+        if not 0 <= size <= MAX_STATED_BYTES:
             raise ValueError(f"a member of {size:,} bytes")
-        padded = -(-size // BLOCK) * BLOCK
-        if info.type in EXTENDED:
-            if size > LONGEST_HEADER:
+        padded = -(-size // BLOCK_BYTES) * BLOCK_BYTES
+        if info.type in EXTENDED_HEADERS:
+            if size > MAX_HEADER_BYTES:
                 raise ValueError(f"an extended header of {size:,} bytes")
             extended |= _extended(info, _read(stream, size, padded))
         elif info.isdir() or info.isdev():
@@ -117,7 +124,7 @@ def _member(
     elif size > MAX_RECORD_BYTES:
         problem = Problem("too_large", f"the member {info.name!r} has {size:,} bytes; at most {MAX_RECORD_BYTES:,}")
     elif wanted(info.name):
-        return Member(info.name, start, _read(stream, size, -(-size // BLOCK) * BLOCK))
+        return Member(info.name, start, _read(stream, size, -(-size // BLOCK_BYTES) * BLOCK_BYTES))
     stream.seek(end)
     return Member(info.name, start, problem=problem)
 
@@ -128,12 +135,12 @@ def _check_end(stream: BinaryIO, empty: bool) -> None:
     Raises:
         ValueError: if something else follows, or an archive without members has not the size of one.
     """
-    size = BLOCK
-    while rest := stream.read(LONGEST_HEADER):
+    size = BLOCK_BYTES
+    while rest := stream.read(MAX_HEADER_BYTES):
         size += len(rest)
         if rest.strip(b"\0"):
             raise ValueError("the archive's end mark is not at its end")
-    if empty and size not in EMPTY_ARCHIVE:
+    if empty and size not in EMPTY_ARCHIVE_BYTES:
         raise ValueError(f"{size:,} zero bytes are no archive")
 
 

@@ -18,12 +18,12 @@ from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.reading.record_tables import Record, text_of, truth_of, unreadable
 from bulklabel.transforms.reading.records import Problem, ReadSpec, Shard, Unreadable
-from bulklabel.transforms.reading.streams import MOST_STATED, StreamReader, open_unpacked, unpacked
+from bulklabel.transforms.reading.streams import MAX_STATED_BYTES, StreamReader, open_unpacked, unpacked
 from bulklabel.transforms.reading.tf_example import Example
 
-IDS = ("image/source_id", "image/filename")
-IMAGE = "image/encoded"
-LABELS = ("image/class/text", "image/class/label", "image/object/class/text")
+ID_FEATURES = ("image/source_id", "image/filename")
+IMAGE_FEATURE = "image/encoded"
+LABEL_FEATURES = ("image/class/text", "image/class/label", "image/object/class/text")
 """The first of these that a record has."""
 
 HEADER = struct.Struct("<QI")
@@ -44,7 +44,7 @@ class Frame:
 class TFRecordReader(StreamReader):
     """TFRecord, as `records.Reader` has it."""
 
-    names = re.compile(r"(\.tfrec(ord)?s?|-\d{5,}-of-\d{5,})(\.gz)?$", re.IGNORECASE)
+    file_pattern = re.compile(r"(\.tfrec(ord)?s?|-\d{5,}-of-\d{5,})(\.gz)?$", re.IGNORECASE)
 
     def recognises(self, head: bytes) -> bool:
         """By the checksum of the first record's length, under gzip as well."""
@@ -96,7 +96,7 @@ def _frame(stream: BinaryIO, offset: int, skip: bool) -> Frame | None:
     length = _length(header) if len(header) == HEADER.size else None
     if length is None:
         return _torn(offset, "the record's length is damaged" if len(header) == HEADER.size else "the file ends in it")
-    if length > MOST_STATED:
+    if length > MAX_STATED_BYTES:
         return _torn(offset, f"a record of {length:,} bytes")
     end = offset + HEADER.size + length + CHECKSUM.size
     if skip:
@@ -145,14 +145,21 @@ def _record(content: bytes, source: str, position: int, spec: ReadSpec) -> Recor
     try:
         features = _features(content)
         record_id = next(
-            (text_of(features[name][0]) for name in ([columns.id] if columns.id else IDS) if features.get(name)), None
+            (
+                text_of(features[name][0])
+                for name in ([columns.id] if columns.id else ID_FEATURES)
+                if features.get(name)
+            ),
+            None,
         )
-        wanted = [columns.labels] if columns.labels else LABELS
+        wanted = [columns.labels] if columns.labels else LABEL_FEATURES
         labels = next((_labels(features[name]) for name in wanted if name in features), None)
         unknown = _labels(features[columns.unknown]) if columns.unknown in features else None
-        image = features.get(columns.image or IMAGE) or [None]
+        image = features.get(columns.image or IMAGE_FEATURE) or [None]
         if not isinstance(image[0], bytes | None):
-            raise RecordError("read", "wrong_type", f"the feature {columns.image or IMAGE!r} is a number, not bytes")
+            raise RecordError(
+                "read", "wrong_type", f"the feature {columns.image or IMAGE_FEATURE!r} is a number, not bytes"
+            )
         carried = tuple(_carried(features.get(name)) for name in columns.carry)
         truth = truth_of(labels, unknown, spec.label_names)
         return Record(record_id, source, position, *truth, image[0], carried)

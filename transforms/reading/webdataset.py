@@ -15,16 +15,16 @@ from bulklabel.transforms.reading.records import Columns, Problem, ReadSpec, Sha
 from bulklabel.transforms.reading.streams import StreamReader, open_unpacked, unpacked
 from bulklabel.transforms.reading.tar import TORN, members
 
-IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "image", "img")
+IMAGE_FIELDS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "image", "img")
 """The first of these fields that a record has is its image."""
 
-JSON, CLASS, TEXT = "json", "cls", "txt"
-LABELS, ID = "labels", "id"
+JSON_FIELD, CLASS_FIELD, TEXT_FIELD = "json", "cls", "txt"
+LABELS_KEY, ID_KEY = "labels", "id"
 
-MEMBER = re.compile(r"^(?P<key>(?:.*/)?[^./][^./]*)\.(?P<field>[^/]+)$", re.DOTALL)
+MEMBER_NAME = re.compile(r"^(?P<key>(?:.*/)?[^./][^./]*)\.(?P<field>[^/]+)$", re.DOTALL)
 """The key is the path up to the first dot of the base name, what follows is the field."""
 
-META = re.compile(r"(^|/)__[^/]*__$")
+ARCHIVE_KEY = re.compile(r"(^|/)__[^/]*__$")
 """Keys of members that speak of the whole archive."""
 
 
@@ -40,7 +40,7 @@ class Sample:
 class WebDatasetReader(StreamReader):
     """WebDataset, as `records.Reader` has it."""
 
-    names = re.compile(r"\.(tar|tar\.gz|tgz)$", re.IGNORECASE)
+    file_pattern = re.compile(r"\.(tar|tar\.gz|tgz)$", re.IGNORECASE)
 
     def recognises(self, head: bytes) -> bool:
         """By the magic number of a tar's first header, under gzip as well."""
@@ -67,7 +67,7 @@ class WebDatasetReader(StreamReader):
 def _samples(stream: BinaryIO, shard: Shard, columns: Columns) -> Iterator[Sample]:
     """The records of a shard. The one in which a tar is torn may lack members, so it cannot be read."""
     named = (columns.id, columns.image, columns.labels, columns.unknown, *columns.carry)
-    fields = {*IMAGES, JSON, CLASS, TEXT, *(name.lower() for name in named if name)}
+    fields = {*IMAGE_FIELDS, JSON_FIELD, CLASS_FIELD, TEXT_FIELD, *(name.lower() for name in named if name)}
     sample = None
     for member in members(stream, shard.start, shard.stop, wanted=lambda name: split_name(name)[1] in fields):
         key, name = split_name(member.name)
@@ -90,8 +90,8 @@ def _samples(stream: BinaryIO, shard: Shard, columns: Columns) -> Iterator[Sampl
 
 def split_name(name: str) -> tuple[str, str]:
     """Key and field of a member; both empty for what belongs to no record."""
-    found = MEMBER.match(name)
-    if not found or META.search(found["key"]):
+    found = MEMBER_NAME.match(name)
+    if not found or ARCHIVE_KEY.search(found["key"]):
         return "", ""
     return found["key"], found["field"].lower()
 
@@ -103,8 +103,8 @@ def _record(sample: Sample, source: str, position: int, spec: ReadSpec) -> Recor
         if sample.problem:
             raise RecordError("read", sample.problem.reason, sample.problem.detail)
         described = _json(sample)
-        record_id = text_of(_value(sample, described, columns.id or ID)) or record_id
-        wanted = [columns.image.lower()] if columns.image else IMAGES
+        record_id = text_of(_value(sample, described, columns.id or ID_KEY)) or record_id
+        wanted = [columns.image.lower()] if columns.image else IMAGE_FIELDS
         image = next((sample.fields[name] for name in wanted if name in sample.fields), None)
         if image is None:
             raise RecordError("read", "missing_image", f"no member {sample.key}.{'|'.join(wanted)}")
@@ -118,11 +118,15 @@ def _record(sample: Sample, source: str, position: int, spec: ReadSpec) -> Recor
 
 def _json(sample: Sample) -> dict[str, Any]:
     try:
-        described = json.loads(sample.fields.get(JSON, b"{}"))
+        described = json.loads(sample.fields.get(JSON_FIELD, b"{}"))
     except (ValueError, RecursionError) as error:
-        raise RecordError("read", "bad_labels", f"{sample.key}.{JSON} is not JSON ({first_line(error)})") from error
+        raise RecordError(
+            "read", "bad_labels", f"{sample.key}.{JSON_FIELD} is not JSON ({first_line(error)})"
+        ) from error
     if not isinstance(described, dict):
-        raise RecordError("read", "bad_labels", f"{sample.key}.{JSON} is not an object, but {str(described)[:40]!r}")
+        raise RecordError(
+            "read", "bad_labels", f"{sample.key}.{JSON_FIELD} is not an object, but {str(described)[:40]!r}"
+        )
     return described
 
 
@@ -132,14 +136,16 @@ def _value(sample: Sample, described: dict[str, Any], name: str) -> Any:
 
 
 def _labels(sample: Sample, described: dict[str, Any], name: str | None) -> Any:
-    if (name or LABELS) in described:
-        return described[name or LABELS]
-    field = next((field for field in ([name.lower()] if name else [CLASS, TEXT]) if field in sample.fields), None)
+    if (name or LABELS_KEY) in described:
+        return described[name or LABELS_KEY]
+    field = next(
+        (field for field in ([name.lower()] if name else [CLASS_FIELD, TEXT_FIELD]) if field in sample.fields), None
+    )
     if field is None:
         return None
     lines = [line.strip() for line in sample.fields[field].decode("utf-8-sig", "backslashreplace").splitlines()]
     found = [line for line in lines if line]
-    return _numbers(found) if field == CLASS else found
+    return _numbers(found) if field == CLASS_FIELD else found
 
 
 def _numbers(lines: list[str]) -> list[int]:
