@@ -4,14 +4,13 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT, answers
+from tests.durability.forked import Run, forked
 from tests.engines.flink_session import JOBS, POOLS, REST, Session, session
 from tests.engines.library_runs import answers_of_file, run_inference, run_score_images
 from tests.support.servers import PATIENCE, free_port, installed, wait_until
@@ -29,16 +28,10 @@ def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
         yield started
 
 
-def submitted(corpus: Path, model_directory: Path, output: Path, *flags: str) -> subprocess.Popen[str]:
+def submitted(corpus: Path, model_directory: Path, output: Path, *flags: str) -> Run:
     """`score` in a process of its own."""
-    paths = [f"--input={corpus}", f"--model={model_directory}", f"--output={output}"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "bulklabel.pipelines.cli", "score", *paths, *flags],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    paths = [f"--input={corpus}", f"--model={model_directory}"]
+    return forked([*paths, *flags], output, output.with_name("log"))
 
 
 def parts(output: Path) -> int:
@@ -46,17 +39,17 @@ def parts(output: Path) -> int:
     return len(list(output.glob("predictions/*.parquet")))
 
 
-def in_the_middle(run: subprocess.Popen[str], output: Path) -> None:
+def in_the_middle(run: Run) -> None:
     """Wait until some shards are finished, and others not."""
-    wait_until(lambda: parts(output) or run.poll() is not None, "a first part")
-    assert 0 < parts(output) < SHARDS, run.communicate(timeout=PATIENCE)
+    wait_until(lambda: parts(run.output) or not run.is_alive, "a first part")
+    assert 0 < parts(run.output) < SHARDS, run.said
 
 
-def is_as_a_local_run(run: subprocess.Popen[str], output: Path, finished: Path) -> None:
-    """The run ends well, says nothing on stderr, and has written the same bytes."""
-    _, said = run.communicate(timeout=PATIENCE)
-    assert (run.returncode, said) == (0, "")
-    assert answers(output) == answers(finished)
+def is_as_a_local_run(run: Run, finished: Path) -> None:
+    """The run ends well, says nothing but its summary, and has written the same bytes."""
+    assert run.end(PATIENCE) == 0, run.said
+    assert run.errors == ""
+    assert answers(run.output) == answers(finished)
 
 
 def test_the_command_of_the_page(
@@ -69,27 +62,27 @@ def test_the_command_of_the_page(
     for port, here in ((REST, flink.cluster.rest), (JOBS, flink.cluster.job_port), (POOLS, flink.pool_port)):
         flags = flags.replace(f":{port}", f":{here}")
     run = submitted(corpus, model_directory, tmp_path / "run", *flags.split())
-    is_as_a_local_run(run, tmp_path / "run", finished)
+    is_as_a_local_run(run, finished)
     read = flink.cluster.read(flink.cluster.jobs()[-1], "ScoreShards")
     assert sorted(read.values()) == [SHARDS // 2, SHARDS // 2]
 
 
 def test_killed_workers(flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path) -> None:
     run = submitted(corpus, model_directory, tmp_path / "run", *flink.external)
-    in_the_middle(run, tmp_path / "run")
+    in_the_middle(run)
     for worker in flink.pools[0].workers:
         os.kill(worker, signal.SIGKILL)
-    is_as_a_local_run(run, tmp_path / "run", finished)
+    is_as_a_local_run(run, finished)
 
 
 def test_a_killed_task_manager(
     flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
 ) -> None:
     run = submitted(corpus, model_directory, tmp_path / "run", *flink.external, KEPT)
-    in_the_middle(run, tmp_path / "run")
+    in_the_middle(run)
     flink.cluster.kill_task_manager()
     try:
-        is_as_a_local_run(run, tmp_path / "run", finished)
+        is_as_a_local_run(run, finished)
     finally:
         flink.cluster.replace_task_manager()
 
@@ -102,24 +95,24 @@ def test_workers_started_by_task_managers(
     config = json.dumps({"command": str(installed("boot")), "env": environment})
     process = flink.cluster.flags("--environment_type=PROCESS", f"--environment_config={config}", KEPT)
     run = submitted(corpus, model_directory, tmp_path / "run", *process)
-    is_as_a_local_run(run, tmp_path / "run", finished)
+    is_as_a_local_run(run, finished)
 
 
 def test_workers_in_the_process_that_submits(
     flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
 ) -> None:
     run = submitted(corpus, model_directory, tmp_path / "run", *flink.cluster.flags("--environment_type=LOOPBACK"))
-    is_as_a_local_run(run, tmp_path / "run", finished)
+    is_as_a_local_run(run, finished)
 
 
 def test_a_job_that_somebody_cancels(flink: Session, corpus: Path, model_directory: Path, tmp_path: Path) -> None:
     run = submitted(corpus, model_directory, tmp_path / "run", *flink.external, KEPT)
-    in_the_middle(run, tmp_path / "run")
+    in_the_middle(run)
     flink.cluster.cancel(flink.cluster.jobs()[-1])
-    _, said = run.communicate(timeout=PATIENCE)
-    assert run.returncode == 1, said
+    assert run.end(PATIENCE) == 1, run.said
     why = "org.apache.flink.runtime.client.JobCancellationException: Job was cancelled"
-    assert said == f"bulklabel: error: the job has failed ({why}); run the same command again to continue.\n"
+    line = f"bulklabel: error: the job has failed ({why}); run the same command again to continue.\n"
+    assert run.errors == line
 
 
 def test_pipelines_of_others(
