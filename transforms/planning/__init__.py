@@ -1,1 +1,1 @@
-"""The plan of a run: shards, and all that decides the answers."""
+"""Plans runs: which shards there are to score, and everything that decides the answers."""

@@ -57,19 +57,30 @@ def make_plan(
 
     Reads the files' footers, not their records.
 
+    Args:
+        inputs: paths, globs, or patterns with braces, as `--input` gives them.
+        input_format: one of `FORMATS`, or `auto`.
+        columns: what the user calls a record's fields.
+        model: the model to score with.
+        threshold: what `--threshold` gives, as `choose_thresholds` takes it.
+        layout: how predictions are laid out in columns, `wide` for one a label, `list` for one of lists.
+        output: the run directory, whose own files are not taken as inputs.
+        earlier_runs: the runs whose answers are taken over where the inputs are unchanged.
+
     Raises:
         UserError: if the inputs or the threshold cannot be used.
     """
-    own = (
+    taken = (
         *column_names(model.labels, layout),
         *RECORD_SCHEMA.names,
         *([CONTENT.name] if earlier_runs.by_content else ()),
     )
     for name in columns.carry:
-        if name in own or columns.carry.count(name) > 1:
+        if name in taken or columns.carry.count(name) > 1:
             raise UserError(f"--carry {name}: records have a column of this name already; rename it in the input.")
     chosen, listings = find_listings(inputs, input_format, [output, *earlier_runs.paths])
     recipe = make_recipe(model, chosen, columns, threshold, layout)
+    # An earlier run is of use only if its recipe gives the same answers.
     usable = earlier_runs.usable(recipe)
     unchanged = list(find_unchanged(usable, listings, earlier_runs.carry_over))
     # Unchanged files are left out before shards are made, so that not even their footers are read again.
@@ -90,9 +101,10 @@ def make_plan(
 
 
 def warnings(plan: Plan) -> list[str]:
-    """Returns a line for each name that the user gave and for which the first records have nothing.
+    """Returns a line for each name that the user gave and for which the first records have no value.
 
-    Only for formats whose records each have names of their own; the others' readers know, and refuse wrong ones.
+    Only TFRecord and WebDataset are looked at, where each record names its own fields. In the other formats a file
+    lists its columns, so that their readers refuse wrong names when the shards are made.
     """
     recipe, flags = plan.recipe, plan.recipe.columns.flags
     if not flags or not plan.new_shards or not isinstance(READERS[recipe.input_format], StreamReader):

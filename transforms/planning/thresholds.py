@@ -1,4 +1,4 @@
-"""The thresholds that `--threshold` means for a model."""
+"""Chooses the thresholds that `--threshold` asks for."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,21 @@ from bulklabel.transforms.files import files
 def choose_thresholds(
     threshold: str | None, model_thresholds: tuple[float, ...] | None, labels: Sequence[str]
 ) -> tuple[float, ...]:
-    """The thresholds that `--threshold` means, in the order of the labels, 0…1.
+    """Returns each label's threshold (0 to 1), in the order of the labels, as `--threshold` asks for it.
 
     Args:
-        threshold: a number for all, `tuned`, a thresholds file, or None for tuned where there are any, else 0.5.
-        model_thresholds: the tuned ones of the model directory.
-        labels: the model's.
+        threshold: a number for all labels, `tuned`, the path of a thresholds file, or None for the tuned thresholds if
+            the model has any and else 0.5.
+        model_thresholds: the tuned thresholds of the model directory, None if it has none.
+        labels: the labels of the model, in order.
 
     Raises:
-        UserError: if it is none of these, or the model has no tuned thresholds.
+        UserError: if `threshold` is none of these, or asks for tuned thresholds that the model does not have.
+
+    >>> choose_thresholds("0.3", None, ["cat", "dog"])
+    (0.3, 0.3)
+    >>> choose_thresholds(None, (0.4, 0.7), ["cat", "dog"])
+    (0.4, 0.7)
     """
     if threshold is None:
         return model_thresholds or (DEFAULT_THRESHOLD,) * len(labels)

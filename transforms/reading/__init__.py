@@ -1,4 +1,4 @@
-"""Input files become batches of records, a reader for each format."""
+"""Reads input files as batches of records, with a reader for each format."""
 
 FORMATS = ("parquet", "tfrecord", "webdataset", "images")
-"""The names of the input formats, here so that `--help` can list them without importing their readers."""
+"""The names of the input formats; they are defined here so that `--help` need not import the readers."""

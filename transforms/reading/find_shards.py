@@ -1,4 +1,4 @@
-"""What `--input` and `--input_format` mean: the files, their format, and the shards in them."""
+"""Finds the files that `--input` stands for, their format, and the shards in them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,33 +12,40 @@ from bulklabel.transforms.reading.readers import ANY_FORMAT, AUTO, READERS, choo
 from bulklabel.transforms.reading.records import Columns, Inputs, Shard
 
 MAX_EXPANDED_PATHS = 1_000_000
-"""Paths that braces may stand for."""
+"""The most paths that one `--input` with braces may stand for."""
 
 
 def find_shards(
     inputs: Sequence[str], input_format: str, columns: Columns, output: str | None = None
 ) -> tuple[str, Inputs]:
-    """The format, the files and the shards that `--input` and `--input_format` mean, as `find_listings` has it.
+    """Returns the format of the inputs, and their files and shards.
+
+    Args:
+        inputs: paths, globs, or patterns with braces, as `--input` gives them.
+        input_format: one of `FORMATS`, or `auto`.
+        columns: what the user calls a record's fields.
+        output: a folder whose files are not taken as inputs.
 
     Raises:
         UserError: if no file matches, none can be read, or none holds a record.
     """
     chosen, listings = find_listings(inputs, input_format, [] if output is None else [output])
-    found = shards_of(listings, chosen, columns)
-    check_usable(inputs, found.shards)
-    return chosen, found
+    contents = shards_of(listings, chosen, columns)
+    check_usable(inputs, contents.shards)
+    return chosen, contents
 
 
 def find_listings(inputs: Sequence[str], input_format: str, outputs: Sequence[str]) -> tuple[str, list[Listing]]:
-    """The format and the files that `--input` and `--input_format` mean; braces are expanded.
+    """Returns the format of the inputs, and a listing of the files that each of their paths stands for.
 
-    What lies below one of the `outputs` does not count: a run must not find its own parts.
+    Braces are expanded. Files below one of the `outputs` are left out, since a run must not read its own parts.
 
     Raises:
-        UserError: if no file matches, or they are of no known format, or of several.
+        UserError: if no file matches, or the files are of no known format, or of several.
     """
-    names = {AUTO: ANY_FORMAT} | {name: reader.file_pattern for name, reader in READERS.items()}
-    listings = [files.list_files(path, names[input_format]) for given in inputs for path in _expanded(given)]
+    patterns = {AUTO: ANY_FORMAT} | {name: reader.file_pattern for name, reader in READERS.items()}
+    paths = [path for pattern in inputs for path in _expand_braces(pattern)]
+    listings = [files.list_files(path, patterns[input_format]) for path in paths]
     below = tuple(f"{output}/" for output in outputs)
     listings = [listing.without(lambda path: path.startswith(below)) for listing in listings]
     if not any(listing.files for listing in listings):
@@ -47,23 +54,25 @@ def find_listings(inputs: Sequence[str], input_format: str, outputs: Sequence[st
 
 
 def shards_of(listings: Sequence[Listing], input_format: str, columns: Columns) -> Inputs:
-    """The files, and the shards that hold records, counted; none of listings without files.
+    """Returns the files of the listings and their shards, numbered, without shards that are known to be empty.
+
+    Listings without any file have no shards.
 
     Raises:
         UserError: if no file has a column that is asked for.
     """
     if not any(listing.files for listing in listings):
         return Inputs((), ())
-    found = READERS[input_format].shards(listings, columns)
-    shards = [shard for shard in found.shards if shard.records != 0]
-    return Inputs(found.files, tuple(replace(shard, index=index) for index, shard in enumerate(shards)))
+    contents = READERS[input_format].shards(listings, columns)
+    shards = [shard for shard in contents.shards if shard.records != 0]
+    return Inputs(contents.files, tuple(replace(shard, index=index) for index, shard in enumerate(shards)))
 
 
 def check_usable(inputs: Sequence[str], shards: Sequence[Shard]) -> None:
-    """Raise if there is nothing in the inputs that can be read.
+    """Checks that the inputs hold a record, and that not all shards have a problem.
 
     Raises:
-        UserError: which says so.
+        UserError: if there is nothing to read; it gives the first shard's problem.
     """
     if not shards:
         raise UserError(f"{', '.join(inputs)}: the input holds no records; give files with at least one.")
@@ -72,11 +81,11 @@ def check_usable(inputs: Sequence[str], shards: Sequence[Shard]) -> None:
         raise UserError(f"{shards[0].source}: {problem.detail}.")
 
 
-def _expanded(path: str) -> list[str]:
-    """`shard-{000..127}.tar` as 128 paths, unless there is a file of this very name.
+def _expand_braces(path: str) -> list[str]:
+    """Returns `shard-{000..127}.tar` as 128 paths, but as one if there is a file of this very name.
 
     Raises:
-        UserError: if it stands for too many.
+        UserError: if it stands for too many paths.
     """
     if "{" not in path or files.exists(files.absolute(path)):
         return [path]

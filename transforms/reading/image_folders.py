@@ -1,4 +1,4 @@
-"""Records from folders of image files: many small files a shard, and what a metadata file beside them says."""
+"""Reads records from folders of image files, many small files a shard, with the metadata files beside them."""
 
 import posixpath
 import re
@@ -28,45 +28,48 @@ from bulklabel.transforms.reading.records import (
     Unreadable,
 )
 
-SIGNATURES = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8|BM|II\*\0|MM\0\*", re.DOTALL)
+IMAGE_SIGNATURES = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8|BM|II\*\0|MM\0\*", re.DOTALL)
+"""The first bytes of JPEG, PNG, WebP, GIF, BMP and TIFF."""
 
 MISSING = -1
-"""The size of a file that a metadata file names and that is not there."""
+"""The size of a file that a metadata file names and that does not exist."""
 
 
 class ImagesReader:
-    """Image folders, as `records.Reader` has it."""
+    """Reads folders of image files, each of which is a record, as a `records.Reader`."""
 
     file_pattern = re.compile(
         r"\.(jpe?g|jfif|png|webp|gif|bmp|tiff?)$|(^|/)metadata\.(jsonl|csv|parquet)$", re.IGNORECASE
     )
 
     def recognises(self, head: bytes) -> bool:
-        """By the signatures of the formats that are decoded."""
-        return bool(SIGNATURES.match(head))
+        """Returns whether a file starts like an image of a format that can be decoded."""
+        return bool(IMAGE_SIGNATURES.match(head))
 
     def shards(self, listings: Sequence[Listing], columns: Columns) -> Inputs:
-        """Runs of files that lie below one folder and share one metadata file, or none.
+        """Returns the files and their shards, which are runs of files that share one metadata file, or have none.
 
-        The rows of a metadata file that name no image are one more shard, whose records cannot be read. A metadata file
-        is needed for as long as it describes an image that is new.
+        The rows of a metadata file that describe no image are one more shard, whose records cannot be read. A metadata
+        file that an earlier run has scored is still read, since it may describe images that are new.
 
         Raises:
-            UserError: if no metadata file has a column that is to be carried along, or says which labels are unknown.
+            UserError: if no metadata file has a column of `columns.flags`.
         """
-        names: set[str] = set()
+        column_names: set[str] = set()
         inputs: dict[str, File] = {}
         shards: list[Shard] = []
         for listing in listings:
-            described = {file.path: file for file in _metadata_files(listing)}
-            contents = {path: read_metadata(path, columns) for path in described}
-            names = names.union(*(content.names for content in contents.values()))
+            metadata_files = {file.path: file for file in _metadata_files(listing)}
+            contents = {path: read_metadata(path, columns) for path in metadata_files}
+            column_names = column_names.union(*(content.column_names for content in contents.values()))
             images = {file.path: file for file in listing.files if not is_metadata(file.path)}
             if listing.complete:
+                # A described image that the folder lacks is rejected when its shard is read. Below a glob or in a part
+                # of a folder, rows of other images are to be expected.
                 images |= {
                     path: File(path, MISSING)
-                    for rows in contents.values()
-                    for path in rows.rows.keys() - images.keys() - listing.scored
+                    for content in contents.values()
+                    for path in content.descriptions.keys() - images.keys() - listing.scored
                 }
             new = [images[path] for path in sorted(images.keys() - inputs.keys())]
             shards += _pack(new, listing.root, set(contents))
@@ -75,60 +78,65 @@ class ImagesReader:
                 for path, content in contents.items()
                 if content.problems and path not in inputs and path not in listing.scored
             ]
-            inputs |= images | described
+            inputs |= images | metadata_files
         for name, flag in columns.flags.items():
-            if name not in names:
-                there = ", ".join(sorted(names)) or "none"
-                raise UserError(f"{flag} {name}: no metadata file has this column, only {there}; name one of those.")
+            if name not in column_names:
+                known = ", ".join(sorted(column_names)) or "none"
+                raise UserError(f"{flag} {name}: no metadata file has this column, only {known}; name one of those.")
         return Inputs(tuple(inputs[path] for path in sorted(inputs)), tuple(shards))
 
     def read(self, shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
-        """The shard's files in order, or the unusable rows of a metadata file."""
+        """Yields the shard's files as records in order, or the unusable rows of a metadata file as unreadable."""
         return tables(_records(shard, spec), spec)
 
 
 def _metadata_files(listing: Listing) -> list[File]:
-    """Those in a folder; for a file or a glob, those beside and above what it matches."""
-    found = [file for file in listing.files if is_metadata(file.path)]
+    """Returns the metadata files in a listed folder, or those beside and above the files of a glob or a single file.
+
+    Raises:
+        UserError: if a folder has more than one.
+    """
+    metadata_files = [file for file in listing.files if is_metadata(file.path)]
     if not listing.complete:
         folders = {folder for file in listing.files for folder in _up(posixpath.dirname(file.path), listing.root)}
-        places = [files.join(folder, name) for folder in sorted(folders) for name in METADATA_NAMES]
-        found = [file for place in places for file in files.list_file(place)]
+        paths = [files.join(folder, name) for folder in sorted(folders) for name in METADATA_NAMES]
+        metadata_files = [file for path in paths for file in files.list_file(path)]
     by_folder: dict[str, str] = {}
-    for file in found:
+    for file in metadata_files:
         folder = posixpath.dirname(file.path)
         if folder in by_folder:
             raise UserError(f"{folder} has more than one metadata file, {file.path} among them; keep one.")
         by_folder[folder] = file.path
-    return found
+    return metadata_files
 
 
-def _pack(images: Sequence[File], root: str, metadata: set[str]) -> list[Shard]:
-    by_folder = {posixpath.dirname(path): path for path in metadata}
+def _pack(images: Sequence[File], root: str, metadata_paths: set[str]) -> list[Shard]:
+    """Returns shards of sorted images; each shard has neighbours that the same metadata file describes, if any does."""
+    by_folder = {posixpath.dirname(path): path for path in metadata_paths}
     shards = []
-    for described, group in groupby(images, lambda file: _nearest(posixpath.dirname(file.path), root, by_folder)):
-        for some in _cut(group):
-            names = tuple(file.path.removeprefix(root).lstrip("/") for file in some)
-            shards.append(Shard(0, root, 0, len(names), 0, len(names), names, described))
+    for metadata, group in groupby(images, lambda file: _nearest(posixpath.dirname(file.path), root, by_folder)):
+        for run in _cut(group):
+            names = tuple(file.path.removeprefix(root).lstrip("/") for file in run)
+            shards.append(Shard(0, root, 0, len(names), 0, len(names), names, metadata))
     return shards
 
 
 def _cut(images: Iterable[File]) -> Iterator[list[File]]:
-    """Runs of files that are no more than a shard has."""
-    some: list[File] = []
+    """Yields runs of files of at most `SHARD_RECORDS` files and `SHARD_BYTES`."""
+    run: list[File] = []
     size = 0
     for file in images:
-        if some and (len(some) == SHARD_RECORDS or size + file.size > SHARD_BYTES):
-            yield some
-            some, size = [], 0
-        some.append(file)
+        if run and (len(run) == SHARD_RECORDS or size + file.size > SHARD_BYTES):
+            yield run
+            run, size = [], 0
+        run.append(file)
         size += max(file.size, 0)
-    if some:
-        yield some
+    if run:
+        yield run
 
 
 def _up(folder: str, root: str) -> Iterator[str]:
-    """A folder and those above it, up to the root."""
+    """Yields a folder and those above it, up to the root."""
     yield folder
     while len(folder) > len(root):
         folder = posixpath.dirname(folder)
@@ -136,22 +144,23 @@ def _up(folder: str, root: str) -> Iterator[str]:
 
 
 def _nearest(folder: str, root: str, by_folder: dict[str, str]) -> str | None:
-    """The metadata file of a folder, or of the nearest one above it up to the root."""
+    """Returns the metadata file of a folder, or of the nearest folder above it up to the root; None if none has one."""
     return next((by_folder[above] for above in _up(folder, root) if above in by_folder), None)
 
 
 def _records(shard: Shard, spec: ReadSpec) -> Iterator[Record | Unreadable]:
+    """Yields the shard's records; a file is its own source, at position 0, and its id is its path below the folder."""
     metadata = read_metadata(shard.metadata, spec.columns) if shard.metadata else Metadata({}, {}, set())
     if shard.metadata == shard.source:
         for position, problem in metadata.problems.items():
             yield Unreadable(shard.source, range(position, position + 1), problem)
-    nothing = Description(None, None, None, (None,) * len(spec.columns.carry))
+    undescribed = Description(None, None, None, (None,) * len(spec.columns.carry))
     paths = [files.join(shard.source, name) for name in shard.names]
     for path, name, content in zip(paths, shard.names, files.read_many(paths), strict=True):
-        described = metadata.rows.get(path, nothing)
-        record_id = name if described.id is None else described.id
+        description = metadata.descriptions.get(path, undescribed)
+        record_id = name if description.id is None else description.id
         try:
-            truth = truth_of(described.labels, described.unknown, spec.label_names)
-            yield Record(record_id, path, 0, *truth, content_of(content), described.carried)
+            truth = truth_of(description.labels, description.unknown, spec.label_names)
+            yield Record(record_id, path, 0, *truth, content_of(content), description.carried)
         except RecordError as error:
             yield unreadable(path, 0, error, record_id)

@@ -1,4 +1,4 @@
-"""The metadata files of image folders, as Hugging Face's ImageFolder has them: JSON lines, CSV or Parquet."""
+"""Reads metadata files of image folders: JSON lines, CSV or Parquet, as in Hugging Face's ImageFolder."""
 
 import csv
 import functools
@@ -18,21 +18,24 @@ from bulklabel.transforms.reading.record_tables import text_of
 from bulklabel.transforms.reading.records import Columns, Problem
 
 METADATA_NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
+"""The names of metadata files, in lower case; a folder has one of them at most."""
 
 FILE_COLUMN, ID_COLUMN, LABELS_COLUMN = "file_name", "id", "labels"
+"""The names that columns have unless the user gives others."""
 
 LABEL_SEPARATOR = "|"
-"""Between labels in CSV. A blank cell is unknown truth; the separator alone says that no label is present."""
+"""What stands between labels in CSV. A blank cell is unknown truth, a separator alone says that no label is present."""
 
 EXCESS_CELLS: Any = None
-"""The name that Python's `csv` gives to cells that lie beyond the header."""
+"""The key under which Python's `csv` puts the cells beyond the last column of the header."""
 
 MAX_CACHED_FILES = 4
+"""How many metadata files a process keeps in memory: shards of one folder mostly come one after another."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a row says of its image: `labels` and `unknown` as they stand there."""
+    """Describes an image by its row; `labels` and `unknown` are values for `truth_of`."""
 
     id: str | None
     labels: Any
@@ -42,80 +45,99 @@ class Description:
 
 @dataclass(frozen=True)
 class Metadata:
-    """A metadata file: descriptions by the path of the image, by row what is wrong with the others, and its columns."""
+    """Holds a metadata file: descriptions by the path of the image, problems by row (from 0), and column names."""
 
-    rows: dict[str, Description]
+    descriptions: dict[str, Description]
     problems: dict[int, Problem]
-    names: set[str]
+    column_names: set[str]
 
 
 def is_metadata(path: str) -> bool:
-    """Whether a file has the name of a metadata file."""
+    """Returns whether a file has the name of a metadata file.
+
+    >>> is_metadata("cats/Metadata.CSV"), is_metadata("cats/metadata.txt")
+    (True, False)
+    """
     return posixpath.basename(path).lower() in METADATA_NAMES
 
 
 @functools.lru_cache(MAX_CACHED_FILES)
 def read_metadata(path: str, columns: Columns) -> Metadata:
-    """A metadata file, held whole in memory: about 500 bytes a row, once a process.
+    """Returns the content of a metadata file, which takes about 500 bytes of memory a row.
+
+    A process keeps the last few files that it has read, since each shard of a folder needs the same one.
 
     Raises:
-        UserError: if its rows do not name files.
+        UserError: if none of its rows names a file.
     """
-    found = Metadata({}, {}, set())
+    metadata = Metadata({}, {}, set())
     folder = posixpath.dirname(path)
     try:
         for position, row in enumerate(_rows(path, columns)):
-            _add(found, position, row, folder, columns)
+            _add(metadata, position, row, folder, columns)
     except Exception as error:
         raise_if_store_failed(error)
         detail = f"{path} cannot be read further ({first_line(error)})"
-        found.problems[len(found.rows) + len(found.problems)] = Problem("damaged_metadata", detail)
-    if found.problems and not found.rows and all(p.reason == "missing_column" for p in found.problems.values()):
-        raise UserError(f"{path}: {next(iter(found.problems.values())).detail}; name it by --image_column.")
-    return found
+        metadata.problems[len(metadata.descriptions) + len(metadata.problems)] = Problem("damaged_metadata", detail)
+    if not metadata.descriptions and _lacks_file_names(metadata):
+        raise UserError(f"{path}: {next(iter(metadata.problems.values())).detail}; name it by --image_column.")
+    return metadata
 
 
-def _add(found: Metadata, position: int, row: Any, folder: str, columns: Columns) -> None:
-    file = columns.image or FILE_COLUMN
+def _lacks_file_names(metadata: Metadata) -> bool:
+    """Returns whether there are problems, all of them that a row names no file."""
+    reasons = {problem.reason for problem in metadata.problems.values()}
+    return reasons == {"missing_column"}
+
+
+def _add(metadata: Metadata, position: int, row: Any, folder: str, columns: Columns) -> None:
+    """Adds a row to the descriptions, or to the problems if it describes no image below the file's folder."""
+    file_column = columns.image or FILE_COLUMN
     try:
         if not isinstance(row, dict):
             raise RecordError("read", "damaged_metadata", f"the row {str(row)[:40]!r} is not an object")
-        found.names.update(row)
-        if not isinstance(row.get(file), str):
-            there = ", ".join(name for name, value in row.items() if value is not None)
-            raise RecordError("read", "missing_column", f"the row has no {file!r}, only {there or 'nulls'}")
-        place = path_below(folder, row[file])
-        if place in found.rows:
-            raise RecordError("read", "duplicate_file", f"{row[file]!r} has a row already")
-        found.rows[place] = Description(
+        metadata.column_names.update(row)
+        if not isinstance(row.get(file_column), str):
+            filled = ", ".join(name for name, value in row.items() if value is not None)
+            raise RecordError("read", "missing_column", f"the row has no {file_column!r}, only {filled or 'nulls'}")
+        path = path_below(folder, row[file_column])
+        if path in metadata.descriptions:
+            raise RecordError("read", "duplicate_file", f"{row[file_column]!r} has a row already")
+        metadata.descriptions[path] = Description(
             text_of(row.get(columns.id or ID_COLUMN)),
             row.get(columns.labels or LABELS_COLUMN),
             row.get(columns.unknown) if columns.unknown else None,
             tuple(text_of(row.get(name)) for name in columns.carry),
         )
     except RecordError as error:
-        found.problems[position] = Problem(error.reason, error.detail)
+        metadata.problems[position] = Problem(error.reason, error.detail)
 
 
 def _rows(path: str, columns: Columns) -> Iterator[Any]:
+    """Yields each row as a dictionary; lines of JSON may hold anything else, and damaged ones are their text."""
     content = files.read(path)
     if path.lower().endswith(".parquet"):
         yield from pq.read_table(io.BytesIO(content)).to_pylist()
     elif path.lower().endswith(".csv"):
-        lists = (columns.labels or LABELS_COLUMN, columns.unknown)
+        label_columns = (columns.labels or LABELS_COLUMN, columns.unknown)
         for row in csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")):
             row.pop(EXCESS_CELLS, None)
-            yield {name: labels_in(cell) if name in lists else cell or None for name, cell in row.items()}
+            yield {name: labels_in(cell) if name in label_columns else cell or None for name, cell in row.items()}
     else:
-        yield from (_object(line) for line in content.splitlines() if line.strip())
+        yield from (_parse_json(line) for line in content.splitlines() if line.strip())
 
 
 def labels_in(cell: str | None) -> list[str] | None:
-    """The labels of a cell of CSV: None where it is blank, an empty list where it is a lone separator."""
+    """Returns the labels in a cell of CSV: None if it is blank, no labels if it is a separator alone.
+
+    >>> labels_in("cat|dog"), labels_in("|"), labels_in("")
+    (['cat', 'dog'], [], None)
+    """
     return [name for name in cell.split(LABEL_SEPARATOR) if name] if cell else None
 
 
-def _object(line: bytes) -> Any:
+def _parse_json(line: bytes) -> Any:
+    """Returns the value of a line of JSON; a line that is no JSON as text, which no row is."""
     try:
         return json.loads(line)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The readers of all input formats, and which one a user's files need."""
+"""Holds the reader of each input format, and chooses the one that a user's files need."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -24,14 +24,17 @@ READERS: dict[str, Reader] = {
 """The reader of each of `FORMATS`. A new format is a module in this room and a line here."""
 
 AUTO = "auto"
+"""The value of `--input_format` that lets `choose_format` tell the format from the files."""
+
 ANY_FORMAT = re.compile("|".join(reader.file_pattern.pattern for reader in READERS.values()), re.IGNORECASE)
+"""Matches the names of the files of all formats."""
 
 HEAD_BYTES = 512
-"""The readers that know a format by its first bytes are shown so many."""
+"""How much of a file `Reader.recognises` is given: a tar's magic number ends at byte 262."""
 
 
 def read_shard(shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
-    """Yields a shard's records, as `Reader.read` does; those of a shard with a problem are unreadable."""
+    """Yields a shard's records, as `Reader.read` does; all are unreadable if the shard has a problem."""
     if shard.problem:
         yield Unreadable(shard.source, range(shard.position, shard.position + (shard.records or 0)), shard.problem)
     else:
@@ -39,17 +42,17 @@ def read_shard(shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
 
 
 def choose_format(listings: Sequence[Listing]) -> tuple[str, list[Listing]]:
-    """The one format that the files are of, by their names, or by their first bytes where the names say nothing.
+    """Returns the format of the files, as their names tell it, or their first bytes where the names do not.
 
     Returns:
-        It, and the listings without the metadata files that only image folders have.
+        The format, and the listings without metadata files unless the format is that of image folders.
 
     Raises:
-        UserError: if they are of none, or of several.
+        UserError: if the files are of no known format, or of several.
     """
-    every = [file for listing in listings for file in listing.files]
-    data = [file for file in every if not is_metadata(file.path)]
-    formats = {_format_of(file) for file in data or every}
+    listed = [file for listing in listings for file in listing.files]
+    data = [file for file in listed if not is_metadata(file.path)]
+    formats = {_format_of(file) for file in data or listed}
     if len(formats) > 1:
         raise UserError(f"the input mixes {' and '.join(sorted(formats))}; give one format a run.")
     chosen = formats.pop()

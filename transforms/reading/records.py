@@ -1,4 +1,4 @@
-"""What every reader yields: batches of records as Arrow tables of one schema, and the slot where formats plug in."""
+"""Defines what a reader is, the shards that it is given, and the tables of records that it yields."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -21,24 +21,30 @@ RECORD_SCHEMA = pa.schema(
 """`source` is the file and `position` the record's place in it, from 0; `labels` is null where truth is unknown."""
 
 UNKNOWN_FIELD = pa.field("unknown", pa.list_(pa.string()))
-"""The labels of a record whose truth is unknown, beside those that are present; the others are absent."""
+"""The labels of which nobody knows whether they are present; those in neither `labels` nor this list are absent."""
 
 SHARD_RECORDS = 1024
-"""Small things are packed into one shard up to so many records, and large files are cut after so many."""
+"""The most records of a shard that is packed from small pieces or cut from a large file."""
 
 SHARD_BYTES = 2**28
-"""… or up to so many bytes of images."""
+"""The most bytes of images of such a shard, unless a single record has more."""
 
 TABLE_BYTES = 2**21
-"""A table has no more bytes of images than this, single records apart: photographs come some dozens at once."""
+"""The most bytes of images in a table, unless a single record has more: a table then holds dozens of photographs."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The names that a user's files have for a record's fields, None for the format's own, and fields to carry along.
+    """Names the fields in a user's files that become a record's columns, and those that are carried along.
 
-    `unknown` is None where all labels of a record are known, or none: no format has a name of its own for it. What is
-    carried becomes text: strings as they are, anything else as JSON.
+    A field that is None has the name that the format usually gives it. `unknown` has no usual name: it is None if a
+    record's labels are either all known or all unknown. Carried fields become text, as `text_of` makes it.
+
+    >>> columns = Columns(image="jpg", unknown="unsure", carry=("price",))
+    >>> columns.schema.names
+    ['id', 'source', 'position', 'labels', 'image', 'unknown', 'price']
+    >>> columns.flags
+    {'price': '--carry', 'unsure': '--unknown_column'}
     """
 
     id: str | None = None
@@ -49,19 +55,19 @@ class Columns:
 
     @property
     def schema(self) -> pa.Schema:
-        """`RECORD_SCHEMA`, `UNKNOWN_FIELD` if it is asked for, and a string column for everything carried along."""
+        """Returns `RECORD_SCHEMA` with `UNKNOWN_FIELD` if `unknown` is given, and a string column a carried field."""
         unknown = [UNKNOWN_FIELD] if self.unknown else []
         return pa.schema([*RECORD_SCHEMA, *unknown, *(pa.field(name, pa.string()) for name in self.carry)])
 
     @property
     def flags(self) -> dict[str, str]:
-        """The names that a user must have meant to be somewhere in the input, and the flag that gave each."""
+        """Returns the names that some of the input must have, each with the flag that gave it."""
         return dict.fromkeys(self.carry, "--carry") | ({self.unknown: "--unknown_column"} if self.unknown else {})
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Why something cannot be read: a word for counting, and a sentence for a person."""
+    """Says why records cannot be read: `reason` is a word to count by, `detail` a sentence for a person."""
 
     reason: str
     detail: str
@@ -69,14 +75,20 @@ class Problem:
 
 @dataclass(frozen=True)
 class Shard:
-    """A contiguous run of records of one file; of an image folder, of its files.
+    """Points to a contiguous run of records of one file, or of the files of one folder: the unit of work.
 
-    `start` and `stop` count the format's own units: row groups in Parquet, bytes in TFRecord and tar, `names`
-    in image folders; `stop` is None for the end of the file. `position` is the first record's, and
-    `records` their number where it is known before they are read. `names` are the files below the folder `source`
-    that an image folder's shard consists of, `metadata` the file that says more of them. A shard with a problem is
-    `records` records that cannot be read. `reused` is of a shard whose answers are an earlier run's: which of
-    `Recipe.since`, and the number of the shard there, of whose records only those of `names` are still wanted.
+    Attributes:
+        index: the number of the shard in the plan, from 0.
+        source: the path of the file, or of the folder of an image folder's shard.
+        start: where the shard starts, in row groups of Parquet, bytes of TFRecord or tar, or items of `names`.
+        stop: where it ends, in the same units; None for the end of the file.
+        position: the position of its first record in the file, from 0.
+        records: the number of its records, None if it is not known before they are read.
+        names: the files of an image folder's shard, below `source`; empty in other formats.
+        metadata: the file that describes the images of such a shard, if there is one.
+        problem: why none of its records can be read.
+        reused: for a shard whose answers are an earlier run's, which of the recipe's earlier runs it is and the
+            shard's number in that run, of whose records only those of `names` are still wanted.
     """
 
     index: int
@@ -92,13 +104,13 @@ class Shard:
 
     @classmethod
     def unreadable(cls, source: str, problem: Problem) -> "Shard":
-        """A file of which nothing can be read: it counts as one record, since nobody knows how many it has."""
+        """Returns the shard of a file that cannot be read: one record, since nobody knows how many there are."""
         return cls(0, source, 0, 0, 0, records=1, problem=problem)
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """Records that a reader cannot give: `positions` of `source`, why, and the id if there is one with an id."""
+    """Stands for records that cannot be read: their `positions` in `source`, and why; `id` if one is known."""
 
     source: str
     positions: range
@@ -108,7 +120,7 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a reader found: the files that decide the answers, and the shards in order, `index` not yet counted."""
+    """Lists the files that decide the answers, and their shards in order; a reader leaves every `index` at 0."""
 
     files: tuple[File, ...]
     shards: tuple[Shard, ...]
@@ -116,9 +128,9 @@ class Inputs:
 
 @dataclass(frozen=True)
 class ReadSpec:
-    """How files become records: their format, the names of their columns, and what label numbers stand for.
+    """Says how to read files: their format, the names of their fields, and what label numbers stand for.
 
-    `label_names` is None where nobody knows what they stand for. A table has at most `batch_size` records.
+    `label_names` is None if label numbers have no known meaning. A table has at most `batch_size` records.
     """
 
     input_format: str
@@ -133,16 +145,21 @@ class Reader(Protocol):
     file_pattern: re.Pattern[str]
 
     def recognises(self, head: bytes) -> bool:
-        """Whether a file that starts with these 512 bytes (or is them, if shorter) is of this format."""
+        """Returns whether a file that starts with these 512 bytes (or is them, if shorter) is of this format."""
 
     def shards(self, listings: Sequence[Listing], columns: Columns) -> Inputs:
-        """What is in the files; those that cannot be used become shards with a problem, which says the fix too."""
+        """Returns the listed files and their shards; a file that cannot be used is a shard with a problem.
+
+        Raises:
+            UserError: if no file has a column of `columns.flags`, in formats whose files list their columns.
+        """
 
     def read(self, shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
         """Yields the shard's records, as tables of `spec.columns.schema` of at most `spec.batch_size` rows.
 
-        Every record of the shard is yielded once, be it in a table, in order, or as unreadable.
+        Each record of the shard is yielded once, in a table or as unreadable. Records in tables come in the order of
+        their positions; an unreadable one may come before a table of earlier records, which is still being filled.
 
         Raises:
-            UserError: if the data has label numbers and nobody knows what they stand for.
+            UserError: if the data has label numbers and `spec.label_names` is None.
         """

@@ -1,4 +1,4 @@
-"""How files that are read from front to back become shards: one each, and several of one that is very large."""
+"""Makes shards of files that are read from front to back: one a file, or several of one that is very large."""
 
 import abc
 import contextlib
@@ -24,42 +24,44 @@ from bulklabel.transforms.reading.records import (
     Unreadable,
 )
 
-GZIP = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
+"""The first bytes of a gzip file."""
 
 SPLIT_BYTES = 2**30
-"""Larger than what people make the pieces of a data set: such a file would be one long shard."""
+"""Larger files are split. The pieces of data sets are mostly smaller; a larger one would be a single long shard."""
 
 MAX_STATED_BYTES = 2**50
-"""A length of more than a petabyte is a damaged one, and no place to seek to."""
+"""A length of more than a petabyte is taken for damage: seeking so far may fail in ways of its own."""
 
 
 class StreamReader(abc.ABC):
-    """What such formats have in common; the rest is as `records.Reader` has it."""
+    """Reads a format of records one after another; a subclass completes it to a `records.Reader`."""
 
     def shards(self, listings: Sequence[Listing], columns: Columns) -> Inputs:  # noqa: ARG002
-        """A shard a file, or several of a large one."""
-        found = unique_files(listings)
-        shards = [shard for of_one in map_in_threads(lambda file: split(file, self.ends), found) for shard in of_one]
-        return Inputs(tuple(found), tuple(shards))
+        """Returns the files and their shards: one a file, or several of a large one, as `split` makes them."""
+        inputs = unique_files(listings)
+        splits = map_in_threads(lambda file: split(file, self.ends), inputs)
+        return Inputs(tuple(inputs), tuple(shard for shards in splits for shard in shards))
 
     def read(self, shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
-        """The shard's records in order; what follows a torn place counts as one more that cannot be read."""
+        """Yields the shard's records in order; everything after a torn place is one more, unreadable record."""
         return tables(self.records(shard, spec), spec)
 
     @abc.abstractmethod
     def ends(self, file: File) -> Iterator[int]:
-        """The byte after each record of a file, found without reading what is in them."""
+        """Yields the offset of the byte after each record of a file, without reading the records themselves."""
 
     @abc.abstractmethod
     def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Unreadable]:
-        """The shard's records one by one."""
+        """Yields the shard's records one by one, in order."""
 
 
 def split(file: File, ends: Callable[[File], Iterator[int]]) -> list[Shard]:
-    """The shards of one file.
+    """Returns the shards of one file, several only of a local file above `SPLIT_BYTES` that is not compressed.
 
-    A large local file is read through once, from header to header, for `ends`: the byte after each record. Others
-    are one shard, whose number of records is known when it has been read: a store would have to send all of it.
+    Such a file is read once from header to header, by `ends`, which yields the byte after each record. A store would
+    have to send the whole file for that, and gzip to be unpacked from its start for each shard. The last shard has no
+    `stop` and no number of records: both are known when it has been read.
     """
     if file.size <= SPLIT_BYTES or is_remote(file.path) or file.path.lower().endswith(("gz", "tgz")):
         return [Shard(0, file.path, 0, None, 0, None)]
@@ -72,9 +74,13 @@ def split(file: File, ends: Callable[[File], Iterator[int]]) -> list[Shard]:
     return [*shards, Shard(0, file.path, start, None, first, None)]
 
 
-def unpacked(head: bytes) -> bytes:
-    """The first bytes of what is in a file, from its own first bytes."""
-    if not head.startswith(GZIP):
+def unpack_head(head: bytes) -> bytes:
+    """Returns the first bytes of a file as they are without gzip; no bytes if they are damaged.
+
+    >>> unpack_head(gzip.compress(b"ustar")), unpack_head(b"ustar")
+    (b'ustar', b'ustar')
+    """
+    if not head.startswith(GZIP_MAGIC):
         return head
     try:
         return zlib.decompressobj(wbits=31).decompress(head)
@@ -84,9 +90,9 @@ def unpacked(head: bytes) -> bytes:
 
 @contextlib.contextmanager
 def open_unpacked(shard: Shard) -> Iterator[BinaryIO]:
-    """A shard's file at the shard's first byte; one that is gzip, unpacked."""
+    """Opens a shard's file at the shard's first byte, unpacked if it is gzip."""
     with files.open_file(shard.source) as opened:
-        packed = shard.start == 0 and opened.read(len(GZIP)) == GZIP
+        packed = shard.start == 0 and opened.read(len(GZIP_MAGIC)) == GZIP_MAGIC
         opened.seek(shard.start)
         if packed:
             with gzip.GzipFile(fileobj=opened) as stream:

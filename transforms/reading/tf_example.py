@@ -1,4 +1,4 @@
-"""The message `tf.Example`, without TensorFlow, whose import takes seconds and which only those who run a network need.
+"""Defines the message `tf.Example` without TensorFlow, whose import takes seconds and which only networks need.
 
 Its fields and their numbers are those of TensorFlow's `example.proto` and `feature.proto`: named features, each a list
 of bytes, of float32 or of int64.

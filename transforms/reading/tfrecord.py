@@ -18,7 +18,7 @@ from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.reading.record_tables import Record, text_of, truth_of, unreadable
 from bulklabel.transforms.reading.records import Problem, ReadSpec, Shard, Unreadable
-from bulklabel.transforms.reading.streams import MAX_STATED_BYTES, StreamReader, open_unpacked, unpacked
+from bulklabel.transforms.reading.streams import MAX_STATED_BYTES, StreamReader, open_unpacked, unpack_head
 from bulklabel.transforms.reading.tf_example import Example
 
 ID_FEATURES = ("image/source_id", "image/filename")
@@ -48,7 +48,7 @@ class TFRecordReader(StreamReader):
 
     def recognises(self, head: bytes) -> bool:
         """By the checksum of the first record's length, under gzip as well."""
-        head = unpacked(head)
+        head = unpack_head(head)
         return len(head) >= HEADER.size and _length(head[: HEADER.size]) is not None
 
     def ends(self, file: File) -> Iterator[int]:

@@ -12,7 +12,7 @@ from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.reading.record_tables import Record, text_of, truth_of, unreadable
 from bulklabel.transforms.reading.records import Columns, Problem, ReadSpec, Shard, Unreadable
-from bulklabel.transforms.reading.streams import StreamReader, open_unpacked, unpacked
+from bulklabel.transforms.reading.streams import StreamReader, open_unpacked, unpack_head
 from bulklabel.transforms.reading.tar import TORN, members
 
 IMAGE_FIELDS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "image", "img")
@@ -44,7 +44,7 @@ class WebDatasetReader(StreamReader):
 
     def recognises(self, head: bytes) -> bool:
         """By the magic number of a tar's first header, under gzip as well."""
-        return unpacked(head)[257:262] == b"ustar"
+        return unpack_head(head)[257:262] == b"ustar"
 
     def ends(self, file: File) -> Iterator[int]:
         """Where each record but the first starts is where the one before it ends."""
