@@ -13,7 +13,6 @@ from tests.conftest import ROOT
 from tests.project.source import MODULES, name_of
 
 NOT_YET = (
-    "transforms/reading",
     "transforms/reuse",
     "transforms/run_directory",
 )

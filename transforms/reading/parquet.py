@@ -1,4 +1,4 @@
-"""Records from Parquet files: shards are row groups, small neighbours packed together."""
+"""Reads records from Parquet files, whose shards are row groups, small neighbours packed together."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -26,47 +26,48 @@ from bulklabel.transforms.reading.records import (
 )
 
 ID_COLUMN, IMAGE_COLUMN, LABELS_COLUMN = "id", "image", "labels"
+"""The names that columns have unless the user gives others."""
 
 REJECTED_SHARD_RECORDS = 2**16
-"""The records of a file that cannot be used are rejected in shards of so many."""
+"""The records of a file that cannot be used are rejected in shards of at most so many."""
 
 READ_BYTES = 2**20
 """A column is read in pieces of this size, so that a huge row group is never in memory at once."""
 
 
 class ParquetReader:
-    """Parquet with an image column, as `records.Reader` has it."""
+    """Reads Parquet files that have a column of images, as a `records.Reader`."""
 
     file_pattern = re.compile(r"\.(parquet|parq|pq)$", re.IGNORECASE)
 
     def recognises(self, head: bytes) -> bool:
-        """By the magic number."""
+        """Returns whether a file starts with the magic number of Parquet."""
         return head.startswith(b"PAR1")
 
     def shards(self, listings: Sequence[Listing], columns: Columns) -> Inputs:
-        """Shards from the footers alone.
+        """Returns the files and their shards, for which only the footers are read.
 
         Raises:
-            UserError: if no file has a column that is to be carried along, or says which labels are unknown.
+            UserError: if no file has a column of `columns.flags`.
         """
-        found = unique_files(listings)
-        there: set[str] = set()
+        inputs = unique_files(listings)
+        known_names: set[str] = set()
         shards: list[Shard] = []
-        for of_one, names in map_in_threads(lambda file: _shards_of(file, columns), found):
-            shards += of_one
-            there |= names
+        for file_shards, names in map_in_threads(lambda file: _shards_of(file, columns), inputs):
+            shards += file_shards
+            known_names |= names
         for name, flag in columns.flags.items():
-            if name not in there:
-                raise UserError(f"{flag} {name}: no such column in {found[0].path}; name one that is there.")
-        return Inputs(tuple(found), tuple(shards))
+            if name not in known_names:
+                raise UserError(f"{flag} {name}: no such column in {inputs[0].path}; name one that is there.")
+        return Inputs(tuple(inputs), tuple(shards))
 
     def read(self, shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
-        """Batches of the shard's row groups; a row group that cannot be read to its end is unreadable from there."""
+        """Yields tables of the shard's row groups; from damage to the end of one its records are unreadable."""
         return tables(_records(shard, spec), spec)
 
 
 def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
-    """The shards of one file, and which of the columns of `columns.flags` it has."""
+    """Returns the shards of one file, and which names of `columns.flags` its columns have."""
     try:
         with files.open_file(file.path) as source:
             metadata = pq.ParquetFile(source).metadata
@@ -76,26 +77,29 @@ def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
         raise_if_store_failed(error)
         problem = Problem("damaged_file", f"not a Parquet file ({first_line(error)}); take it out of --input")
         return [Shard.unreadable(file.path, problem)], set()
-    there = columns.flags.keys() & set(schema.names)
+    known_names = columns.flags.keys() & set(schema.names)
+    # More records than the file has bytes are a damaged footer's, and each would become a rejected record.
     if not all(0 <= size <= file.size for size in sizes):
         problem = Problem("damaged_file", f"its footer claims {sum(sizes):,} records in {file.size:,} bytes")
-        return [Shard.unreadable(file.path, problem)], there
-    lists = (columns.labels or LABELS_COLUMN, *_unknown(columns))
-    unusable = problem_of(schema, columns.id or ID_COLUMN, columns.image or IMAGE_COLUMN, lists, columns.carry)
+        return [Shard.unreadable(file.path, problem)], known_names
+    label_columns = (columns.labels or LABELS_COLUMN, *_unknown(columns))
+    unusable = problem_of(schema, columns.id or ID_COLUMN, columns.image or IMAGE_COLUMN, label_columns, columns.carry)
     if unusable:
         starts = range(0, sum(sizes), REJECTED_SHARD_RECORDS)
         sizes = [min(REJECTED_SHARD_RECORDS, sum(sizes) - start) for start in starts]
         return [
             Shard(0, file.path, 0, 0, start, size, problem=unusable) for start, size in zip(starts, sizes, strict=True)
-        ], there
-    return _pack(sizes, file.path), there
+        ], known_names
+    return _pack(sizes, file.path), known_names
 
 
 def _unknown(columns: Columns) -> tuple[str, ...]:
+    """Returns the name of the column of unknown labels, or nothing if the user gives none."""
     return (columns.unknown,) if columns.unknown else ()
 
 
 def _pack(sizes: Sequence[int], path: str) -> list[Shard]:
+    """Returns shards of row groups of these numbers of records; neighbours of up to `SHARD_RECORDS` are one shard."""
     shards: list[Shard] = []
     position = 0
     for group, size in enumerate(sizes):
@@ -109,6 +113,7 @@ def _pack(sizes: Sequence[int], path: str) -> list[Shard]:
 
 
 def _records(shard: Shard, spec: ReadSpec) -> Iterator[Record | Unreadable]:
+    """Yields the shard's records; after damage it goes on with the next row group, whose place the footer gives."""
     position = shard.position
     with files.open_file(shard.source) as source:
         parquet = pq.ParquetFile(source, buffer_size=READ_BYTES, page_checksum_verification=True)
@@ -128,7 +133,7 @@ def _records(shard: Shard, spec: ReadSpec) -> Iterator[Record | Unreadable]:
 
 
 def _batches(parquet: pq.ParquetFile, group: int, spec: ReadSpec) -> Iterator[pa.RecordBatch]:
-    """The wanted columns of a row group, few rows at once where they are large."""
+    """Yields the wanted columns of a row group, so few rows at once that they stay near `TABLE_BYTES`."""
     columns = spec.columns
     wanted = (
         columns.id or ID_COLUMN,
@@ -145,6 +150,7 @@ def _batches(parquet: pq.ParquetFile, group: int, spec: ReadSpec) -> Iterator[pa
 
 
 def _records_of(batch: pa.RecordBatch, source: str, position: int, spec: ReadSpec) -> Iterator[Record | Unreadable]:
+    """Yields the records of a batch, the first of which has the given position."""
     columns = spec.columns
     rows = zip(
         values_of(batch, columns.id or ID_COLUMN),
@@ -154,32 +160,40 @@ def _records_of(batch: pa.RecordBatch, source: str, position: int, spec: ReadSpe
         *(values_of(batch, name) for name in columns.carry),
         strict=True,
     )
-    for here, (name, image, labels, unknown, *carried) in enumerate(rows, position):
-        record_id = text_of(name)
+    for row_position, (row_id, image, labels, unknown, *carried) in enumerate(rows, position):
+        record_id = text_of(row_id)
         try:
             truth = truth_of(labels, unknown, spec.label_names)
             content = _referenced(image, source) if isinstance(image, dict) else image
         except RecordError as error:
-            yield unreadable(source, here, error, record_id)
+            yield unreadable(source, row_position, error, record_id)
         else:
-            yield Record(record_id, source, here, *truth, content, tuple(map(text_of, carried)))
+            yield Record(record_id, source, row_position, *truth, content, tuple(map(text_of, carried)))
 
 
 def values_of(batch: pa.RecordBatch, name: str | None) -> list[Any]:
-    r"""A column's values, nulls where there is no such column; text that is not UTF-8 has `\x..` for its wild bytes."""
+    r"""Returns a column's values, nulls if there is no such column; bytes in text that are not UTF-8 become `\x..`.
+
+    >>> batch = pa.record_batch({"labels": [["cat"], None]})
+    >>> values_of(batch, "labels"), values_of(batch, "id")
+    ([['cat'], None], [None, None])
+    """
     if name not in batch.schema.names:
         return [None] * len(batch)
-    return _python(batch.column(name))
+    return _python_values(batch.column(name))
 
 
-def _python(column: pa.Array) -> list[Any]:
+def _python_values(column: pa.Array) -> list[Any]:
+    """Returns the values of a column as Python has them; times as text, since Python's have no nanoseconds."""
     if pa.types.is_temporal(column.type):
         column = column.cast(pa.string())
     if pa.types.is_struct(column.type):
         names = [field.name for field in column.type]
-        rows = zip(*map(_python, column.flatten()), strict=True) if names else ((),) * len(column)
+        rows = zip(*map(_python_values, column.flatten()), strict=True) if names else ((),) * len(column)
         valid = column.is_valid().to_pylist()
-        return [dict(zip(names, row, strict=True)) if known else None for row, known in zip(rows, valid, strict=True)]
+        return [
+            dict(zip(names, row, strict=True)) if is_valid else None for row, is_valid in zip(rows, valid, strict=True)
+        ]
     try:
         values: list[Any] = column.to_pylist()
     except UnicodeDecodeError:
@@ -190,7 +204,7 @@ def _python(column: pa.Array) -> list[Any]:
 
 
 def _referenced(image: dict[str, Any], source: str) -> bytes | None:
-    """The bytes of an image as Hugging Face's data sets have it: in place, or in a file beside this one.
+    """Returns the bytes of an image in the form of Hugging Face's data sets: in place, or in a file beside this one.
 
     Raises:
         RecordError: if the path leads out of the file's folder, or to no file.
@@ -199,16 +213,20 @@ def _referenced(image: dict[str, Any], source: str) -> bytes | None:
     path = image.get("path")
     if content is not None or path is None:
         return content
-    place = path_below(source.rpartition("/")[0], path)
-    return content_of(next(files.read_many([place])))
+    image_path = path_below(source.rpartition("/")[0], path)
+    return content_of(next(files.read_many([image_path])))
 
 
 def problem_of(
     schema: pa.Schema, id_name: str, image_name: str, labels_names: tuple[str, ...], carry: tuple[str, ...]
 ) -> Problem | None:
-    """Why no record of a file with this schema can be used, and what to do; None if they can.
+    """Returns why no record of a file with this schema can be used, and the fix; None if they can be.
 
-    Each of `labels_names` is of a column of lists of labels.
+    `labels_names` are the columns of lists of labels, present or unknown. Only the image column must exist.
+
+    >>> problem_of(pa.schema({"jpg": pa.binary()}), "id", "image", ("labels",), ()).reason
+    'missing_column'
+    >>> problem_of(pa.schema({"image": pa.binary()}), "id", "image", ("labels",), ())
     """
     for name in (id_name, image_name, *labels_names, *carry):
         if schema.names.count(name) > 1:
@@ -230,7 +248,12 @@ def problem_of(
 
 
 def labels_problem(schema: pa.Schema, name: str) -> str | None:
-    """Why a column cannot hold labels; None if it can, or if there is none."""
+    """Returns why a column cannot hold labels; None if it can, or if there is no such column.
+
+    >>> labels_problem(pa.schema({"labels": pa.string()}), "labels")
+    "column 'labels' is string; expected list<string> or list<int>"
+    >>> labels_problem(pa.schema({"labels": pa.list_(pa.string())}), "labels")
+    """
     kind = schema.field(name).type if name in schema.names else pa.null()
     if pa.types.is_null(kind) or (_is_list(kind) and _is_label(kind.value_type)):
         return None

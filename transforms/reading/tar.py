@@ -1,4 +1,4 @@
-"""The members of a tar, read once from front to back: Python's own reader takes damage for the archive's end."""
+"""Reads the members of a tar once from front to back; Python's own reader takes damage for the archive's end."""
 
 import gzip
 import tarfile
@@ -14,9 +14,10 @@ from bulklabel.transforms.reading.records import Problem
 from bulklabel.transforms.reading.streams import MAX_STATED_BYTES
 
 BLOCK_BYTES = tarfile.BLOCKSIZE
+"""Headers take one block, and contents are padded to whole blocks."""
 
 MAX_HEADER_BYTES = 2**20
-"""Extended headers hold names; nobody's are longer."""
+"""The longest extended header that is read: these hold names, which are never so long unless damaged."""
 
 EXTENDED_HEADERS = (
     tarfile.XHDTYPE,
@@ -25,7 +26,7 @@ EXTENDED_HEADERS = (
     tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,
 )
-"""Members that say something of the next one, or of all."""
+"""The types of members that describe the next one, or all that follow."""
 
 TYPES_WITHOUT_DATA = (
     tarfile.LNKTYPE,
@@ -35,20 +36,21 @@ TYPES_WITHOUT_DATA = (
     tarfile.DIRTYPE,
     tarfile.FIFOTYPE,
 )
-"""Members without data, whatever size they state."""
+"""The types of members that have no data, whatever size they state."""
 
 EMPTY_ARCHIVE_BYTES = (2 * BLOCK_BYTES, tarfile.RECORDSIZE)
-"""The sizes of an archive without members."""
+"""The sizes of an archive without members: its end mark of two blocks alone, or padded as tar programs do."""
 
 TORN = "torn_file"
+"""The reason of the problem that stands for the rest of a damaged file."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One file of a tar. `start` is its first byte, extended headers included.
+    """Holds one file of a tar; `start` is the offset of its first byte, extended headers included.
 
-    `content` is None if nobody wanted it, or if the problem says why it cannot be had; `TORN` is the problem of the
-    last one: nobody knows where another would start.
+    `content` is None if it was not wanted, or if there is a problem. A problem with the reason `TORN` is the last
+    member's, since nobody knows where another would start.
     """
 
     name: str
@@ -58,9 +60,9 @@ class Member:
 
 
 def members(stream: BinaryIO, start: int, stop: int | None, wanted: Callable[[str], bool]) -> Iterator[Member]:
-    """The regular files and links from a byte on to another, or to the archive's end mark where `stop` is None.
+    """Yields the regular files and links from one byte to another, or to the archive's end mark if `stop` is None.
 
-    The stream stands at `start`; members that are not `wanted`, by name, are passed over.
+    The stream stands at `start`. The contents of members whose names are not `wanted` are passed over.
     """
     offset = start
     while stop is None or offset < stop:
@@ -77,7 +79,7 @@ def members(stream: BinaryIO, start: int, stop: int | None, wanted: Callable[[st
 
 
 def _next(stream: BinaryIO, start: int, wanted: Callable[[str], bool]) -> tuple[Member | None, int]:
-    """The next file or link and the byte after it; none at the end mark."""
+    """Returns the next file or link and the offset of the byte after it; None and an offset at the end mark."""
     offset = start
     extended: dict[str, str] = {}
     while True:
@@ -114,7 +116,7 @@ def _member(
     sparse: bool,
     wanted: Callable[[str], bool],
 ) -> Member:
-    """A file or a link; `extent` is its size, and the byte after it."""
+    """Reads a file or a link with the header `info`; `extent` is its size, and the offset of the byte after it."""
     size, end = extent
     problem = None
     if info.islnk() or info.issym():
@@ -130,10 +132,10 @@ def _member(
 
 
 def _check_end(stream: BinaryIO, empty: bool) -> None:
-    """An end mark is followed by nothing but zeros; one with members behind it is a hole in the file.
+    """Checks that an end mark is followed by nothing but zeros; with members behind it, it is a hole in the file.
 
     Raises:
-        ValueError: if something else follows, or an archive without members has not the size of one.
+        ValueError: if something else follows, or if an archive without members does not have the size of one.
     """
     size = BLOCK_BYTES
     while rest := stream.read(MAX_HEADER_BYTES):
@@ -145,12 +147,18 @@ def _check_end(stream: BinaryIO, empty: bool) -> None:
 
 
 def _extended(info: tarfile.TarInfo, content: bytes) -> dict[str, str]:
-    """What an extended header says of the next member: pax records `<length> <key>=<value>`, or GNU's long name."""
+    """Returns what an extended header sets for the next member: pax records `<length> <key>=<value>`, or a path.
+
+    A GNU long name is a path. Global headers and long names of links set nothing that is needed here.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
     if info.type == tarfile.GNUTYPE_LONGNAME:
         return {"path": _decoded(content.rstrip(b"\0"))}
     if info.type in (tarfile.XGLTYPE, tarfile.GNUTYPE_LONGLINK):
         return {}
-    found = {}
+    attributes = {}
     content = content.rstrip(b"\0")
     start = 0
     while start < len(content):
@@ -159,16 +167,22 @@ def _extended(info: tarfile.TarInfo, content: bytes) -> dict[str, str]:
         key, equals, value = content[space + 1 : end - 1].partition(b"=")
         if not space < end <= len(content) or not equals:
             raise ValueError("a damaged extended header")
-        found[_decoded(key)] = _decoded(value)
+        attributes[_decoded(key)] = _decoded(value)
         start = end
-    return found
+    return attributes
 
 
 def _decoded(text: bytes) -> str:
+    """Returns a name as Python has file names, with surrogates for bytes that are not UTF-8."""
     return text.decode("utf-8", "surrogateescape")
 
 
 def _read(stream: BinaryIO, size: int, padded: int) -> bytes:
+    """Reads a content of `size` bytes with its padding, `padded` bytes in all.
+
+    Raises:
+        EOFError: if the content is not complete.
+    """
     content = stream.read(padded)
     if len(content) < size:
         raise EOFError("the file ends in a member")

@@ -1,4 +1,4 @@
-"""Records from TFRecord files of `tf.Example`, plain or gzip: every checksum is checked."""
+"""Reads records from TFRecord files of `tf.Example`, plain or gzip, and checks each checksum."""
 
 import gzip
 import re
@@ -24,17 +24,22 @@ from bulklabel.transforms.reading.tf_example import Example
 ID_FEATURES = ("image/source_id", "image/filename")
 IMAGE_FEATURE = "image/encoded"
 LABEL_FEATURES = ("image/class/text", "image/class/label", "image/object/class/text")
-"""The first of these that a record has."""
+"""The features that hold the id, the image and the labels unless the user names others. Of several, the first that a
+record has counts."""
 
 HEADER = struct.Struct("<QI")
+"""The length of a record in bytes (uint64), and the checksum of these eight bytes (uint32), little-endian."""
+
 CHECKSUM = struct.Struct("<I")
+"""The checksum of a record, which follows it."""
 
 Features = dict[str, list[Any]]
+"""The values of an example by the feature's name: bytes, floats or integers; empty where it has none."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One record of a file: its bytes, or what is wrong with it; `end` is the byte after it."""
+    """Holds one record of a file: its bytes, or what is wrong with it; `end` is the offset of the byte after it."""
 
     content: bytes
     end: int
@@ -42,24 +47,24 @@ class Frame:
 
 
 class TFRecordReader(StreamReader):
-    """TFRecord, as `records.Reader` has it."""
+    """Reads TFRecord files of `tf.Example`, as a `records.Reader`."""
 
     file_pattern = re.compile(r"(\.tfrec(ord)?s?|-\d{5,}-of-\d{5,})(\.gz)?$", re.IGNORECASE)
 
     def recognises(self, head: bytes) -> bool:
-        """By the checksum of the first record's length, under gzip as well."""
+        """Returns whether the checksum of the first record's length is right, in the file or under its gzip."""
         head = unpack_head(head)
         return len(head) >= HEADER.size and _length(head[: HEADER.size]) is not None
 
     def ends(self, file: File) -> Iterator[int]:
-        """By their lengths, whose checksums are checked."""
+        """Yields the byte after each record, from header to header, whose checksums are checked."""
         with files.open_file(file.path) as opened:
             for frame in frames(opened, 0, file.size, skip=True):
                 if not frame.problem:
                     yield frame.end
 
     def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Unreadable]:
-        """The shard's records one by one."""
+        """Yields the shard's records one by one, in order."""
         with open_unpacked(shard) as stream:
             for position, frame in enumerate(frames(stream, shard.start, shard.stop), shard.position):
                 if frame.problem:
@@ -69,10 +74,14 @@ class TFRecordReader(StreamReader):
 
 
 def frames(stream: BinaryIO, start: int, stop: int | None, skip: bool = False) -> Iterator[Frame]:
-    """The records from a byte to a byte (None for the end); `skip` passes over their bytes, which are then empty.
+    """Yields the records from one byte to another, or to the stream's end if `stop` is None.
 
-    A record with a wrong checksum is one with a problem; one with a wrong length is the last, since nobody knows
-    where the next would start.
+    With `skip` their contents are passed over, and are empty. A record with a wrong checksum has a problem; one with a
+    damaged length is the last, since nobody knows where the next would start.
+
+    >>> import io
+    >>> [frame.content for frame in frames(io.BytesIO(framed(b"cat") + framed(b"dog")), 0, None)]
+    [b'cat', b'dog']
     """
     offset = start
     while stop is None or offset < stop:
@@ -90,6 +99,7 @@ def frames(stream: BinaryIO, start: int, stop: int | None, skip: bool = False) -
 
 
 def _frame(stream: BinaryIO, offset: int, skip: bool) -> Frame | None:
+    """Reads the record at an offset, where the stream stands; returns None at the stream's end."""
     header = stream.read(HEADER.size)
     if not header:
         return None
@@ -117,29 +127,41 @@ def _frame(stream: BinaryIO, offset: int, skip: bool) -> Frame | None:
 
 
 def framed(content: bytes) -> bytes:
-    """A record as it stands in a file: its length and its bytes, each with a checksum."""
+    """Returns a record as it stands in a file: its length and its bytes, each with a checksum.
+
+    >>> len(framed(b"cat"))  # 8 bytes of length, 4 of checksum, the content, 4 of checksum
+    19
+    """
     length = struct.pack("<Q", len(content))
     return length + CHECKSUM.pack(masked_checksum(length)) + content + CHECKSUM.pack(masked_checksum(content))
 
 
 def _torn(offset: int, why: str) -> Frame:
+    """Returns what stands for everything from an offset on, since no further record can be found."""
     detail = f"from byte {offset:,} on nothing can be read ({why}); it counts as one record"
     return Frame(b"", offset, Problem("torn_file", detail))
 
 
 def _length(header: bytes) -> int | None:
-    """The length that a header states, None if its checksum is wrong."""
+    """Returns the length that a header states, None if its checksum is wrong."""
     length, checksum = HEADER.unpack(header)
     return int(length) if checksum == masked_checksum(header[:8]) else None
 
 
 def masked_checksum(content: bytes) -> int:
-    """The masked CRC-32C of TensorFlow's TFRecord format: rotated by 15 bits, plus a constant."""
+    """Returns the masked CRC-32C (32 bits) of TFRecord: rotated right by 15 bits, plus a constant, modulo 2^32.
+
+    The mask is that of TensorFlow's `lib/hash/crc32c.h`, which keeps checksums of data that hold checksums apart.
+
+    >>> hex(masked_checksum(b""))
+    '0xa282ead8'
+    """
     checksum = int(google_crc32c.value(content))
     return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def _record(content: bytes, source: str, position: int, spec: ReadSpec) -> Record | Unreadable:
+    """Returns the record that a serialized example holds, or why it cannot be read."""
     columns = spec.columns
     record_id = None
     try:
@@ -168,6 +190,11 @@ def _record(content: bytes, source: str, position: int, spec: ReadSpec) -> Recor
 
 
 def _features(content: bytes) -> Features:
+    """Returns the features of a serialized example.
+
+    Raises:
+        RecordError: if the content is no example.
+    """
     try:
         message = Example.FromString(content)
     except DecodeError as error:
@@ -177,12 +204,12 @@ def _features(content: bytes) -> Features:
 
 
 def _labels(values: list[Any]) -> list[Any]:
-    """Each label once, in the order in which they come."""
+    """Returns each label once, in order: object detection has one a box."""
     return list(dict.fromkeys(text_of(value) if isinstance(value, bytes) else value for value in values))
 
 
 def _carried(values: list[Any] | None) -> str | None:
-    """A single value as it is, several as a JSON list."""
+    """Returns a single value as text, several as a JSON list, and None if there is no value."""
     if not values:
         return None
     plain = [text_of(value) if isinstance(value, bytes) else value for value in values]

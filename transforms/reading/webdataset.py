@@ -1,4 +1,4 @@
-"""Records from WebDataset tars, plain or gzip: members are read in memory, never written, never unpickled."""
+"""Reads records from WebDataset tars, plain or gzip; members are never written to disk and never unpickled."""
 
 import dataclasses
 import json
@@ -16,21 +16,24 @@ from bulklabel.transforms.reading.streams import StreamReader, open_unpacked, un
 from bulklabel.transforms.reading.tar import TORN, members
 
 IMAGE_FIELDS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "image", "img")
-"""The first of these fields that a record has is its image."""
+"""The fields that hold images, unless the user names another; the first that a record has is its image."""
 
 JSON_FIELD, CLASS_FIELD, TEXT_FIELD = "json", "cls", "txt"
+"""The field of a record's description, and those of its labels: numbers or names, one a line."""
+
 LABELS_KEY, ID_KEY = "labels", "id"
+"""The keys of the description that hold labels and id, unless the user names others."""
 
 MEMBER_NAME = re.compile(r"^(?P<key>(?:.*/)?[^./][^./]*)\.(?P<field>[^/]+)$", re.DOTALL)
-"""The key is the path up to the first dot of the base name, what follows is the field."""
+"""Splits a member's name: the key is the path up to the first dot of its last part, what follows is the field."""
 
 ARCHIVE_KEY = re.compile(r"(^|/)__[^/]*__$")
-"""Keys of members that speak of the whole archive."""
+"""Matches the keys of members that describe the whole archive, such as `__meta__`, and belong to no record."""
 
 
 @dataclass
 class Sample:
-    """The consecutive members with one key: their contents by field, or the first thing wrong with them."""
+    """Holds the consecutive members with one key: their contents by field, and the first problem with them."""
 
     key: str
     fields: dict[str, bytes] = dataclasses.field(default_factory=dict)
@@ -38,117 +41,133 @@ class Sample:
 
 
 class WebDatasetReader(StreamReader):
-    """WebDataset, as `records.Reader` has it."""
+    """Reads WebDataset tars, as a `records.Reader`."""
 
     file_pattern = re.compile(r"\.(tar|tar\.gz|tgz)$", re.IGNORECASE)
 
     def recognises(self, head: bytes) -> bool:
-        """By the magic number of a tar's first header, under gzip as well."""
+        """Returns whether the first header has the magic number of a tar, in the file or under its gzip."""
         return unpack_head(head)[257:262] == b"ustar"
 
     def ends(self, file: File) -> Iterator[int]:
-        """Where each record but the first starts is where the one before it ends."""
-        key = ""
+        """Yields where each record but the first starts, which is where the record before it ends."""
+        current_key = ""
         with files.open_file(file.path) as opened:
             for member in members(opened, 0, None, wanted=lambda _: False):
-                found, _ = split_name(member.name)
-                if found and found != key:
-                    if key:
+                key, _ = split_name(member.name)
+                if key and key != current_key:
+                    if current_key:
                         yield member.start
-                    key = found
+                    current_key = key
 
     def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Unreadable]:
-        """The shard's records one by one."""
+        """Yields the shard's records one by one, in order."""
         with open_unpacked(shard) as stream:
             for position, sample in enumerate(_samples(stream, shard, spec.columns), shard.position):
                 yield _record(sample, shard.source, position, spec)
 
 
 def _samples(stream: BinaryIO, shard: Shard, columns: Columns) -> Iterator[Sample]:
-    """The records of a shard. The one in which a tar is torn may lack members, so it cannot be read."""
+    """Yields the samples of a shard. The one in which a tar is torn may lack members, so it has a problem."""
     named = (columns.id, columns.image, columns.labels, columns.unknown, *columns.carry)
     fields = {*IMAGE_FIELDS, JSON_FIELD, CLASS_FIELD, TEXT_FIELD, *(name.lower() for name in named if name)}
     sample = None
     for member in members(stream, shard.start, shard.stop, wanted=lambda name: split_name(name)[1] in fields):
-        key, name = split_name(member.name)
+        key, field = split_name(member.name)
         torn = member.problem is not None and member.problem.reason == TORN
-        if sample and name and key != sample.key:
+        if sample and field and key != sample.key:
             yield sample
             sample = None
-        if name or torn:
+        if field or torn:
             sample = sample or Sample(key)
-            if torn or name in fields:
+            if torn or field in fields:
                 sample.problem = sample.problem or member.problem
-            if name in sample.fields:
+            if field in sample.fields:
                 detail = f"the archive has two members {member.name!r} in a row"
                 sample.problem = sample.problem or Problem("duplicate_member", detail)
             if member.content is not None:
-                sample.fields[name] = member.content
+                sample.fields[field] = member.content
     if sample:
         yield sample
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Key and field of a member; both empty for what belongs to no record."""
-    found = MEMBER_NAME.match(name)
-    if not found or ARCHIVE_KEY.search(found["key"]):
+    """Returns the key and the field (in lower case) of a member's name; both are empty if it belongs to no record.
+
+    >>> split_name("cats/01.seg.PNG"), split_name("__meta__.json"), split_name("README")
+    (('cats/01', 'seg.png'), ('', ''), ('', ''))
+    """
+    match = MEMBER_NAME.match(name)
+    if not match or ARCHIVE_KEY.search(match["key"]):
         return "", ""
-    return found["key"], found["field"].lower()
+    return match["key"], match["field"].lower()
 
 
 def _record(sample: Sample, source: str, position: int, spec: ReadSpec) -> Record | Unreadable:
+    """Returns the record that a sample holds, or why it cannot be read."""
     columns = spec.columns
     record_id: str | None = sample.key or None
     try:
         if sample.problem:
             raise RecordError("read", sample.problem.reason, sample.problem.detail)
-        described = _json(sample)
-        record_id = text_of(_value(sample, described, columns.id or ID_KEY)) or record_id
+        description = _description(sample)
+        record_id = text_of(_value(sample, description, columns.id or ID_KEY)) or record_id
         wanted = [columns.image.lower()] if columns.image else IMAGE_FIELDS
         image = next((sample.fields[name] for name in wanted if name in sample.fields), None)
         if image is None:
             raise RecordError("read", "missing_image", f"no member {sample.key}.{'|'.join(wanted)}")
-        unknown = _labels(sample, described, columns.unknown) if columns.unknown else None
-        truth = truth_of(_labels(sample, described, columns.labels), unknown, spec.label_names)
-        carried = tuple(text_of(_value(sample, described, name)) for name in columns.carry)
+        unknown = _labels(sample, description, columns.unknown) if columns.unknown else None
+        truth = truth_of(_labels(sample, description, columns.labels), unknown, spec.label_names)
+        carried = tuple(text_of(_value(sample, description, name)) for name in columns.carry)
         return Record(record_id, source, position, *truth, image, carried)
     except RecordError as error:
         return unreadable(source, position, error, record_id)
 
 
-def _json(sample: Sample) -> dict[str, Any]:
+def _description(sample: Sample) -> dict[str, Any]:
+    """Returns the object in a sample's JSON, which is empty if it has none.
+
+    Raises:
+        RecordError: if it is damaged, or no object.
+    """
     try:
-        described = json.loads(sample.fields.get(JSON_FIELD, b"{}"))
+        description = json.loads(sample.fields.get(JSON_FIELD, b"{}"))
     except (ValueError, RecursionError) as error:
         raise RecordError(
             "read", "bad_labels", f"{sample.key}.{JSON_FIELD} is not JSON ({first_line(error)})"
         ) from error
-    if not isinstance(described, dict):
+    if not isinstance(description, dict):
         raise RecordError(
-            "read", "bad_labels", f"{sample.key}.{JSON_FIELD} is not an object, but {str(described)[:40]!r}"
+            "read", "bad_labels", f"{sample.key}.{JSON_FIELD} is not an object, but {str(description)[:40]!r}"
         )
-    return described
+    return description
 
 
-def _value(sample: Sample, described: dict[str, Any], name: str) -> Any:
-    """What the JSON has under a name, else the member of that name, else nothing."""
-    return described[name] if name in described else sample.fields.get(name.lower())
+def _value(sample: Sample, description: dict[str, Any], name: str) -> Any:
+    """Returns the description's value of a name, else the member of that name, else None."""
+    return description[name] if name in description else sample.fields.get(name.lower())
 
 
-def _labels(sample: Sample, described: dict[str, Any], name: str | None) -> Any:
-    if (name or LABELS_KEY) in described:
-        return described[name or LABELS_KEY]
+def _labels(sample: Sample, description: dict[str, Any], name: str | None) -> Any:
+    """Returns labels as `truth_of` takes them: from the description, else from a member with one label a line."""
+    if (name or LABELS_KEY) in description:
+        return description[name or LABELS_KEY]
     field = next(
         (field for field in ([name.lower()] if name else [CLASS_FIELD, TEXT_FIELD]) if field in sample.fields), None
     )
     if field is None:
         return None
-    lines = [line.strip() for line in sample.fields[field].decode("utf-8-sig", "backslashreplace").splitlines()]
-    found = [line for line in lines if line]
-    return _numbers(found) if field == CLASS_FIELD else found
+    stripped = [line.strip() for line in sample.fields[field].decode("utf-8-sig", "backslashreplace").splitlines()]
+    lines = [line for line in stripped if line]
+    return _numbers(lines) if field == CLASS_FIELD else lines
 
 
 def _numbers(lines: list[str]) -> list[int]:
+    """Returns the label number in each line.
+
+    Raises:
+        RecordError: if a line is no whole number.
+    """
     try:
         return [int(line) for line in lines]
     except ValueError as error:
