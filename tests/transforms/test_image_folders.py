@@ -47,10 +47,10 @@ def test_the_id_is_the_path_below_the_folder(tmp_path: Path) -> None:
 
 def test_many_small_files_make_few_shards(tmp_path: Path) -> None:
     folder_of(tmp_path, {f"{index:04d}.png": b"x" for index in range(SHARD_RECORDS + 10)})
-    _, found = find_shards([str(tmp_path)], "auto", DEFAULT)
-    assert [shard.records for shard in found.shards] == [SHARD_RECORDS, 10]
-    _, found = find_shards([str(tmp_path), f"{tmp_path}/0000.png"], "auto", DEFAULT)
-    assert sum(shard.records or 0 for shard in found.shards) == SHARD_RECORDS + 10
+    _, inputs = find_shards([str(tmp_path)], "auto", DEFAULT)
+    assert [shard.records for shard in inputs.shards] == [SHARD_RECORDS, 10]
+    _, inputs = find_shards([str(tmp_path), f"{tmp_path}/0000.png"], "auto", DEFAULT)
+    assert sum(shard.records or 0 for shard in inputs.shards) == SHARD_RECORDS + 10
 
 
 ROWS: list[dict[str, Any]] = [
@@ -73,16 +73,16 @@ def test_a_metadata_file_says_more_of_its_images(tmp_path: Path, kind: str) -> N
         pq.write_table(pa.Table.from_pylist([{"id": None, **row} for row in ROWS]), tmp_path / "metadata.parquet")
     records, unreadable = read_all(tmp_path, columns=Columns(carry=("price",)))
     assert not unreadable
-    found = {row["source"].removeprefix(f"{tmp_path}/"): row for row in records}
-    assert {name: row["labels"] for name, row in found.items()} == {
+    by_name = {row["source"].removeprefix(f"{tmp_path}/"): row for row in records}
+    assert {name: row["labels"] for name, row in by_name.items()} == {
         "a.png": ["cat", "dog"],
         "sub/b.png": [],
         "c.png": None,
         "d.png": None,
     }
-    assert found["sub/b.png"]["id"] == "B"
-    assert found["d.png"]["id"] == "d.png"
-    assert found["a.png"]["price"] == "3"
+    assert by_name["sub/b.png"]["id"] == "B"
+    assert by_name["d.png"]["id"] == "d.png"
+    assert by_name["a.png"]["price"] == "3"
     records, _ = read_all(f"{tmp_path}/a.*")
     assert [(row["id"], row["labels"]) for row in records] == [("a.png", ["cat", "dog"])]
 

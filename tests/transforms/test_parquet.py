@@ -14,7 +14,7 @@ from bulklabel.transforms.reading.parquet import ParquetReader
 from bulklabel.transforms.reading.readers import read_shard
 from bulklabel.transforms.reading.records import RECORD_SCHEMA, SHARD_RECORDS, Columns, ReadSpec, Shard, Unreadable
 from tests.conftest import collage_rows, write_parquet
-from tests.conftest import read_all as every_record
+from tests.conftest import read_all as read_records
 
 READER = ParquetReader()
 LABELS = ("cat", "dog")
@@ -51,8 +51,8 @@ def test_every_record_is_read_once_with_its_place(tmp_path: Path) -> None:
     tables = read_all(path)
     assert max(len(table) for table in tables) == 100
     assert all(table.schema == RECORD_SCHEMA for table in tables)
-    found = [row for table in tables for row in table.to_pylist()]
-    assert found == [row | {"source": str(path), "position": position} for position, row in enumerate(rows)]
+    read = [row for table in tables for row in table.to_pylist()]
+    assert read == [row | {"source": str(path), "position": position} for position, row in enumerate(rows)]
 
 
 def test_small_row_groups_are_packed_into_one_shard(tmp_path: Path) -> None:
@@ -114,14 +114,14 @@ def test_a_damaged_row_group_costs_only_its_own_records(tmp_path: Path) -> None:
     start = column.dictionary_page_offset or column.data_page_offset
     content[start : start + 200] = bytes(200)
     path.write_bytes(bytes(content))
-    found = read_all(path)
+    batches = read_all(path)
     read = [
         position
-        for table in found
+        for table in batches
         if not isinstance(table, Unreadable)
         for position in table.column("position").to_pylist()
     ]
-    (damaged,) = [batch for batch in found if isinstance(batch, Unreadable)]
+    (damaged,) = [batch for batch in batches if isinstance(batch, Unreadable)]
     assert damaged.problem.reason == "damaged_file"
     assert sorted([*read, *damaged.positions]) == list(range(3300))
     assert set(range(1100)) | set(range(2200, 3300)) <= set(read)
@@ -130,11 +130,11 @@ def test_a_damaged_row_group_costs_only_its_own_records(tmp_path: Path) -> None:
 def test_a_store_that_fails_is_no_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_parquet(tmp_path / "a.parquet", collage_rows(10))
     (shard,) = shards_of(path)
-    opened = files.open_file
+    open_file = files.open_file
 
     class Failing:
         def __init__(self, name: str) -> None:
-            self.file = opened(name)
+            self.file = open_file(name)
             self.reads = 0
 
         def __getattr__(self, name: str) -> Any:
@@ -162,11 +162,11 @@ def test_a_folder_is_its_parquet_files_in_order(tmp_path: Path) -> None:
         write_parquet(tmp_path / name, collage_rows(3))
     (tmp_path / "we[i]rd").mkdir()
     write_parquet(tmp_path / "we[i]rd" / "e.parquet", collage_rows(3))
-    chosen, found = find_shards([str(tmp_path)], "auto", Columns())
+    chosen, inputs = find_shards([str(tmp_path)], "auto", Columns())
     assert chosen == "parquet"
-    names = [str(Path(file.path).relative_to(tmp_path)) for file in found.files]
+    names = [str(Path(file.path).relative_to(tmp_path)) for file in inputs.files]
     assert names == ["b.parquet", "deep/a.parquet", "we[i]rd/e.parquet"]
-    assert [shard.index for shard in found.shards] == [0, 1, 2]
+    assert [shard.index for shard in inputs.shards] == [0, 1, 2]
     assert len(find_shards([str(tmp_path), f"{tmp_path}/b.parquet"], "auto", Columns())[1].files) == 3
     assert len(find_shards([str(tmp_path / "we[i]rd")], "auto", Columns())[1].files) == 1
     assert len(find_shards([f"{tmp_path}/*.parquet"], "auto", Columns())[1].files) == 2
@@ -205,8 +205,8 @@ def test_hugging_faces_struct_has_bytes_or_a_path_beside_the_file(tmp_path: Path
         tmp_path / "data" / "a.parquet",
         {"image": pa.array(images, pa.struct({"bytes": pa.binary(), "path": pa.string()}))},
     )
-    found, unreadable = every_record(path)
-    assert [row["image"] for row in found] == [b"A", b"B", None, None]
+    read, unreadable = read_records(path)
+    assert [row["image"] for row in read] == [b"A", b"B", None, None]
     assert [row[:2] for row in unreadable] == [(4, "unsafe_path"), (5, "missing_file")]
 
 
@@ -214,8 +214,8 @@ def test_columns_are_carried_along_as_text(tmp_path: Path) -> None:
     columns = {"image": [b"x", b"y"], "price": [3, None], "name": ["a\u2603", ""], "box": [{"x": 1.5}, None]}
     path = write_table(tmp_path / "a.parquet", columns)
     write_table(tmp_path / "b.parquet", {"image": [b"z"]})
-    found, _ = every_record(tmp_path, columns=Columns(carry=("price", "name", "box")))
-    assert [(row["price"], row["name"], row["box"]) for row in found] == [
+    read, _ = read_records(tmp_path, columns=Columns(carry=("price", "name", "box")))
+    assert [(row["price"], row["name"], row["box"]) for row in read] == [
         ("3", "a\u2603", '{"x": 1.5}'),
         (None, "", None),
         (None, None, None),
@@ -228,7 +228,7 @@ def test_text_that_is_not_utf_8_keeps_its_bytes_escaped(tmp_path: Path) -> None:
     wild = pa.StringArray.from_buffers(1, pa.array([0, 2], pa.int32()).buffers()[1], pa.py_buffer(b"\xff!"))
     labels = pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), wild)
     path = write_table(tmp_path / "a.parquet", {"image": [b"x"], "id": wild, "labels": labels})
-    (row,), _ = every_record(path)
+    (row,), _ = read_records(path)
     assert (row["id"], row["labels"]) == ("\\xff!", ["\\xff!"])
 
 
@@ -236,12 +236,12 @@ def test_a_broken_file_among_good_ones_is_rejected_and_all_broken_ones_are_refus
     write_parquet(tmp_path / "good.parquet", collage_rows(3))
     (tmp_path / "text.parquet").write_text("text")
     write_table(tmp_path / "other.parquet", {"picture": [b"x"] * 7})
-    found, unreadable = every_record(tmp_path)
-    assert len(found) == 3
+    read, unreadable = read_records(tmp_path)
+    assert len(read) == 3
     assert [row[:2] for row in unreadable] == [*((n, "missing_column") for n in range(7)), (0, "damaged_file")]
     (tmp_path / "good.parquet").unlink()
     with pytest.raises(UserError, match="no column 'image', only picture"):
-        every_record(tmp_path)
+        read_records(tmp_path)
 
 
 def test_odd_types_become_text_and_cost_no_other_record(tmp_path: Path) -> None:
@@ -256,9 +256,9 @@ def test_odd_types_become_text_and_cost_no_other_record(tmp_path: Path) -> None:
         "nested": pa.array([{"k": b"\xff"}, None]),
     }
     path = write_table(tmp_path / "a.parquet", columns)
-    found, unreadable = every_record(path, columns=Columns(carry=("when", "nested")))
+    read, unreadable = read_records(path, columns=Columns(carry=("when", "nested")))
     assert not unreadable
-    assert [(row["id"], row["image"], row["when"], row["nested"]) for row in found] == [
+    assert [(row["id"], row["image"], row["when"], row["nested"]) for row in read] == [
         ("a", b"x", "1970-01-01 00:00:00.000000001", '{"k": "\\\\xff"}'),
         ("b", b"y", None, None),
     ]

@@ -130,7 +130,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def some_truth(count: int) -> np.ndarray:
+def random_truth(count: int) -> np.ndarray:
     truth = np.random.default_rng(5).integers(-1, 2, (count, len(LABELS)))
     truth[::7] = -1
     truth[1::7] = np.abs(truth[1::7])
@@ -138,11 +138,11 @@ def some_truth(count: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def doubtful(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, np.ndarray]:
+def partly_unknown(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, np.ndarray]:
     """A corpus with truth of all three kinds in two shards, its run, and the truth, N×L."""
-    folder = tmp_path_factory.mktemp("doubtful")
+    folder = tmp_path_factory.mktemp("partly_unknown")
     rows = collage_rows(200)
-    truth = some_truth(200)
+    truth = random_truth(200)
     for row, known in zip(rows, truth, strict=True):
         row["labels"], row["doubt"] = ([LABELS[i] for i in np.flatnonzero(known == value)] for value in (1, -1))
     rows[3]["image"] = b"bad"
@@ -165,8 +165,8 @@ def assert_metrics_are_of(truth: np.ndarray, run: Path) -> None:
     assert metrics_of(run)["counts"]["with_truth"] == (truth != -1).any(axis=1).sum()
 
 
-def test_what_is_unknown_does_not_count(doubtful: tuple[Path, Path, np.ndarray]) -> None:
-    _, run, truth = doubtful
+def test_what_is_unknown_does_not_count(partly_unknown: tuple[Path, Path, np.ndarray]) -> None:
+    _, run, truth = partly_unknown
     assert predictions_of(run).column_names[3:6] == ["labels", "unknown", "predicted"]
     assert_metrics_are_of(truth, run)
     rejected = {row["id"]: (row["reason"], row["detail"]) for row in rejected_of(run)}
@@ -174,9 +174,9 @@ def test_what_is_unknown_does_not_count(doubtful: tuple[Path, Path, np.ndarray])
 
 
 def test_a_continued_run_honours_what_is_unknown(
-    doubtful: tuple[Path, Path, np.ndarray], model: Path, tmp_path: Path
+    partly_unknown: tuple[Path, Path, np.ndarray], model: Path, tmp_path: Path
 ) -> None:
-    corpus, run, _ = doubtful
+    corpus, run, _ = partly_unknown
     continued = tmp_path / "run"
     shutil.copytree(run, continued)
     (continued / "_SUCCESS").unlink()
@@ -185,20 +185,22 @@ def test_a_continued_run_honours_what_is_unknown(
     assert answers(continued) == answers(run)
 
 
-def test_evaluating_again_honours_what_is_unknown(doubtful: tuple[Path, Path, np.ndarray], tmp_path: Path) -> None:
+def test_evaluating_again_honours_what_is_unknown(
+    partly_unknown: tuple[Path, Path, np.ndarray], tmp_path: Path
+) -> None:
     from bulklabel.pipelines.evaluate import main
 
-    _, run, _ = doubtful
+    _, run, _ = partly_unknown
     assert main([f"--input={run}", f"--output={tmp_path / 'again'}"]) == 0
     assert metrics_of(tmp_path / "again") == metrics_of(run)
 
 
 def test_truth_from_elsewhere_replaces_what_was_unknown(
-    doubtful: tuple[Path, Path, np.ndarray], tmp_path: Path
+    partly_unknown: tuple[Path, Path, np.ndarray], tmp_path: Path
 ) -> None:
     from bulklabel.pipelines.evaluate import main
 
-    _, run, truth = doubtful
+    _, run, truth = partly_unknown
     lists = [
         ["|".join(["", *(LABELS[i] for i in np.flatnonzero(row == value)), ""]) for row in truth] for value in (1, -1)
     ]
