@@ -116,8 +116,8 @@ def with_unchanged(
         for number, earlier in enumerate(unchanged)
         for shard in earlier.shards
     ]
-    every = Inputs(tuple(inputs[path] for path in sorted(inputs)), (*carried, *new.shards))
-    return every, tuple(earlier.reused() for earlier in unchanged)
+    planned = Inputs(tuple(inputs[path] for path in sorted(inputs)), (*carried, *new.shards))
+    return planned, tuple(earlier.reused() for earlier in unchanged)
 
 
 def by_path(listings: Sequence[Listing]) -> dict[str, File]:

@@ -58,12 +58,12 @@ def reused_content(runs: Sequence[ReusedRecords]) -> dict[str, Any]:
 
 def add_reused_of_parts(runs: Sequence[ReusedRecords], parts: Iterable[Sequence[Sequence[int]]]) -> list[ReusedRecords]:
     """The same with what each part says that each run had scored, and rejected, of its shard; perhaps nothing."""
-    found = list(runs)
+    totals = list(runs)
     for part in parts:
         for number, (scored, rejected) in enumerate(part):
-            run = found[number]
-            found[number] = replace(run, scored=run.scored + scored, rejected=run.rejected + rejected)
-    return found
+            run = totals[number]
+            totals[number] = replace(run, scored=run.scored + scored, rejected=run.rejected + rejected)
+    return totals
 
 
 DIGEST_BYTES = 100
@@ -147,8 +147,8 @@ class Plan:
             if other["digest"] == self.digest:
                 return ""
             words = _input_differences(other["inputs"], self._content()["inputs"])
-            recipe, mine = other["recipe"], self._content()["recipe"]
-            words += changes(recipe, mine)
+            recipe, own = other["recipe"], self._content()["recipe"]
+            words += changes(recipe, own)
         except (ValueError, KeyError, TypeError, AttributeError):
             return "its plan.json cannot be read"
         return ", ".join(words) or "the shards differ"
@@ -183,8 +183,8 @@ def _shard(index: int, fields: Sequence[str], row: Sequence[Any]) -> Shard:
 
 def digest_in(start: bytes) -> str:
     """The digest that `plan.json` opens with, from its first `DIGEST_BYTES`; empty if they are none of one."""
-    found = re.match(rb'\{\s*"digest": "([0-9a-f]{64})"', start)
-    return found.group(1).decode() if found else ""
+    match = re.match(rb'\{\s*"digest": "([0-9a-f]{64})"', start)
+    return match.group(1).decode() if match else ""
 
 
 def _canonical(content: Mapping[str, Any]) -> bytes:
