@@ -37,7 +37,7 @@ from bulklabel.transforms.reuse.earlier_runs import EarlierRuns
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, PLAN_FILE
 from bulklabel.transforms.run_directory.manifest import Written, launch_of, now
 from bulklabel.transforms.run_directory.part_tables import no_predictions, rejected_schema
-from bulklabel.transforms.run_directory.parts import KINDS, PREDICTIONS, REJECTED, Part, PartStamp, make_part
+from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS, REJECTED, Part, PartStamp, make_part
 from bulklabel.transforms.run_directory.plan import Plan, read_plan
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.load_scorer import load_scorer
@@ -96,7 +96,7 @@ def measure_steps(place: Path, shards: int) -> None:
         assert read_plan(Path(output, PLAN_FILE).read_bytes()) == plan
     with step("state of a continued run"):
         directory.state(plan, overwrite=False)
-    some = [empty_part(kind, plan) for kind in KINDS]
+    some = [empty_part(kind, plan) for kind in PART_KINDS]
     with step("(write parts, apart)"):
         for part in some:
             folder = Path(output, part.name).parent

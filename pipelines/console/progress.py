@@ -89,7 +89,7 @@ def _repeated(show: Callable[[], None], seconds: float) -> Iterator[None]:
 def _committed(output: str) -> int:
     """Counts the shards whose parts of both kinds are there."""
     from bulklabel.transforms.files import files
-    from bulklabel.transforms.run_directory.parts import KINDS
+    from bulklabel.transforms.run_directory.parts import PART_KINDS
 
-    listings = [files.list_folder(files.join(output, kind)) for kind in KINDS]
+    listings = [files.list_folder(files.join(output, kind)) for kind in PART_KINDS]
     return min(sum(file.path.endswith(".parquet") for file in listing) for listing in listings)

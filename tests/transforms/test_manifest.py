@@ -25,7 +25,7 @@ from bulklabel.transforms.run_directory.manifest import (
     now,
     read_manifest,
 )
-from bulklabel.transforms.run_directory.parts import KINDS, Entry, PartStamp
+from bulklabel.transforms.run_directory.parts import PART_KINDS, Entry, PartStamp
 from bulklabel.transforms.run_directory.plan import read_plan
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from tests.conftest import score
@@ -93,7 +93,7 @@ def manifest_with(finished: Path, predictions: list[int], rejected: list[int], *
     stamp = replace(plan, shards=plan.shards[:2]).stamp
     entries: list[Entry] = [
         {"name": stamp.name_of(kind, index), "rows": count, "bytes": 1, "sha256": ""}
-        for kind, rows in zip(KINDS, (predictions, rejected), strict=True)
+        for kind, rows in zip(PART_KINDS, (predictions, rejected), strict=True)
         for index, count in enumerate(rows)
     ]
     written = [Written(entry, {"reading": 0.25}) for entry in reversed(entries)]
@@ -103,7 +103,7 @@ def manifest_with(finished: Path, predictions: list[int], rejected: list[int], *
 
 def test_parts_are_listed_in_order_and_their_seconds_summed(finished: Path) -> None:
     manifest = manifest_with(finished, [4, 6], [2, 0])
-    assert [entry["rows"] for kind in KINDS for entry in manifest[kind]] == [4, 6, 2, 0]
+    assert [entry["rows"] for kind in PART_KINDS for entry in manifest[kind]] == [4, 6, 2, 0]
     assert manifest["timings"]["seconds"] == {"reading": 1, "decoding": 0, "predicting": 0, "writing": 0}
 
 

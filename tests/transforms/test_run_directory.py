@@ -18,7 +18,7 @@ from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.stores.path_names import TEMPORARY
 from bulklabel.transforms.reading.records import Columns, Shard
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, METRICS_FILE, PLAN_FILE, SUCCESS_FILE
-from bulklabel.transforms.run_directory.parts import KINDS, PART_NAME, Part, make_part
+from bulklabel.transforms.run_directory.parts import PART_KINDS, PART_NAME, Part, make_part
 from bulklabel.transforms.run_directory.plan import Plan, Recipe, digest_in
 from bulklabel.transforms.run_directory.run_directory import RunDirectory, State
 
@@ -57,7 +57,7 @@ PARTS: dict[str, dict[str, Part]] = {
     plan.digest: {
         part.name: part
         for shard in plan.shards
-        for kind in KINDS
+        for kind in PART_KINDS
         for part in [make_part(kind, shard, pa.table({"position": pa.array([shard.index])}), plan.stamp)]
     }
     for plan in PLANS
@@ -281,11 +281,11 @@ def score(directory: RunDirectory, plan: Plan, overwrite: bool, asked: int) -> s
 
 def made(directory: RunDirectory, plan: Plan, shard: Shard) -> list[Part]:
     """The parts of a shard: those that are there if both are, else new ones."""
-    there = [directory.read_part(kind, shard) for kind in KINDS]
+    there = [directory.read_part(kind, shard) for kind in PART_KINDS]
     kept = [part for part in there if part is not None]
-    if len(kept) == len(KINDS):
+    if len(kept) == len(PART_KINDS):
         return kept
-    parts = [PARTS[plan.digest][plan.stamp.name(kind, shard)] for kind in KINDS]
+    parts = [PARTS[plan.digest][plan.stamp.name(kind, shard)] for kind in PART_KINDS]
     for part in parts:
         directory.write(part.name, part.content)
     return parts
@@ -390,7 +390,7 @@ class Protocol(RuleBasedStateMachine):
     @rule(
         which=st.integers(0, 2),
         operation=st.sampled_from(["read", "write", "delete"]),
-        name=st.sampled_from([PLAN_FILE, MANIFEST_FILE, SUCCESS_FILE, *KINDS]),
+        name=st.sampled_from([PLAN_FILE, MANIFEST_FILE, SUCCESS_FILE, *PART_KINDS]),
         kill=st.sampled_from(["", "", "before", "after"]),
     )
     def stop_before(self, which: int, operation: str, name: str, kill: str) -> None:
@@ -404,7 +404,7 @@ class Protocol(RuleBasedStateMachine):
     @precondition(lambda self: len(self.processes) < 2)
     @rule(
         numbers=st.tuples(st.integers(0, 2), st.integers(0, 2)),
-        name=st.sampled_from([PLAN_FILE, MANIFEST_FILE, SUCCESS_FILE, *KINDS]),
+        name=st.sampled_from([PLAN_FILE, MANIFEST_FILE, SUCCESS_FILE, *PART_KINDS]),
         operation=st.sampled_from(["write", "delete"]),
         steps=st.one_of(st.integers(0, 60), st.just(1000)),
     )

@@ -16,7 +16,7 @@ from bulklabel.transforms.evaluating.truth_table import TruthTable
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.reading.records import Shard
-from bulklabel.transforms.run_directory.parts import KINDS, PREDICTIONS, REJECTED, Part
+from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS, REJECTED, Part
 from bulklabel.transforms.run_directory.plan import Plan
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.score_shards import ShardResult
@@ -25,7 +25,9 @@ from bulklabel.transforms.scoring.score_shards import ShardResult
 def count_used_truth(directory: RunDirectory, plan: Plan, truth: TruthTable) -> int:
     """Counts the rows of the truth whose records are in a run, scored or rejected; reads the ids of the parts alone."""
     used = np.zeros(len(truth.rows), bool)
-    names = [files.join(directory.path, directory.stamp.name(kind, shard)) for shard in plan.shards for kind in KINDS]
+    names = [
+        files.join(directory.path, directory.stamp.name(kind, shard)) for shard in plan.shards for kind in PART_KINDS
+    ]
     for ids in map_in_threads(_ids, names):
         used[[truth.rows[record_id] for record_id in ids if record_id in truth.rows]] = True
     return int(used.sum())

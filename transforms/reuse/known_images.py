@@ -14,7 +14,7 @@ from bulklabel.model.images.kinds import Kind
 from bulklabel.model.labels.predictions import kinds_of, probabilities_of
 from bulklabel.transforms.concurrency.ordered_map import map_in_threads
 from bulklabel.transforms.reuse.earlier_parts import earlier_part, read_column
-from bulklabel.transforms.run_directory.parts import KINDS, PREDICTIONS, PartStamp
+from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS, PartStamp
 from bulklabel.transforms.run_directory.plan import CONTENT, EarlierRun, Recipe
 
 CACHED_PARTS = 8
@@ -55,7 +55,7 @@ class KnownRow:
 class KnownImages:
     """Holds the N images that some runs know, in 32 bytes each.
 
-    `hashes` is sorted (N); `rows` has in the same order run, index into `KINDS`, shard and row of each outcome (N×4).
+    `hashes` is sorted (N); `rows` has in the same order run, index into `PART_KINDS`, shard and row (N×4).
     """
 
     hashes: Hashes
@@ -72,7 +72,7 @@ class KnownImages:
 
     def _row(self, index: int) -> KnownRow:
         run, kind, shard, row = self.rows[index].tolist()
-        return KnownRow(run, KINDS[kind], shard, row)
+        return KnownRow(run, PART_KINDS[kind], shard, row)
 
 
 def load_known_images(recipe: Recipe) -> KnownImages:
@@ -85,7 +85,7 @@ def load_known_images(recipe: Recipe) -> KnownImages:
         (number, kind, shard)
         for number, run in enumerate(recipe.since)
         for shard in range(run.shards)
-        for kind in range(len(KINDS))
+        for kind in range(len(PART_KINDS))
     ]
     hashes, rows = [np.empty(0, HASH)], [np.empty((0, 4), np.int32)]
     for part, column in zip(parts, map_in_threads(lambda part: _hashes(recipe, *part), parts), strict=True):
@@ -100,7 +100,7 @@ def _hashes(recipe: Recipe, number: int, kind: int, shard: int) -> Hashes:
     """Returns the hashes in a part, row by row; empty where a row has no image."""
     run = recipe.since[number]
     stamp = PartStamp(run.plan_digest, recipe.model_digest, run.shards)
-    name = stamp.name_of(KINDS[kind], shard)
+    name = stamp.name_of(PART_KINDS[kind], shard)
     return np.array([content or b"" for content in read_column(run.place, name, CONTENT.name)[0].to_pylist()], HASH)
 
 

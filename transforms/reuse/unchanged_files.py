@@ -11,7 +11,7 @@ from bulklabel.transforms.reading.image_metadata import is_metadata
 from bulklabel.transforms.reading.records import Inputs, Shard
 from bulklabel.transforms.reuse.earlier_parts import rows_of_sources
 from bulklabel.transforms.run_directory.finished_run import FinishedRun
-from bulklabel.transforms.run_directory.parts import KINDS
+from bulklabel.transforms.run_directory.parts import PART_KINDS
 from bulklabel.transforms.run_directory.plan import ReusedRecords
 
 
@@ -34,10 +34,10 @@ class UnchangedFiles:
         Raises:
             StoreError: if one of the run's parts is needed for it, and is missing or damaged.
         """
-        rows = {entry["name"]: int(entry["rows"]) for kind in KINDS for entry in self.run.manifest[kind]}
-        plan, path, counts = self.run.plan, self.run.directory.path, dict.fromkeys(KINDS, 0)
+        rows = {entry["name"]: int(entry["rows"]) for kind in PART_KINDS for entry in self.run.manifest[kind]}
+        plan, path, counts = self.run.plan, self.run.directory.path, dict.fromkeys(PART_KINDS, 0)
         for shard in (*self.shards, *problems):
-            for kind in KINDS:
+            for kind in PART_KINDS:
                 name = plan.stamp.name(kind, shard)
                 whole = shard.names == plan.shards[shard.index].names
                 counts[kind] += rows[name] if whole else rows_of_sources(path, name, shard)

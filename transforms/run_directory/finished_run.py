@@ -12,10 +12,10 @@ from bulklabel.transforms.run_directory.run_directory import RunDirectory
 
 
 def load_run(output: str) -> Plan:
-    """The plan of a run that was published.
+    """Returns the plan of a run that was published.
 
     Raises:
-        UserError: if there is none, or it has not finished.
+        UserError: if there is no such run, or it has not finished.
     """
     place = files.absolute(output)
     for name in (MANIFEST_FILE, PLAN_FILE):
@@ -31,7 +31,7 @@ def load_run(output: str) -> Plan:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run that was published: the path as the user named it, its folder, its plan, and its manifest."""
+    """Holds a run that was published: the path as the user named it, its folder, its plan, and its manifest."""
 
     path: str
     directory: RunDirectory
@@ -40,15 +40,15 @@ class FinishedRun:
 
     @property
     def scored(self) -> int:
-        """How many records it scored."""
+        """Returns how many records it scored."""
         return int(self.manifest["counts"]["scored"])
 
 
 def find_run(output: str) -> FinishedRun:
-    """A run that was published.
+    """Returns a run that was published.
 
     Raises:
-        UserError: if there is none, it has not finished, or its manifest cannot be read.
+        UserError: if there is no such run, it has not finished, or its manifest cannot be read.
     """
     plan = load_run(output)
     directory = RunDirectory(files.absolute(output), plan.stamp)

@@ -14,12 +14,12 @@ from bulklabel.model.versions import processor, processor_flags
 from bulklabel.transforms.concurrency.stage_clock import STAGES
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.text import escape_surrogates
-from bulklabel.transforms.run_directory.parts import KINDS, PREDICTIONS, REJECTED, Entry, PartStamp
+from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS, REJECTED, Entry, PartStamp
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What the command knows and no worker does.
+    """Holds what the command knows and no worker does.
 
     `options` are the command's own flags as they were given, never Beam's; `model_directory` is where the model was,
     absolute; `started` is the wall clock's time in UTC.
@@ -32,28 +32,28 @@ class Launch:
 
 @dataclass(frozen=True)
 class Written:
-    """A part that is there: what the manifest says of it, and the seconds by stage that it took in this run."""
+    """Names a part that was written: its entry in the manifest, and the seconds by stage that it took in this run."""
 
     entry: Entry
     seconds: Mapping[str, float]
 
 
 class UnreconciledError(Exception):
-    """The parts are not what was counted. No input makes this happen: it is a mistake in bulklabel."""
+    """Says that the parts are not what was counted, which no input causes: it is a mistake in bulklabel."""
 
 
 def launch_of(options: Mapping[str, Any], started: datetime) -> Launch:
-    """How `score` was launched, of its parsed flags, `model` among them."""
+    """Returns how `score` was launched, from its parsed flags, `model` among them."""
     return Launch(_cleaned(options), escape_surrogates(files.absolute(options["model"])), started)
 
 
 def now() -> datetime:
-    """The wall clock's time in UTC."""
+    """Returns the wall clock's time in UTC."""
     return datetime.now(UTC)
 
 
 def entry_of(name: str, content: bytes) -> Entry:
-    """What the manifest says of a file that is no part: its name below the output, bytes and SHA-256."""
+    """Returns the entry of a file that is no part: its name below the output, bytes and SHA-256."""
     return {"name": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
@@ -65,7 +65,7 @@ def build_manifest(
     parts: Sequence[Written],
     published: Iterable[Entry],
 ) -> dict[str, Any]:
-    """The content of `manifest.json`.
+    """Returns the content of `manifest.json`.
 
     Args:
         about: the run's provenance and what its metrics were asked to tell, `versions` among it.
@@ -79,7 +79,7 @@ def build_manifest(
         UnreconciledError: if the parts are not one of each kind a shard, or their rows are not the counts.
     """
     entries = sorted((written.entry for written in parts), key=lambda entry: entry["name"])
-    of_kind = {kind: [entry for entry in entries if str(entry["name"]).startswith(f"{kind}/")] for kind in KINDS}
+    of_kind = {kind: [entry for entry in entries if str(entry["name"]).startswith(f"{kind}/")] for kind in PART_KINDS}
     _reconcile(of_kind, verdict["counts"], stamp)
     return {
         **about,
@@ -107,20 +107,20 @@ def _reconcile(of_kind: Mapping[str, Sequence[Entry]], counts: Mapping[str, int]
 
 
 def _timings(started: datetime, parts: Sequence[Written]) -> dict[str, Any]:
-    """Those of shards that were finished before this run are zero: they took none of its time."""
+    """Returns times and seconds by stage; shards that were finished before this run took no seconds of it."""
     seconds = {stage: round(sum(part.seconds.get(stage, 0) for part in parts), 3) for stage in STAGES}
     times = {"started": started, "ended": now()}
     return {name: time.isoformat(timespec="seconds") for name, time in times.items()} | {"seconds": seconds}
 
 
 def _other_versions() -> dict[str, str]:
-    """Of what does not decide on answers, but on whether a run comes to its end."""
+    """Returns versions that do not decide the answers, but whether a run comes to its end."""
     installed = {name: version(name) for name in ("apache-beam", "pyarrow")}
     return installed | {"python": platform.python_version()}
 
 
 def _platform() -> dict[str, Any]:
-    """The machine that publishes; the workers of a remote runner are mostly of one kind."""
+    """Describes the machine that publishes; the workers of a remote runner are mostly of one kind."""
     return {
         "system": platform.platform(),
         "processor": processor(),
@@ -130,7 +130,7 @@ def _platform() -> dict[str, Any]:
 
 
 def _cleaned(value: Any) -> Any:
-    """Flags as JSON has them, what a flag was made into as its text: paths may hold bytes that are no characters."""
+    """Returns flags as JSON has them, parsed values as text; bytes in paths that are no characters are escaped."""
     if isinstance(value, Mapping):
         return {name: _cleaned(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -140,7 +140,7 @@ def _cleaned(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A `manifest.json` as far as `verify` needs it; `parts` and `published` are entries by name."""
+    """Holds a `manifest.json` as far as `verify` needs it; `parts` and `published` are entries by name."""
 
     plan: str
     model_digest: str
@@ -152,10 +152,10 @@ class Manifest:
 
 
 def read_manifest(content: bytes) -> Manifest:
-    """The manifest that a file holds, be it damaged in whatever way.
+    """Parses a `manifest.json`, which may be damaged in any way.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it cannot be read as a manifest.
     """
     try:
         saved = json.loads(content)
@@ -165,7 +165,9 @@ def read_manifest(content: bytes) -> Manifest:
             model_directory=str(saved["model_directory"]),
             counts={name: int(saved["counts"][name]) for name in ("records", "scored", "rejected")},
             accepted=bool(saved["accepted"]),
-            parts={name: entry for kind in KINDS for name, entry in _entries(saved[kind], ("bytes", "rows")).items()},
+            parts={
+                name: entry for kind in PART_KINDS for name, entry in _entries(saved[kind], ("bytes", "rows")).items()
+            },
             published=_entries(saved["published"], ("bytes",)),
         )
     except (KeyError, TypeError, AttributeError, RecursionError) as error:

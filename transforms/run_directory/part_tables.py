@@ -17,7 +17,7 @@ def no_records(recipe: Recipe) -> pa.Table:
 
 
 def no_predictions(recipe: Recipe) -> pa.Table:
-    """The predictions of a shard without records."""
+    """Returns the predictions of a shard without records."""
     nothing = np.empty((0, len(recipe.labels)), np.float32)
     return predictions_table(
         with_kinds(no_records(recipe), []), nothing, recipe.thresholds, recipe.labels, recipe.layout
@@ -25,17 +25,17 @@ def no_predictions(recipe: Recipe) -> pa.Table:
 
 
 def predictions_schema(recipe: Recipe) -> pa.Schema:
-    """That of the parts' tables of predictions."""
+    """Returns the schema of the tables in parts of predictions."""
     return fold_kinds(no_predictions(recipe)).schema
 
 
 def rejected_schema(recipe: Recipe) -> pa.Schema:
-    """That of the rejected parts' tables."""
+    """Returns the schema of the tables in parts of rejected records."""
     return REJECTED_SCHEMA.append(CONTENT) if recipe.by_content else REJECTED_SCHEMA
 
 
 def rejected_row(record_id: str | None, source: str, position: int, error: RecordError) -> dict[str, Any]:
-    """A row of `predictions.REJECTED_SCHEMA`; a record without an id gets its source and position for one."""
+    """Makes a row of `predictions.REJECTED_SCHEMA`; a record without an id gets its source and position for one."""
     return {
         "id": f"{source}#{position}" if record_id is None else escape_surrogates(record_id),
         "source": source,
@@ -47,6 +47,6 @@ def rejected_row(record_id: str | None, source: str, position: int, error: Recor
 
 
 def rejected_row_of(records: pa.Table, row: int, error: RecordError) -> dict[str, Any]:
-    """The row of `predictions.REJECTED_SCHEMA` for one of the records of a batch, by its number there."""
+    """Makes the row of `predictions.REJECTED_SCHEMA` for one of the records of a batch, by its number there."""
     record_id, source, position = (records.column(name)[row].as_py() for name in ("id", "source", "position"))
     return rejected_row(record_id, source, position, error)

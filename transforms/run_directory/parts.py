@@ -17,7 +17,7 @@ from bulklabel.transforms.reading.records import Shard
 
 REUSED = "reused"
 
-PREDICTIONS, REJECTED = KINDS = ("predictions", "rejected")
+PREDICTIONS, REJECTED = PART_KINDS = ("predictions", "rejected")
 
 Entry = dict[str, Any]
 """What the manifest says of a file."""
@@ -26,34 +26,34 @@ PART_NAME = re.compile(r"/part-(\d{5,})-of-(\d{5,})\.parquet$")
 
 @dataclass(frozen=True)
 class PartStamp:
-    """What a part's footer says it belongs to: digests of plan and model, and the plan's number of shards."""
+    """Says what a part belongs to, as its footer does: digests of plan and model, and the plan's number of shards."""
 
     plan_digest: str
     model_digest: str
     shards: int
 
     def name(self, kind: str, shard: Shard) -> str:
-        """The path of a shard's part, below the output: it follows from the plan alone."""
+        """Returns the name of a shard's part, below the output: it follows from the plan alone."""
         return self.name_of(kind, shard.index)
 
     def name_of(self, kind: str, index: int) -> str:
-        """The same of a shard that is known by its index alone; the order of the names is that of the shards."""
+        """Returns the name of the part of the shard with this index; names sort in the order of the shards."""
         digits = max(5, len(str(self.shards - 1)))
         return f"{kind}/part-{index:0{digits}d}-of-{self.shards:05d}.parquet"
 
     def is_foreign(self, path: str) -> bool:
-        """Whether a path is named as a part, but of no shard of this plan."""
+        """Returns whether a path is named as a part, but of no shard of this plan."""
         named = PART_NAME.search(path)
         return named is not None and not int(named[1]) < self.shards == int(named[2])
 
     def metadata(self, shard: Shard) -> dict[str, str]:
-        """The entries of the footer."""
+        """Returns the entries of the footer."""
         return {"plan": self.plan_digest, "model": self.model_digest, "shard": str(shard.index)}
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part file: its name below the output, its rows, and its exact bytes."""
+    """Holds one part file: its name below the output, its rows, and its exact bytes."""
 
     name: str
     table: pa.Table
@@ -61,7 +61,7 @@ class Part:
 
     @cached_property
     def entry(self) -> Entry:
-        """What the manifest says of it: name, rows, bytes and SHA-256, and what `with_reused` told it."""
+        """Returns its entry in the manifest: name, rows, bytes and SHA-256, and what `with_reused` added."""
         digest = hashlib.sha256(self.content).hexdigest()
         entry: Entry = {"name": self.name, "rows": len(self.table), "bytes": len(self.content), "sha256": digest}
         reused = metadata_of(self.table.schema).get(REUSED)
@@ -69,7 +69,7 @@ class Part:
 
 
 def with_reused(table: pa.Table, reused: Sequence[Sequence[int]]) -> pa.Table:
-    """The table, whose part's footer will say how many records of its shard each earlier run had scored, and rejected.
+    """Adds to a table's metadata how many records of its shard each earlier run had scored, and rejected.
 
     A continued run needs to know it too.
     """
@@ -77,14 +77,14 @@ def with_reused(table: pa.Table, reused: Sequence[Sequence[int]]) -> pa.Table:
 
 
 def make_part(kind: str, shard: Shard, table: pa.Table, stamp: PartStamp) -> Part:
-    """Encode a shard's table; equal tables give equal bytes."""
+    """Encodes a shard's table; equal tables give equal bytes."""
     table = fold_kinds(table)
     stamped = with_metadata(table, metadata_of(table.schema) | stamp.metadata(shard))
     return Part(stamp.name(kind, shard), stamped, to_parquet(stamped))
 
 
 def to_parquet(table: pa.Table) -> bytes:
-    """A table as a Parquet file that notices when it is damaged; equal tables give equal bytes."""
+    """Encodes a table as a Parquet file with checksums; equal tables give equal bytes."""
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
     return buffer.getvalue()

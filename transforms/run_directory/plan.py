@@ -28,7 +28,7 @@ CONTENT = pa.field("content", pa.binary(16))
 
 @dataclass(frozen=True)
 class EarlierRun:
-    """An earlier run whose answers this one takes over: its output, its plan's digest and number of shards."""
+    """Names an earlier run whose answers are read: its output, its plan's digest and number of shards."""
 
     place: str
     plan_digest: str
@@ -37,7 +37,7 @@ class EarlierRun:
 
 @dataclass(frozen=True)
 class ReusedRecords:
-    """What was not scored again, since the run at an output has it: how many records it scored and rejected."""
+    """Counts the records that are not scored again, since the run at an output scored or rejected them."""
 
     run: str
     plan_digest: str
@@ -46,7 +46,7 @@ class ReusedRecords:
 
 
 def reused_content(runs: Sequence[ReusedRecords]) -> dict[str, Any]:
-    """What the manifest says of earlier runs' answers: their sums, and each run's."""
+    """Returns what the manifest says of reused records: their sums, and the counts of each run."""
     scored, rejected = sum(run.scored for run in runs), sum(run.rejected for run in runs)
     return {
         "records": scored + rejected,
@@ -57,7 +57,7 @@ def reused_content(runs: Sequence[ReusedRecords]) -> dict[str, Any]:
 
 
 def add_reused_of_parts(runs: Sequence[ReusedRecords], parts: Iterable[Sequence[Sequence[int]]]) -> list[ReusedRecords]:
-    """The same with what each part says that each run had scored, and rejected, of its shard; perhaps nothing."""
+    """Adds to each run's counts the pairs of records scored and rejected that each part has for each run."""
     totals = list(runs)
     for part in parts:
         for number, (scored, rejected) in enumerate(part):
@@ -71,7 +71,7 @@ DIGEST_BYTES = 100
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides the answers besides the records.
+    """Holds all that decides the answers besides the records.
 
     `labels` and `thresholds` (0…1) are in the order of the network's outputs; `tuned_thresholds` are the model's own,
     kept so that `evaluate` needs no model directory; `batch_size` is images a batch; `versions` are those of the
@@ -100,13 +100,13 @@ class Recipe:
 
     @property
     def schema(self) -> pa.Schema:
-        """That of the records' tables: the columns', and `CONTENT` where records are known by it."""
+        """Returns the schema of the records' tables: the columns', and `CONTENT` where images are known by it."""
         return self.columns.schema.append(CONTENT) if self.by_content else self.columns.schema
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The inputs with their sizes, the shards in order, and the recipe.
+    """Holds the inputs with their sizes, the shards in order, and the recipe.
 
     `reused` says what the shards leave out, or have from earlier runs; None where no such run was asked for. It is
     saved beside the plan, as are the times at which the inputs were modified: neither makes it another plan.
@@ -119,21 +119,21 @@ class Plan:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of everything in the plan that decides the answers, in hexadecimal."""
+        """Returns the SHA-256 of everything in the plan that decides the answers, in hexadecimal."""
         return hashlib.sha256(_canonical(self._content())).hexdigest()
 
     @property
     def stamp(self) -> PartStamp:
-        """What the footers of this plan's parts say."""
+        """Returns what the footers of this plan's parts say."""
         return PartStamp(self.digest, self.recipe.model_digest, len(self.shards))
 
     @property
     def new_shards(self) -> list[Shard]:
-        """Those whose answers no earlier run has."""
+        """Returns the shards whose answers no earlier run has."""
         return [shard for shard in self.shards if shard.reused is None]
 
     def to_json(self) -> bytes:
-        """The text of `plan.json`."""
+        """Returns the text of `plan.json`."""
         beside: dict[str, Any] = {"inputs": [[file.path, file.size, file.modified] for file in self.inputs]}
         if self.reused is not None:
             beside["reused"] = [dataclasses.asdict(run) for run in self.reused]
@@ -141,7 +141,7 @@ class Plan:
         return text.encode("utf-8", "surrogatepass") + b"\n"  # names of files may hold bytes that are no characters
 
     def differences(self, saved: bytes) -> str:
-        """In words, in what a saved `plan.json` is another plan than this one; empty if it is the same."""
+        """Says in words how a saved `plan.json` differs from this plan; empty if it does not."""
         try:
             other = json.loads(saved.decode("utf-8", "surrogatepass"))
             if other["digest"] == self.digest:
@@ -164,7 +164,7 @@ class Plan:
 
 
 def recipe_content(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as `plan.json` has it; what only some runs have is left out of the others'."""
+    """Returns a recipe as `plan.json` has it; the fields of `INCREMENTAL` only where they are set."""
     content: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(recipe)))
     return {key: value for key, value in content.items() if value or key not in INCREMENTAL}
 
@@ -182,7 +182,7 @@ def _shard(index: int, fields: Sequence[str], row: Sequence[Any]) -> Shard:
 
 
 def digest_in(start: bytes) -> str:
-    """The digest that `plan.json` opens with, from its first `DIGEST_BYTES`; empty if they are none of one."""
+    """Returns the digest that `plan.json` opens with, from its first `DIGEST_BYTES`; empty if it has none."""
     match = re.match(rb'\{\s*"digest": "([0-9a-f]{64})"', start)
     return match.group(1).decode() if match else ""
 
@@ -202,7 +202,7 @@ def _input_differences(old: list[list[Any]], new: list[list[Any]]) -> list[str]:
 
 
 def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """In words, in which fields one recipe's content differs from another's."""
+    """Says in words in which fields one recipe's content differs from another's."""
     return [_change(key, old.get(key), new.get(key)) for key in old | new if old.get(key) != new.get(key)]
 
 
@@ -215,7 +215,7 @@ def _change(key: str, old: Any, new: Any) -> str:
 
 
 def read_plan(content: bytes) -> Plan:
-    """The plan that a `plan.json` holds.
+    """Parses a `plan.json`.
 
     Raises:
         ValueError, KeyError, TypeError: if it cannot be read, or is not what its own digest says.

@@ -32,12 +32,12 @@ from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.reading.records import Shard
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, PLAN_FILE, PUBLISHED, SUCCESS_FILE
-from bulklabel.transforms.run_directory.parts import KINDS, PART_NAME, Part, PartStamp
+from bulklabel.transforms.run_directory.parts import PART_KINDS, PART_NAME, Part, PartStamp
 from bulklabel.transforms.run_directory.plan import DIGEST_BYTES, Plan, digest_in
 
 
 class Files(Protocol):
-    """The functions of `transforms.files.files` that a run directory uses."""
+    """Lists the functions of `transforms.files.files` that a run directory uses."""
 
     def read(self, path: str) -> bytes:
         """Returns a file's bytes; raises `FileNotFoundError` if there is no such file."""
@@ -62,7 +62,7 @@ class Files(Protocol):
 
 
 class State(Enum):
-    """What is left to do for a plan in its folder."""
+    """Says what is left to do for a plan in its folder."""
 
     FINISHED = "finished"
     CONTINUES = "continues"
@@ -72,7 +72,7 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """The folder of a plan's run: `path` is absolute, `stamp` is the plan's.
+    """Reads, writes, checks and completes the folder of a plan's run; `path` is absolute, `stamp` the plan's.
 
     It holds no connection and no state, so it can be pickled, compared and hashed.
     """
@@ -94,7 +94,7 @@ class RunDirectory:
         try:
             saved = self.files.read(self._path_of(PLAN_FILE))
         except FileNotFoundError:
-            if not any(self.files.list_folder(self._path_of(kind)) for kind in KINDS):
+            if not any(self.files.list_folder(self._path_of(kind)) for kind in PART_KINDS):
                 return State.STARTS
             if not overwrite:
                 raise UserError(
@@ -275,17 +275,17 @@ class RunDirectory:
         for name in (SUCCESS_FILE, PLAN_FILE, SUCCESS_FILE):
             self.files.delete([self._path_of(name)])
         self.files.delete([self._path_of(name) for name in PUBLISHED])
-        self.files.delete([file.path for kind in KINDS for file in self.files.list_folder(self._path_of(kind))])
+        self.files.delete([file.path for kind in PART_KINDS for file in self.files.list_folder(self._path_of(kind))])
 
     def _clear(self) -> None:
         """Deletes what no shard of the plan will replace: temporary files of dead runs, and other plans' parts."""
-        folders = [self.path, *(self._path_of(kind) for kind in KINDS)]
+        folders = [self.path, *(self._path_of(kind) for kind in PART_KINDS)]
         stale = [file.path for folder in folders for file in self.files.list_temporary(folder)]
         foreign = [file.path for file in self._parts() if self.stamp.is_foreign(file.path)]
         self.files.delete([*stale, *foreign])
 
     def _parts(self) -> list[File]:
-        listing = [file for kind in KINDS for file in self.files.list_folder(self._path_of(kind))]
+        listing = [file for kind in PART_KINDS for file in self.files.list_folder(self._path_of(kind))]
         return [file for file in listing if PART_NAME.search(file.path)]
 
     def _path_of(self, name: str) -> str:

@@ -8,10 +8,10 @@ from bulklabel.model.errors import UserError
 from bulklabel.transforms.files import files
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, PLAN_FILE, PUBLISHED, SUCCESS_FILE
 from bulklabel.transforms.run_directory.manifest import Manifest, read_manifest
-from bulklabel.transforms.run_directory.parts import KINDS, PREDICTIONS, Entry
+from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS, Entry
 from bulklabel.transforms.run_directory.plan import Plan, read_plan
 
-PART_FOLDERS = tuple(f"{kind}/" for kind in KINDS)
+PART_FOLDERS = tuple(f"{kind}/" for kind in PART_KINDS)
 
 
 @dataclass(frozen=True)

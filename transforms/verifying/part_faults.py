@@ -14,7 +14,7 @@ from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.reading.records import Shard
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE
 from bulklabel.transforms.run_directory.part_tables import predictions_schema, rejected_schema
-from bulklabel.transforms.run_directory.parts import KINDS, PREDICTIONS, REJECTED
+from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS, REJECTED
 from bulklabel.transforms.run_directory.plan import Plan
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.verifying.output_files import OutputFiles, file_fault
@@ -41,7 +41,7 @@ def planned_parts(output: OutputFiles) -> list[PlannedPart]:
     """Lists the parts that the output should have, in the order of their names: by the plan, or else the manifest."""
     if output.plan is not None:
         stamp, shards = output.plan.stamp, output.plan.shards
-        return [PlannedPart(stamp.name(kind, shard), kind, shard) for kind in KINDS for shard in shards]
+        return [PlannedPart(stamp.name(kind, shard), kind, shard) for kind in PART_KINDS for shard in shards]
     names = sorted(output.manifest.parts) if output.manifest else []
     return [PlannedPart(name, name.partition("/")[0], None) for name in names]
 
@@ -112,7 +112,7 @@ def _shard_faults(plan: Plan, rows: Mapping[str, int]) -> Iterator[str]:
     that knows images by their content, which does not write all records.
     """
     for shard in [] if plan.recipe.by_content else plan.new_shards:
-        scored, rejected = (rows.get(plan.stamp.name(kind, shard)) for kind in KINDS)
+        scored, rejected = (rows.get(plan.stamp.name(kind, shard)) for kind in PART_KINDS)
         if scored is None or rejected is None or shard.records in (None, scored + rejected):
             continue
         yield (

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from bulklabel.model.errors import UserError
 from bulklabel.transforms.files.stores.path_names import TEMPORARY
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, PLAN_FILE, PUBLISHED, SUCCESS_FILE
-from bulklabel.transforms.run_directory.parts import KINDS
+from bulklabel.transforms.run_directory.parts import PART_KINDS
 from bulklabel.transforms.scoring.model_files import load_model
 from bulklabel.transforms.verifying.output_files import PART_FOLDERS, OutputFiles, file_fault
 from bulklabel.transforms.verifying.part_faults import part_faults, planned_parts
@@ -79,7 +79,7 @@ def _state(output: OutputFiles) -> str:
     if output.plan is None:
         return f"nobody knows what was to be done here; {AGAIN} with --overwrite"
     shards, stamp = output.plan.shards, output.plan.stamp
-    done = sum(all(stamp.name(kind, shard) in output.names for kind in KINDS) for shard in shards)
+    done = sum(all(stamp.name(kind, shard) in output.names for kind in PART_KINDS) for shard in shards)
     return f"the run has not finished, {done:,} of {len(shards):,} shards are done; {AGAIN} to continue"
 
 
