@@ -1,13 +1,15 @@
 """The commit protocol: runs of several plans in one folder in memory, stopped and killed at any file operation."""
 
 import hashlib
+import itertools
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import pyarrow as pa
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -62,6 +64,10 @@ PARTS: dict[str, dict[str, Part]] = {
     }
     for plan in PLANS
 }
+
+
+CLOCK = itertools.count()
+"""What differs in the manifests of two runs of one plan."""
 
 
 class Killed(BaseException):
@@ -210,7 +216,8 @@ class Process:
         self._operation("probe", folder, lambda: None, lambda: self._folder.files.update({probe: b""}))
 
     def write(self, path: str, content: bytes) -> None:
-        assert path.endswith(PLAN_FILE) or self._seen_owner == self.plan.digest, "it knows that it must not write"
+        assert path.endswith(PLAN_FILE) or self._seen_owner == self.plan.digest, "it has not asked"
+        self._seen_owner = ""  # it asks anew before it writes again
         while self._local:
             temporary = self._temporary(path)
             self._operation(
@@ -270,7 +277,7 @@ def score(directory: RunDirectory, plan: Plan, overwrite: bool, asked: int) -> s
     manifest = {
         "plan": plan.digest,
         "asked": asked,
-        "run": id(directory),
+        "ended": next(CLOCK),
         "files": {METRICS_FILE: sha256(metrics)} | {part.name: part.entry["sha256"] for part in parts},
     }
     directory.write(MANIFEST_FILE, json.dumps(manifest).encode())
@@ -308,7 +315,7 @@ def fault(folder: Folder, at_rest: bool) -> str:
 
     Two moments are let pass unless the folder is at rest. Two runs of one plan may end at once; then the manifest is
     that of the later one for a while, before `_SUCCESS` is. And the folder may be given to another plan when its run
-    has just finished; then `plan.json` is of the other plan for a moment, before `_SUCCESS` is deleted.
+    has just finished; then `plan.json` is gone, or the other plan's, for a moment, before `_SUCCESS` is deleted.
     """
     names = {path.removeprefix(f"{FOLDER}/"): content for path, content in folder.files.items()}
     if SUCCESS_FILE not in names:
@@ -460,6 +467,71 @@ class Protocol(RuleBasedStateMachine):
 
 
 Protocol.TestCase.settings = settings(
-    max_examples=200, stateful_step_count=30, suppress_health_check=list(HealthCheck), print_blob=False
+    max_examples=250, stateful_step_count=30, suppress_health_check=list(HealthCheck), print_blob=False
 )
 TestProtocol = Protocol.TestCase
+
+
+@pytest.fixture
+def protocol() -> Iterator[Protocol]:
+    """Runs whose files are in an object store."""
+    machine = Protocol()
+    machine.local = False
+    yield machine
+    machine.teardown()
+
+
+def test_a_run_that_replaced_a_manifest_and_died_is_finished_by_the_same_command(protocol: Protocol) -> None:
+    protocol.start(0, False)
+    protocol.proceed(0, 5)
+    protocol.start(0, False)
+    protocol.end(1)
+    protocol.stop_before(0, "write", SUCCESS_FILE, "before")
+    assert fault(protocol.folder, at_rest=True) == "_SUCCESS does not name the manifest"
+    protocol.run_alone(0, 0)
+
+
+def test_a_run_that_finishes_when_its_folder_is_given_away_is_no_success_of_the_other_plan(protocol: Protocol) -> None:
+    protocol.run_alone(0, 0)
+    protocol.start(1, True)
+    protocol.stop_before(0, "write", PLAN_FILE, "")
+    protocol.start(0, False)
+    protocol.end(1)
+    protocol.stop_before(0, "delete", SUCCESS_FILE, "before")
+    assert fault(protocol.folder, at_rest=True) == "the manifest is another plan's"
+    protocol.run_alone(1, 0)
+
+
+@pytest.mark.parametrize("name", [*PART_KINDS, METRICS_FILE, MANIFEST_FILE, SUCCESS_FILE])
+def test_what_a_run_wrote_too_late_it_takes_back(protocol: Protocol, name: str) -> None:
+    protocol.start(0, False)
+    protocol.stop_before(0, "write", name, "")
+    protocol.start(1, True)
+    protocol.end(1)
+    assert SUCCESS_FILE in {path.removeprefix(f"{FOLDER}/") for path in protocol.folder.files}
+    protocol.end(0)
+    assert f"{FOLDER}/{SUCCESS_FILE}" not in protocol.folder.files
+    protocol.run_alone(1, 0)
+
+
+def test_a_run_whose_folder_is_replaced_stops_before_it_writes_another_file(protocol: Protocol) -> None:
+    protocol.start(0, False)
+    protocol.stop_before(0, "write", MANIFEST_FILE, "")
+    protocol.proceed(0, 1)
+    protocol.start(1, True)
+    protocol.stop_before(1, "write", PLAN_FILE, "")
+    stopped = protocol.processes[0]
+    protocol.end(0)
+    assert stopped.outcome == "stopped"
+    protocol.end(0)
+    assert not fault(protocol.folder, at_rest=True)
+
+
+def test_of_two_runs_that_start_at_once_none_is_refused(protocol: Protocol) -> None:
+    protocol.start(0, False)
+    protocol.proceed(0, 1)
+    slow = protocol.processes[0]
+    protocol.start(0, False)
+    protocol.end(1)
+    protocol.end(0)
+    assert slow.outcome == "nothing to do"

@@ -91,16 +91,17 @@ class RunDirectory:
         Raises:
             UserError: if another plan's run is there, or parts without a plan, and `overwrite` is not set.
         """
-        try:
-            saved = self.files.read(self._path_of(PLAN_FILE))
-        except FileNotFoundError:
+        saved = self._saved_plan()
+        if saved is None:
             if not any(self.files.list_folder(self._path_of(kind)) for kind in PART_KINDS):
                 return State.STARTS
+            saved = self._saved_plan()  # another run may have started since: it writes its plan before its parts
+        if saved is None:
             if not overwrite:
                 raise UserError(
                     f"{self.path} holds parts but no {PLAN_FILE}; "
                     "give another --output, or --overwrite to replace them."
-                ) from None
+                )
             return State.REPLACES
         differences = plan.differences(saved)
         if not differences:
@@ -248,6 +249,12 @@ class RunDirectory:
         while (success := _success_of(self.read(MANIFEST_FILE))) != written:
             self.write(SUCCESS_FILE, success)
             written = success
+
+    def _saved_plan(self) -> bytes | None:
+        try:
+            return self.files.read(self._path_of(PLAN_FILE))
+        except FileNotFoundError:
+            return None
 
     def _success_is_valid(self) -> bool | None:
         """Returns whether `_SUCCESS` names a manifest of this plan; None if there is no `_SUCCESS`.
