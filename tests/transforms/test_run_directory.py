@@ -217,7 +217,6 @@ class Process:
 
     def write(self, path: str, content: bytes) -> None:
         assert path.endswith(PLAN_FILE) or self._seen_owner == self.plan.digest, "it has not asked"
-        self._seen_owner = ""  # it asks anew before it writes again
         while self._local:
             temporary = self._temporary(path)
             self._operation(
@@ -516,13 +515,33 @@ def test_what_a_run_wrote_too_late_it_takes_back(protocol: Protocol, name: str) 
 
 def test_a_run_whose_folder_is_replaced_stops_before_it_writes_another_file(protocol: Protocol) -> None:
     protocol.start(0, False)
-    protocol.stop_before(0, "write", MANIFEST_FILE, "")
-    protocol.proceed(0, 1)
+    protocol.stop_before(0, "write", METRICS_FILE, "")
+    protocol.proceed(0, 2)  # it has written the metrics, and asked whose they are
+    stopped = protocol.processes[0]
+    protocol.start(1, True)
+    protocol.end(1)
+    protocol.end(0)
+    assert (stopped.outcome, stopped.next) == ("stopped", "read plan.json")
+    assert not fault(protocol.folder, at_rest=True)
+
+
+def test_a_run_that_replaces_another_plan_lets_nobody_finish_among_what_it_deletes(protocol: Protocol) -> None:
+    protocol.start(0, False)
+    protocol.stop_before(0, "write", SUCCESS_FILE, "")
     protocol.start(1, True)
     protocol.stop_before(1, "write", PLAN_FILE, "")
-    stopped = protocol.processes[0]
     protocol.end(0)
-    assert stopped.outcome == "stopped"
+    assert f"{FOLDER}/{SUCCESS_FILE}" not in protocol.folder.files
+    protocol.end(0)
+    assert not fault(protocol.folder, at_rest=True)
+
+
+def test_of_two_runs_that_end_at_once_success_names_the_manifest_that_stays(protocol: Protocol) -> None:
+    protocol.start(0, False)
+    protocol.start(0, False)
+    protocol.stop_before(1, "write", MANIFEST_FILE, "")
+    protocol.stop_before(0, "write", SUCCESS_FILE, "")
+    protocol.end(1)
     protocol.end(0)
     assert not fault(protocol.folder, at_rest=True)
 
