@@ -92,7 +92,9 @@ class Folder:
         self.late.pop(path, None)
         if path == f"{FOLDER}/{PLAN_FILE}":
             self.late = {late: by for late, by in self.late.items() if by.plan.digest != process.plan.digest}
-        elif process.plan.digest != self.owner():
+        elif process.plan.digest != self.owner() or (
+            path == f"{FOLDER}/{SUCCESS_FILE}" and f"{FOLDER}/{MANIFEST_FILE}" not in self.files
+        ):  # or it is this plan's again, after it was another's
             self.late[path] = process
 
     def drop(self, path: str, process: "Process") -> None:
@@ -554,3 +556,13 @@ def test_of_two_runs_that_start_at_once_none_is_refused(protocol: Protocol) -> N
     protocol.end(1)
     protocol.end(0)
     assert slow.outcome == "nothing to do"
+
+
+def test_of_two_plans_that_start_at_once_the_last_one_disowns_what_the_other_finished(protocol: Protocol) -> None:
+    protocol.start(0, False)
+    protocol.stop_before(0, "write", PLAN_FILE, "")
+    protocol.start(1, False)
+    protocol.end(1)
+    protocol.end(0)
+    assert protocol.folder.owner() == PLANS[0].digest
+    assert not fault(protocol.folder, at_rest=True)

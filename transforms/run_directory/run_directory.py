@@ -130,9 +130,8 @@ class RunDirectory:
             if state is State.REPLACES:
                 self._remove_other_plan()
             self.files.write(self._path_of(PLAN_FILE), plan.to_json())
-            if state is State.REPLACES:
-                self.files.delete([self._path_of(SUCCESS_FILE)])
-        elif self._success_is_valid() is False:
+        # Another plan's run may have finished just before the folder became this plan's, even in an empty folder.
+        if state is State.REPLACES or self._success_is_valid() is False:
             self.files.delete([self._path_of(SUCCESS_FILE)])
         self._clear()
 
@@ -199,10 +198,7 @@ class RunDirectory:
         try:
             self.check_ownership()
         except StoreError:
-            with contextlib.suppress(FileNotFoundError):
-                if self.files.read(path) == content:
-                    self.files.delete([self._path_of(SUCCESS_FILE)])
-                    self.files.delete([path])
+            self._take_back(name, content)
             raise
 
     def read_part(self, kind: str, shard: Shard) -> Part | None:
@@ -246,9 +242,21 @@ class RunDirectory:
             StoreError: if the folder is another plan's, or gone.
         """
         written = None
-        while (success := _success_of(self.read(MANIFEST_FILE))) != written:
-            self.write(SUCCESS_FILE, success)
-            written = success
+        try:
+            while (success := _success_of(self.read(MANIFEST_FILE))) != written:
+                self.write(SUCCESS_FILE, success)
+                written = success
+        except StoreError:  # the folder was another plan's and is this one's again, without the manifest
+            if written is not None:
+                self._take_back(SUCCESS_FILE, written)
+            raise
+
+    def _take_back(self, name: str, content: bytes) -> None:
+        """Deletes a file that was written too late, unless another run has replaced it, and `_SUCCESS` before it."""
+        with contextlib.suppress(FileNotFoundError):
+            if self.files.read(self._path_of(name)) == content:
+                self.files.delete([self._path_of(SUCCESS_FILE)])
+                self.files.delete([self._path_of(name)])
 
     def _saved_plan(self) -> bytes | None:
         try:
