@@ -88,7 +88,7 @@ class Pool:
     def __init__(self, python: Path, folder: Path) -> None:
         folder.mkdir()
         self._port, self._log = free_port(), folder / "log"
-        environment = os.environ | {"PATH": f"{python.parent}:{os.environ['PATH']}"}  # it starts `python`
+        environment = isolated() | {"PATH": f"{python.parent}:{os.environ['PATH']}"}  # it starts `python`
         command = [str(python), "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={self._port}"]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(

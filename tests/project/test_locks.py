@@ -138,10 +138,9 @@ def test_a_lock_file_installs_when_there_are_newer_releases(number: int, tmp_pat
     for name in ("bulklabel-auth", "bulklabel-ssl", "bulklabel-core"):
         write_wheel(tmp_path, name, "2.0", "bulklabel-missing")
     (tmp_path / "lock").write_text(lock)
-    program, *words = commands()[number]
-    words = [str(tmp_path / "lock") if word.endswith(".lock") else word for word in words]
-    program = str(Path(sys.executable).parent / Path(program).name)
+    words = [str(tmp_path / "lock") if word.endswith(".lock") else word for word in commands()[number]]
+    words = [word.replace(".venv/bin", str(Path(sys.executable).parent)) for word in words]  # where the tests run
     target = tmp_path / "installed"
-    subprocess.run([program, *words, "--no-index", f"--find-links={tmp_path}", f"--target={target}"], check=True)
+    subprocess.run([*words, "--no-index", f"--find-links={tmp_path}", f"--target={target}"], check=True)
     installed = {each.name: each.version for each in importlib.metadata.distributions(path=[str(target)])}
     assert installed == dict.fromkeys(["bulklabel-auth", "bulklabel-ssl", "bulklabel-core"], "1.0")
