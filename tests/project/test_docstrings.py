@@ -9,16 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.project.source import MODULES, name_of
-
-NOT_YET = (
-    "transforms/reuse",
-    "transforms/run_directory",
-)
-"""Rooms whose docstrings are still to be rewritten; none in the end."""
-
-REWRITTEN = [path for path in MODULES if not path.relative_to(ROOT).as_posix().startswith(NOT_YET)]
 
 NO_SENTENCE = re.compile(r"(It is|Those|That of|The same of)\b")
 
@@ -41,7 +32,7 @@ def test_examples_in_docstrings_run(path: Path) -> None:
     assert failed == 0
 
 
-@pytest.mark.parametrize("path", REWRITTEN, ids=name_of)
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_first_sentences_stand_alone(path: Path) -> None:
     for name, docstring in public_docstrings(path):
         sentence = re.split(r"\.(?:\s|$)", " ".join(docstring.split("\n\n")[0].split()))[0]

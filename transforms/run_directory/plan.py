@@ -215,7 +215,7 @@ def _change(key: str, old: Any, new: Any) -> str:
 
 
 def read_plan(content: bytes) -> Plan:
-    """Parses a `plan.json`.
+    """Parses the content of a `plan.json`.
 
     Raises:
         ValueError, KeyError, TypeError: if it cannot be read, or is not what its own digest says.
