@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from bulklabel.model.errors import StoreError
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.logs import inform, is_json
+from bulklabel.transforms.files import files
+from bulklabel.transforms.run_directory.parts import PART_KINDS
 
 if TYPE_CHECKING:
     from bulklabel.transforms.run_directory.plan import Plan
@@ -88,8 +90,5 @@ def _repeated(show: Callable[[], None], seconds: float) -> Iterator[None]:
 
 def _committed(output: str) -> int:
     """Counts the shards whose parts of both kinds are there."""
-    from bulklabel.transforms.files import files
-    from bulklabel.transforms.run_directory.parts import PART_KINDS
-
     listings = [files.list_folder(files.join(output, kind)) for kind in PART_KINDS]
     return min(sum(file.path.endswith(".parquet") for file in listing) for listing in listings)

@@ -5,8 +5,12 @@ import shutil
 from collections.abc import Iterable
 from typing import Any
 
+from bulklabel.model.report import format_change, format_change_range, headlines, most_flipped, verdict_lines
 from bulklabel.model.report.numbers import format_number as number
 from bulklabel.pipelines.console.logs import is_json
+from bulklabel.transforms.evaluating.compare import COMPARISON_FILE
+from bulklabel.transforms.files import files
+from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, METRICS_FILE, REPORT_FILE
 
 HEADLINES = ("f1_micro", "f1_macro", "subset_accuracy", "hamming_loss", "average_precision_macro", "ece")
 MOST_LABELS = 40
@@ -33,10 +37,6 @@ def print_summary(output: str) -> None:
     """
     if is_json():
         return
-    from bulklabel.model.report import verdict_lines
-    from bulklabel.transforms.files import files
-    from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, METRICS_FILE, REPORT_FILE
-
     metrics, manifest = (
         json.loads(files.read(files.join(files.absolute(output), name))) for name in (METRICS_FILE, MANIFEST_FILE)
     )
@@ -48,9 +48,6 @@ def print_summary(output: str) -> None:
 
 def print_reused(output: str) -> None:
     """Prints how many records needed no scoring, as an output's `manifest.json` counts them."""
-    from bulklabel.transforms.files import files
-    from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE
-
     reused = json.loads(files.read(files.join(files.absolute(output), MANIFEST_FILE)))["reused"]
     print(
         f"\n  {number(reused['records'])} records needed no scoring: earlier runs had scored or rejected their images"
@@ -64,19 +61,12 @@ def print_comparison(output: str) -> None:
     """
     if is_json():
         return
-    from bulklabel.transforms.evaluating.compare import COMPARISON_FILE
-    from bulklabel.transforms.files import files
-    from bulklabel.transforms.run_directory.file_names import REPORT_FILE
-
     print(comparison_summary(json.loads(files.read(files.join(files.absolute(output), COMPARISON_FILE)))))
     print(f"\n  {output}/{REPORT_FILE}")
 
 
 def comparison_summary(content: dict[str, Any]) -> str:
     """Returns headline metrics and the labels that flipped most, as lines of text."""
-    from bulklabel.model.report import format_change, format_change_range, headlines, most_flipped
-    from bulklabel.model.report import format_number as number
-
     records = content["records"]
     lines = [
         f"  {number(records['both'])} records in both runs, {number(records['with_truth'])} with truth; "

@@ -5,13 +5,20 @@ import socket
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from bulklabel.model.errors import UserError
+from apache_beam.options.pipeline_options import (
+    FlinkRunnerOptions,
+    PipelineOptions,
+    PortableOptions,
+    SetupOptions,
+    SparkRunnerOptions,
+    WorkerOptions,
+)
 
-if TYPE_CHECKING:
-    from apache_beam.options.pipeline_options import PipelineOptions
+from bulklabel.model.errors import UserError
+from bulklabel.pipelines.runners.choose import runner_name
+from bulklabel.transforms.files.stores.path_names import is_remote
 
 IN_THE_CLOUD = ("dataflow", "testdataflow")
 """Runners, in Beam's short spelling, whose workers are never on this machine, nor on one with the same mounts."""
@@ -23,7 +30,7 @@ FLINKS_OWN = ("[local]", "[auto]")
 SECONDS_TO_ANSWER, PAUSE = 10.0, 0.5
 
 
-def check_submission(options: "PipelineOptions", paths: Mapping[str, Sequence[str]]) -> None:
+def check_submission(options: PipelineOptions, paths: Mapping[str, Sequence[str]]) -> None:
     """Checks that workers can reach what a command gives to a runner: paths, packages and services.
 
     Args:
@@ -34,9 +41,6 @@ def check_submission(options: "PipelineOptions", paths: Mapping[str, Sequence[st
         UserError: if workers cannot see a path, are not told where to have bulklabel from, or a service that is to take
             the job does not answer.
     """
-    from bulklabel.pipelines.runners.choose import runner_name
-    from bulklabel.transforms.files.stores.path_names import is_remote
-
     runner = runner_name(options)
     kind = runner.lower().removesuffix("runner")
     for flag, path in ((flag, path) for flag, named in paths.items() for path in named if not is_remote(path)):
@@ -50,10 +54,8 @@ def check_submission(options: "PipelineOptions", paths: Mapping[str, Sequence[st
         _check_answers(flag, host, port, options)
 
 
-def _check_image(options: "PipelineOptions", kind: str, runner: str) -> None:
+def _check_image(options: PipelineOptions, kind: str, runner: str) -> None:
     """Checks that workers will have bulklabel: Beam's own image, the default, has neither it nor TensorFlow."""
-    from apache_beam.options.pipeline_options import PortableOptions, SetupOptions, WorkerOptions
-
     portable, setup = options.view_as(PortableOptions), options.view_as(SetupOptions)
     given = (
         options.view_as(WorkerOptions).sdk_container_image,
@@ -68,10 +70,8 @@ def _check_image(options: "PipelineOptions", kind: str, runner: str) -> None:
         )
 
 
-def _in_containers(options: "PipelineOptions", kind: str) -> bool:
+def _in_containers(options: PipelineOptions, kind: str) -> bool:
     """Tells whether workers are containers; a Flink or Spark that Beam starts uses the command's own process."""
-    from apache_beam.options.pipeline_options import FlinkRunnerOptions, PortableOptions, SparkRunnerOptions
-
     asked = options.view_as(PortableOptions).environment_type
     if kind in IN_THE_CLOUD:
         return True
@@ -82,10 +82,8 @@ def _in_containers(options: "PipelineOptions", kind: str) -> bool:
     return kind == "portable" or not options.view_as(SparkRunnerOptions).spark_master_url.startswith("local")
 
 
-def _services(options: "PipelineOptions", kind: str) -> Iterator[tuple[str, str, int]]:
+def _services(options: PipelineOptions, kind: str) -> Iterator[tuple[str, str, int]]:
     """Yields flag, host and port of what the job is given to; nothing where only Beam knows."""
-    from apache_beam.options.pipeline_options import FlinkRunnerOptions, PortableOptions
-
     endpoint = options.view_as(PortableOptions).job_endpoint
     master = options.view_as(FlinkRunnerOptions).flink_master
     if kind == "portable" and not endpoint:
@@ -101,10 +99,8 @@ def _services(options: "PipelineOptions", kind: str) -> Iterator[tuple[str, str,
             yield flag, address.hostname, address.port
 
 
-def _check_answers(flag: str, host: str, port: int, options: "PipelineOptions") -> None:
+def _check_answers(flag: str, host: str, port: int, options: PipelineOptions) -> None:
     """Waits until something listens: Beam would wait for minutes, and end without an error to read."""
-    from apache_beam.options.pipeline_options import PortableOptions
-
     if urllib.request.getproxies() and not urllib.request.proxy_bypass(host):
         return  # it is the proxy that would answer
     until = time.monotonic() + min(SECONDS_TO_ANSWER, options.view_as(PortableOptions).job_server_timeout)

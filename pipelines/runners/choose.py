@@ -3,6 +3,7 @@
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
 
 from bulklabel.pipelines.runners.beam_private import silence_loopback_worker
+from bulklabel.pipelines.runners.prism import direct_runner_means_prism, find_prism
 
 IN_PROCESS_RUNNER = "bulklabel.pipelines.runners.in_process.LocalRunner"
 PRISM_RUNNER = "bulklabel.pipelines.runners.prism.PrismRunner"
@@ -35,13 +36,9 @@ def _meant(options: PipelineOptions, named: str | None) -> str:
     if named in (None, "FnApiRunner"):
         return IN_PROCESS_RUNNER
     if named == "PrismRunner":
-        from bulklabel.pipelines.runners.prism import find_prism
-
         if not options.view_as(PortableOptions).job_endpoint:
             find_prism(options)
         return PRISM_RUNNER
     if named == "DirectRunner":
-        from bulklabel.pipelines.runners.prism import direct_runner_means_prism
-
         return PRISM_RUNNER if direct_runner_means_prism(options) else IN_PROCESS_RUNNER
     return str(named)
