@@ -12,7 +12,7 @@ class Deadline:
     words: str
 
     def __str__(self) -> str:
-        """Returns the words."""
+        """Returns the words for it, as the user gave them."""
         return self.words
 
     def has_passed(self) -> bool:

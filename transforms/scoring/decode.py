@@ -53,7 +53,7 @@ class DecodedBatch:
         return np.array([kind is not None for kind in self.kinds], bool)
 
     def __len__(self) -> int:
-        """Returns N."""
+        """Returns the number of records, N."""
         return len(self.kinds)
 
     def split(self, size: int) -> tuple["DecodedBatch", "DecodedBatch"]:
