@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bulklabel.transforms.files import files
-from bulklabel.transforms.reading.tf_example import Example
-from bulklabel.transforms.reading.tfrecord import framed
+from bulklabel.transforms.reading.streams.tf_example import Example
+from bulklabel.transforms.reading.streams.tfrecord import framed
 
 Row = Mapping[str, Any]
 """`id`, `image` (the bytes of an image file, or None), `labels` (a list, or None where truth is unknown)."""

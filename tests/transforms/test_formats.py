@@ -10,9 +10,9 @@ import pytest
 from bulklabel.model.errors import UserError
 from bulklabel.model.images.demo_collages import BROKEN
 from bulklabel.transforms.demo_formats import LAYOUTS, write_layout
-from bulklabel.transforms.reading import streams
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.readers import READERS
+from bulklabel.transforms.reading.streams import stream_reader
 from tests.conftest import DEFAULT, collage_rows, metrics_of, predictions_of, read_all, rejected_of, score
 
 
@@ -115,8 +115,8 @@ def test_a_large_file_is_many_shards_with_the_same_records(
 ) -> None:
     (path,) = (layouts / input_format).glob("part-00000*")
     whole = read_all(path)
-    monkeypatch.setattr(streams, "SPLIT_BYTES", 0)
-    monkeypatch.setattr(streams, "SHARD_RECORDS", 200)
+    monkeypatch.setattr(stream_reader, "SPLIT_BYTES", 0)
+    monkeypatch.setattr(stream_reader, "SHARD_RECORDS", 200)
     _, planned = find_shards([str(path)], "auto", DEFAULT)
     assert [shard.records for shard in planned.shards] == [200, 200, 200, None]
     assert [shard.position for shard in planned.shards] == [0, 200, 400, 600]
@@ -128,8 +128,8 @@ def test_a_large_file_is_many_shards_with_the_same_records(
 def test_a_torn_file_gives_what_came_before_and_one_rejected_record(
     layouts: Path, tmp_path: Path, input_format: str, split_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "SPLIT_BYTES", split_bytes)
-    monkeypatch.setattr(streams, "SHARD_RECORDS", 200)
+    monkeypatch.setattr(stream_reader, "SPLIT_BYTES", split_bytes)
+    monkeypatch.setattr(stream_reader, "SHARD_RECORDS", 200)
     (path,) = (layouts / input_format).glob("part-00000*")
     expected, _ = read_all(path)
     content = path.read_bytes()

@@ -7,7 +7,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulklabel.transforms.reading.tf_example import Example
+from bulklabel.transforms.reading.streams.tf_example import Example
 
 VALUES = st.one_of(
     st.tuples(st.just("bytes_list"), st.lists(st.binary(max_size=20), max_size=4)),

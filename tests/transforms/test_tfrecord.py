@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bulklabel.transforms.reading.records import Columns
-from bulklabel.transforms.reading.tfrecord import framed, masked_checksum
+from bulklabel.transforms.reading.streams.tfrecord import framed, masked_checksum
 from tests.conftest import read_all
 
 

@@ -12,7 +12,7 @@ from bulklabel.transforms.planning.thresholds import choose_thresholds
 from bulklabel.transforms.reading.find_shards import check_usable, find_listings, shards_of
 from bulklabel.transforms.reading.readers import READERS, read_shard
 from bulklabel.transforms.reading.records import RECORD_SCHEMA, UNKNOWN_FIELD, Columns, Unreadable
-from bulklabel.transforms.reading.streams import StreamReader
+from bulklabel.transforms.reading.streams.stream_reader import StreamReader
 from bulklabel.transforms.reuse.earlier_runs import EarlierRuns
 from bulklabel.transforms.reuse.unchanged_files import (
     find_unchanged,

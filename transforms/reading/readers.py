@@ -12,8 +12,8 @@ from bulklabel.transforms.reading.image_folders import ImagesReader
 from bulklabel.transforms.reading.image_metadata import is_metadata
 from bulklabel.transforms.reading.parquet import ParquetReader
 from bulklabel.transforms.reading.records import Reader, ReadSpec, Shard, Unreadable
-from bulklabel.transforms.reading.tfrecord import TFRecordReader
-from bulklabel.transforms.reading.webdataset import WebDatasetReader
+from bulklabel.transforms.reading.streams.tfrecord import TFRecordReader
+from bulklabel.transforms.reading.streams.webdataset import WebDatasetReader
 
 READERS: dict[str, Reader] = {
     "parquet": ParquetReader(),

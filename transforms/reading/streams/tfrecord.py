@@ -18,8 +18,13 @@ from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.reading.record_tables import Record, text_of, truth_of, unreadable
 from bulklabel.transforms.reading.records import Problem, ReadSpec, Shard, Unreadable
-from bulklabel.transforms.reading.streams import MAX_STATED_BYTES, StreamReader, open_unpacked, unpack_head
-from bulklabel.transforms.reading.tf_example import Example
+from bulklabel.transforms.reading.streams.stream_reader import (
+    MAX_STATED_BYTES,
+    StreamReader,
+    open_unpacked,
+    unpack_head,
+)
+from bulklabel.transforms.reading.streams.tf_example import Example
 
 ID_FEATURES = ("image/source_id", "image/filename")
 IMAGE_FEATURE = "image/encoded"

@@ -11,7 +11,7 @@ from bulklabel.model.errors import first_line
 from bulklabel.transforms.files.files import MAX_RECORD_BYTES
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.reading.records import Problem
-from bulklabel.transforms.reading.streams import MAX_STATED_BYTES
+from bulklabel.transforms.reading.streams.stream_reader import MAX_STATED_BYTES
 
 BLOCK_BYTES = tarfile.BLOCKSIZE
 """Headers take one block, and contents are padded to whole blocks."""

@@ -12,8 +12,8 @@ from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.reading.record_tables import Record, text_of, truth_of, unreadable
 from bulklabel.transforms.reading.records import Columns, Problem, ReadSpec, Shard, Unreadable
-from bulklabel.transforms.reading.streams import StreamReader, open_unpacked, unpack_head
-from bulklabel.transforms.reading.tar import TORN, members
+from bulklabel.transforms.reading.streams.stream_reader import StreamReader, open_unpacked, unpack_head
+from bulklabel.transforms.reading.streams.tar import TORN, members
 
 IMAGE_FIELDS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "image", "img")
 """The fields that hold images, unless the user names another; the first that a record has is its image."""
