@@ -121,6 +121,7 @@ class Mounted(LocalFileSystem):  # type: ignore[misc]
         matches = super().match([self._here("match", patterns[0])], limits)
         for item in matches[0].metadata_list:
             item.path = item.path.replace(type(self).folder, "mounted://")
+            item.last_updated_in_seconds = 0.0  # as where a file system does not know
         return matches
 
     def delete(self, paths: list[str]) -> None:
@@ -132,7 +133,9 @@ def test_any_file_system_that_beam_knows_is_used_with_retries(tmp_path: Path) ->
     content = os.urandom(2 * 2**20)
     files.write("mounted://a/b.png", content)
     assert (tmp_path / "a" / "b.png").read_bytes() == content
-    assert files.list_files("mounted://a", PNG).files == (File("mounted://a/b.png", len(content)),)
+    [listed] = files.list_files("mounted://a", PNG).files
+    assert listed == File("mounted://a/b.png", len(content))
+    assert listed.modified is None
     assert files.read("mounted://a/b.png") == content
     with files.open_file("mounted://a/b.png") as file:
         file.seek(-5, os.SEEK_END)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 class File:
     """Describes a file by its path, its size in bytes, and when it was modified.
 
-    `modified` is in microseconds since the epoch, 0 if unknown. It takes no part in comparisons: a file that was
+    `modified` is in microseconds since the epoch, None if unknown. It takes no part in comparisons: a file that was
     touched is still the same input.
 
     >>> File("a.png", 10, modified=1) == File("a.png", 10, modified=2)
@@ -17,7 +17,7 @@ class File:
 
     path: str
     size: int
-    modified: int = field(default=0, compare=False)
+    modified: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

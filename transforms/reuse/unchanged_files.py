@@ -126,7 +126,9 @@ def by_path(listings: Sequence[Listing]) -> dict[str, File]:
 
 
 def _is_unchanged(then: File, now: File | None) -> bool:
-    return now is not None and then.size == now.size and then.modified == now.modified != 0
+    if now is None or then.modified is None:
+        return False
+    return (then.size, then.modified) == (now.size, now.modified)
 
 
 def _problem_key(shard: Shard) -> tuple[Any, ...]:

@@ -32,8 +32,10 @@ class BeamStore:
         """Lists as `Store.page` does; there is only one page."""
         with _as_os_errors():
             entries = FileSystems.match([pattern])[0].metadata_list
+        # Beam's file systems that do not know a file's time say 0.
         return [
-            (entry.path, entry.size_in_bytes, round(entry.last_updated_in_seconds * MICROSECONDS)) for entry in entries
+            (entry.path, entry.size_in_bytes, round(entry.last_updated_in_seconds * MICROSECONDS) or None)
+            for entry in entries
         ], None
 
     def size(self, path: str) -> int:

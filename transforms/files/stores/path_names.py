@@ -4,8 +4,8 @@ import posixpath
 import re
 import uuid
 
-ListedFile = tuple[str, int, int]
-"""A file's path, its size in bytes, and when it was modified: microseconds since the epoch, 0 if unknown."""
+ListedFile = tuple[str, int, int | None]
+"""A file's path, its size in bytes, and when it was modified: microseconds since the epoch, None if unknown."""
 
 MICROSECONDS = 1_000_000
 """In a second."""
