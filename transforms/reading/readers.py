@@ -11,7 +11,7 @@ from bulklabel.transforms.files.listing import File, Listing
 from bulklabel.transforms.reading.image_folders import ImagesReader
 from bulklabel.transforms.reading.image_metadata import is_metadata
 from bulklabel.transforms.reading.parquet import ParquetReader
-from bulklabel.transforms.reading.records import Reader, ReadSpec, Shard, Unreadable
+from bulklabel.transforms.reading.records import HEAD_BYTES, Reader, ReadSpec, Shard, Unreadable
 from bulklabel.transforms.reading.streams.tfrecord import TFRecordReader
 from bulklabel.transforms.reading.streams.webdataset import WebDatasetReader
 
@@ -28,9 +28,6 @@ AUTO = "auto"
 
 ANY_FORMAT = re.compile("|".join(reader.file_pattern.pattern for reader in READERS.values()), re.IGNORECASE)
 """Matches the names of the files of all formats."""
-
-HEAD_BYTES = 512
-"""How much of a file `Reader.recognises` is given: a tar's magic number ends at byte 262."""
 
 
 def read_shard(shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:

@@ -32,6 +32,9 @@ SHARD_BYTES = 2**28
 TABLE_BYTES = 2**21
 """The most bytes of images in a table, unless a single record has more: a table then holds dozens of photographs."""
 
+HEAD_BYTES = 512
+"""How much of a file `Reader.recognises` is given: a tar's first header."""
+
 
 @dataclass(frozen=True)
 class Columns:

@@ -59,6 +59,19 @@ class Member:
     problem: Problem | None = None
 
 
+def is_header(block: bytes) -> bool:
+    """Returns whether the checksum of a block is that of a member's header.
+
+    >>> is_header(tarfile.TarInfo("cat.jpg").tobuf()), is_header(bytes(BLOCK_BYTES))
+    (True, False)
+    """
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
+
+
 def members(stream: BinaryIO, start: int, stop: int | None, wanted: Callable[[str], bool]) -> Iterator[Member]:
     """Yields the regular files and links from one byte to another, or to the archive's end mark if `stop` is None.
 

@@ -1,4 +1,4 @@
-"""Reads records from TFRecord files of `tf.Example`, plain or gzip, and checks each checksum."""
+"""Reads records from TFRecord files of `tf.Example`, plain, gzip or ZLIB, and checks each checksum."""
 
 import gzip
 import re
@@ -21,8 +21,6 @@ from bulklabel.transforms.reading.records import Problem, ReadSpec, Shard, Unrea
 from bulklabel.transforms.reading.streams.stream_reader import (
     MAX_STATED_BYTES,
     StreamReader,
-    open_unpacked,
-    unpack_head,
 )
 from bulklabel.transforms.reading.streams.tf_example import Example
 
@@ -54,11 +52,10 @@ class Frame:
 class TFRecordReader(StreamReader):
     """Reads TFRecord files of `tf.Example`, as a `records.Reader`."""
 
-    file_pattern = re.compile(r"(\.tfrec(ord)?s?|-\d{5,}-of-\d{5,})(\.gz)?$", re.IGNORECASE)
+    file_pattern = re.compile(r"(\.tfrec(ord)?s?|-\d{5,}-of-\d{5,})(\.(gz|zlib|zz))?$", re.IGNORECASE)
 
-    def recognises(self, head: bytes) -> bool:
-        """Returns whether the checksum of the first record's length is right, in the file or under its gzip."""
-        head = unpack_head(head)
+    def is_plain(self, head: bytes) -> bool:
+        """Returns whether the checksum of the first record's length is right."""
         return len(head) >= HEADER.size and _length(head[: HEADER.size]) is not None
 
     def ends(self, file: File) -> Iterator[int]:
@@ -70,7 +67,7 @@ class TFRecordReader(StreamReader):
 
     def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Unreadable]:
         """Yields the shard's records one by one, in order."""
-        with open_unpacked(shard) as stream:
+        with self.opened(shard) as stream:
             for position, frame in enumerate(frames(stream, shard.start, shard.stop), shard.position):
                 if frame.problem:
                     yield Unreadable(shard.source, range(position, position + 1), frame.problem)

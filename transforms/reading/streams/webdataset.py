@@ -12,8 +12,8 @@ from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.reading.record_tables import Record, text_of, truth_of, unreadable
 from bulklabel.transforms.reading.records import Columns, Problem, ReadSpec, Shard, Unreadable
-from bulklabel.transforms.reading.streams.stream_reader import StreamReader, open_unpacked, unpack_head
-from bulklabel.transforms.reading.streams.tar import TORN, members
+from bulklabel.transforms.reading.streams.stream_reader import StreamReader
+from bulklabel.transforms.reading.streams.tar import BLOCK_BYTES, TORN, is_header, members
 
 IMAGE_FIELDS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "image", "img")
 """The fields that hold images, unless the user names another; the first that a record has is its image."""
@@ -45,9 +45,9 @@ class WebDatasetReader(StreamReader):
 
     file_pattern = re.compile(r"\.(tar|tar\.gz|tgz)$", re.IGNORECASE)
 
-    def recognises(self, head: bytes) -> bool:
-        """Returns whether the first header has the magic number of a tar, in the file or under its gzip."""
-        return unpack_head(head)[257:262] == b"ustar"
+    def is_plain(self, head: bytes) -> bool:
+        """Returns whether the first header has a tar's magic number or, as in the oldest tars, its checksum alone."""
+        return head[257:262] == b"ustar" or is_header(head[:BLOCK_BYTES])
 
     def ends(self, file: File) -> Iterator[int]:
         """Yields where each record but the first starts, which is where the record before it ends."""
@@ -62,7 +62,7 @@ class WebDatasetReader(StreamReader):
 
     def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Unreadable]:
         """Yields the shard's records one by one, in order."""
-        with open_unpacked(shard) as stream:
+        with self.opened(shard) as stream:
             for position, sample in enumerate(_samples(stream, shard, spec.columns), shard.position):
                 yield _record(sample, shard.source, position, spec)
 
