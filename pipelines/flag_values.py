@@ -30,10 +30,13 @@ def slice_columns(options: argparse.Namespace) -> tuple[str, ...]:
 
 def columns_of(options: argparse.Namespace) -> Columns:
     """Returns the names of the input's columns, as far as the command has flags for them."""
-    unknown = getattr(options, "unknown_column", None)
     carried = [*getattr(options, "carry", ()), *slice_columns(options)]
     return Columns(
-        options.id_column, options.image_column, options.labels_column, unknown, tuple(dict.fromkeys(carried))
+        options.id_column,
+        options.image_column,
+        options.labels_column,
+        options.unknown_column,
+        tuple(dict.fromkeys(carried)),
     )
 
 

@@ -2,9 +2,10 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 
+import numpy as np
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from bulklabel.model.errors import UserError
@@ -36,52 +37,61 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         input_format, inputs = find_shards(options.input, options.input_format, columns)
     spec = ReadSpec(input_format, columns, label_file, SHARD_RECORDS)
     source = SampleSource(inputs.shards, spec, options.validation_fraction)
-    survey = source.survey()
+    labels = label_file or _sorted_labels(source.present_labels())
+    survey = source.survey(labels)
+    training, validation = survey.training.samples, survey.validation.samples
     account = current()
     account.output = options.output
-    account.counts = {
-        "training": survey.training,
-        "validation": survey.validation,
-        "without_truth": survey.without_truth,
-    }
-    labels = label_file or _sorted_labels(list(survey.labels))
-    _check(options, survey, labels)
+    account.counts = {"training": training, "validation": validation, "without_truth": survey.without_truth}
+    _check(options, training, validation)
     print(
-        f"{survey.training:,} records to learn from, {survey.validation:,} to judge by, "
+        f"{training:,} records to learn from, {validation:,} to judge by, "
         f"{survey.without_truth:,} without truth; {len(labels)} labels"
     )
-    unknown = sorted(set(survey.labels) - set(labels))
-    if unknown:
-        log.warning("not in %s, so not learnt: %s", options.label_file, ", ".join(unknown))
-    _fit_and_save(options, source, labels)
+    _warn(survey, labels, options.label_file)
+    _fit_and_save(options, source, survey, labels)
 
 
-def _check(options: argparse.Namespace, survey: Survey, labels: Sequence[str]) -> None:
-    if not survey.training + survey.validation or not labels:
+def _check(options: argparse.Namespace, training: int, validation: int) -> None:
+    if not training + validation:
         where = f"under {options.labels_column!r}" if options.labels_column else "where its format has them"
         raise UserError(
             f"{', '.join(options.input)}: no record has labels {where}; name the right place by --labels_column."
         )
-    if not survey.training or (options.validation_fraction and not survey.validation):
+    if not training or (options.validation_fraction and not validation):
         raise UserError(
-            f"--validation_fraction {options.validation_fraction} leaves {survey.training} records to learn from and "
-            f"{survey.validation} to judge by; change it, or give more records."
+            f"--validation_fraction {options.validation_fraction} leaves {training} records to learn from and "
+            f"{validation} to judge by; change it, or give more records."
         )
 
 
-def _fit_and_save(options: argparse.Namespace, source: SampleSource, labels: tuple[str, ...]) -> None:
+def _warn(survey: Survey, labels: Sequence[str], label_file: str | None) -> None:
+    """Tells which labels will not be learnt, and why."""
+    if survey.other_labels:
+        where = f"not in {label_file}" if label_file else "present in no record"
+        log.warning("%s, so not learnt: %s", where, ", ".join(sorted(survey.other_labels)))
+    known, present = survey.training.known > 0, survey.training.present > 0
+    lacking = {"unknown in all records to learn from": ~known, "present in none to learn from": known & ~present}
+    named = [f"{words}: {', '.join(np.array(labels)[which])}" for words, which in lacking.items() if which.any()]
+    if named:
+        log.warning("%s", "; ".join(named))
+
+
+def _fit_and_save(options: argparse.Namespace, source: SampleSource, survey: Survey, labels: tuple[str, ...]) -> None:
     """Trains on the samples, and writes the model directory."""
     import_tensorflow()  # takes seconds, so only once the inputs are known to be good
     from bulklabel.model.network.golden_images import add_golden
-    from bulklabel.model.network.train import train_network
+    from bulklabel.model.network.train import Side, train_network
 
     files.check_writable(files.absolute(options.output))
     preprocessing = Preprocessing(*options.image_size)
     training = Split(source, labels, preprocessing, validation=False, seed=options.seed)
     validation = Split(source, labels, preprocessing, validation=True, seed=options.seed)
     trained = train_network(
-        lambda epoch: training.samples(epoch, options.batch_size),
-        (lambda epoch: validation.samples(epoch, options.batch_size)) if options.validation_fraction else None,
+        Side(lambda epoch: training.samples(epoch, options.batch_size), survey.training.known_share),
+        Side(lambda epoch: validation.samples(epoch, options.batch_size), survey.validation.known_share)
+        if options.validation_fraction
+        else None,
         preprocessing,
         len(labels),
         options.epochs,
@@ -107,7 +117,7 @@ def _fit_and_save(options: argparse.Namespace, source: SampleSource, labels: tup
     print(f"model directory: {options.output}")
 
 
-def _sorted_labels(names: Sequence[str]) -> tuple[str, ...]:
+def _sorted_labels(names: Iterable[str]) -> tuple[str, ...]:
     """Sorts labels alphabetically, but numbers by their value.
 
     >>> _sorted_labels(["10", "cat", "9"])

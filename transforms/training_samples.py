@@ -7,15 +7,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from bulklabel.model.images.decode import Samples, batch_size_for
-from bulklabel.model.images.resize import Preprocessing
-from bulklabel.model.labels.truth import PRESENT, encode_truth
+from bulklabel.model.images.decode import batch_size_for
+from bulklabel.model.images.resize import Pixels, Preprocessing
+from bulklabel.model.labels.predictions import LABELS_COLUMN, truth_of
+from bulklabel.model.labels.truth import PRESENT, UNKNOWN, Truth
 from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.reading.readers import read_shard
 from bulklabel.transforms.reading.records import ReadSpec, Shard, Unreadable
 from bulklabel.transforms.scoring.decode import DecodedBatch, decode_batch
+
+Samples = tuple[Pixels, Truth]
+"""Images to learn from, N×H×W×3, and their truth, N×L."""
 
 DECODING_THREADS = 2
 BATCHES_AHEAD = 4
@@ -23,14 +29,34 @@ SHUFFLED_BYTES = 256 * 2**20
 """Samples are shuffled within blocks of at most so many bytes of pixels, and shards among each other."""
 
 
+@dataclass(eq=False)
+class SideCounts:
+    """Counts the samples of one side of the split, and for each of L labels where it is known, and where present."""
+
+    known: npt.NDArray[np.int64]
+    present: npt.NDArray[np.int64]
+    samples: int = 0
+
+    def add(self, truth: Truth) -> None:
+        """Adds the truth of samples, N×L."""
+        self.samples += len(truth)
+        self.known += (truth != UNKNOWN).sum(axis=0)
+        self.present += (truth == PRESENT).sum(axis=0)
+
+    @property
+    def known_share(self) -> float:
+        """Returns the share (0 to 1) of N×L that is known."""
+        return float(self.known.sum() / (self.samples * len(self.known))) if self.samples else 0.0
+
+
 @dataclass(frozen=True)
 class Survey:
-    """Counts what is in the data: records by label, records with truth on either side of the split, and the others."""
+    """Counts what is known of L labels on either side of the split, records of which nothing is, and other labels."""
 
-    labels: Mapping[str, int] = field(repr=False)
-    training: int
-    validation: int
+    training: SideCounts
+    validation: SideCounts
     without_truth: int
+    other_labels: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -41,31 +67,40 @@ class SampleSource:
     spec: ReadSpec
     validation_fraction: float
 
-    def survey(self) -> Survey:
+    def present_labels(self) -> set[str]:
+        """Returns the labels that any record has, found in one pass without decoding an image."""
+        labels: set[str] = set()
+        for table in self.tables(self.shards, self.spec):
+            if not isinstance(table, Unreadable):
+                labels.update(pc.list_flatten(table.column(LABELS_COLUMN)).drop_null().unique().to_pylist())
+        return labels
+
+    def survey(self, labels: Sequence[str]) -> Survey:
         """Counts the records in one pass, without decoding an image."""
-        labels: Counter[str] = Counter()
-        records = training = validation = 0
+        training, validation = (SideCounts(*np.zeros((2, len(labels)), np.int64)) for _ in range(2))
+        others: Counter[str] = Counter()
+        records = 0
         for table in self.tables(self.shards, self.spec):
             if isinstance(table, Unreadable):
                 continue
-            truth = table.column("labels")
-            records += len(truth)
-            training += self.on_side(table, validation=False).true_count
-            validation += self.on_side(table, validation=True).true_count
-            for row in truth.drop_null().to_pylist():
-                labels.update({name for name in row if name is not None})
-        return Survey(labels, training, validation, records - training - validation)
+            records += len(table)
+            truth, unnamed = truth_of(table, labels)
+            others.update(unnamed)
+            training.add(truth[self.on_side(table, labels, validation=False)])
+            validation.add(truth[self.on_side(table, labels, validation=True)])
+        return Survey(training, validation, records - training.samples - validation.samples, others)
 
     def tables(self, shards: Sequence[Shard], spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
         """Yields the records of shards."""
         for shard in shards:
             yield from read_shard(shard, spec)
 
-    def on_side(self, table: pa.Table, validation: bool) -> pa.Array:
-        """Returns which records of a table have truth and are on this side of the split."""
+    def on_side(self, table: pa.Table, labels: Sequence[str], validation: bool) -> npt.NDArray[np.bool_]:
+        """Returns which records of a table are on this side of the split, and anything is known of their labels."""
         kept = [is_validation(name, self.validation_fraction) for name in table.column("id").to_pylist()]
-        known = table.column("labels").is_valid().to_numpy()
-        return pa.array((np.array(kept, bool) == validation) & known)
+        truth, _ = truth_of(table, labels)
+        side: npt.NDArray[np.bool_] = (np.array(kept, bool) == validation) & (truth != UNKNOWN).any(axis=1)
+        return side
 
 
 @dataclass(frozen=True)
@@ -103,12 +138,12 @@ class Split:
         block = max(1, SHUFFLED_BYTES // (pixels_bytes * batch_size)) * batch_size
         pending: list[Samples] = []
         for decoded in self._decoded(shards):
-            truth, _ = encode_truth(decoded.records.column("labels"), self.labels)
-            pending.append((decoded.pixels[decoded.good], (truth[decoded.good] == PRESENT).astype(np.float32)))
+            truth, _ = truth_of(decoded.records, self.labels)
+            pending.append((decoded.pixels[decoded.good], truth[decoded.good]))
             if sum(len(images) for images, _ in pending) >= block:
-                images, targets = _joined(pending)
-                yield images[:block], targets[:block]
-                pending = [(images[block:], targets[block:])]
+                images, truth = _joined(pending)
+                yield images[:block], truth[:block]
+                pending = [(images[block:], truth[block:])]
         if pending:
             yield _joined(pending)
 
@@ -116,7 +151,10 @@ class Split:
         with ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode") as pool:
             spec = replace(self.source.spec, batch_size=batch_size_for(self.preprocessing))
             tables = self.source.tables(shards, spec)
-            samples = (table.filter(self.source.on_side(table, self.validation)) for table in self._readable(tables))
+            samples = (
+                table.filter(self.source.on_side(table, self.labels, self.validation))
+                for table in self._readable(tables)
+            )
             for decoded in ordered_map(
                 pool, lambda table: decode_batch(table, self.preprocessing), samples, BATCHES_AHEAD
             ):

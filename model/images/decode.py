@@ -5,7 +5,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -15,9 +14,6 @@ from bulklabel.model.images.kinds import Kind, kind_of
 from bulklabel.model.images.resize import Pixels as Pixels
 from bulklabel.model.images.resize import Preprocessing as Preprocessing
 from bulklabel.model.images.resize import resize
-
-Samples = tuple[Pixels, npt.NDArray[np.float32]]
-"""Images to learn from, N×H×W×3, and their truth, N×L: 1 where a label is present, 0 where it is absent."""
 
 MAX_PIXELS = 89_478_485
 """An image that declares more is rejected before anything is allocated for it; Pillow warns from here on too."""

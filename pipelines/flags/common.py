@@ -29,6 +29,11 @@ def add_input_flags(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{name}_column", metavar="NAME", help=f"column, feature or field of {what} (default: the format's own)"
         )
+    parser.add_argument(
+        "--unknown_column",
+        metavar="NAME",
+        help="column, feature or field of lists of labels whose truth nobody knows (default: none)",
+    )
 
 
 def add_trust_flag(parser: argparse.ArgumentParser) -> None:

@@ -24,11 +24,6 @@ def parser() -> CommandParser:
     flags = CommandParser("score", "Score images with a model directory: predictions, metrics, report.", _check)
     add_input_flags(flags)
     flags.add_argument(
-        "--unknown_column",
-        metavar="NAME",
-        help="column, feature or field of lists of labels whose truth nobody knows (default: none)",
-    )
-    flags.add_argument(
         "--carry",
         action="append",
         default=[],

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.labels.truth import PRESENT, UNKNOWN
 from bulklabel.pipelines.train import main
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.records import Columns, ReadSpec
@@ -158,3 +160,54 @@ def test_a_label_outside_the_label_file_is_named(
     path.write_text("1\n2\n")
     assert train(small, tmp_path / "m", f"--label_file={path}") == 0
     assert "so not learnt: 0, 3, 4, 5, 6, 7, 8, 9" in capsys.readouterr().err
+
+
+def with_unknown(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """A Parquet file with a second list of labels, `doubt`, where a row has one."""
+    lists = pa.list_(pa.string())
+    schema = pa.schema({"id": pa.string(), "image": pa.binary(), "labels": lists, "doubt": lists})
+    pq.write_table(pa.Table.from_pylist(rows, schema), path)
+    return path
+
+
+def test_unknown_truth_is_learnt_from_where_it_is_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = collage_rows(300)
+    for index, row in enumerate(rows):
+        row["labels"] = [label for label in row["labels"] if label not in ("3", "4", "5")]
+        row["doubt"] = ["3", "zebra"] if index % 2 else ["3", "4"]
+    rows[0] |= {"labels": [], "doubt": list(NAMES)}
+    path = with_unknown(tmp_path / "some.parquet", rows)
+    assert train(path, tmp_path / "m", f"--label_file={label_file(tmp_path)}", "--unknown_column=doubt") == 0
+    captured = capsys.readouterr()
+    assert "1 without truth; 10 labels" in captured.out
+    warnings = [line for line in captured.err.splitlines() if "warning" in line]
+    assert warnings == [
+        f"bulklabel: warning: not in {tmp_path / 'labels.txt'}, so not learnt: zebra",
+        "bulklabel: warning: unknown in all records to learn from: 3; present in none to learn from: 4, 5",
+    ]
+
+
+def test_labels_that_are_nowhere_present_are_not_learnt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [row | {"doubt": ["zebra"]} for row in collage_rows(300)]
+    path = with_unknown(tmp_path / "some.parquet", rows)
+    assert train(path, tmp_path / "m", "--unknown_column=doubt") == 0
+    assert "present in no record, so not learnt: zebra" in capsys.readouterr().err
+    assert json.loads((tmp_path / "m" / "model.json").read_bytes())["labels"] == list(NAMES)
+
+
+def test_samples_say_what_is_unknown(tmp_path: Path) -> None:
+    rows = collage_rows(40)
+    for row in rows:
+        row["doubt"] = [name for name in NAMES if name not in row["labels"]][:4]
+    rows[7] |= {"labels": [], "doubt": list(NAMES)}
+    columns = Columns(unknown="doubt")
+    _, found = find_shards([str(with_unknown(tmp_path / "some.parquet", rows))], "auto", columns)
+    source = SampleSource(found.shards, ReadSpec("parquet", columns, None, 1024), 0)
+    truth = np.concatenate([truth for _, truth in Split(source, NAMES, Preprocessing(32, 32), False, 0).samples(0, 16)])
+    assert len(truth) == 39
+    assert ((truth == UNKNOWN).sum(axis=1) == 4).all()
+    counts = source.survey(NAMES)
+    assert (counts.training.samples, counts.validation.samples, counts.without_truth) == (39, 0, 1)
+    assert counts.training.known.tolist() == (truth != UNKNOWN).sum(axis=0).tolist()
+    assert counts.training.present.tolist() == (truth == PRESENT).sum(axis=0).tolist()
+    assert counts.training.known_share == 0.6
