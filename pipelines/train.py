@@ -10,6 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from bulklabel.model.errors import UserError
 from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.labels.thresholds import DEFAULT_THRESHOLD
 from bulklabel.model.model_directory import Model
 from bulklabel.model.network.import_tensorflow import import_tensorflow
 from bulklabel.model.versions import deciding_versions
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     account = current()
     account.output = options.output
     account.counts = {"training": training, "validation": validation, "without_truth": survey.without_truth}
-    _check(options, training, validation)
+    _check(options, survey)
     print(
         f"{training:,} records to learn from, {validation:,} to judge by, "
         f"{survey.without_truth:,} without truth; {len(labels)} labels"
@@ -52,11 +53,14 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     _fit_and_save(options, source, survey, labels)
 
 
-def _check(options: argparse.Namespace, training: int, validation: int) -> None:
+def _check(options: argparse.Namespace, survey: Survey) -> None:
+    training, validation = survey.training.samples, survey.validation.samples
     if not training + validation:
         where = f"under {options.labels_column!r}" if options.labels_column else "where its format has them"
+        unreadable = "".join(f", {count:,} cannot be read ({reason})" for reason, count in survey.unreadable.items())
         raise UserError(
-            f"{', '.join(options.input)}: no record has labels {where}; name the right place by --labels_column."
+            f"{', '.join(options.input)}: no record has labels {where}{unreadable}; "
+            "name the right place by --labels_column."
         )
     if not training or (options.validation_fraction and not validation):
         raise UserError(
@@ -66,12 +70,17 @@ def _check(options: argparse.Namespace, training: int, validation: int) -> None:
 
 
 def _warn(survey: Survey, labels: Sequence[str], label_file: str | None) -> None:
-    """Tells which labels will not be learnt, and why."""
+    """Tells which labels will not be learnt, or have no threshold of their own, and why."""
     if survey.other_labels:
         where = f"not in {label_file}" if label_file else "present in no record"
         log.warning("%s, so not learnt: %s", where, ", ".join(sorted(survey.other_labels)))
     known, present = survey.training.known > 0, survey.training.present > 0
-    lacking = {"unknown in all records to learn from": ~known, "present in none to learn from": known & ~present}
+    untuned = present & (survey.validation.present == 0) if survey.validation.samples else np.zeros_like(present)
+    lacking = {
+        "unknown in all records to learn from": ~known,
+        "present in none to learn from": known & ~present,
+        f"present in none to judge by, so their threshold is {DEFAULT_THRESHOLD}": untuned,
+    }
     named = [f"{words}: {', '.join(np.array(labels)[which])}" for words, which in lacking.items() if which.any()]
     if named:
         log.warning("%s", "; ".join(named))
@@ -112,7 +121,7 @@ def _fit_and_save(options: argparse.Namespace, source: SampleSource, survey: Sur
     save_model(add_golden(model, options.output), options.output)
     rejected = len(training.rejected | validation.rejected)
     if rejected:
-        log.warning("%s records could not be decoded, so not learnt", f"{rejected:,}")
+        log.warning("%s records could not be read or decoded, so not learnt", f"{rejected:,}")
     print(", ".join(f"validation {name} {value:.4f}" for name, value in trained.evaluation.items()) or "not validated")
     print(f"model directory: {options.output}")
 

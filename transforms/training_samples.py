@@ -51,12 +51,16 @@ class SideCounts:
 
 @dataclass(frozen=True)
 class Survey:
-    """Counts what is known of L labels on either side of the split, records of which nothing is, and other labels."""
+    """Counts what is known of L labels on either side of the split.
+
+    And the records of which nothing is, those that name another label by its name, and the unreadable by reason.
+    """
 
     training: SideCounts
     validation: SideCounts
     without_truth: int
     other_labels: Mapping[str, int]
+    unreadable: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -79,16 +83,19 @@ class SampleSource:
         """Counts the records in one pass, without decoding an image."""
         training, validation = (SideCounts(*np.zeros((2, len(labels)), np.int64)) for _ in range(2))
         others: Counter[str] = Counter()
+        unreadable: Counter[str] = Counter()
         records = 0
         for table in self.tables(self.shards, self.spec):
             if isinstance(table, Unreadable):
+                unreadable[table.problem.reason] += len(table.positions)
                 continue
             records += len(table)
             truth, unnamed = truth_of(table, labels)
             others.update(unnamed)
             training.add(truth[self.on_side(table, labels, validation=False)])
             validation.add(truth[self.on_side(table, labels, validation=True)])
-        return Survey(training, validation, records - training.samples - validation.samples, others)
+        without_truth = records - training.samples - validation.samples
+        return Survey(training, validation, without_truth, others, unreadable)
 
     def tables(self, shards: Sequence[Shard], spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
         """Yields the records of shards."""

@@ -94,7 +94,7 @@ def test_the_model_directory_says_what_it_is(small: Path, tmp_path: Path, capsys
     assert train(small, tmp_path / "m", "--image_size=24x32", "--seed=7") == 0
     captured = capsys.readouterr()
     assert "1 without truth; 10 labels" in captured.out
-    assert "1 records could not be decoded" in captured.err
+    assert "1 records could not be read or decoded" in captured.err
     content = json.loads((tmp_path / "m" / "model.json").read_bytes())
     assert content["labels"] == list(NAMES)
     assert content["image_size"] == [24, 32]
@@ -187,12 +187,21 @@ def test_unknown_truth_is_learnt_from_where_it_is_known(tmp_path: Path, capsys: 
     ]
 
 
-def test_labels_that_are_nowhere_present_are_not_learnt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_labels_that_are_nowhere_present_are_not_learnt_or_have_no_threshold_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = [row | {"doubt": ["zebra"]} for row in collage_rows(300)]
+    for row in rows:
+        if is_validation(row["id"], 0.1):
+            row["labels"] = [label for label in row["labels"] if label != "3"]
     path = with_unknown(tmp_path / "some.parquet", rows)
     assert train(path, tmp_path / "m", "--unknown_column=doubt") == 0
-    assert "present in no record, so not learnt: zebra" in capsys.readouterr().err
-    assert json.loads((tmp_path / "m" / "model.json").read_bytes())["labels"] == list(NAMES)
+    error = capsys.readouterr().err
+    assert "warning: present in no record, so not learnt: zebra\n" in error
+    assert "warning: present in none to judge by, so their threshold is 0.5: 3\n" in error
+    content = json.loads((tmp_path / "m" / "model.json").read_bytes())
+    assert content["labels"] == list(NAMES)
+    assert content["thresholds"]["3"] == 0.5
 
 
 def test_samples_say_what_is_unknown(tmp_path: Path) -> None:
@@ -211,3 +220,11 @@ def test_samples_say_what_is_unknown(tmp_path: Path) -> None:
     assert counts.training.known.tolist() == (truth != UNKNOWN).sum(axis=0).tolist()
     assert counts.training.present.tolist() == (truth == PRESENT).sum(axis=0).tolist()
     assert counts.training.known_share == 0.6
+
+
+def test_records_that_contradict_themselves_are_told_where_no_other_is_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = with_unknown(tmp_path / "torn.parquet", [row | {"labels": ["7"], "doubt": ["7"]} for row in collage_rows(3)])
+    assert train(path, tmp_path / "m", "--unknown_column=doubt") == 2
+    assert "no record has labels where its format has them, 3 cannot be read (bad_labels)" in capsys.readouterr().err
