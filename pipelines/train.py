@@ -70,7 +70,10 @@ def _check(options: argparse.Namespace, survey: Survey) -> None:
 
 
 def _warn(survey: Survey, labels: Sequence[str], label_file: str | None) -> None:
-    """Tells which labels will not be learnt, or have no threshold of their own, and why."""
+    """Tells which records and labels will not be learnt, or have no threshold of their own, and why."""
+    if survey.unreadable:
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in survey.unreadable.items())
+        log.warning("some records cannot be read, so are not learnt: %s", counts)
     if survey.other_labels:
         where = f"not in {label_file}" if label_file else "present in no record"
         log.warning("%s, so not learnt: %s", where, ", ".join(sorted(survey.other_labels)))

@@ -1,6 +1,8 @@
 """`train`: the same records as `score`, a split by hash, and equal models from equal seeds."""
 
+import io
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -228,3 +230,18 @@ def test_records_that_contradict_themselves_are_told_where_no_other_is_left(
     path = with_unknown(tmp_path / "torn.parquet", [row | {"labels": ["7"], "doubt": ["7"]} for row in collage_rows(3)])
     assert train(path, tmp_path / "m", "--unknown_column=doubt") == 2
     assert "no record has labels where its format has them, 3 cannot be read (bad_labels)" in capsys.readouterr().err
+
+
+def test_records_that_cannot_be_read_are_said_before_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bulklabel.pipelines.train._fit_and_save", lambda *_: None)
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for name in ("a.jpg", "a.txt", "b.jpg", "b.txt", "a.json", "b.json"):
+            member = tarfile.TarInfo(name)
+            member.size = 3
+            tar.addfile(member, io.BytesIO(b"cat"))
+    assert train(tmp_path / "a.tar", tmp_path / "model", "--validation_fraction=0") == 0
+    captured = capsys.readouterr()
+    assert "2 records to learn from" in captured.out
+    assert "some records cannot be read, so are not learnt: 2 scattered_members" in captured.err

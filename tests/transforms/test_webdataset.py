@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from bulklabel.transforms.reading.records import Columns
+from bulklabel.transforms.reading.find_shards import find_shards
+from bulklabel.transforms.reading.readers import read_shard
+from bulklabel.transforms.reading.records import Columns, ReadSpec, Unreadable
+from bulklabel.transforms.reading.streams import member_names, stream_reader
 from tests.conftest import read_all
 
 
@@ -113,6 +116,76 @@ def test_what_cannot_be_true_of_a_record_rejects_it(tmp_path: Path) -> None:
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
     assert read_all(path) == ([], [(0, "duplicate_member", "a"), (1, "bad_labels", "b")])
+
+
+DATES = "2023.01.05.img1.jpg 2023.01.05.img1.json 2023.01.05.img2.jpg 2023.01.05.img3.jpg 2023.01.05.img3.cls"
+
+
+@pytest.mark.parametrize(
+    ("names", "ids"),
+    [
+        (DATES, ["2023.01.05.img1", "2023.01.05.img2", "2023.01.05.img3"]),
+        ("v1.0/22.05.png v1.0/22.06.png", ["v1.0/22.05", "v1.0/22.06"]),
+        ("__meta__.json README a.b.jpg", ["a.b"]),
+        ("01.jpg 01.seg.png 02.jpg 02.seg.png", ["01", "02"]),
+        ("01.seg.png 01.jpg 02.jpg", ["01", "02"]),
+        ("01.left.jpg 01.right.jpg 02.left.jpg 02.right.jpg", []),
+        ("01.left.jpg 01.right.jpg 01.json", []),
+        ("01.json 02.json 01.a.jpg 02.b.jpg", []),
+        ("a.b.jpg c.jpg c.seg.jpg", ["c"]),
+    ],
+)
+@pytest.mark.parametrize("shard_records", [1, 1024])
+def test_names_are_split_as_the_beginning_of_the_file_asks(
+    tmp_path: Path, names: str, ids: list[str], shard_records: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_reader, "SPLIT_BYTES", 0)
+    monkeypatch.setattr(stream_reader, "SHARD_RECORDS", shard_records)
+    contents = {"json": b'{"labels": ["dog"]}', "cls": b"1"}
+    path = tar_of(tmp_path / "a.tar", {name: contents.get(name.split(".")[-1], b"A") for name in names.split()})
+    records, unreadable = read_all(path)
+    assert [row["id"] for row in records] == ids
+    assert {reason for _, reason, _ in unreadable} <= {"missing_image", "scattered_members"}
+    if names == DATES:
+        assert [row["labels"] for row in records] == [["dog"], None, ["dog"]]
+
+
+def test_an_image_field_with_a_dot_is_named_in_the_detail_and_can_be_asked_for(tmp_path: Path) -> None:
+    path = tar_of(
+        tmp_path / "a.tar", dict.fromkeys(["01.left.jpg", "01.right.jpg", "02.left.jpg", "02.right.jpg"], b"A")
+    )
+    chosen, inputs = find_shards([str(path)], "auto", Columns())
+    (first, *_) = read_shard(inputs.shards[0], ReadSpec(chosen, Columns(), None, batch_size=9))
+    assert isinstance(first, Unreadable)
+    assert "only 01.left.jpg: name it by --image_column left.jpg" in first.problem.detail
+    records, unreadable = read_all(path, columns=Columns(image="left.jpg"))
+    assert ([row["id"] for row in records], unreadable) == (["01", "02"], [])
+
+
+def test_names_that_turn_out_to_be_ambiguous_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(member_names, "HEAD_MEMBERS", 2)
+    names = ["2023.01.jpg", "2023.02.jpg", "03.jpg", "03.seg.png", "04.mask.png", "04.png"]
+    records, unreadable = read_all(tar_of(tmp_path / "a.tar", dict.fromkeys(names, b"A")))
+    assert [row["id"] for row in records] == ["2023.01", "2023.02", "03", "04.mask"]
+    assert unreadable == [(3, "ambiguous_names", "03.seg"), (5, "ambiguous_names", "04")]
+
+
+@pytest.mark.parametrize("suffixes", [("jpg", "json"), ("json", "jpg"), ("jpg", "png"), ("jpg", "jpg")])
+def test_members_that_stand_apart_are_no_records_of_their_own(
+    tmp_path: Path, suffixes: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_reader, "SPLIT_BYTES", 0)
+    monkeypatch.setattr(stream_reader, "SHARD_RECORDS", 1)
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as tar:
+        for name in [f"{key}.{suffix}" for suffix in suffixes for key in ("a", "b")]:
+            info = tarfile.TarInfo(name)
+            info.size = 1
+            tar.addfile(info, io.BytesIO(b"1"))
+    records, unreadable = read_all(path)
+    images_first = suffixes[0] == "jpg"
+    assert [(row["id"], row["labels"]) for row in records] == ([("a", None), ("b", None)] if images_first else [])
+    assert unreadable[-2:] == [(2, "scattered_members", "a"), (3, "scattered_members", "b")]
 
 
 def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:

@@ -2,7 +2,7 @@
 
 import abc
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -38,17 +38,17 @@ class StreamReader(abc.ABC):
         """Returns whether a file that starts with these bytes is of this format, plain or packed."""
         return self.is_plain(unpacked_head(head, self.is_plain))
 
-    def shards(self, listings: Sequence[Listing], columns: Columns) -> Inputs:  # noqa: ARG002
+    def shards(self, listings: Sequence[Listing], columns: Columns) -> Inputs:
         """Returns the files and their shards: one a file, or several of a large one, as `split` makes them."""
         inputs = unique_files(listings)
-        splits = map_in_threads(self.split, inputs)
+        splits = map_in_threads(lambda file: self.split(file, columns), inputs)
         return Inputs(tuple(inputs), tuple(shard for shards in splits for shard in shards))
 
     def read(self, shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
         """Yields the shard's records in order; everything after a torn place is one more, unreadable record."""
         return tables(self.records(shard, spec), spec)
 
-    def split(self, file: File) -> list[Shard]:
+    def split(self, file: File, columns: Columns) -> list[Shard]:
         """Returns the shards of one file, several only of a local file above `SPLIT_BYTES` that is not packed.
 
         Such a file is read once from header to header. A store would have to send the whole file for that, and a packed
@@ -62,7 +62,7 @@ class StreamReader(abc.ABC):
             return whole
         shards: list[Shard] = []
         start = first = 0
-        for count, end in enumerate(self.ends(file), 1):
+        for count, end in enumerate(self.ends(file, columns), 1):
             if count - first == SHARD_RECORDS or end - start >= SHARD_BYTES:
                 shards.append(Shard(0, file.path, start, end, first, count - first))
                 start, first = end, count
@@ -84,8 +84,11 @@ class StreamReader(abc.ABC):
         """Returns whether a file that starts with these bytes is of this format, and not packed."""
 
     @abc.abstractmethod
-    def ends(self, file: File) -> Iterator[int]:
-        """Yields the offset of the byte after each record of a file, without reading the records themselves."""
+    def ends(self, file: File, columns: Columns) -> Iterable[int]:
+        """Returns the offset of the byte after each record of a file, without reading the records themselves.
+
+        `columns` says which fields are read, by which some files are understood.
+        """
 
     @abc.abstractmethod
     def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Unreadable]:

@@ -17,7 +17,7 @@ from bulklabel.transforms.files.files import MAX_RECORD_BYTES
 from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.reading.record_tables import Record, text_of, truth_of, unreadable
-from bulklabel.transforms.reading.records import Problem, ReadSpec, Shard, Unreadable
+from bulklabel.transforms.reading.records import Columns, Problem, ReadSpec, Shard, Unreadable
 from bulklabel.transforms.reading.streams.stream_reader import (
     MAX_STATED_BYTES,
     StreamReader,
@@ -58,7 +58,7 @@ class TFRecordReader(StreamReader):
         """Returns whether the checksum of the first record's length is right."""
         return len(head) >= HEADER.size and _length(head[: HEADER.size]) is not None
 
-    def ends(self, file: File) -> Iterator[int]:
+    def ends(self, file: File, columns: Columns) -> Iterator[int]:  # noqa: ARG002
         """Yields the byte after each record, from header to header, whose checksums are checked."""
         with files.open_file(file.path) as opened:
             for frame in frames(opened, 0, file.size, skip=True):

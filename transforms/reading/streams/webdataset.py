@@ -12,6 +12,7 @@ from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.reading.record_tables import Record, text_of, truth_of, unreadable
 from bulklabel.transforms.reading.records import Columns, Problem, ReadSpec, Shard, Unreadable
+from bulklabel.transforms.reading.streams.member_names import SeenKeys, SplitName, choose_split
 from bulklabel.transforms.reading.streams.stream_reader import StreamReader
 from bulklabel.transforms.reading.streams.tar import BLOCK_BYTES, TORN, is_header, members
 
@@ -24,20 +25,34 @@ JSON_FIELD, CLASS_FIELD, TEXT_FIELD = "json", "cls", "txt"
 LABELS_KEY, ID_KEY = "labels", "id"
 """The keys of the description that hold labels and id, unless the user names others."""
 
-MEMBER_NAME = re.compile(r"^(?P<key>(?:.*/)?[^./][^./]*)\.(?P<field>[^/]+)$", re.DOTALL)
-"""Splits a member's name: the key is the path up to the first dot of its last part, what follows is the field."""
 
-ARCHIVE_KEY = re.compile(r"(^|/)__[^/]*__$")
-"""Matches the keys of members that describe the whole archive, such as `__meta__`, and belong to no record."""
+@dataclass(frozen=True)
+class Fields:
+    """Holds the fields that are read, in lower case, and in their order those that may hold the image."""
+
+    all: frozenset[str]
+    images: tuple[str, ...]
+
+    @classmethod
+    def of(cls, columns: Columns) -> "Fields":
+        """Returns the fields that a user's names ask for."""
+        named = (columns.id, columns.image, columns.labels, columns.unknown, *columns.carry)
+        lower = (name.lower() for name in named if name)
+        images = (columns.image.lower(),) if columns.image else IMAGE_FIELDS
+        return cls(frozenset((*IMAGE_FIELDS, JSON_FIELD, CLASS_FIELD, TEXT_FIELD, *lower)), images)
 
 
 @dataclass
 class Sample:
-    """Holds the consecutive members with one key: their contents by field, and the first problem with them."""
+    """Holds the consecutive members with one key: their contents by field, and the first problem with them.
+
+    `other_image` is the first field that is not read and looks like an image, such as `left.jpg`.
+    """
 
     key: str
     fields: dict[str, bytes] = dataclasses.field(default_factory=dict)
     problem: Problem | None = None
+    other_image: str = ""
 
 
 class WebDatasetReader(StreamReader):
@@ -49,30 +64,47 @@ class WebDatasetReader(StreamReader):
         """Returns whether the first header has a tar's magic number or, as in the oldest tars, its checksum alone."""
         return head[257:262] == b"ustar" or is_header(head[:BLOCK_BYTES])
 
-    def ends(self, file: File) -> Iterator[int]:
-        """Yields where each record but the first starts, which is where the record before it ends."""
-        current_key = ""
+    def ends(self, file: File, columns: Columns) -> list[int]:
+        """Returns where each record but the first starts, which is where the record before it ends.
+
+        There is none if a key comes back: the file is not cut then, since only one shard can tell.
+        """
+        split_name = self._split_name_of(file.path, Fields.of(columns))
+        ends: list[int] = []
+        seen, current_key = SeenKeys(), ""
         with files.open_file(file.path) as opened:
             for member in members(opened, 0, None, wanted=lambda _: False):
                 key, _ = split_name(member.name)
                 if key and key != current_key:
+                    if seen.add(key):
+                        return []
                     if current_key:
-                        yield member.start
+                        ends.append(member.start)
                     current_key = key
+        return ends
 
     def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Unreadable]:
         """Yields the shard's records one by one, in order."""
+        fields = Fields.of(spec.columns)
+        split_name = self._split_name_of(shard.source, fields)
         with self.opened(shard) as stream:
-            for position, sample in enumerate(_samples(stream, shard, spec.columns), shard.position):
+            seen = SeenKeys()
+            for position, sample in enumerate(_samples(stream, shard, fields, split_name), shard.position):
+                if sample.key:  # a torn place has none
+                    sample.problem = sample.problem or seen.add(sample.key)
                 yield _record(sample, shard.source, position, spec)
 
+    def _split_name_of(self, path: str, fields: Fields) -> SplitName:
+        """Returns how a file's names are split, which is the same for all of its shards."""
+        with self.opened(Shard(0, path, 0, None, 0, None)) as stream:
+            names = (member.name for member in members(stream, 0, None, wanted=lambda _: False))
+            return choose_split(names, {*fields.all}, {*fields.images})
 
-def _samples(stream: BinaryIO, shard: Shard, columns: Columns) -> Iterator[Sample]:
+
+def _samples(stream: BinaryIO, shard: Shard, fields: Fields, split_name: SplitName) -> Iterator[Sample]:
     """Yields the samples of a shard. The one in which a tar is torn may lack members, so it has a problem."""
-    named = (columns.id, columns.image, columns.labels, columns.unknown, *columns.carry)
-    fields = {*IMAGE_FIELDS, JSON_FIELD, CLASS_FIELD, TEXT_FIELD, *(name.lower() for name in named if name)}
     sample = None
-    for member in members(stream, shard.start, shard.stop, wanted=lambda name: split_name(name)[1] in fields):
+    for member in members(stream, shard.start, shard.stop, wanted=lambda name: split_name(name)[1] in fields.all):
         key, field = split_name(member.name)
         torn = member.problem is not None and member.problem.reason == TORN
         if sample and field and key != sample.key:
@@ -80,27 +112,17 @@ def _samples(stream: BinaryIO, shard: Shard, columns: Columns) -> Iterator[Sampl
             sample = None
         if field or torn:
             sample = sample or Sample(key)
-            if torn or field in fields:
+            if torn or field in fields.all:
                 sample.problem = sample.problem or member.problem
             if field in sample.fields:
                 detail = f"the archive has two members {member.name!r} in a row"
                 sample.problem = sample.problem or Problem("duplicate_member", detail)
             if member.content is not None:
                 sample.fields[field] = member.content
+            elif field.rpartition(".")[2] in fields.images:
+                sample.other_image = sample.other_image or field
     if sample:
         yield sample
-
-
-def split_name(name: str) -> tuple[str, str]:
-    """Returns the key and the field (in lower case) of a member's name; both are empty if it belongs to no record.
-
-    >>> split_name("cats/01.seg.PNG"), split_name("__meta__.json"), split_name("README")
-    (('cats/01', 'seg.png'), ('', ''), ('', ''))
-    """
-    match = MEMBER_NAME.match(name)
-    if not match or ARCHIVE_KEY.search(match["key"]):
-        return "", ""
-    return match["key"], match["field"].lower()
 
 
 def _record(sample: Sample, source: str, position: int, spec: ReadSpec) -> Record | Unreadable:
@@ -112,16 +134,23 @@ def _record(sample: Sample, source: str, position: int, spec: ReadSpec) -> Recor
             raise RecordError("read", sample.problem.reason, sample.problem.detail)
         description = _description(sample)
         record_id = text_of(_value(sample, description, columns.id or ID_KEY)) or record_id
-        wanted = [columns.image.lower()] if columns.image else IMAGE_FIELDS
-        image = next((sample.fields[name] for name in wanted if name in sample.fields), None)
+        image_fields = Fields.of(columns).images
+        image = next((sample.fields[name] for name in image_fields if name in sample.fields), None)
         if image is None:
-            raise RecordError("read", "missing_image", f"no member {sample.key}.{'|'.join(wanted)}")
+            raise RecordError("read", "missing_image", _missing_image(sample, image_fields))
         unknown = _labels(sample, description, columns.unknown) if columns.unknown else None
         truth = truth_of(_labels(sample, description, columns.labels), unknown, spec.label_names)
         carried = tuple(text_of(_value(sample, description, name)) for name in columns.carry)
         return Record(record_id, source, position, *truth, image, carried)
     except RecordError as error:
         return unreadable(source, position, error, record_id)
+
+
+def _missing_image(sample: Sample, image_fields: tuple[str, ...]) -> str:
+    """Says which members a record lacks, and how to name the one that may be meant."""
+    missing = f"no member {sample.key}.{'|'.join(image_fields)}"
+    other = sample.other_image
+    return f"{missing}, only {sample.key}.{other}: name it by --image_column {other}" if other else missing
 
 
 def _description(sample: Sample) -> dict[str, Any]:
