@@ -9,6 +9,7 @@ from bulklabel.model.metrics import Goal
 from bulklabel.model.metrics.requirements import Gates, parse_requirement
 from bulklabel.transforms.evaluating.baseline import make_gates
 from bulklabel.transforms.files import files
+from bulklabel.transforms.files.image_roots import root_of
 from bulklabel.transforms.reading.records import Columns
 
 
@@ -29,7 +30,11 @@ def slice_columns(options: argparse.Namespace) -> tuple[str, ...]:
 
 
 def columns_of(options: argparse.Namespace) -> Columns:
-    """Returns the names of the input's columns, as far as the command has flags for them."""
+    """Returns the names of the input's columns, as far as the command has flags for them.
+
+    Raises:
+        UserError: if there is no such folder of images.
+    """
     carried = [*getattr(options, "carry", ()), *slice_columns(options)]
     return Columns(
         options.id_column,
@@ -37,6 +42,7 @@ def columns_of(options: argparse.Namespace) -> Columns:
         options.labels_column,
         options.unknown_column,
         tuple(dict.fromkeys(carried)),
+        tuple(dict.fromkeys(map(root_of, getattr(options, "image_root", ())))),
     )
 
 

@@ -101,7 +101,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         UserError: if the inputs, the model or the output cannot be used.
     """
     paths = {"--input": options.input, "--model": [options.model], "--output": [options.output]}
-    check_submission(pipeline_options, paths | {"--since": options.since})
+    check_submission(pipeline_options, paths | {"--since": options.since, "--image_root": options.image_root})
     plotting_library()
     prepare(pipeline_options)
     account, started, output = current(), now(), files.absolute(options.output)

@@ -21,6 +21,7 @@ from bulklabel.pipelines.run_command import run_command
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.reading.find_shards import find_shards
+from bulklabel.transforms.reading.readers import first_image_warnings
 from bulklabel.transforms.reading.records import SHARD_RECORDS, ReadSpec
 from bulklabel.transforms.scoring.model_files import save_model
 from bulklabel.transforms.training_samples import SampleSource, Split, Survey
@@ -36,7 +37,9 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     with fail_fast():
         label_file = None if options.label_file is None else read_label_file(options.label_file)
         input_format, inputs = find_shards(options.input, options.input_format, columns)
-    spec = ReadSpec(input_format, columns, label_file, SHARD_RECORDS)
+        spec = ReadSpec(input_format, columns, label_file, SHARD_RECORDS)
+        for warning in first_image_warnings(inputs.shards, spec):
+            log.warning(warning)
     source = SampleSource(inputs.shards, spec, options.validation_fraction)
     labels = label_file or _sorted_labels(source.present_labels())
     survey = source.survey(labels)

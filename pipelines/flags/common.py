@@ -25,7 +25,7 @@ def add_input_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input_format", default="auto", choices=("auto", *FORMATS), help="what the files are (default: auto)"
     )
-    for name, what in (("id", "ids"), ("image", "encoded images"), ("labels", "lists of labels")):
+    for name, what in (("id", "ids"), ("image", "encoded images, or of their paths"), ("labels", "lists of labels")):
         parser.add_argument(
             f"--{name}_column", metavar="NAME", help=f"column, feature or field of {what} (default: the format's own)"
         )
@@ -33,6 +33,13 @@ def add_input_flags(parser: argparse.ArgumentParser) -> None:
         "--unknown_column",
         metavar="NAME",
         help="column, feature or field of lists of labels whose truth nobody knows (default: none)",
+    )
+    parser.add_argument(
+        "--image_root",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="folder below which images may lie that a table names by their paths, besides its own; repeatable",
     )
 
 

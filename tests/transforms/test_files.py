@@ -11,6 +11,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from bulklabel.model.errors import StoreError
 from bulklabel.transforms.files import files
+from bulklabel.transforms.files.read_many import read_many
 from bulklabel.transforms.files.stores import retry
 
 
@@ -20,14 +21,14 @@ def test_many_files_are_read_in_order_with_what_is_wrong_in_place(tmp_path: Path
     (tmp_path / "empty").touch()
     (tmp_path / "folder").mkdir()
     names = [*map(str, range(50)), "none", "folder", "empty", *map(str, range(99, 49, -1))]
-    contents = dict(zip(names, files.read_many([str(tmp_path / name) for name in names]), strict=True))
+    contents = dict(zip(names, read_many([str(tmp_path / name)] for name in names), strict=True))
     missing, folder = contents.pop("none"), contents.pop("folder")
     assert isinstance(missing, FileNotFoundError)
     assert isinstance(folder, OSError)
     assert folder.errno == errno.EISDIR
     assert contents.pop("empty") == b""
     assert contents == {name: name.encode() for name in contents}
-    assert list(files.read_many([])) == []
+    assert list(read_many([])) == []
 
 
 NAMES = [

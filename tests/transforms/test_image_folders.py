@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bulklabel.model.errors import UserError
-from bulklabel.transforms.files import files
+from bulklabel.transforms.files import read_many
 from bulklabel.transforms.reading import record_tables
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.records import SHARD_RECORDS, Columns
@@ -157,7 +157,7 @@ def test_metadata_beside_other_formats_is_none_of_their_files(tmp_path: Path) ->
 def test_an_image_of_more_bytes_than_a_record_may_have_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (files, record_tables):
+    for module in (read_many, record_tables):
         monkeypatch.setattr(module, "MAX_RECORD_BYTES", 1000)
     folder_of(tmp_path, {"a.png": bytes(1000), "b.png": bytes(5000)})
     records, unreadable = read_all(tmp_path)

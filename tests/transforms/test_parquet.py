@@ -95,7 +95,7 @@ def test_columns_may_have_other_names(tmp_path: Path) -> None:
     [
         (pa.Table.from_arrays([pa.array([b"x"]), pa.array([b"y"])], ["image", "image"]), "duplicate_column"),
         (pa.table({"image": [3]}), "wrong_type"),
-        (pa.table({"image": ["text"]}), "wrong_type"),
+        (pa.table({"image": ["text"]}), "missing_file"),
         (pa.table({"image": [b"x"], "labels": ["cat"]}), "wrong_type"),
         (pa.table({"image": [b"x"], "id": [["nested"]]}), "wrong_type"),
     ],

@@ -14,6 +14,7 @@ from apache_beam.io.localfilesystem import LocalFileSystem
 from bulklabel.model.errors import StoreError, UserError
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File
+from bulklabel.transforms.files.read_many import read_many
 from bulklabel.transforms.files.stores import retry
 from bulklabel.transforms.files.stores.retry import RetryPolicy, fail_fast, store_error
 
@@ -140,7 +141,7 @@ def test_any_file_system_that_beam_knows_is_used_with_retries(tmp_path: Path) ->
     with files.open_file("mounted://a/b.png") as file:
         file.seek(-5, os.SEEK_END)
         assert file.read() == content[-5:]
-    (missing, read) = files.read_many(["mounted://a/none", "mounted://a/b.png"])
+    (missing, read) = read_many([["mounted://a/none"], ["mounted://a/b.png"]])
     assert isinstance(missing, FileNotFoundError)
     assert read == content
     files.delete(["mounted://a/b.png", "mounted://a/none"])

@@ -20,6 +20,7 @@ import pytest
 from bulklabel.model.images.demo_collages import DIGITS
 from bulklabel.transforms.demo_formats import LAYOUTS, write_layout
 from bulklabel.transforms.files import files
+from bulklabel.transforms.files.read_many import read_many
 from bulklabel.transforms.files.stores import retry
 from bulklabel.transforms.files.stores.store import PIECE_BYTES
 from bulklabel.transforms.scoring.model_files import load_model
@@ -306,7 +307,7 @@ def test_many_files_are_read_in_order_and_deleted(store: Store) -> None:
     names = [f"some/{number}" for number in range(100)]
     for name in names:
         files.write(f"{store.root}/{name}", name.encode())
-    contents = list(files.read_many([f"{store.root}/{name}" for name in [*names[:50], "none", *names[50:]]]))
+    contents = list(read_many([f"{store.root}/{name}"] for name in [*names[:50], "none", *names[50:]]))
     assert isinstance(contents.pop(50), FileNotFoundError)
     assert contents == [name.encode() for name in names]
     files.delete([f"{store.root}/{name}" for name in ["none", *names[1:]]])

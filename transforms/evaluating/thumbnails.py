@@ -116,7 +116,8 @@ def thumbnails_of(shard: Shard, wanted: IdsByKey, recipe: Recipe, decode_seconds
 
 def _images(shard: Shard, wanted: IdsByKey, recipe: Recipe) -> Iterator[tuple[RecordKey, bytes | None]]:
     """Yields keys and images of the wanted records whose ids are the same as before; reads no further than the last."""
-    spec = replace(recipe.read_spec, columns=replace(recipe.columns, carry=()))
+    positions = frozenset(position for _, position in wanted)
+    spec = replace(recipe.read_spec, columns=replace(recipe.columns, carry=()), positions=positions)
     left = set(wanted)
     narrowed = restrict_to_sources(shard, {source for source, _ in wanted})
     for table in read_shard(narrowed, spec):

@@ -4,7 +4,7 @@ import contextlib
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import BinaryIO
@@ -12,7 +12,6 @@ from typing import BinaryIO
 from apache_beam.io.filesystem import FileSystem
 
 from bulklabel.model.errors import UserError
-from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.files.listing import File, Listing
 from bulklabel.transforms.files.local_file import exists_local, open_local, read_local
 from bulklabel.transforms.files.remote_file import open_remote, read_remote
@@ -20,11 +19,8 @@ from bulklabel.transforms.files.stores.path_names import TEMPORARY, escaped, is_
 from bulklabel.transforms.files.stores.retry import store_error
 from bulklabel.transforms.files.stores.store import PIECE_BYTES, store_of
 
-MAX_RECORD_BYTES = 2**29
-"""Records of more bytes are rejected; `read_many` reads one byte more of them and no further."""
-
-REMOTE_THREADS = 16
-"""Requests that are under way at once, since each small file on a remote store costs a round trip."""
+DELETING_THREADS = 16
+"""Requests to delete that are under way at once."""
 
 
 def absolute(path: str) -> str:
@@ -108,21 +104,6 @@ def read_start(path: str, size: int) -> bytes:
         raise store_error(path, "read", error) from error
 
 
-def read_many(paths: Sequence[str]) -> Iterator[bytes | OSError]:
-    """Yields the bytes of each file, in order, or why it cannot be read: `FileNotFoundError` where there is no file.
-
-    Remote files are fetched by several threads, a few ahead of the consumer.
-
-    Raises:
-        StoreError: if a remote store fails; `UserError` within `fail_fast`.
-    """
-    if not any(map(is_remote, paths)):
-        yield from map(_bytes_or_error, paths)
-        return
-    with ThreadPoolExecutor(REMOTE_THREADS, thread_name_prefix="read") as pool:
-        yield from ordered_map(pool, _bytes_or_error, paths, 2 * REMOTE_THREADS)
-
-
 def open_file(path: str) -> BinaryIO:
     """Opens a file for reading, as it is: a name like `x.gz` unpacks nothing.
 
@@ -179,7 +160,7 @@ def delete(paths: Sequence[str]) -> None:
     Raises:
         StoreError: if the file system fails; `UserError` within `fail_fast`.
     """
-    with ThreadPoolExecutor(REMOTE_THREADS, thread_name_prefix="delete") as pool:
+    with ThreadPoolExecutor(DELETING_THREADS, thread_name_prefix="delete") as pool:
         for path, deleted in [(path, pool.submit(_delete, path)) for path in paths]:
             try:
                 deleted.result()
@@ -219,10 +200,3 @@ def _match(pattern: str) -> list[File]:
 def _is_data(path: str, names: re.Pattern[str]) -> bool:
     hidden = any(part.startswith((".", "_")) for part in path.split("/"))
     return bool(names.search(path)) and not hidden
-
-
-def _bytes_or_error(path: str) -> bytes | OSError:
-    try:
-        return read(path) if is_remote(path) else read_local(path, MAX_RECORD_BYTES + 1)
-    except OSError as error:
-        return error

@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 from functools import partial
 from typing import BinaryIO, cast
 
@@ -25,8 +26,8 @@ def open_remote(path: str) -> BinaryIO:
     return cast(BinaryIO, io.BufferedReader(RemoteFile(path), BUFFER_BYTES))
 
 
-def read_remote(path: str) -> bytes:
-    """Returns the bytes of a remote file, fetched by one request for each piece.
+def read_remote(path: str, start: int = 0, stop: int = sys.maxsize) -> bytes:
+    """Returns the bytes of a remote file from `start` to before `stop`, by one request for each piece.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -35,9 +36,9 @@ def read_remote(path: str) -> bytes:
     store, policy = store_of(path)
     pieces: list[bytes] = []
     try:
-        while not pieces or len(pieces[-1]) == PIECE_BYTES:
-            start = PIECE_BYTES * len(pieces)
-            pieces.append(policy.call(partial(store.get, path, start, start + PIECE_BYTES)))
+        while start < stop and (not pieces or len(pieces[-1]) == PIECE_BYTES):
+            pieces.append(policy.call(partial(store.get, path, start, min(start + PIECE_BYTES, stop))))
+            start += PIECE_BYTES
     except FileNotFoundError:
         raise
     except OSError as error:

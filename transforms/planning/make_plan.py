@@ -10,7 +10,7 @@ from bulklabel.model.model_directory import Model
 from bulklabel.model.versions import deciding_versions
 from bulklabel.transforms.planning.thresholds import choose_thresholds
 from bulklabel.transforms.reading.find_shards import check_usable, find_listings, shards_of
-from bulklabel.transforms.reading.readers import READERS, read_shard
+from bulklabel.transforms.reading.readers import READERS, first_image_warnings, read_shard
 from bulklabel.transforms.reading.records import RECORD_SCHEMA, UNKNOWN_FIELD, Columns, Unreadable
 from bulklabel.transforms.reading.streams.stream_reader import StreamReader
 from bulklabel.transforms.reuse.earlier_runs import EarlierRuns
@@ -101,6 +101,26 @@ def make_plan(
 
 
 def warnings(plan: Plan) -> list[str]:
+    """Returns lines on what is probably not meant, as far as the first records tell.
+
+    Raises:
+        UserError: if none of the first images that records name by a path may be read.
+    """
+    spec = plan.recipe.read_spec
+    return [*_unknown_names(plan), *_scored_again(plan), *first_image_warnings(plan.new_shards, spec)]
+
+
+def _scored_again(plan: Plan) -> list[str]:
+    """Returns a line if earlier runs could have been of more use."""
+    if not plan.reused or plan.recipe.by_content or not any(shard.by_path for shard in plan.new_shards):
+        return []
+    return [
+        "--since: images that a table names by their paths may have changed though the table did not, so they are "
+        "scored again; with --match content they are read, and scored only if they are new."
+    ]
+
+
+def _unknown_names(plan: Plan) -> list[str]:
     """Returns a line for each name that the user gave and for which the first records have no value.
 
     Only TFRecord and WebDataset are looked at, where each record names its own fields. In the other formats a file

@@ -10,6 +10,7 @@ import pyarrow as pa
 from bulklabel.model.errors import RecordError, UserError
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, Listing
+from bulklabel.transforms.files.read_many import read_many
 from bulklabel.transforms.reading.image_metadata import (
     METADATA_NAMES,
     Description,
@@ -156,7 +157,7 @@ def _records(shard: Shard, spec: ReadSpec) -> Iterator[Record | Unreadable]:
             yield Unreadable(shard.source, range(position, position + 1), problem)
     undescribed = Description(None, None, None, (None,) * len(spec.columns.carry))
     paths = [files.join(shard.source, name) for name in shard.names]
-    for path, name, content in zip(paths, shard.names, files.read_many(paths), strict=True):
+    for path, name, content in zip(paths, shard.names, read_many([path] for path in paths), strict=True):
         description = metadata.descriptions.get(path, undescribed)
         record_id = name if description.id is None else description.id
         try:

@@ -12,8 +12,8 @@ from bulklabel.model.errors import RecordError, UserError, first_line
 from bulklabel.transforms.concurrency.ordered_map import map_in_threads
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, Listing, unique_files
-from bulklabel.transforms.files.paths import path_below, raise_if_store_failed
-from bulklabel.transforms.reading.record_tables import Record, content_of, tables, text_of, truth_of, unreadable
+from bulklabel.transforms.files.paths import raise_if_store_failed
+from bulklabel.transforms.reading.record_tables import Record, text_of, truth_of, unreadable
 from bulklabel.transforms.reading.records import (
     SHARD_RECORDS,
     TABLE_BYTES,
@@ -24,18 +24,22 @@ from bulklabel.transforms.reading.records import (
     Shard,
     Unreadable,
 )
+from bulklabel.transforms.reading.referenced_images import PathReader, Reference, image_column
 
-ID_COLUMN, IMAGE_COLUMN, LABELS_COLUMN = "id", "image", "labels"
+ID_COLUMN, LABELS_COLUMN = "id", "labels"
 """The names that columns have unless the user gives others."""
 
 REJECTED_SHARD_RECORDS = 2**16
 """The records of a file that cannot be used are rejected in shards of at most so many."""
 
+PIECE_ROWS = 2**16
+"""Rows of a large row group of paths that are read at once, most of them to be passed over."""
+
 READ_BYTES = 2**20
 """A column is read in pieces of this size, so that a huge row group is never in memory at once."""
 
 
-class ParquetReader:
+class ParquetReader(PathReader):
     """Reads Parquet files that have a column of images, as a `records.Reader`."""
 
     file_pattern = re.compile(r"\.(parquet|parq|pq)$", re.IGNORECASE)
@@ -61,9 +65,9 @@ class ParquetReader:
                 raise UserError(f"{flag} {name}: no such column in {inputs[0].path}; name one that is there.")
         return Inputs(tuple(inputs), tuple(shards))
 
-    def read(self, shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
-        """Yields tables of the shard's row groups; from damage to the end of one its records are unreadable."""
-        return tables(_records(shard, spec), spec)
+    def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Reference | Unreadable]:
+        """Yields the shard's records; after damage it goes on with the next row group, whose place the footer gives."""
+        return _records(shard, spec)
 
 
 def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
@@ -72,7 +76,8 @@ def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
         with files.open_file(file.path) as source:
             metadata = pq.ParquetFile(source).metadata
             schema = metadata.schema.to_arrow_schema()
-            sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+            groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+            sizes = [group.num_rows for group in groups]
     except Exception as error:
         raise_if_store_failed(error)
         problem = Problem("damaged_file", f"not a Parquet file ({first_line(error)}); take it out of --input")
@@ -83,14 +88,15 @@ def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
         problem = Problem("damaged_file", f"its footer claims {sum(sizes):,} records in {file.size:,} bytes")
         return [Shard.unreadable(file.path, problem)], known_names
     label_columns = (columns.labels or LABELS_COLUMN, *_unknown(columns))
-    unusable = problem_of(schema, columns.id or ID_COLUMN, columns.image or IMAGE_COLUMN, label_columns, columns.carry)
+    unusable = problem_of(schema, columns.id or ID_COLUMN, columns.image, label_columns, columns.carry)
     if unusable:
         starts = range(0, sum(sizes), REJECTED_SHARD_RECORDS)
         sizes = [min(REJECTED_SHARD_RECORDS, sum(sizes) - start) for start in starts]
         return [
             Shard(0, file.path, 0, 0, start, size, problem=unusable) for start, size in zip(starts, sizes, strict=True)
         ], known_names
-    return _pack(sizes, file.path), known_names
+    image = schema.field(image_column(schema.names, columns.image))
+    return _pack([(group.num_rows, _named_images(group, image)) for group in groups], file.path), known_names
 
 
 def _unknown(columns: Columns) -> tuple[str, ...]:
@@ -98,46 +104,76 @@ def _unknown(columns: Columns) -> tuple[str, ...]:
     return (columns.unknown,) if columns.unknown else ()
 
 
-def _pack(sizes: Sequence[int], path: str) -> list[Shard]:
-    """Returns shards of row groups of these numbers of records; neighbours of up to `SHARD_RECORDS` are one shard."""
+def _named_images(group: pq.RowGroupMetaData, image: pa.Field) -> int | None:
+    """Returns how many images of a row group are not in it, but named by their paths, or null; None if nobody knows."""
+    if is_text(image.type):
+        return int(group.num_rows)
+    if not (pa.types.is_struct(image.type) and "path" in image.type.names):
+        return 0
+    chunks = (group.column(index) for index in range(group.num_columns))
+    statistics = next((chunk.statistics for chunk in chunks if chunk.path_in_schema == f"{image.name}.bytes"), None)
+    return int(statistics.null_count) if statistics is not None and statistics.has_null_count else None
+
+
+def _pack(groups: Sequence[tuple[int, int | None]], path: str) -> list[Shard]:
+    """Returns shards of row groups of some numbers of records, so many of which name their images by paths.
+
+    Neighbours of up to `SHARD_RECORDS` are one shard. A larger row group is cut if it holds none of its images: it is
+    small, and its images are many files.
+    """
     shards: list[Shard] = []
     position = 0
-    for group, size in enumerate(sizes):
+    for group, (size, named) in enumerate(groups):
+        by_path = named != 0
         if shards and (shards[-1].records or 0) + size <= SHARD_RECORDS:
             last = shards.pop()
-            shards.append(replace(last, stop=group + 1, records=(last.records or 0) + size))
+            records, by_path = (last.records or 0) + size, last.by_path or by_path
+            shards.append(replace(last, stop=group + 1, records=records, by_path=by_path))
         else:
-            shards.append(Shard(0, path, group, group + 1, position, size))
+            step = SHARD_RECORDS if named == size else size
+            shards += [
+                Shard(0, path, group, group + 1, position + first, min(step, size - first), by_path=by_path)
+                for first in range(0, size, step or 1)
+            ]
         position += size
     return shards
 
 
-def _records(shard: Shard, spec: ReadSpec) -> Iterator[Record | Unreadable]:
-    """Yields the shard's records; after damage it goes on with the next row group, whose place the footer gives."""
-    position = shard.position
+def _records(shard: Shard, spec: ReadSpec) -> Iterator[Record | Reference | Unreadable]:
+    """Yields the shard's records; from damage to the end of a row group they are unreadable."""
     with files.open_file(shard.source) as source:
         parquet = pq.ParquetFile(source, buffer_size=READ_BYTES, page_checksum_verification=True)
-        for group in range(shard.start, shard.stop or shard.start):
-            end = position + parquet.metadata.row_group(group).num_rows
+        sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.metadata.num_row_groups)]
+        groups = range(shard.start, shard.stop or shard.start)
+        stop = shard.position + (shard.records or 0)
+        # A shard that is a piece of a row group starts behind other rows of it.
+        is_piece = sum(sizes[group] for group in groups) > (shard.records or 0)
+        position = sum(sizes[: shard.start]) if is_piece else shard.position
+        for group in groups:
+            end = position + sizes[group]
             problem = Problem("damaged_file", f"row group {group} has fewer records than the footer says")
             try:
-                for batch in _batches(parquet, group, spec):
-                    yield from _records_of(batch, shard.source, position, spec)
+                for batch in _batches(parquet, group, PIECE_ROWS if is_piece else spec.batch_size, spec.columns):
+                    before = max(0, shard.position - position)
+                    wanted = batch.slice(before, max(0, stop - position - before)) if before < len(batch) else batch[:0]
+                    yield from _records_of(wanted, shard.source, position + before, spec)
                     position += len(batch)
+                    if position >= stop:
+                        break
             except Exception as error:
                 raise_if_store_failed(error)
                 problem = Problem("damaged_file", f"row group {group} cannot be read ({first_line(error)})")
-            if position < end:
-                yield Unreadable(shard.source, range(position, end), problem)
+            missing = range(max(position, shard.position), min(end, stop))
+            if missing:
+                yield Unreadable(shard.source, missing, problem)
             position = end
 
 
-def _batches(parquet: pq.ParquetFile, group: int, spec: ReadSpec) -> Iterator[pa.RecordBatch]:
+def _batches(parquet: pq.ParquetFile, group: int, most: int, columns: Columns) -> Iterator[pa.RecordBatch]:
     """Yields the wanted columns of a row group, so few rows at once that they stay near `TABLE_BYTES`."""
-    columns = spec.columns
     wanted = (
         columns.id or ID_COLUMN,
-        columns.image or IMAGE_COLUMN,
+        image_column(parquet.schema_arrow.names, columns.image),
         columns.labels or LABELS_COLUMN,
         *_unknown(columns),
         *columns.carry,
@@ -145,16 +181,17 @@ def _batches(parquet: pq.ParquetFile, group: int, spec: ReadSpec) -> Iterator[pa
     present = [name for name in dict.fromkeys(wanted) if name in parquet.schema_arrow.names]
     metadata = parquet.metadata.row_group(group)
     row_bytes = max(1, metadata.total_byte_size // max(1, metadata.num_rows))
-    rows = max(1, min(spec.batch_size, TABLE_BYTES // row_bytes))
-    yield from parquet.iter_batches(rows, [group], present)
+    yield from parquet.iter_batches(max(1, min(most, TABLE_BYTES // row_bytes)), [group], present)
 
 
-def _records_of(batch: pa.RecordBatch, source: str, position: int, spec: ReadSpec) -> Iterator[Record | Unreadable]:
+def _records_of(
+    batch: pa.RecordBatch, source: str, position: int, spec: ReadSpec
+) -> Iterator[Record | Reference | Unreadable]:
     """Yields the records of a batch, the first of which has the given position."""
     columns = spec.columns
     rows = zip(
         values_of(batch, columns.id or ID_COLUMN),
-        values_of(batch, columns.image or IMAGE_COLUMN),
+        values_of(batch, image_column(batch.schema.names, columns.image)),
         values_of(batch, columns.labels or LABELS_COLUMN),
         values_of(batch, columns.unknown),
         *(values_of(batch, name) for name in columns.carry),
@@ -164,11 +201,15 @@ def _records_of(batch: pa.RecordBatch, source: str, position: int, spec: ReadSpe
         record_id = text_of(row_id)
         try:
             truth = truth_of(labels, unknown, spec.label_names)
-            content = _referenced(image, source) if isinstance(image, dict) else image
         except RecordError as error:
             yield unreadable(source, row_position, error, record_id)
-        else:
-            yield Record(record_id, source, row_position, *truth, content, tuple(map(text_of, carried)))
+            continue
+        content, path = (image.get("bytes"), image.get("path")) if isinstance(image, dict) else (image, None)
+        if isinstance(content, str):  # a column of paths
+            content, path = None, content
+            record_id = path if record_id is None else record_id
+        record = Record(record_id, source, row_position, *truth, content, tuple(map(text_of, carried)))
+        yield record if content is not None or path is None else Reference(record, path)
 
 
 def values_of(batch: pa.RecordBatch, name: str | None) -> list[Any]:
@@ -203,43 +244,29 @@ def _python_values(column: pa.Array) -> list[Any]:
     return values
 
 
-def _referenced(image: dict[str, Any], source: str) -> bytes | None:
-    """Returns the bytes of an image in the form of Hugging Face's data sets: in place, or in a file beside this one.
-
-    Raises:
-        RecordError: if the path leads out of the file's folder, or to no file.
-    """
-    content: bytes | None = image.get("bytes")
-    path = image.get("path")
-    if content is not None or path is None:
-        return content
-    image_path = path_below(source.rpartition("/")[0], path)
-    return content_of(next(files.read_many([image_path])))
-
-
 def problem_of(
-    schema: pa.Schema, id_name: str, image_name: str, labels_names: tuple[str, ...], carry: tuple[str, ...]
+    schema: pa.Schema, id_name: str, image: str | None, labels_names: tuple[str, ...], carry: tuple[str, ...]
 ) -> Problem | None:
     """Returns why no record of a file with this schema can be used, and the fix; None if they can be.
 
-    `labels_names` are the columns of lists of labels, present or unknown. Only the image column must exist.
+    `image` is the column of images that the user gives, if any. `labels_names` are the columns of lists of labels,
+    present or unknown. Only the image column must exist.
 
-    >>> problem_of(pa.schema({"jpg": pa.binary()}), "id", "image", ("labels",), ()).reason
+    >>> problem_of(pa.schema({"jpg": pa.binary()}), "id", None, ("labels",), ()).reason
     'missing_column'
-    >>> problem_of(pa.schema({"image": pa.binary()}), "id", "image", ("labels",), ())
+    >>> problem_of(pa.schema({"image": pa.binary()}), "id", None, ("labels",), ())
     """
+    try:
+        image_name = image_column(schema.names, image)
+    except RecordError as error:
+        return Problem(error.reason, error.detail)
     for name in (id_name, image_name, *labels_names, *carry):
         if schema.names.count(name) > 1:
             return Problem("duplicate_column", f"the file has {schema.names.count(name)} columns named {name!r}")
-    if image_name not in schema.names:
-        return Problem(
-            "missing_column",
-            f"no column {image_name!r}, only {', '.join(schema.names) or 'none'}; "
-            "name the one with the images by --image_column",
-        )
     kind = schema.field(image_name).type
-    if not _is_image(kind):
-        return Problem("wrong_type", f"column {image_name!r} is {kind}; expected binary, or a struct of bytes and path")
+    if not (_is_image(kind) or is_text(kind)):
+        expected = "expected binary, a struct of bytes and path, or strings that are paths"
+        return Problem("wrong_type", f"column {image_name!r} is {kind}; {expected}")
     for problem in filter(None, (labels_problem(schema, name) for name in labels_names)):
         return Problem("wrong_type", problem)
     if id_name in schema.names and pa.types.is_nested(schema.field(id_name).type):
@@ -264,6 +291,17 @@ def _is_image(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
         return "bytes" in kind.names and _is_image(kind.field("bytes").type) and len(set(kind.names)) == len(kind.names)
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_null(kind))
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Returns whether a column of this type holds strings.
+
+    >>> is_text(pa.large_string()), is_text(pa.binary())
+    (True, False)
+    """
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -12,6 +12,7 @@ from bulklabel.transforms.reading.image_folders import ImagesReader
 from bulklabel.transforms.reading.image_metadata import is_metadata
 from bulklabel.transforms.reading.parquet import ParquetReader
 from bulklabel.transforms.reading.records import HEAD_BYTES, Reader, ReadSpec, Shard, Unreadable
+from bulklabel.transforms.reading.referenced_images import PathReader, check_first_images
 from bulklabel.transforms.reading.streams.tfrecord import TFRecordReader
 from bulklabel.transforms.reading.streams.webdataset import WebDatasetReader
 
@@ -36,6 +37,16 @@ def read_shard(shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
         yield Unreadable(shard.source, range(shard.position, shard.position + (shard.records or 0)), shard.problem)
     else:
         yield from READERS[spec.input_format].read(shard, spec)
+
+
+def first_image_warnings(shards: Sequence[Shard], spec: ReadSpec) -> list[str]:
+    """Returns a warning if none of the first images is there that records name by their paths.
+
+    Raises:
+        UserError: if none of them may be read; it names the roots that would allow it.
+    """
+    reader = READERS[spec.input_format]
+    return check_first_images(reader, shards, spec) if isinstance(reader, PathReader) else []
 
 
 def choose_format(listings: Sequence[Listing]) -> tuple[str, list[Listing]]:

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from bulklabel.model.errors import RecordError, UserError
-from bulklabel.transforms.files.files import MAX_RECORD_BYTES
-from bulklabel.transforms.files.text import escape_surrogates
+from bulklabel.transforms.files.read_many import MAX_RECORD_BYTES
+from bulklabel.transforms.files.text import escape_surrogates, shortened
 from bulklabel.transforms.reading.records import TABLE_BYTES, Columns, Problem, ReadSpec, Unreadable
 
 Labels = list[str | None] | None
@@ -123,8 +123,8 @@ def _label_of(item: Any, label_names: tuple[str, ...] | None) -> str | None:
     return label_names[item] if 0 <= item < len(label_names) else str(item)
 
 
-def content_of(result: bytes | OSError) -> bytes:
-    """Returns the content of a file as `files.read_many` yields it.
+def content_of(result: bytes | OSError, name: str | None = None) -> bytes:
+    """Returns the content of a file as `read_many` yields it; `name` is what the data calls the file, if it does.
 
     Raises:
         RecordError: if the result is an error.
@@ -135,7 +135,8 @@ def content_of(result: bytes | OSError) -> bytes:
     """
     if isinstance(result, OSError):
         reason = "missing_file" if isinstance(result, FileNotFoundError) else "unreadable_file"
-        raise RecordError("read", reason, f"the file cannot be read ({result.strerror or result})")
+        what = "the file" if name is None else shortened(name)
+        raise RecordError("read", reason, f"{what} cannot be read ({result.strerror or result})")
     return result
 
 

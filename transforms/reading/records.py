@@ -41,7 +41,8 @@ class Columns:
     """Names the fields in a user's files that become a record's columns, and those that are carried along.
 
     A field that is None has the name that the format usually gives it. `unknown` has no usual name: it is None if a
-    record's labels are either all known or all unknown. Carried fields become text, as `text_of` makes it.
+    record's labels are either all known or all unknown. Carried fields become text, as `text_of` makes it. An image may
+    be named by its path: `image_roots` are folders, besides the file's own, below which such images may lie.
 
     >>> columns = Columns(image="jpg", unknown="unsure", carry=("price",))
     >>> columns.schema.names
@@ -55,6 +56,7 @@ class Columns:
     labels: str | None = None
     unknown: str | None = None
     carry: tuple[str, ...] = ()
+    image_roots: tuple[str, ...] = ()
 
     @property
     def schema(self) -> pa.Schema:
@@ -92,6 +94,7 @@ class Shard:
         problem: why none of its records can be read.
         reused: for a shard whose answers are an earlier run's, which of the recipe's earlier runs it is and the
             shard's number in that run, of whose records only those of `names` are still wanted.
+        by_path: whether its records may name their images by paths: other files, which may change while this does not.
     """
 
     index: int
@@ -104,6 +107,7 @@ class Shard:
     metadata: str | None = None
     problem: Problem | None = None
     reused: tuple[int, int] | None = None
+    by_path: bool = False
 
     @classmethod
     def unreadable(cls, source: str, problem: Problem) -> "Shard":
@@ -133,13 +137,15 @@ class Inputs:
 class ReadSpec:
     """Says how to read files: their format, the names of their fields, and what label numbers stand for.
 
-    `label_names` is None if label numbers have no known meaning. A table has at most `batch_size` records.
+    `label_names` is None if label numbers have no known meaning. A table has at most `batch_size` records. If
+    `positions` is not None, only the records there are wanted: others whose images lie elsewhere are left out.
     """
 
     input_format: str
     columns: Columns
     label_names: tuple[str, ...] | None
     batch_size: int
+    positions: frozenset[int] | None = None
 
 
 class Reader(Protocol):

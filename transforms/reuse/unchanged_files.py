@@ -55,7 +55,8 @@ def find_unchanged(
     taken: set[str] = set()
     for run in runs:
         same = {file.path for file in run.plan.inputs if _is_unchanged(file, inputs.get(file.path))} - taken
-        unusable = {shard.source for shard in run.plan.shards if shard.problem}
+        # A file whose records name their images by paths may be as it was, and its images others.
+        unusable = {shard.source for shard in run.plan.shards if shard.problem or shard.by_path}
         problems = {_problem_key(shard): shard for shard in run.plan.shards if shard.problem and shard.source in same}
         paths = same - unusable
         if not carry_over:  # files that a metadata file names and that do not exist: rejected then, and still so

@@ -16,7 +16,10 @@ from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.reading.records import Columns, Problem, ReadSpec, Shard
 from bulklabel.transforms.run_directory.parts import PartStamp
 
-SHARD_FIELDS = tuple(field.name for field in dataclasses.fields(Shard) if field.name not in ("index", "reused"))
+SOMETIMES = ("reused", "by_path")
+"""The fields of a shard that are in a plan only if one of its shards has them."""
+
+SHARD_FIELDS = tuple(field.name for field in dataclasses.fields(Shard) if field.name not in ("index", *SOMETIMES))
 
 
 INCREMENTAL = ("since", "by_content", "carry_over")
@@ -154,7 +157,7 @@ class Plan:
         return ", ".join(words) or "the shards differ"
 
     def _content(self) -> dict[str, Any]:
-        fields = SHARD_FIELDS + ("reused",) * any(shard.reused for shard in self.shards)
+        fields = (*SHARD_FIELDS, *(name for name in SOMETIMES if any(getattr(shard, name) for shard in self.shards)))
         return {
             "inputs": [[file.path, file.size] for file in self.inputs],
             "recipe": recipe_content(self.recipe),
@@ -179,6 +182,11 @@ def _shard(index: int, fields: Sequence[str], row: Sequence[Any]) -> Shard:
     problem = saved["problem"] and Problem(**saved["problem"])
     reused = saved.get("reused") and tuple(saved["reused"])
     return Shard(index, **saved | {"names": tuple(saved["names"]), "problem": problem, "reused": reused})
+
+
+def _hashable(value: Any) -> Any:
+    """Returns a value of JSON as a field of a frozen class has it: lists as tuples."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def digest_in(start: bytes) -> str:
@@ -228,7 +236,7 @@ def read_plan(content: bytes) -> Plan:
         recipe=Recipe(
             **recipe
             | {
-                "columns": Columns(**recipe["columns"] | {"carry": tuple(recipe["columns"]["carry"])}),
+                "columns": Columns(**{name: _hashable(value) for name, value in recipe["columns"].items()}),
                 "labels": tuple(recipe["labels"]),
                 "preprocessing": Preprocessing(**recipe["preprocessing"]),
                 "thresholds": tuple(recipe["thresholds"]),

@@ -15,6 +15,7 @@ import apache_beam as beam
 from bulklabel.model.errors import StoreError, UserError
 from bulklabel.model.model_directory import DESCRIPTION_FILE
 from bulklabel.transforms.files import files
+from bulklabel.transforms.files.stores.path_names import is_remote
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE
 from bulklabel.transforms.run_directory.plan import Plan
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
@@ -51,6 +52,7 @@ def worker_requirements(plan: Plan, directory: RunDirectory, model_directory: st
     inputs = [file.path for file in plan.inputs if file.size >= 0]
     step = -(-len(inputs) // SAMPLED_INPUTS) or 1
     required = [("--input", path) for path in inputs[::step]]
+    required += [("--image_root", root) for root in recipe.columns.image_roots if not is_remote(root)]
     required += [("--since", files.join(run.place, PLAN_FILE)) for run in recipe.since]
     required += [("--model", model)] if plan.new_shards and files.exists(model) else []
     carrying = {name: _version(name) for name in ("Python", *CARRYING_PACKAGES)}

@@ -5,7 +5,7 @@ import os
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -159,7 +159,7 @@ def _records(shard: Shard, wanted: Collection[RecordKey], recipe: Recipe) -> tup
     left, tables, faults = set(wanted), [], []
     narrowed = restrict_to_sources(shard, {source for source, _ in wanted})
     try:
-        for table in read_shard(narrowed, recipe.read_spec):
+        for table in read_shard(narrowed, replace(recipe.read_spec, positions=frozenset(place for _, place in wanted))):
             if not left:
                 break
             if isinstance(table, Unreadable):

@@ -14,7 +14,7 @@ from bulklabel.transforms.files.stores.retry import RetryPolicy, StoreOptions, s
 PIECE_BYTES = 8 * 2**20
 """The time limit of an attempt is for so many bytes: one that moves twice as many has twice the time."""
 
-CONNECTIONS = 32
+CONNECTIONS = 64
 """Connections that a process keeps open to a store: a few more than it has threads that read."""
 
 CONNECT_TIMEOUT = 10.0

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from bulklabel.model.errors import first_line
-from bulklabel.transforms.files.files import MAX_RECORD_BYTES
 from bulklabel.transforms.files.paths import raise_if_store_failed
+from bulklabel.transforms.files.read_many import MAX_RECORD_BYTES
 from bulklabel.transforms.reading.records import Problem
 from bulklabel.transforms.reading.streams.stream_reader import MAX_STATED_BYTES
 

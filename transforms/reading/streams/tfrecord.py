@@ -13,9 +13,9 @@ from google.protobuf.message import DecodeError
 
 from bulklabel.model.errors import RecordError, first_line
 from bulklabel.transforms.files import files
-from bulklabel.transforms.files.files import MAX_RECORD_BYTES
 from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.paths import raise_if_store_failed
+from bulklabel.transforms.files.read_many import MAX_RECORD_BYTES
 from bulklabel.transforms.reading.record_tables import Record, text_of, truth_of, unreadable
 from bulklabel.transforms.reading.records import Columns, Problem, ReadSpec, Shard, Unreadable
 from bulklabel.transforms.reading.streams.stream_reader import (

@@ -1,0 +1,160 @@
+"""Reads the images that records name by a path or a URI, many at once."""
+
+import abc
+import posixpath
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby, islice, tee
+
+import pyarrow as pa
+
+from bulklabel.model.errors import RecordError, UserError
+from bulklabel.transforms.files.image_roots import ImageRoots
+from bulklabel.transforms.files.read_many import read_many
+from bulklabel.transforms.files.text import shortened
+from bulklabel.transforms.reading.record_tables import Record, content_of, tables, unreadable
+from bulklabel.transforms.reading.records import ReadSpec, Shard, Unreadable
+
+IMAGE_COLUMN = "image"
+"""The name that the column of images has unless the user gives another."""
+
+PATH_COLUMNS = ("path", "file_name", "filename", "file_path", "filepath", "image_path", "uri", "url", "image_uri")
+"""Other names, in lower case, that columns of paths have; one of them counts if it is the only one."""
+
+
+FIRST_RECORDS, FIRST_IMAGES = 100, 8
+"""So many records are looked at before the work begins, and so many of their images are read."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Holds a record whose image lies in another file, and the name that the data gives it."""
+
+    record: Record
+    name: str
+
+
+@dataclass(frozen=True)
+class _Located:
+    """Holds what was read of a record, and the paths at which its image may lie, if that is yet to be read."""
+
+    item: Record | Reference | Unreadable
+    paths: tuple[str, ...] = ()
+
+
+def image_column(names: Iterable[str], given: str | None) -> str:
+    """Returns which of some columns has the images: the one that the user gives, `image`, or the one of paths.
+
+    Raises:
+        RecordError: if there is none, or more than one that has paths.
+
+    >>> image_column(["id", "Path"], None)
+    'Path'
+    """
+    known = list(names)
+    named = [name for name in known if name.lower() in PATH_COLUMNS]
+    wanted = [given] if given else [IMAGE_COLUMN] if IMAGE_COLUMN in known else named
+    if len(wanted) > 1:
+        words = ", ".join(map(repr, wanted))
+        raise RecordError("read", "missing_column", f"any of {words} may be the images; name one by --image_column")
+    if not wanted or wanted[0] not in known:
+        shown = ", ".join(known) or "none"
+        detail = f"no column {given or IMAGE_COLUMN!r}, only {shown}; name the one with the images by --image_column"
+        raise RecordError("read", "missing_column", detail)
+    return wanted[0]
+
+
+class PathReader(abc.ABC):
+    """Reads a format whose records may name their images by paths; a subclass completes it to a `records.Reader`."""
+
+    def read(self, shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
+        """Yields the shard's records with the images that they name; the next images are fetched meanwhile."""
+        return tables(_with_images(self.records(shard, spec), _roots_of(shard, spec), spec), spec)
+
+    @abc.abstractmethod
+    def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Reference | Unreadable]:
+        """Yields the shard's records one by one, in order, without reading the images that they name."""
+
+
+def check_first_images(reader: PathReader, shards: Sequence[Shard], spec: ReadSpec) -> list[str]:
+    """Checks the first images that records name by a path; returns a warning if none of them is there.
+
+    Raises:
+        UserError: if none of them may be read; it names the roots that would allow it.
+    """
+    shard = next((shard for shard in shards if shard.by_path and not shard.problem), None)
+    if shard is None:
+        return []
+    image_roots = _roots_of(shard, spec)
+    first = islice(reader.records(shard, spec), FIRST_RECORDS)
+    names = [item.name for item in first if isinstance(item, Reference)]
+    allowed: list[list[str]] = []
+    refused: list[RecordError] = []
+    for name in names:
+        try:
+            allowed.append(image_roots.paths_of(name))
+        except RecordError as error:
+            refused.append(error)
+    if refused and not allowed:
+        roots = "".join(f" --image_root {folder}" for folder in image_roots.folders_of(names))
+        fix = f"; add{roots}" if roots else ""
+        raise UserError(
+            f"{shard.source}: none of its first {len(names):,} images may be read: {refused[0].detail}{fix}."
+        )
+    if not allowed or any(isinstance(content, bytes) for content in read_many(allowed[:FIRST_IMAGES])):
+        return []
+    return [
+        f"{shard.source}: none of its first images is there, such as {shortened(names[0])}; name the column of paths "
+        "by --image_column, and the folder that they are relative to by --image_root."
+    ]
+
+
+def _roots_of(shard: Shard, spec: ReadSpec) -> ImageRoots:
+    return ImageRoots(posixpath.dirname(shard.source), spec.columns.image_roots)
+
+
+def _with_images(
+    items: Iterable[Record | Reference | Unreadable], image_roots: ImageRoots, spec: ReadSpec
+) -> Iterator[Record | Unreadable]:
+    for embedded, run in groupby(_wanted(items, spec), _is_embedded):
+        if embedded:  # such records are yielded one by one: to hold many of them would take memory for nothing
+            for item in run:
+                if isinstance(item, Record):
+                    yield item
+        else:
+            yield from _fetched(map(partial(_located, image_roots=image_roots), run))
+
+
+def _is_embedded(item: Record | Reference | Unreadable) -> bool:
+    return isinstance(item, Record) and item.image is not None
+
+
+def _fetched(run: Iterator[_Located]) -> Iterator[Record | Unreadable]:
+    first, second = tee(run)
+    for located, content in zip(first, read_many(located.paths for located in second), strict=True):
+        item = located.item
+        if not isinstance(item, Reference):
+            yield item
+            continue
+        try:
+            yield replace(item.record, image=content_of(content, item.name))
+        except RecordError as error:
+            yield unreadable(item.record.source, item.record.position, error, item.record.id)
+
+
+def _wanted(
+    items: Iterable[Record | Reference | Unreadable], spec: ReadSpec
+) -> Iterator[Record | Reference | Unreadable]:
+    for item in items:
+        if spec.positions is None or not isinstance(item, Reference) or item.record.position in spec.positions:
+            yield item
+
+
+def _located(item: Record | Reference | Unreadable, image_roots: ImageRoots) -> _Located:
+    if not isinstance(item, Reference):
+        return _Located(item)
+    try:
+        return _Located(item, tuple(image_roots.paths_of(item.name)))
+    except RecordError as error:
+        return _Located(unreadable(item.record.source, item.record.position, error, item.record.id))
