@@ -27,6 +27,7 @@ from bulklabel.model.metrics import Goal
 from bulklabel.model.model_directory import Model
 from bulklabel.model.network.import_tensorflow import import_tensorflow
 from bulklabel.model.statistic import Statistic
+from bulklabel.model.statistic.distinct import Distinct
 from bulklabel.pipelines.score import Job, build
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.evaluating.publication import Publication, provenance_of
@@ -112,8 +113,9 @@ def measure_steps(place: Path, shards: int) -> None:
             | f"Written {part.name}" >> beam.Map(written, plan.stamp, part)
             for part in some
         )
+        distinct = root | "Distinct" >> beam.Create([Distinct()])
         statistic = root | beam.Create([Statistic.zero(len(plan.recipe.labels))])
-        _ = statistic | Publish(directory, publication, launch, nothing, predictions, rejected)
+        _ = statistic | Publish(directory, publication, launch, distinct, nothing, predictions, rejected)
     sizes = {name: Path(output, name).stat().st_size / 1e6 for name in (PLAN_FILE, MANIFEST_FILE)}
     print(f"  graph {graph:,} bytes, " + ", ".join(f"{name} {size:,.1f} MB" for name, size in sizes.items()))
 

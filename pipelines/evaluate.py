@@ -17,6 +17,7 @@ from bulklabel.pipelines.flag_values import gates_of, goal_of, slice_columns
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.pipelines.runners.check_submission import check_submission
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
+from bulklabel.transforms.evaluating.count_distinct import CountDistinct, count_partitions
 from bulklabel.transforms.evaluating.evaluate import Evaluate, Evaluation
 from bulklabel.transforms.evaluating.publication import Publication, provenance_of
 from bulklabel.transforms.evaluating.publish import PublishEvaluation
@@ -28,27 +29,28 @@ from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.planning.thresholds import choose_thresholds
 from bulklabel.transforms.reading.records import Columns
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE, REPORT_FILE
-from bulklabel.transforms.run_directory.finished_run import load_run
+from bulklabel.transforms.run_directory.finished_run import FinishedRun, find_run
 from bulklabel.transforms.run_directory.planned_shards import PlannedShards
-from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.decode import DECODE_SECONDS
 
 
 def build(
     root: beam.Pipeline,
-    directory: RunDirectory,
+    run: FinishedRun,
     truth: OncePerProcess[TruthTable] | None,
     publication: Publication,
 ) -> None:
     """Adds the whole graph to a pipeline."""
-    recipe = publication.recipe
+    recipe, directory = publication.recipe, run.directory
     shards = root | "Start" >> beam.Impulse() | "Shards" >> PlannedShards(directory)
     results = shards | "Reshuffle" >> beam.Reshuffle() | "ReadParts" >> beam.ParDo(ReadParts(directory))
     if truth is not None:
         results = results | "ReplaceTruth" >> beam.ParDo(ReplaceTruth(truth))
-    statistic = results | "Evaluate" >> Evaluate(Evaluation(recipe.labels, recipe.thresholds, publication.slice_by))
+    evaluation = Evaluation(recipe.labels, recipe.thresholds, publication.slice_by, publication.group_by)
+    statistic = results | "Evaluate" >> Evaluate(evaluation)
+    distinct = results | "CountDistinct" >> CountDistinct(count_partitions(run.plan), publication.group_by)
     thumbnails = statistic | "Thumbnails" >> MakeThumbnails(shards, recipe, DECODE_SECONDS)
-    _ = statistic | "Publish" >> PublishEvaluation(publication, thumbnails)
+    _ = statistic | "Publish" >> PublishEvaluation(directory, publication, distinct, thumbnails)
 
 
 def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
@@ -66,11 +68,14 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     if run_place == output:
         raise UserError(f"--output {options.output} is the run itself, whose metrics are kept; give another place.")
     with fail_fast():
-        plan = load_run(options.input)
-        directory = RunDirectory(run_place, plan.stamp)
+        finished = find_run(options.input)
+        plan, directory = finished.plan, finished.directory
+        group_by = options.group_by or finished.group_by
+        _check_carried("--slice_by", slice_columns(options), plan.recipe.columns.carry)
+        _check_carried("--group_by", [group_by] if group_by else [], plan.recipe.columns.carry)
         if files.exists(files.join(output, PLAN_FILE)):
             raise UserError(f"--output {options.output} is a run, whose metrics are kept; give another place.")
-        gates = gates_of(options, plan.recipe.labels, output)
+        gates = gates_of(options, plan.recipe.labels, output, group_by)
     account.plan, recipe = plan.digest, plan.recipe
     if options.threshold is not None:
         thresholds = choose_thresholds(options.threshold, recipe.tuned_thresholds, recipe.labels)
@@ -84,22 +89,23 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
             records, used = len(truth.get().rows), count_used_truth(directory, plan, truth.get())
         provenance |= {"truth": ", ".join(options.truth), "truth_records": records, "truth_records_used": used}
         print("\n".join(_truth_lines(records, used, truth.get().labels_without_column, recipe.labels)))
-    _check_slices(slice_columns(options), recipe.columns.carry)
-    publication = Publication(output, recipe, provenance, goal_of(options), slice_columns(options), gates=gates)
+    publication = Publication(
+        output, recipe, provenance, goal_of(options), slice_columns(options), group_by, gates=gates
+    )
     files.check_writable(output)
     inform("started", shards=len(plan.shards))
     with beam.Pipeline(options=pipeline_options) as root:
-        build(root, directory, truth, publication)
+        build(root, finished, truth, publication)
     inform("published", shards=len(plan.shards))
     print_summary(options.output)
 
 
-def _check_slices(columns: Sequence[str], carried: Sequence[str]) -> None:
+def _check_carried(flag: str, columns: Sequence[str], carried: Sequence[str]) -> None:
     for column in columns:
         if column not in carried:
             carried_words = f"it carried {', '.join(carried)}" if carried else "it carried nothing"
             raise UserError(
-                f"--slice_by {column}: the run has no such column; {carried_words}: score with --carry {column}."
+                f"{flag} {column}: the run has no such column; {carried_words}: score with --carry {column}."
             )
 
 

@@ -35,7 +35,8 @@ def columns_of(options: argparse.Namespace) -> Columns:
     Raises:
         UserError: if there is no such folder of images.
     """
-    carried = [*getattr(options, "carry", ()), *slice_columns(options)]
+    grouped = [options.group_by] if options.group_by else []
+    carried = [*getattr(options, "carry", ()), *slice_columns(options), *grouped]
     return Columns(
         options.id_column,
         options.image_column,

@@ -22,6 +22,7 @@ from bulklabel.pipelines.runners.check_submission import check_submission
 from bulklabel.pipelines.runners.launch import launch, prepare
 from bulklabel.transforms.concurrency.deadline import Deadline
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
+from bulklabel.transforms.evaluating.count_distinct import CountDistinct, count_partitions
 from bulklabel.transforms.evaluating.evaluate import Evaluate, Evaluation
 from bulklabel.transforms.evaluating.publication import Publication, provenance_of
 from bulklabel.transforms.evaluating.publish import Publish
@@ -85,13 +86,16 @@ def build(root: beam.Pipeline, job: Job) -> None:
     )
     predictions = results | "WritePredictions" >> WriteParts(directory, PREDICTIONS)
     rejected = results | "WriteRejected" >> WriteParts(directory, REJECTED)
-    evaluation = Evaluation(recipe.labels, recipe.thresholds, job.publication.slice_by)
+    evaluation = Evaluation(recipe.labels, recipe.thresholds, job.publication.slice_by, job.publication.group_by)
     statistic = results | "Evaluate" >> Evaluate(evaluation)
     # Nothing is published of a part of the shards.
     statistic = statistic | "EndAtDeadline" >> EndAtDeadline(left, len(plan.shards), job.deadline)
+    # Whether an id or a group was met before is seen only where all shards meet, so these are counted apart.
+    distinct = results | "CountDistinct" >> CountDistinct(count_partitions(plan), job.publication.group_by)
     # Which records are shown is known only once everything is merged, so their images are read again.
     thumbnails = statistic | "Thumbnails" >> MakeThumbnails(shards, recipe, job.decode_seconds)
-    _ = statistic | "Publish" >> Publish(directory, job.publication, job.launch, thumbnails, predictions, rejected)
+    publish = Publish(directory, job.publication, job.launch, distinct, thumbnails, predictions, rejected)
+    _ = statistic | "Publish" >> publish
 
 
 def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
@@ -137,7 +141,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
 def _planned(options: argparse.Namespace, output: str) -> tuple[Plan, RunDirectory, State, Gates]:
     """Returns the plan, what is left to do for it, and what is required of it; checks everything, writes nothing."""
     model = load_model(options.model)
-    gates = gates_of(options, model.labels, output)
+    gates = gates_of(options, model.labels, output, options.group_by)
     earlier_runs = find_earlier_runs(options.since, output, options.carry_over, options.match == CONTENT)
     columns, threshold = columns_of(options), options.threshold
     plan = make_plan(
@@ -158,6 +162,7 @@ def _publication(options: argparse.Namespace, plan: Plan, gates: Gates, output: 
         provenance_of(plan, options.model),
         goal_of(options),
         slice_columns(options),
+        options.group_by,
         options.max_rejected_fraction,
         gates,
         plan.reused,

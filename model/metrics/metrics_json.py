@@ -15,12 +15,18 @@ from bulklabel.model.metrics.estimates import Evidence
 from bulklabel.model.metrics.sliced import slice_evidence
 from bulklabel.model.metrics.threshold_goals import Choice, Goal, choose, threshold_curve
 from bulklabel.model.statistic import Statistic
+from bulklabel.model.statistic.distinct import Distinct
 
 Row = dict[str, Any]
+NO_RECORDS = Distinct()
 
 
 def compute_metrics(
-    statistic: Statistic, labels: Sequence[str], thresholds: Sequence[float], goal: Goal
+    statistic: Statistic,
+    labels: Sequence[str],
+    thresholds: Sequence[float],
+    goal: Goal,
+    distinct: Distinct = NO_RECORDS,
 ) -> dict[str, Any]:
     """Returns the content of `metrics.json`.
 
@@ -32,6 +38,7 @@ def compute_metrics(
         labels: their names.
         thresholds: those that decided what is predicted, L numbers in 0…1.
         goal: what the suggested thresholds are for.
+        distinct: what is known of the records' ids and groups.
 
     >>> import pyarrow as pa
     >>> truth, probabilities = np.array([[1, 0], [1, 1]], np.int8), np.array([[0.9, 0.2], [0.6, 0.3]], np.float32)
@@ -52,7 +59,7 @@ def compute_metrics(
         row["suggested"] = _suggested(choice, row["support"])
         row["intervals"] = {name: _pair(low[index], high[index]) for name, (low, high) in intervals.items()}
     return {
-        "counts": _counts(statistic),
+        "counts": _counts(statistic, distinct),
         "overall": _overall(evidence, estimate),
         "intervals": _overall_intervals(estimate, without),
         "per_label": rows,
@@ -75,14 +82,16 @@ def thresholds_file(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {row["label"]: row["suggested"]["threshold"] for row in metrics["per_label"]}
 
 
-def _counts(statistic: Statistic) -> dict[str, int]:
-    """Counts records read, scored, rejected, and scored with truth."""
+def _counts(statistic: Statistic, distinct: Distinct) -> dict[str, int]:
+    """Counts records read, scored, rejected, scored with truth, and with an id that an earlier one has; and groups."""
     rejected = sum(statistic.rejected.values())
     return {
         "records": statistic.scored + rejected,
         "scored": statistic.scored,
         "rejected": rejected,
         "with_truth": int(statistic.sums["with_truth"].sum()),
+        "duplicate_ids": distinct.duplicate_ids,
+        **({} if distinct.groups is None else {"groups": distinct.groups, "without_group": distinct.without_group}),
     }
 
 

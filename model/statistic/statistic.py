@@ -19,13 +19,16 @@ from bulklabel.model.labels.thresholds import predict_labels
 from bulklabel.model.labels.truth import Truth
 from bulklabel.model.metric_families.families import no_sums, sums_of
 from bulklabel.model.statistic.examples import Examples, examples_kept
-from bulklabel.model.statistic.hash_ids import hash_ids
+from bulklabel.model.statistic.hash_ids import Hashes, hash_ids
 from bulklabel.model.statistic.histograms import histograms_of, no_histograms
 from bulklabel.model.statistic.pairs import no_pairs, pairs_of
 from bulklabel.model.statistic.slices import Slice, add_slices, slices_of
 
 GROUPS = 20
-"""Records are in so many groups by a hash of their id: what a metric does without one of them tells its uncertainty."""
+"""Records are in so many groups by a hash, of their id or of what they belong to, such as a patient.
+
+What a metric does without one of them tells its uncertainty.
+"""
 
 Key = TypeVar("Key", bound=str | tuple[str, str] | Kind)
 
@@ -70,6 +73,7 @@ class Statistic:
         records: pa.Table,
         *,
         slice_by: Sequence[str] = (),
+        grouped_by: Hashes | None = None,
         shard: int = 0,
         unknown_labels: Mapping[str, int] | None = None,
         rejected: Mapping[tuple[str, str], int] | None = None,
@@ -83,12 +87,14 @@ class Statistic:
             thresholds: L numbers, 0…1.
             records: N rows with `id`, `source`, `position`, and the columns of `slice_by`, which are text.
             slice_by: the columns by whose values records are counted apart as well.
+            grouped_by: N numbers, which records that belong together share; the hashes of the ids if they are None.
             shard: where the records can be found again: its number in the plan.
             unknown_labels: records by the name of a label in the truth that the model does not know.
             rejected: records by stage and reason.
             kinds: the N images by format and size.
         """
-        groups = (hash_ids(records.column("id").to_pylist()) % np.uint64(GROUPS)).astype(np.int64)
+        hashes = hash_ids(records.column("id").to_pylist()) if grouped_by is None else grouped_by
+        groups = (hashes % np.uint64(GROUPS)).astype(np.int64)
         values = {column: np.array(records.column(column).to_pylist(), object) for column in slice_by}
 
         in_order = np.argsort(groups, kind="stable")  # sorted by group a block's records need not be sorted again

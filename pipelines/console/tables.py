@@ -7,7 +7,8 @@ from typing import Any
 
 from bulklabel.model.report import format_change, format_change_range, headlines, most_flipped, verdict_lines
 from bulklabel.model.report.numbers import format_number as number
-from bulklabel.pipelines.console.logs import is_json
+from bulklabel.pipelines.console.logs import is_json, log
+from bulklabel.pipelines.console.record_warnings import record_warnings
 from bulklabel.transforms.evaluating.compare import COMPARISON_FILE
 from bulklabel.transforms.files import files
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, METRICS_FILE, REPORT_FILE
@@ -31,16 +32,18 @@ MOST_FLIPPED = 10
 
 
 def print_summary(output: str) -> None:
-    """Prints an output's metrics, the verdicts on its requirements, and the path of its report.
+    """Prints an output's metrics, the verdicts on its requirements, and the path of its report; logs what is doubtful.
 
     Prints nothing with `--log_format json`: machines get the account's summary.
     """
-    if is_json():
-        return
     metrics, manifest = (
         json.loads(files.read(files.join(files.absolute(output), name))) for name in (METRICS_FILE, MANIFEST_FILE)
     )
-    print(summary(metrics))
+    for line in record_warnings(metrics["counts"], manifest["group_by"], metrics.get("duplicate_example")):
+        log.warning(line)
+    if is_json():
+        return
+    print(summary(metrics, manifest["group_by"]))
     if manifest["gates"]:
         print("\n".join(["", *verdict_lines(manifest["gates"])]))
     print(f"\n  {output}/{REPORT_FILE}")
@@ -91,8 +94,11 @@ def comparison_summary(content: dict[str, Any]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def summary(metrics: dict[str, Any]) -> str:
-    """Returns metrics as lines of text: a row for each label of large support, then averages with intervals."""
+def summary(metrics: dict[str, Any], group_by: str | None = None) -> str:
+    """Returns metrics as lines of text: a row for each label of large support, then averages with intervals.
+
+    `group_by` is the column by whose groups the intervals are.
+    """
     counts, overall = metrics["counts"], metrics["overall"]
     lines = [
         f"  {number(counts['records'])} records: {number(counts['scored'])} scored, "
@@ -124,6 +130,8 @@ def summary(metrics: dict[str, Any]) -> str:
         interval = metrics["intervals"][name]
         extent = f"   95 %: {number(interval[0])} to {number(interval[1])}" if interval else ""
         lines.append(f"  {name.replace('_', ' '):<25}{number(overall[name])}{extent}")
+    if group_by is not None:
+        lines.append(f"  95 % intervals by {_on_a_line(group_by)}: {number(counts['groups'])} groups")
     return "\n".join(line.rstrip() for line in lines)
 
 

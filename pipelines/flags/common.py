@@ -50,6 +50,16 @@ def add_trust_flag(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_group_flag(parser: argparse.ArgumentParser, default: str = "each record by itself") -> None:
+    """Adds the flag for what records belong to together."""
+    parser.add_argument(
+        "--group_by",
+        type=column_name,
+        metavar="NAME",
+        help=f"column whose records of one value belong together, such as a patient's (default: {default})",
+    )
+
+
 def add_evaluation_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags for slices and for suggested thresholds."""
     parser.add_argument(
@@ -91,6 +101,13 @@ def add_store_flags(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how often a failed one is tried again, after growing pauses (default: %(default)s)",
     )
+
+
+def column_name(text: str) -> str:
+    """Parses the name of a column, which is not empty."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; name a column")
+    return text
 
 
 def fraction(text: str) -> float:

@@ -4,9 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from bulklabel.model.errors import UserError
-from bulklabel.pipelines.flags.common import (
-    add_store_flags,
-)
+from bulklabel.pipelines.flags.common import add_group_flag, add_store_flags
 from bulklabel.pipelines.flags.parser import CommandParser
 
 
@@ -16,6 +14,7 @@ def parser() -> CommandParser:
     flags.add_argument("before", metavar="RUN_A", help="the --output of a finished `score`")
     flags.add_argument("after", metavar="RUN_B", help="that of another, whose records have the same ids")
     flags.add_argument("--output", required=True, metavar="DIR", help="where comparison.json and report.html go")
+    add_group_flag(flags, "what both runs were grouped by")
     add_store_flags(flags)
     return flags
 

@@ -3,6 +3,7 @@
 from bulklabel.pipelines.flags.common import (
     add_evaluation_flags,
     add_gate_flags,
+    add_group_flag,
     add_store_flags,
     add_textfile_flags,
 )
@@ -31,6 +32,7 @@ def parser() -> CommandParser:
     flags.add_argument(
         "--unknown_column", metavar="NAME", help="lists of labels that nobody knows, in --truth (default: none)"
     )
+    add_group_flag(flags, "what the run was grouped by")
     add_evaluation_flags(flags)
     add_gate_flags(flags)
     add_store_flags(flags)

@@ -7,6 +7,7 @@ from bulklabel.pipelines.flags.common import (
     add_deadline_flags,
     add_evaluation_flags,
     add_gate_flags,
+    add_group_flag,
     add_input_flags,
     add_since_flags,
     add_store_flags,
@@ -57,6 +58,7 @@ def parser() -> CommandParser:
         metavar="SECONDS",
         help="an image whose decoder takes longer is rejected (default: 60)",
     )
+    add_group_flag(flags)
     add_evaluation_flags(flags)
     add_gate_flags(flags)
     add_since_flags(flags)

@@ -3,6 +3,7 @@
 import argparse
 
 from bulklabel.pipelines.flags.common import (
+    add_group_flag,
     add_input_flags,
     add_store_flags,
     fraction,
@@ -28,8 +29,9 @@ def parser() -> CommandParser:
         type=fraction,
         default=0.1,
         metavar="F",
-        help="share of the records, by a hash of their id, kept to judge by (default: %(default)s)",
+        help="share of the records, by a hash of their id or group, kept to judge by (default: %(default)s)",
     )
+    add_group_flag(flags)
     flags.add_argument("--seed", type=int, default=0, metavar="N", help="equal seeds, equal models (default: 0)")
     add_store_flags(flags)
     return flags

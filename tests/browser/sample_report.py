@@ -59,7 +59,13 @@ class Sample:
         records = len(self.truth)
         overall = self._overall(np.ones(records, bool)) if with_truth else {}
         return {
-            "counts": {"records": records + 7, "scored": records, "rejected": 7, "with_truth": records * with_truth},
+            "counts": {
+                "records": records + 7,
+                "scored": records,
+                "rejected": 7,
+                "with_truth": records * with_truth,
+                "duplicate_ids": 0,
+            },
             "overall": overall,
             "intervals": {
                 name: around(value, 0.01)

@@ -123,7 +123,8 @@ def test_the_rendered_job_has_the_steps_of_the_graph(rendered: Rendered) -> None
     (root,) = rendered.graph.root_transform_ids
     steps = [components.transforms[step].unique_name for step in components.transforms[root].subtransforms]
     shards = ["Start", "Shards", "Reshuffle", "CheckWorkers", "ScoreShards"]
-    assert steps == [*shards, "WritePredictions", "WriteRejected", "Evaluate", "EndAtDeadline", "Thumbnails", "Publish"]
+    written = ["WritePredictions", "WriteRejected", "Evaluate", "EndAtDeadline"]
+    assert steps == [*shards, *written, "CountDistinct", "Thumbnails", "Publish"]
     assert all(f"`{step}`" in PAGE.read_text() for step in steps)
 
 

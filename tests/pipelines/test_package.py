@@ -58,7 +58,13 @@ def test_mobilenet_from_keras_to_metrics(
     found = np.stack([table.column(f"prob_{name}").to_numpy() for name in LABELS], axis=1)
     assert expected.std(axis=0).max() > 0.01
     assert np.allclose(found, expected, atol=1e-5)
-    assert metrics_of(tmp_path / "run")["counts"] == {"records": 6, "scored": 6, "rejected": 0, "with_truth": 6}
+    assert metrics_of(tmp_path / "run")["counts"] == {
+        "records": 6,
+        "scored": 6,
+        "rejected": 0,
+        "with_truth": 6,
+        "duplicate_ids": 0,
+    }
     alone = keras.saving.load_model(tmp_path / "m" / "model.keras").predict(np.stack(pixels), verbose=0)
     assert np.allclose(alone, expected, atol=1e-5)
     assert "model directory" in capsys.readouterr().out

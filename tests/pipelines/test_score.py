@@ -105,7 +105,13 @@ def test_metrics_equal_scikit_learn_on_the_runs_own_parquet(finished: Path) -> N
 def test_every_record_is_accounted_for(finished: Path) -> None:
     found = metrics_of(finished)
     counts = found["counts"]
-    assert counts == {"records": 4800, "scored": 4796, "rejected": 4, "with_truth": counts["with_truth"]}
+    assert counts == {
+        "records": 4800,
+        "scored": 4796,
+        "rejected": 4,
+        "with_truth": counts["with_truth"],
+        "duplicate_ids": 0,
+    }
     table = predictions_of(finished)
     assert counts["scored"] == len(table)
     assert counts["with_truth"] == len(table) - table.column("labels").null_count
@@ -305,7 +311,13 @@ def test_a_run_without_truth_succeeds_and_says_so(
 def test_a_shard_of_bad_records_only(model_directory: Path, tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "a.parquet", [row | {"image": b"bad"} for row in collage_rows(20)])
     assert score(path, model_directory, tmp_path / "run", "--max_rejected_fraction=1") == 0
-    assert metrics_of(tmp_path / "run")["counts"] == {"records": 20, "scored": 0, "rejected": 20, "with_truth": 0}
+    assert metrics_of(tmp_path / "run")["counts"] == {
+        "records": 20,
+        "scored": 0,
+        "rejected": 20,
+        "with_truth": 0,
+        "duplicate_ids": 0,
+    }
 
 
 def test_a_file_with_a_wrong_schema_is_rejected_record_by_record(model_directory: Path, tmp_path: Path) -> None:

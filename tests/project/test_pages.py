@@ -37,6 +37,7 @@ def test_the_example_of_a_format_runs(
         "scored": 5,
         "rejected": 0,
         "with_truth": 5,
+        "duplicate_ids": 0,
     }
 
 

@@ -220,7 +220,7 @@ def test_columns_are_carried_along_as_text(tmp_path: Path) -> None:
         (None, "", None),
         (None, None, None),
     ]
-    with pytest.raises(UserError, match="--carry prize: no such column"):
+    with pytest.raises(UserError, match="column prize: no such column"):
         shards_of(path, Columns(carry=("prize",)))
 
 

@@ -114,7 +114,7 @@ def test_a_name_that_no_file_has_is_one_line(tmp_path: Path, kind: str, columns:
         (tmp_path / "a.png").write_bytes(b"x")
         if kind == "images":
             (tmp_path / "metadata.csv").write_text("file_name,price\na.png,,beyond the header\n")
-    flag = "--unknown_column" if columns.unknown else "--carry"
+    flag = "--unknown_column" if columns.unknown else "column"
     with pytest.raises(UserError, match=f"{flag} pri[cz]e: no ") as caught:
         read_all(tmp_path, columns=columns)
     assert kind == "bare images" or "prize" in str(caught.value)
@@ -224,7 +224,7 @@ def test_a_name_that_the_first_records_lack_is_a_warning(
     assert score(path, model, tmp_path / "run", *flags) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("bulklabel: warning: ")]
     end = f": no such field in the first 6 records of {path}; check the name."
-    assert lines == [f"bulklabel: warning: {flag}{end}" for flag in ("--carry prize", "--unknown_column doubts")]
+    assert lines == [f"bulklabel: warning: {flag}{end}" for flag in ("column prize", "--unknown_column doubts")]
 
 
 def test_what_is_carried_is_not_called_unknown(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

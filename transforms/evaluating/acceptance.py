@@ -8,6 +8,7 @@ from bulklabel.model.metrics import compute_metrics
 from bulklabel.model.metrics.drift import drift_between, rejected_fraction
 from bulklabel.model.report import failed_requirements
 from bulklabel.model.statistic import Statistic
+from bulklabel.model.statistic.distinct import Distinct
 from bulklabel.transforms.evaluating.publication import Publication
 from bulklabel.transforms.run_directory.file_names import REPORT_FILE
 
@@ -40,10 +41,17 @@ class Acceptance:
         }
 
 
-def check_acceptance(statistic: Statistic, publication: Publication) -> Acceptance:
-    """Computes the metrics of a statistic, and checks them against what the publication requires."""
+def check_acceptance(
+    statistic: Statistic, distinct: Distinct, publication: Publication, duplicate_example: str | None
+) -> Acceptance:
+    """Computes the metrics of a statistic, and checks them against what the publication requires.
+
+    `duplicate_example` is an id that several records have, if there is one.
+    """
     recipe, gates = publication.recipe, publication.gates
-    metrics = compute_metrics(statistic, recipe.labels, recipe.thresholds, publication.goal)
+    metrics = compute_metrics(statistic, recipe.labels, recipe.thresholds, publication.goal, distinct)
+    if duplicate_example is not None:
+        metrics["duplicate_example"] = duplicate_example
     if gates.before is not None:
         metrics["drift"] = drift_between(gates.before, metrics)
     verdicts = gates.judge(metrics)

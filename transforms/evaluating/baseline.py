@@ -11,13 +11,16 @@ from bulklabel.model.metrics.by_name import label_numbers
 from bulklabel.model.metrics.drift import drift_between
 from bulklabel.model.metrics.requirements import Gates, Requirement, check_requirement
 from bulklabel.model.statistic import Statistic
+from bulklabel.model.statistic.distinct import Distinct
 from bulklabel.transforms.files import files
 from bulklabel.transforms.run_directory.file_names import METRICS_FILE
 
 COMPARED = ("label", "label_rate", "histogram")
 
 
-def make_gates(requirements: Sequence[Requirement], baseline: str | None, labels: Sequence[str], output: str) -> Gates:
+def make_gates(
+    requirements: Sequence[Requirement], baseline: str | None, labels: Sequence[str], output: str, grouped: bool = False
+) -> Gates:
     """Makes the gates of a run that has these labels: what is required, and the earlier run's numbers.
 
     Args:
@@ -25,13 +28,16 @@ def make_gates(requirements: Sequence[Requirement], baseline: str | None, labels
         baseline: the output of an earlier `score` or `evaluate`, as the user named it, or None.
         labels: the model's.
         output: this run's, absolute.
+        grouped: whether its records are grouped, so that there are groups to count.
 
     Raises:
         UserError: if there is no such metric or label, or the baseline cannot be used.
     """
     if not requirements and baseline is None:
         return Gates()
-    metrics = compute_metrics(Statistic.zero(len(labels)), labels, [0.0] * len(labels), Goal())
+    metrics = compute_metrics(
+        Statistic.zero(len(labels)), labels, [0.0] * len(labels), Goal(), Distinct(groups=0 if grouped else None)
+    )
     before = digest = None
     if baseline is not None:
         content = _read(baseline, output)

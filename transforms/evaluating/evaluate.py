@@ -8,16 +8,21 @@ import apache_beam as beam
 
 from bulklabel.model.labels.predictions import kinds_of, probabilities_of, truth_of
 from bulklabel.model.statistic import Statistic
+from bulklabel.model.statistic.hash_ids import hash_groups
 from bulklabel.transforms.scoring.score_shards import ShardResult
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Holds what a statistic is computed for: L labels, their thresholds (0…1), and the carried columns to slice by."""
+    """Holds what a statistic is computed for: L labels, their thresholds (0…1), and carried columns.
+
+    The statistic is sliced by those of `slice_by`, and records of one value of `group_by` stay together in its groups.
+    """
 
     labels: Sequence[str]
     thresholds: Sequence[float]
-    slice_by: Sequence[str]
+    slice_by: Sequence[str] = ()
+    group_by: str | None = None
 
     def statistic(self, result: ShardResult) -> Statistic:
         """Computes the statistic of one shard's result."""
@@ -30,6 +35,7 @@ class Evaluation:
             self.thresholds,
             predictions,
             slice_by=self.slice_by,
+            grouped_by=hash_groups(predictions, self.group_by),
             shard=result.shard.index,
             unknown_labels=unknown_labels,
             rejected=Counter(reasons),

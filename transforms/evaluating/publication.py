@@ -19,15 +19,16 @@ class Publication:
     """Holds what the published files say besides what was counted.
 
     `output` is absolute; `provenance` is shown in the report and in the manifest; `goal` is what thresholds are
-    suggested for; `slice_by` names carried columns; `max_rejected_fraction` is in 0…1; `gates` is what is required,
-    and the baseline; `reused` is as `Plan` has it.
+    suggested for; `slice_by` and `group_by` name carried columns; `max_rejected_fraction` is in 0…1; `gates` is what is
+    required, and the baseline; `reused` is as `Plan` has it.
     """
 
     output: str
     recipe: Recipe
     provenance: Mapping[str, Any]
     goal: Goal
-    slice_by: Sequence[str]
+    slice_by: Sequence[str] = ()
+    group_by: str | None = None
     max_rejected_fraction: float = 1.0
     gates: Gates = field(default_factory=Gates)
     reused: Sequence[ReusedRecords] | None = None
@@ -37,6 +38,7 @@ class Publication:
         """Returns, as the manifest has it, what the metrics are to show and to fulfil: no part of the plan."""
         return {
             "slice_by": list(self.slice_by),
+            "group_by": self.group_by,
             "goal": self.goal.kind,
             "target": self.goal.target,
             "max_rejected_fraction": self.max_rejected_fraction,
@@ -56,7 +58,8 @@ class Publication:
         """Returns where the run came from, as the report has it."""
         earlier = {run.run: f"{run.scored + run.rejected:,} records" for run in self.reused or ()}
         baseline = {"baseline": self.gates.baseline} if self.gates.baseline else {}
-        return {**self.provenance, **({"reused": earlier} if earlier else {}), **baseline}
+        grouped = {"intervals": f"by {self.group_by}"} if self.group_by else {}
+        return {**self.provenance, **({"reused": earlier} if earlier else {}), **baseline, **grouped}
 
     def is_published(self) -> bool:
         """Tells whether the manifest at the output has the same `requested`; False if it cannot be read."""

@@ -11,9 +11,12 @@ from bulklabel.model.metrics import curves_table, drawings, thresholds_file
 from bulklabel.model.report import per_label_csv, render_report
 from bulklabel.model.report.gallery import Thumbnail, gallery
 from bulklabel.model.statistic import Statistic
+from bulklabel.model.statistic.distinct import Distinct
+from bulklabel.model.statistic.hash_ids import hash_ids
 from bulklabel.transforms.evaluating.acceptance import Acceptance, check_acceptance
 from bulklabel.transforms.evaluating.publication import Publication
 from bulklabel.transforms.files import files
+from bulklabel.transforms.reading.records import Shard
 from bulklabel.transforms.run_directory.file_names import (
     CURVES_FILE,
     MANIFEST_FILE,
@@ -24,7 +27,7 @@ from bulklabel.transforms.run_directory.file_names import (
     THRESHOLDS_FILE,
 )
 from bulklabel.transforms.run_directory.manifest import Launch, Written, build_manifest, entry_of
-from bulklabel.transforms.run_directory.parts import REUSED, Entry, to_parquet
+from bulklabel.transforms.run_directory.parts import PREDICTIONS, REUSED, Entry, to_parquet
 from bulklabel.transforms.run_directory.plan import add_reused_of_parts
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 
@@ -37,6 +40,7 @@ class Publish(beam.PTransform):  # type: ignore[misc]
         directory: RunDirectory,
         publication: Publication,
         launch: Launch,
+        distinct: beam.PCollection[Distinct],
         thumbnails: beam.PCollection[Thumbnail],
         predictions: beam.PCollection[Written],
         rejected: beam.PCollection[Written],
@@ -45,6 +49,7 @@ class Publish(beam.PTransform):  # type: ignore[misc]
         self._directory = directory
         self._publication = publication
         self._launch = launch
+        self._distinct = distinct
         self._thumbnails = thumbnails
         self._predictions = predictions
         self._rejected = rejected
@@ -57,6 +62,7 @@ class Publish(beam.PTransform):  # type: ignore[misc]
             self._directory,
             self._publication,
             self._launch,
+            beam.pvalue.AsSingleton(self._distinct),
             beam.pvalue.AsList(self._thumbnails),
             beam.pvalue.AsList(self._predictions),
             beam.pvalue.AsList(self._rejected),
@@ -66,14 +72,28 @@ class Publish(beam.PTransform):  # type: ignore[misc]
 class PublishEvaluation(beam.PTransform):  # type: ignore[misc]
     """Publishes metrics, report and a manifest without parts, for a run that was scored before."""
 
-    def __init__(self, publication: Publication, thumbnails: beam.PCollection[Thumbnail]) -> None:
+    def __init__(
+        self,
+        directory: RunDirectory,
+        publication: Publication,
+        distinct: beam.PCollection[Distinct],
+        thumbnails: beam.PCollection[Thumbnail],
+    ) -> None:
         super().__init__()
+        self._directory = directory
         self._publication = publication
+        self._distinct = distinct
         self._thumbnails = thumbnails
 
     def expand(self, statistic: beam.PCollection[Statistic]) -> beam.PCollection[None]:
-        """Adds the one step, with the thumbnails as a side input."""
-        return statistic | beam.Map(_publish_evaluation, self._publication, beam.pvalue.AsList(self._thumbnails))
+        """Adds the one step, with what was counted apart and the thumbnails as side inputs."""
+        return statistic | beam.Map(
+            _publish_evaluation,
+            self._directory,
+            self._publication,
+            beam.pvalue.AsSingleton(self._distinct),
+            beam.pvalue.AsList(self._thumbnails),
+        )
 
 
 def to_json(content: Mapping[str, Any]) -> bytes:
@@ -90,6 +110,7 @@ def _publish(
     directory: RunDirectory,
     publication: Publication,
     launch: Launch,
+    distinct: Distinct,
     thumbnails: Sequence[Thumbnail],
     predictions: Sequence[Written],
     rejected: Sequence[Written],
@@ -98,7 +119,7 @@ def _publish(
     if publication.reused:
         reused = add_reused_of_parts(publication.reused, [part.entry.get(REUSED, ()) for part in predictions])
         publication = replace(publication, reused=reused)
-    acceptance = check_acceptance(statistic, publication)
+    acceptance = check_acceptance(statistic, distinct, publication, _duplicate_example(directory, distinct))
     published = _write_metrics(statistic, publication, acceptance, thumbnails, directory.write)
     parts = [*predictions, *rejected]
     manifest = build_manifest(
@@ -111,17 +132,33 @@ def _publish(
     directory.complete()
 
 
-def _publish_evaluation(statistic: Statistic, publication: Publication, thumbnails: Sequence[Thumbnail]) -> None:
+def _publish_evaluation(
+    statistic: Statistic,
+    directory: RunDirectory,
+    publication: Publication,
+    distinct: Distinct,
+    thumbnails: Sequence[Thumbnail],
+) -> None:
     def write(name: str, content: bytes) -> None:
         files.write(files.join(publication.output, name), content)
 
-    acceptance = check_acceptance(statistic, publication)
+    acceptance = check_acceptance(statistic, distinct, publication, _duplicate_example(directory, distinct))
     published = _write_metrics(statistic, publication, acceptance, thumbnails, write)
     write(
         MANIFEST_FILE, to_json({**publication.manifest_content, **acceptance.manifest_content, "published": published})
     )
     if acceptance.refusal:
         raise acceptance.refusal
+
+
+def _duplicate_example(directory: RunDirectory, distinct: Distinct) -> str | None:
+    """Reads the id that several records of a run have from the part of the shard that has it; None if there is none."""
+    if distinct.example is None:
+        return None
+    hashed, shard = distinct.example
+    part = directory.read_part(PREDICTIONS, Shard(shard, directory.path, 0, None, 0, None))
+    ids = [] if part is None else part.table.column("id").to_pylist()
+    return next((name for name, number in zip(ids, hash_ids(ids).tolist(), strict=True) if number == hashed), None)
 
 
 def _write_metrics(

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bulklabel.model.errors import UserError
 from bulklabel.model.images.decode import batch_size_for
 from bulklabel.model.labels.predictions import column_names
 from bulklabel.model.model_directory import Model
@@ -11,7 +10,7 @@ from bulklabel.model.versions import deciding_versions
 from bulklabel.transforms.planning.thresholds import choose_thresholds
 from bulklabel.transforms.reading.find_shards import check_usable, find_listings, shards_of
 from bulklabel.transforms.reading.readers import READERS, first_image_warnings, read_shard
-from bulklabel.transforms.reading.records import RECORD_SCHEMA, UNKNOWN_FIELD, Columns, Unreadable
+from bulklabel.transforms.reading.records import RECORD_SCHEMA, UNKNOWN_FIELD, Columns, Unreadable, check_carried
 from bulklabel.transforms.reading.streams.stream_reader import StreamReader
 from bulklabel.transforms.reuse.earlier_runs import EarlierRuns
 from bulklabel.transforms.reuse.unchanged_files import (
@@ -75,9 +74,7 @@ def make_plan(
         *RECORD_SCHEMA.names,
         *([CONTENT.name] if earlier_runs.by_content else ()),
     )
-    for name in columns.carry:
-        if name in taken or columns.carry.count(name) > 1:
-            raise UserError(f"--carry {name}: records have a column of this name already; rename it in the input.")
+    check_carried(columns, taken)
     chosen, listings = find_listings(inputs, input_format, [output, *earlier_runs.paths])
     recipe = make_recipe(model, chosen, columns, threshold, layout)
     # An earlier run is of use only if its recipe gives the same answers.

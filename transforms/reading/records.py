@@ -1,12 +1,13 @@
 """Defines what a reader is, the shards that it is given, and the tables of records that it yields."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import pyarrow as pa
 
+from bulklabel.model.errors import UserError
 from bulklabel.transforms.files.listing import File, Listing
 
 RECORD_SCHEMA = pa.schema(
@@ -48,7 +49,7 @@ class Columns:
     >>> columns.schema.names
     ['id', 'source', 'position', 'labels', 'image', 'unknown', 'price']
     >>> columns.flags
-    {'price': '--carry', 'unsure': '--unknown_column'}
+    {'price': 'column', 'unsure': '--unknown_column'}
     """
 
     id: str | None = None
@@ -66,8 +67,19 @@ class Columns:
 
     @property
     def flags(self) -> dict[str, str]:
-        """Returns the names that some of the input must have, each with the flag that gave it."""
-        return dict.fromkeys(self.carry, "--carry") | ({self.unknown: "--unknown_column"} if self.unknown else {})
+        """Returns the names that some of the input must have, each with what to call it: a column, or its only flag."""
+        return dict.fromkeys(self.carry, "column") | ({self.unknown: "--unknown_column"} if self.unknown else {})
+
+
+def check_carried(columns: Columns, taken: Collection[str]) -> None:
+    """Checks that no carried column has the name of another column of a record.
+
+    Raises:
+        UserError: if one has.
+    """
+    for name in columns.carry:
+        if name in taken or columns.carry.count(name) > 1:
+            raise UserError(f"column {name}: records have a column of this name already; rename it in the input.")
 
 
 @dataclass(frozen=True)

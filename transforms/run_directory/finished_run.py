@@ -43,6 +43,12 @@ class FinishedRun:
         """Returns how many records it scored."""
         return int(self.manifest["counts"]["scored"])
 
+    @property
+    def group_by(self) -> str | None:
+        """Returns the column whose records of one value belong together; None if none was named."""
+        column = self.manifest.get("group_by")
+        return None if column is None else str(column)
+
 
 def find_run(output: str) -> FinishedRun:
     """Returns a run that was published.

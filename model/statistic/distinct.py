@@ -1,0 +1,85 @@
+"""Counts distinct ids and groups exactly: from sorted hashes that are cut into partitions, each counted by itself."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from bulklabel.model.statistic.hash_ids import Hashes
+
+FEW_GROUPS = 20
+"""Of fewer groups of records an interval says little: some of the jackknife's groups are empty."""
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """Counts a run's scored records whose id an earlier one has too, and its groups. `+` is exact in any order.
+
+    Two that are added must not share an id or a group: each hash belongs to one partition. `groups` is None where
+    records are not grouped; `without_group` counts the records without a value, each a group of its own. `example` is
+    the smallest hash of an id that occurs twice, and the first shard that has it.
+    """
+
+    duplicate_ids: int = 0
+    groups: int | None = None
+    without_group: int = 0
+    example: tuple[int, int] | None = None
+
+    def __add__(self, other: "Distinct") -> "Distinct":
+        """The counts of both sets of hashes together."""
+        groups = [counted for counted in (self.groups, other.groups) if counted is not None]
+        return Distinct(
+            self.duplicate_ids + other.duplicate_ids,
+            sum(groups) if groups else None,
+            self.without_group + other.without_group,
+            min((one for one in (self.example, other.example) if one is not None), default=None),
+        )
+
+
+def cut(hashes: Hashes, partitions: int) -> Iterator[tuple[int, Hashes]]:
+    """Yields hashes sorted, by the partition of 0…`partitions` - 1 that their leading bits decide on; none is empty.
+
+    >>> [(number, part.tolist()) for number, part in cut(np.array([2**63, 5, 2**62], np.uint64), 2)]
+    [(0, [5, 4611686018427387904]), (1, [9223372036854775808])]
+    """
+    hashes = np.sort(hashes)
+    starts = np.array([-(-(number << 64) // partitions) for number in range(partitions)], np.uint64)
+    for number, part in enumerate(np.split(hashes, np.searchsorted(hashes, starts[1:]))):
+        if len(part):
+            yield number, part
+
+
+def count_ids(parts: Iterable[tuple[int, Hashes]]) -> Distinct:
+    """Counts the ids of one partition that occur again, from the number of each shard and its sorted hashes.
+
+    >>> count_ids([(4, np.array([1, 7, 7], np.uint64)), (2, np.array([7], np.uint64))])
+    Distinct(duplicate_ids=2, groups=None, without_group=0, example=(7, 2))
+    """
+    by_shard = list(parts)
+    hashes = _sorted([part for _, part in by_shard])
+    repeated = hashes[1:][hashes[1:] == hashes[:-1]]
+    if not len(repeated):
+        return Distinct()
+    shard = min(shard for shard, part in by_shard if _has(part, repeated[0]))
+    return Distinct(duplicate_ids=len(repeated), example=(int(repeated[0]), shard))
+
+
+def count_groups(parts: Iterable[Hashes]) -> Distinct:
+    """Counts the groups of one partition, from each shard's hashes.
+
+    >>> count_groups([np.array([1, 7], np.uint64), np.array([7], np.uint64)]).groups
+    2
+    """
+    hashes = _sorted(list(parts))
+    return Distinct(groups=int(len(hashes) > 0) + int((hashes[1:] != hashes[:-1]).sum()))
+
+
+def _sorted(parts: list[Hashes]) -> Hashes:
+    hashes = np.concatenate([np.zeros(0, np.uint64), *parts])
+    hashes.sort()
+    return hashes
+
+
+def _has(part: Hashes, value: np.uint64) -> bool:
+    place = int(np.searchsorted(part, value))
+    return place < len(part) and bool(part[place] == value)

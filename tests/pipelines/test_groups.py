@@ -1,0 +1,197 @@
+"""Records that belong together: `--group_by` of every command, ids that repeat, and what is said of both."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bulklabel.pipelines.evaluate import main as evaluate
+from bulklabel.pipelines.train import main as train
+from bulklabel.transforms.evaluating import count_distinct
+from tests.conftest import answers, collage_rows, metrics_of, score
+
+PATIENTS = 60
+
+
+def write_films(folder: Path, files: int = 2, **columns: Sequence[Any]) -> Path:
+    """Films of sixty patients, of whom the first has many; a few films say nothing of whose they are."""
+    rows = collage_rows(600, seed=4)
+    random = np.random.default_rng(1)
+    chosen = np.minimum(random.geometric(0.06, len(rows)), PATIENTS)
+    patients: list[str | None] = [f"patient {number}" for number in chosen]
+    patients[7] = patients[401] = None
+    table: dict[str, Sequence[Any]] = {name: [row[name] for row in rows] for name in ("id", "image", "labels")}
+    table |= {"patient": patients} | columns
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = pa.table(table)
+    size = len(rows) // files
+    for number in range(files):
+        pq.write_table(whole.slice(number * size, size), folder / f"{number}.parquet", row_group_size=100)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_films(tmp_path_factory.mktemp("films"))
+
+
+@pytest.fixture(scope="module")
+def grouped(tmp_path_factory: pytest.TempPathFactory, films: Path, model_directory: Path) -> Path:
+    output = tmp_path_factory.mktemp("grouped") / "run"
+    assert score(films, model_directory, output, "--group_by=patient", "--carry=patient") == 0
+    return output
+
+
+def patients_of(films: Path) -> list[str | None]:
+    names: list[str | None] = pq.read_table(films).column("patient").to_pylist()
+    return names
+
+
+def manifest_of(run: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((run / "manifest.json").read_bytes())
+    return content
+
+
+def test_groups_are_counted_and_named(grouped: Path, films: Path, model_directory: Path, capsys: Any) -> None:
+    names = patients_of(films)
+    counts = metrics_of(grouped)["counts"]
+    assert counts["groups"] == len({name for name in names if name}) + 2
+    assert counts["without_group"] == 2
+    assert counts["duplicate_ids"] == 0
+    assert manifest_of(grouped)["group_by"] == "patient"
+    page = (grouped / "report.html").read_text()
+    assert f"by patient: {counts['groups']} groups" in " ".join(page.split())
+    (grouped / "_SUCCESS").unlink()
+    capsys.readouterr()
+    assert score(films, model_directory, grouped, "--group_by=patient") == 0
+    captured = capsys.readouterr()
+    assert f"  95 % intervals by patient: {counts['groups']} groups" in captured.out
+    assert captured.err == (
+        "bulklabel: warning: 2 records have no value of patient: each of them is a group of its own.\n"
+    )
+
+
+def test_only_intervals_depend_on_the_grouping(
+    grouped: Path, tmp_path: Path, films: Path, model_directory: Path
+) -> None:
+    assert score(films, model_directory, tmp_path / "plain", "--carry=patient") == 0
+    ours, plain = metrics_of(grouped), metrics_of(tmp_path / "plain")
+    assert ours["overall"] == plain["overall"]
+    assert ours["intervals"]["f1_micro"] != plain["intervals"]["f1_micro"]
+    assert plain["counts"].keys() == ours["counts"].keys() - {"groups", "without_group"}
+
+
+def test_a_finished_run_is_published_again_by_another_grouping(
+    grouped: Path, films: Path, model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert score(films, model_directory, run, "--carry=patient") == 0
+    before = metrics_of(run)
+    capsys.readouterr()
+    assert score(films, model_directory, run, "--carry=patient", "--group_by=patient") == 0
+    assert "nothing to do" not in capsys.readouterr().out
+    assert answers(run) == answers(grouped)
+    assert score(films, model_directory, run, "--carry=patient") == 0
+    assert metrics_of(run) == before
+    assert score(films, model_directory, run, "--carry=patient") == 0
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_neither_shards_nor_partitions_nor_an_interruption_matter(
+    grouped: Path, films: Path, model_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = (grouped / "metrics.json").read_bytes()
+    monkeypatch.setattr(count_distinct, "PARTITION_HASHES", 50)
+    (grouped / "_SUCCESS").unlink()
+    next(grouped.glob("predictions/*")).unlink()
+    assert score(films, model_directory, grouped, "--group_by=patient") == 0
+    assert (grouped / "metrics.json").read_bytes() == whole
+    assert score(write_films(tmp_path / "in", files=6), model_directory, tmp_path / "run", "--group_by=patient") == 0
+    assert (tmp_path / "run" / "metrics.json").read_bytes() == whole
+
+
+def test_evaluate_groups_as_the_run_was_unless_told_otherwise(
+    grouped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, flags in {"default": (), "told": ("--group_by=patient",)}.items():
+        assert evaluate([f"--input={grouped}", f"--output={tmp_path / name}", *flags]) == 0
+        assert (tmp_path / name / "metrics.json").read_bytes() == (grouped / "metrics.json").read_bytes()
+        assert manifest_of(tmp_path / name)["group_by"] == "patient"
+    capsys.readouterr()
+    assert evaluate([f"--input={grouped}", f"--output={tmp_path / 'none'}", "--group_by=camera"]) == 2
+    error = capsys.readouterr().err
+    assert error == (
+        "bulklabel: error: --group_by camera: the run has no such column; it carried patient: score with "
+        "--carry camera.\n"
+    )
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("partition_hashes", [2**23, 20])
+def test_ids_that_repeat_are_found_across_files(
+    model_directory: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    partition_hashes: int,
+) -> None:
+    monkeypatch.setattr(count_distinct, "PARTITION_HASHES", partition_hashes)
+    ids = [f"film-{number}" for number in range(600)]
+    ids[350], ids[10], ids[599] = ids[3], ids[9], ids[9]  # one pair in two files, and three of one id
+    films = write_films(tmp_path / "in", id=ids)
+    run = tmp_path / "run"
+    assert score(films, model_directory, run) == 0
+    line = "bulklabel: warning: 3 records have an id that an earlier one has too, such as 'film-"
+    assert capsys.readouterr().err.startswith(line)
+    found = metrics_of(run)
+    assert found["counts"]["duplicate_ids"] == 3
+    assert found["duplicate_example"] in (ids[3], ids[9])
+    assert "3 records have an id that an earlier one has too" in " ".join((run / "report.html").read_text().split())
+    assert evaluate([f"--input={run}", f"--output={tmp_path / 'again'}", "--require=duplicate_ids<=0"]) == 3
+    assert "duplicate_ids<=0 (it is 3)" in capsys.readouterr().err
+    assert metrics_of(tmp_path / "again") == found
+    since = (f"--since={run}", "--carry_over")
+    assert score(films, model_directory, tmp_path / "carried", *since, "--require=duplicate_ids<=2") == 3
+    assert metrics_of(tmp_path / "carried")["duplicate_example"] == found["duplicate_example"]
+
+
+def test_groups_can_be_required_where_there_are_any(
+    grouped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [f"--input={grouped}", f"--output={tmp_path / 'again'}"]
+    assert evaluate([*arguments, "--require=groups>=20", "--require=without_group<=2"]) == 0
+    assert evaluate([*arguments, "--require=groups>=2000"]) == 3
+    assert "groups>=2000 (it is 5" in capsys.readouterr().err
+
+
+def test_few_groups_are_warned_of(model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    films = write_films(tmp_path / "in", patient=[number % 7 for number in range(600)])
+    assert score(films, model_directory, tmp_path / "run", "--group_by=patient") == 0
+    assert "there are only 7 groups by patient" in capsys.readouterr().err
+    assert metrics_of(tmp_path / "run")["counts"]["groups"] == 7
+
+
+def test_a_column_that_is_not_there_is_one_line(
+    films: Path, model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(command: str, flag: str) -> int:
+        if command == "score":
+            return score(films, model_directory, tmp_path / "run", flag)
+        return train([f"--input={films}", f"--output={tmp_path / 'model'}", flag])
+
+    for command in ("score", "train"):
+        for flag, words in {
+            "--group_by=person": "column person: no such column in",
+            "--group_by=id": "column id: records have a column of this name already",
+            "--group_by=": "it is empty; name a column",
+        }.items():
+            assert run(command, flag) == 2
+            error = capsys.readouterr().err
+            assert words in error
+            assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
