@@ -62,11 +62,11 @@ def read_label_file(path: str) -> tuple[str, ...]:
     return check_labels([line.strip() for line in text.splitlines() if line.strip()], path)
 
 
-def gates_of(options: argparse.Namespace, labels: Sequence[str], output: str) -> Gates:
-    """Returns what `--require` and `--baseline` ask for, checked against the labels.
+def gates_of(options: argparse.Namespace, labels: Sequence[str], output: str, group_by: str | None) -> Gates:
+    """Returns what `--require` and `--baseline` ask for, checked against the labels and whether groups are counted.
 
     Raises:
         UserError: if the baseline cannot be used, or a requirement cannot be read or names no metric or label.
     """
     requirements = [parse_requirement(text) for text in options.require]
-    return make_gates(requirements, options.baseline, labels, output)
+    return make_gates(requirements, options.baseline, labels, output, grouped=group_by is not None)

@@ -16,13 +16,14 @@ from bulklabel.model.network.import_tensorflow import import_tensorflow
 from bulklabel.model.versions import deciding_versions
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.logs import log
+from bulklabel.pipelines.console.record_warnings import record_warnings
 from bulklabel.pipelines.flag_values import columns_of, read_label_file
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.readers import first_image_warnings
-from bulklabel.transforms.reading.records import SHARD_RECORDS, ReadSpec
+from bulklabel.transforms.reading.records import RECORD_SCHEMA, SHARD_RECORDS, UNKNOWN_FIELD, ReadSpec, check_carried
 from bulklabel.transforms.scoring.model_files import save_model
 from bulklabel.transforms.training_samples import SampleSource, Split, Survey
 
@@ -34,24 +35,31 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         UserError: if the inputs or the output cannot be used.
     """
     columns = columns_of(options)
+    check_carried(columns, (*RECORD_SCHEMA.names, UNKNOWN_FIELD.name))
     with fail_fast():
         label_file = None if options.label_file is None else read_label_file(options.label_file)
         input_format, inputs = find_shards(options.input, options.input_format, columns)
         spec = ReadSpec(input_format, columns, label_file, SHARD_RECORDS)
         for warning in first_image_warnings(inputs.shards, spec):
             log.warning(warning)
-    source = SampleSource(inputs.shards, spec, options.validation_fraction)
+    source = SampleSource(inputs.shards, spec, options.validation_fraction, options.group_by)
     labels = label_file or _sorted_labels(source.present_labels())
     survey = source.survey(labels)
     training, validation = survey.training.samples, survey.validation.samples
     account = current()
     account.output = options.output
-    account.counts = {"training": training, "validation": validation, "without_truth": survey.without_truth}
+    distinct = {"duplicate_ids": survey.distinct.duplicate_ids}
+    distinct |= {"without_group": survey.distinct.without_group} if options.group_by else {}
+    account.counts = {"training": training, "validation": validation, "without_truth": survey.without_truth} | distinct
     _check(options, survey)
     print(
         f"{training:,} records to learn from, {validation:,} to judge by, "
         f"{survey.without_truth:,} without truth; {len(labels)} labels"
     )
+    if options.group_by is not None:
+        print(f"split by {options.group_by}: {survey.distinct.groups:,} groups, each on one side")
+    for line in record_warnings(distinct, options.group_by):
+        log.warning("%s", line)
     _warn(survey, labels, options.label_file)
     _fit_and_save(options, source, survey, labels)
 
@@ -65,6 +73,8 @@ def _check(options: argparse.Namespace, survey: Survey) -> None:
             f"{', '.join(options.input)}: no record has labels {where}{unreadable}; "
             "name the right place by --labels_column."
         )
+    if survey.distinct.without_group == training + validation + survey.without_truth:
+        raise UserError(f"--group_by {options.group_by}: no record has a value of it; name a column or field that has.")
     if not training or (options.validation_fraction and not validation):
         raise UserError(
             f"--validation_fraction {options.validation_fraction} leaves {training} records to learn from and "
@@ -120,6 +130,7 @@ def _fit_and_save(options: argparse.Namespace, source: SampleSource, survey: Sur
         "epochs": options.epochs,
         "batch_size": options.batch_size,
         "validation_fraction": options.validation_fraction,
+        "group_by": options.group_by,
         "seed": options.seed,
         "validation": trained.evaluation,
     }

@@ -1,6 +1,5 @@
 """Streams training samples: the records that `score` would read, decoded by the same function, in shuffled order."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,8 @@ from bulklabel.model.images.decode import batch_size_for
 from bulklabel.model.images.resize import Pixels, Preprocessing
 from bulklabel.model.labels.predictions import LABELS_COLUMN, truth_of
 from bulklabel.model.labels.truth import PRESENT, UNKNOWN, Truth
+from bulklabel.model.statistic.distinct import Distinct, DistinctCounter
+from bulklabel.model.statistic.hash_ids import Hashes, hash_groups
 from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.reading.readers import read_shard
 from bulklabel.transforms.reading.records import ReadSpec, Shard, Unreadable
@@ -53,7 +54,8 @@ class SideCounts:
 class Survey:
     """Counts what is known of L labels on either side of the split.
 
-    And the records of which nothing is, those that name another label by its name, and the unreadable by reason.
+    And the records of which nothing is, those that name another label by its name, the unreadable by reason, and what
+    is distinct of those that can be read.
     """
 
     training: SideCounts
@@ -61,15 +63,20 @@ class Survey:
     without_truth: int
     other_labels: Mapping[str, int]
     unreadable: Mapping[str, int]
+    distinct: Distinct
 
 
 @dataclass(frozen=True)
 class SampleSource:
-    """Holds where samples come from, how they are read, and which fraction of them (0 to 1) is kept for validation."""
+    """Holds where samples come from, how they are read, and which fraction of them (0 to 1) is kept for validation.
+
+    Records of one value of the column `group_by`, if one is named, are on the same side.
+    """
 
     shards: Sequence[Shard]
     spec: ReadSpec
     validation_fraction: float
+    group_by: str | None = None
 
     def present_labels(self) -> set[str]:
         """Returns the labels that any record has, found in one pass without decoding an image."""
@@ -84,18 +91,20 @@ class SampleSource:
         training, validation = (SideCounts(*np.zeros((2, len(labels)), np.int64)) for _ in range(2))
         others: Counter[str] = Counter()
         unreadable: Counter[str] = Counter()
+        counter = DistinctCounter(self.group_by)
         records = 0
         for table in self.tables(self.shards, self.spec):
             if isinstance(table, Unreadable):
                 unreadable[table.problem.reason] += len(table.positions)
                 continue
             records += len(table)
+            counter.add(table)
             truth, unnamed = truth_of(table, labels)
             others.update(unnamed)
             training.add(truth[self.on_side(table, labels, validation=False)])
             validation.add(truth[self.on_side(table, labels, validation=True)])
         without_truth = records - training.samples - validation.samples
-        return Survey(training, validation, without_truth, others, unreadable)
+        return Survey(training, validation, without_truth, others, unreadable, counter.distinct())
 
     def tables(self, shards: Sequence[Shard], spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
         """Yields the records of shards."""
@@ -104,9 +113,9 @@ class SampleSource:
 
     def on_side(self, table: pa.Table, labels: Sequence[str], validation: bool) -> npt.NDArray[np.bool_]:
         """Returns which records of a table are on this side of the split, and anything is known of their labels."""
-        kept = [is_validation(name, self.validation_fraction) for name in table.column("id").to_pylist()]
+        kept = below(hash_groups(table, self.group_by), self.validation_fraction)
         truth, _ = truth_of(table, labels)
-        side: npt.NDArray[np.bool_] = (np.array(kept, bool) == validation) & (truth != UNKNOWN).any(axis=1)
+        side: npt.NDArray[np.bool_] = (kept == validation) & (truth != UNKNOWN).any(axis=1)
         return side
 
 
@@ -114,9 +123,9 @@ class SampleSource:
 class Split:
     """Holds one side of the data: the training samples, or those kept for validation.
 
-    A record is for validation if a hash of its id falls below the source's fraction: the same records whatever
-    their order, and whatever is added to them. `rejected` collects source and position of images that cannot be
-    decoded.
+    A record is for validation if a hash of its id, or of its group, falls below the source's fraction: the same records
+    whatever their order, and whatever is added to them. `rejected` collects source and position of images that cannot
+    be decoded.
     """
 
     source: SampleSource
@@ -176,13 +185,13 @@ class Split:
                 yield table
 
 
-def is_validation(record_id: str, fraction: float) -> bool:
-    """Tells whether a record is kept for validation, as `fraction` (0…1) of all are; it depends on the id alone.
+def below(hashes: Hashes, fraction: float) -> npt.NDArray[np.bool_]:
+    """Tells which hashes lie below `fraction` (0…1) of all that there can be, as about that share of them does.
 
-    >>> [is_validation(name, 0.5) for name in ("a", "b", "c", "d")]
-    [True, False, True, False]
+    >>> below(np.array([2**62, 2**63], np.uint64), 0.5).tolist()
+    [True, False]
     """
-    return int.from_bytes(hashlib.blake2b(record_id.encode(), digest_size=8).digest()) < fraction * 2**64
+    return np.array([number < fraction * 2**64 for number in hashes.tolist()], bool)
 
 
 def _joined(parts: Sequence[Samples]) -> Samples:

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from bulklabel.model.statistic.distinct import FEW_GROUPS
 
 
-def record_warnings(counts: Mapping[str, int | None], group_by: str | None, example: str | None = None) -> list[str]:
-    """Returns a line for each doubt that the counts of a run raise.
+def record_warnings(counts: Mapping[str, int], group_by: str | None, example: str | None = None) -> list[str]:
+    """Returns a line for each doubt that the counts of records raise.
 
     Args:
-        counts: `duplicate_ids`, and of grouped records `groups` and `without_group`.
+        counts: `duplicate_ids`, and of grouped records `without_group`, and `groups` if intervals are made of them.
         group_by: the column that records are grouped by, or None.
         example: an id that several records have, if one is known.
 
@@ -19,16 +19,12 @@ def record_warnings(counts: Mapping[str, int | None], group_by: str | None, exam
     ['there are only 8 groups by patient: of fewer than 20 no interval can be relied on.']
     """
     lines = []
-    duplicates, groups, without = (counts.get(name) or 0 for name in ("duplicate_ids", "groups", "without_group"))
-    if duplicates:
+    if counts["duplicate_ids"]:
         such_as = "" if example is None else f", such as {example[:200]!r}"
-        lines.append(f"{duplicates:,} records have an id that an earlier one has too{such_as}.")
-    if group_by is None:
-        return lines
-    if without:
-        lines.append(f"{without:,} records have no value of {group_by}: each of them is a group of its own.")
-    if groups < FEW_GROUPS:
-        lines.append(
-            f"there are only {groups:,} groups by {group_by}: of fewer than {FEW_GROUPS} no interval can be relied on."
-        )
+        lines.append(f"{counts['duplicate_ids']:,} records have an id that an earlier one has too{such_as}.")
+    if counts.get("without_group"):
+        lines.append(f"{counts['without_group']:,} records have no value of {group_by}: each is a group of its own.")
+    if counts.get("groups", FEW_GROUPS) < FEW_GROUPS:
+        few = f"there are only {counts['groups']:,} groups by {group_by}"
+        lines.append(f"{few}: of fewer than {FEW_GROUPS} no interval can be relied on.")
     return lines

@@ -40,7 +40,7 @@ def print_summary(output: str) -> None:
         json.loads(files.read(files.join(files.absolute(output), name))) for name in (METRICS_FILE, MANIFEST_FILE)
     )
     for line in record_warnings(metrics["counts"], manifest["group_by"], metrics.get("duplicate_example")):
-        log.warning(line)
+        log.warning("%s", line)
     if is_json():
         return
     print(summary(metrics, manifest["group_by"]))

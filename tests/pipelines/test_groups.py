@@ -10,9 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bulklabel.model.images.demo_collages import DIGITS
 from bulklabel.pipelines.evaluate import main as evaluate
 from bulklabel.pipelines.train import main as train
 from bulklabel.transforms.evaluating import count_distinct
+from bulklabel.transforms.reading.find_shards import find_shards
+from bulklabel.transforms.reading.records import Columns, ReadSpec
+from bulklabel.transforms.training_samples import SampleSource
 from tests.conftest import answers, collage_rows, metrics_of, score
 
 PATIENTS = 60
@@ -71,9 +75,7 @@ def test_groups_are_counted_and_named(grouped: Path, films: Path, model_director
     assert score(films, model_directory, grouped, "--group_by=patient") == 0
     captured = capsys.readouterr()
     assert f"  95 % intervals by patient: {counts['groups']} groups" in captured.out
-    assert captured.err == (
-        "bulklabel: warning: 2 records have no value of patient: each of them is a group of its own.\n"
-    )
+    assert captured.err == ("bulklabel: warning: 2 records have no value of patient: each is a group of its own.\n")
 
 
 def test_only_intervals_depend_on_the_grouping(
@@ -195,3 +197,47 @@ def test_a_column_that_is_not_there_is_one_line(
             assert words in error
             assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def patients_on(films: Path, validation: bool, group_by: str | None) -> set[str]:
+    """Whose films are on a side of the split of `train`."""
+    columns = Columns(carry=("patient",))
+    _, found = find_shards([str(films)], "auto", columns)
+    source = SampleSource(found.shards, ReadSpec("parquet", columns, None, 1024), 0.25, group_by)
+    names: list[str] = []
+    for table in source.tables(source.shards, source.spec):
+        assert isinstance(table, pa.Table)
+        names += table.filter(source.on_side(table, DIGITS, validation)).column("patient").drop_null().to_pylist()
+    return set(names)
+
+
+def test_no_patient_is_on_both_sides_of_the_split(films: Path) -> None:
+    learnt, judged = (patients_on(films, validation, "patient") for validation in (False, True))
+    assert not learnt & judged
+    assert min(len(learnt), len(judged)) > 5
+    assert len(patients_on(films, False, None) & patients_on(films, True, None)) > 20
+
+
+def test_train_says_how_it_split(films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    groups = len({name for name in patients_of(films) if name}) + 2
+    assert train([f"--input={films}", f"--output={tmp_path / 'm'}", "--epochs=1", "--group_by=patient"]) == 0
+    captured = capsys.readouterr()
+    assert f"split by patient: {groups} groups, each on one side" in captured.out
+    assert "2 records have no value of patient: each is a group of its own." in captured.err
+    assert json.loads((tmp_path / "m" / "model.json").read_bytes())["provenance"]["group_by"] == "patient"
+    summary = json.loads(captured.out.splitlines()[-1])
+    assert (summary["counts"]["duplicate_ids"], summary["counts"]["without_group"]) == (0, 2)
+
+
+def test_train_finds_ids_that_repeat_and_a_column_without_values(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    films = write_films(tmp_path / "in", id=["film"] * 600, patient=pa.nulls(600, pa.string()))
+    flags = [f"--input={films}", f"--output={tmp_path / 'm'}", "--epochs=1"]
+    assert train([*flags, "--group_by=patient"]) == 2
+    assert "--group_by patient: no record has a value of it" in capsys.readouterr().err
+    assert train(flags) == 2  # all on one side
+    assert not (tmp_path / "m").exists()
+    films = write_films(tmp_path / "in", id=["film", "film", *(f"film {number}" for number in range(598))])
+    assert train(flags) == 0
+    assert "1 records have an id that an earlier one has too.\n" in capsys.readouterr().err

@@ -13,10 +13,11 @@ import pytest
 
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.labels.truth import PRESENT, UNKNOWN
+from bulklabel.model.statistic.hash_ids import hash_ids
 from bulklabel.pipelines.train import main
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.records import Columns, ReadSpec
-from bulklabel.transforms.training_samples import SampleSource, Split, is_validation
+from bulklabel.transforms.training_samples import SampleSource, Split, below
 from tests.conftest import collage_rows, label_file, write_parquet
 
 NAMES = tuple(str(i) for i in range(10))
@@ -59,8 +60,7 @@ def test_the_split_is_a_partition_by_id(small: Path) -> None:
     rows = sorted([row.tobytes() for row in learnt] + [row.tobytes() for row in judged])
     assert rows == sorted(row.tobytes() for row in everything)
     assert 100 < len(judged) < 200
-    assert [is_validation(f"r{i}", 0.25) for i in range(20)] == [is_validation(f"r{i}", 0.25) for i in range(20)]
-    assert np.mean([is_validation(f"r{i}", 0.25) for i in range(4000)]) == pytest.approx(0.25, abs=0.03)
+    assert below(hash_ids([f"r{i}" for i in range(4000)]), 0.25).mean() == pytest.approx(0.25, abs=0.03)
 
 
 def test_epochs_are_mixed_by_the_seed_and_validation_is_not(small: Path) -> None:
@@ -194,7 +194,7 @@ def test_labels_that_are_nowhere_present_are_not_learnt_or_have_no_threshold_of_
 ) -> None:
     rows = [row | {"doubt": ["zebra"]} for row in collage_rows(300)]
     for row in rows:
-        if is_validation(row["id"], 0.1):
+        if below(hash_ids([row["id"]]), 0.1)[0]:
             row["labels"] = [label for label in row["labels"] if label != "3"]
     path = with_unknown(tmp_path / "some.parquet", rows)
     assert train(path, tmp_path / "m", "--unknown_column=doubt") == 0
