@@ -96,6 +96,49 @@ def test_a_local_folder_is_listed_as_beam_does(tangle: Path, pattern: str) -> No
     assert {(file.path, file.size) for file in files._match(place)} == expected
 
 
+def listed(path: Path | str, names: str = r"\.png$") -> list[tuple[str, int]]:
+    found = files.list_files(str(path), re.compile(names))
+    return [(file.path.removeprefix(f"{found.root}/"), file.size) for file in found.files]
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> Path:
+    """A folder of which most is elsewhere, by links; the sizes of files say which of them are the same."""
+    for size, name in enumerate(
+        ["in/a.png", "in/.hidden/b.png", "in/own/c.png", "out/d.png", "out/deep/e.png", "f.png"]
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(bytes(size))
+    (tmp_path / "blob").write_bytes(bytes(9))
+    links = {"z.png": "a.png", "a/up": "..", "far": "../out", "also_far": "../out", "shown": ".hidden", "circle": "."}
+    links |= {
+        "again": "own",
+        "near/deep": "../../out/deep",
+        "f.png": "../f.png",
+        "g.png": "../blob",
+        "h.png": "../blob",
+    }
+    links |= {"gone.png": "nothing.png", "lost": "../no_folder", "lost.txt": "../no_text", ".skipped": "../out"}
+    for name, target in links.items():
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).symlink_to(target)
+    (tmp_path / "out" / "back").symlink_to(tmp_path / "in")
+    return tmp_path / "in"
+
+
+def test_links_of_an_input_are_followed_and_each_file_is_listed_once(linked: Path, tmp_path: Path) -> None:
+    expected = [("a.png", 0), ("also_far/d.png", 3), ("also_far/deep/e.png", 4), ("f.png", 5), ("g.png", 9)]
+    expected += [("gone.png", -1), ("h.png", 9), ("lost", -1), ("own/c.png", 2), ("shown/b.png", 1)]
+    assert listed(linked) == expected
+    (tmp_path / "link").symlink_to(linked)
+    assert listed(tmp_path / "link") == expected
+    assert listed(f"{linked}/z*.png") == [("z.png", 0)]
+    assert listed(f"{linked}/go*.png") == [("gone.png", -1)]
+    assert listed(f"{linked}/ag*/*.png") == [("again/c.png", 2)]
+    assert listed(f"{linked}/far/*.png") == [("d.png", 3)]
+    assert {Path(file.path).parent.name for file in files.list_folder(str(linked))} == {"in", ".hidden", "own"}
+
+
 def test_a_listing_that_fails_is_no_shorter_one(tangle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scandir = os.scandir
 

@@ -84,6 +84,31 @@ def test_gzip_and_files_without_an_extension_are_recognised(layouts: Path, tmp_p
         assert [row["image"] for row in records] == [row["image"] for row in expected], name
 
 
+@pytest.mark.parametrize("input_format", READERS)
+def test_links_to_folders_are_followed_and_one_that_leads_nowhere_is_a_rejected_record(
+    layouts: Path, tmp_path: Path, input_format: str
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "far").symlink_to(layouts / input_format)
+    (tmp_path / "in" / "gone").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "in" / f"gone.{'png' if input_format == 'images' else input_format}").symlink_to(tmp_path / "nowhere")
+    records, unreadable = read_all(tmp_path / "in", input_format)
+    assert len(records) == len(read_all(layouts / input_format)[0]) == 1500
+    missing = [reason for _, reason, _ in unreadable if reason == "missing_file"]
+    assert len(missing) == 2 - (input_format == "webdataset")  # no tar is called gone.webdataset
+    (tmp_path / "in" / "far").unlink()
+    with pytest.raises(UserError, match=r"a link to a file that is not there|of no known format"):
+        find_shards([str(tmp_path / "in" / "gone*")], "auto", DEFAULT)
+
+
+def test_an_output_in_a_linked_folder_is_not_read(layouts: Path, tmp_path: Path) -> None:
+    shutil.copytree(layouts / "parquet", tmp_path / "far" / "run")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "far")
+    with pytest.raises(UserError, match="there is nothing but the output"):
+        find_shards([str(tmp_path / "in")], "auto", DEFAULT, str(tmp_path / "far" / "run"))
+
+
 def test_what_is_of_no_format_or_of_two_is_one_line(layouts: Path, tmp_path: Path) -> None:
     shutil.copytree(layouts / "images" / "part-00000-of-00002", tmp_path / "mixed")
     shutil.copy(layouts / "webdataset" / "part-00000-of-00002.tar", tmp_path / "mixed")

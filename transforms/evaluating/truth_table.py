@@ -12,7 +12,8 @@ from bulklabel.model.labels.truth import UNKNOWN, decode_truth
 from bulklabel.transforms.evaluating.truth_files import TRUTH_FILES, read_truth_file
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import unique_files
-from bulklabel.transforms.reading.records import Columns
+from bulklabel.transforms.files.stores.path_names import MISSING
+from bulklabel.transforms.reading.records import MISSING_FILE, Columns
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,9 @@ def load_truth(paths: Sequence[str], columns: Columns, labels: tuple[str, ...]) 
         UserError: if there is no such file or column, something in it is no truth, or an id occurs twice.
     """
     listed = unique_files([files.list_files(path, TRUTH_FILES) for path in paths])
+    missing = next((file.path for file in listed if file.size == MISSING), None)
+    if missing:
+        raise UserError(f"{missing}: {MISSING_FILE.detail}.")
     tables = {file.path: read_truth_file(file.path, columns, labels) for file in listed}
     lists = [path for path, table in tables.items() if LABELS_COLUMN in table.column_names]
     others = [path for path in tables if path not in lists]

@@ -1,10 +1,11 @@
 """Lists and reads files on local folders and remote stores, and writes them whole or not at all."""
 
 import contextlib
+import functools
 import os
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import BinaryIO
@@ -15,7 +16,9 @@ from bulklabel.model.errors import UserError
 from bulklabel.transforms.files.listing import File, Listing
 from bulklabel.transforms.files.local_file import exists_local, open_local, read_local
 from bulklabel.transforms.files.remote_file import open_remote, read_remote
-from bulklabel.transforms.files.stores.path_names import TEMPORARY, escaped, is_remote, prefix_of, temporary_of
+from bulklabel.transforms.files.stores.local import LocalStore
+from bulklabel.transforms.files.stores.local_walk import without_other_names
+from bulklabel.transforms.files.stores.path_names import MISSING, TEMPORARY, escaped, is_remote, prefix_of, temporary_of
 from bulklabel.transforms.files.stores.retry import store_error
 from bulklabel.transforms.files.stores.store import PIECE_BYTES, store_of
 
@@ -34,6 +37,23 @@ def absolute(path: str) -> str:
     return os.path.abspath(os.path.expanduser(path))
 
 
+def real(path: str) -> str:
+    """Returns the path of a file as it is when the links of the folders above it are followed.
+
+    >>> real("s3://bucket/run/a.parquet")
+    's3://bucket/run/a.parquet'
+    """
+    if is_remote(path):
+        return path
+    folder, name = posixpath.split(path)
+    return posixpath.join(_real_folder(folder), name)
+
+
+@functools.lru_cache(2**16)
+def _real_folder(folder: str) -> str:
+    return os.path.realpath(folder)
+
+
 def join(folder: str, *names: str) -> str:
     """Returns the path of names below a folder."""
     return posixpath.join(folder, *names)
@@ -43,15 +63,17 @@ def list_files(path: str, names: re.Pattern[str]) -> Listing:
     """Lists the files that a user's path stands for, sorted.
 
     A file stands for itself, a glob for whatever it matches, and a folder for all files at any depth whose path below
-    it matches `names` somewhere, except where the name of the file or of a folder starts with `.` or `_`.
+    it matches `names` somewhere, except where the name of the file or of a folder starts with `.` or `_`. Links are
+    followed, and what is reached by several names is listed once, as `without_other_names` says. A link that leads
+    nowhere has the size `MISSING`: it is a file that is not there, or was a folder if its name has no extension.
 
     Raises:
         UserError: if there is no such file, or the file system cannot be used.
     """
     location = absolute(path)
-    inside = [file for file in list_folder(location) if _is_data(file.path.removeprefix(location), names)]
+    inside = _match_input(f"{escaped(location)}/**", lambda file: _is_data(file, location, names))
     exact = [] if inside else list_file(location)
-    matching = inside or exact or _match(location)
+    matching = inside or exact or _match_input(location, lambda _: True)
     if not matching:
         raise UserError(f"{path}: no file matches; give a file, a glob, or a folder with files of a known extension.")
     root = location if inside else posixpath.dirname(location if exact else prefix_of(location))
@@ -179,13 +201,27 @@ def _delete(path: str) -> None:
         policy.call(partial(store.delete, path))
 
 
+def _match_input(pattern: str, wanted: Callable[[File], bool]) -> list[File]:
+    """Lists the wanted files that a glob of the user's matches, following links of local folders."""
+    if is_remote(pattern):
+        return [file for file in _match(pattern) if wanted(file)]
+    store, policy = LocalStore(), store_of(pattern)[1]
+    matcher = _matcher(pattern)
+    try:
+        walked = policy.call(partial(store.walk, pattern))
+    except OSError as error:
+        raise store_error(pattern, "listed", error) from error
+    matching = [each for each in walked if matcher.match(each.file[0]) and wanted(File(*each.file))]
+    return [File(*listed) for listed in without_other_names(matching)]
+
+
 def _match(pattern: str) -> list[File]:
     """Lists the files that a glob matches: `*` ends at a slash, `**` does not.
 
     Objects whose names end with a slash are left out: consoles of object stores make them to show empty folders.
     """
     store, policy = store_of(pattern)
-    matcher = re.compile(FileSystem.translate_pattern(pattern).replace("[[]", r"\["))  # Python warns of nested sets
+    matcher = _matcher(pattern)
     matching: list[File] = []
     token: str | None = ""
     try:
@@ -197,6 +233,13 @@ def _match(pattern: str) -> list[File]:
     return matching
 
 
-def _is_data(path: str, names: re.Pattern[str]) -> bool:
+def _matcher(pattern: str) -> re.Pattern[str]:
+    """Returns the regular expression of a glob."""
+    return re.compile(FileSystem.translate_pattern(pattern).replace("[[]", r"\["))  # Python warns of nested sets
+
+
+def _is_data(file: File, folder: str, names: re.Pattern[str]) -> bool:
+    path = file.path.removeprefix(folder)
     hidden = any(part.startswith((".", "_")) for part in path.split("/"))
-    return bool(names.search(path)) and not hidden
+    lost_folder = file.size == MISSING and not posixpath.splitext(path)[1]
+    return (bool(names.search(path)) or lost_folder) and not hidden

@@ -5,7 +5,7 @@ import sys
 from functools import partial
 from typing import BinaryIO, cast
 
-from bulklabel.transforms.files.stores.local import transient_errors
+from bulklabel.transforms.files.stores.local_walk import transient_errors
 from bulklabel.transforms.files.stores.retry import store_error
 from bulklabel.transforms.files.stores.store import PIECE_BYTES, store_of
 

@@ -46,8 +46,8 @@ def find_listings(inputs: Sequence[str], input_format: str, outputs: Sequence[st
     patterns = {AUTO: ANY_FORMAT} | {name: reader.file_pattern for name, reader in READERS.items()}
     paths = [path for pattern in inputs for path in _expand_braces(pattern)]
     listings = [files.list_files(path, patterns[input_format]) for path in paths]
-    below = tuple(f"{output}/" for output in outputs)
-    listings = [listing.without(lambda path: path.startswith(below)) for listing in listings]
+    below = tuple(files.real(f"{output}/") for output in outputs)
+    listings = [listing.without(lambda path: files.real(path).startswith(below)) for listing in listings]
     if not any(listing.files for listing in listings):
         raise UserError(f"{', '.join(inputs)}: there is nothing but the output {outputs[0]}; give other files.")
     return choose_format(listings) if input_format == AUTO else (input_format, listings)

@@ -11,6 +11,7 @@ from bulklabel.model.errors import RecordError, UserError
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, Listing
 from bulklabel.transforms.files.read_many import read_many
+from bulklabel.transforms.files.stores.path_names import MISSING
 from bulklabel.transforms.reading.image_metadata import (
     METADATA_NAMES,
     Description,
@@ -31,9 +32,6 @@ from bulklabel.transforms.reading.records import (
 
 IMAGE_SIGNATURES = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8|BM|II\*\0|MM\0\*", re.DOTALL)
 """The first bytes of JPEG, PNG, WebP, GIF, BMP and TIFF."""
-
-MISSING = -1
-"""The size of a file that a metadata file names and that does not exist."""
 
 
 class ImagesReader:
@@ -95,9 +93,12 @@ def _metadata_files(listing: Listing) -> list[File]:
     """Returns the metadata files in a listed folder, or those beside and above the files of a glob or a single file.
 
     Raises:
-        UserError: if a folder has more than one.
+        UserError: if a folder has more than one, or one is a link that leads nowhere.
     """
     metadata_files = [file for file in listing.files if is_metadata(file.path)]
+    for file in metadata_files:
+        if file.size == MISSING:
+            raise UserError(f"{file.path} is a link to a file that is not there; remove it, or put the file there.")
     if not listing.complete:
         folders = {folder for file in listing.files for folder in _up(posixpath.dirname(file.path), listing.root)}
         paths = [files.join(folder, name) for folder in sorted(folders) for name in METADATA_NAMES]

@@ -13,8 +13,10 @@ from bulklabel.transforms.concurrency.ordered_map import map_in_threads
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, Listing, unique_files
 from bulklabel.transforms.files.paths import raise_if_store_failed
+from bulklabel.transforms.files.stores.path_names import MISSING
 from bulklabel.transforms.reading.record_tables import Record, text_of, truth_of, unreadable
 from bulklabel.transforms.reading.records import (
+    MISSING_FILE,
     SHARD_RECORDS,
     TABLE_BYTES,
     Columns,
@@ -72,6 +74,8 @@ class ParquetReader(PathReader):
 
 def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
     """Returns the shards of one file, and which names of `columns.flags` its columns have."""
+    if file.size == MISSING:
+        return [Shard.unreadable(file.path, MISSING_FILE)], set()
     try:
         with files.open_file(file.path) as source:
             metadata = pq.ParquetFile(source).metadata

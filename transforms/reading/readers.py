@@ -8,10 +8,11 @@ import pyarrow as pa
 from bulklabel.model.errors import UserError
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, Listing
+from bulklabel.transforms.files.stores.path_names import MISSING
 from bulklabel.transforms.reading.image_folders import ImagesReader
 from bulklabel.transforms.reading.image_metadata import is_metadata
 from bulklabel.transforms.reading.parquet import ParquetReader
-from bulklabel.transforms.reading.records import HEAD_BYTES, Reader, ReadSpec, Shard, Unreadable
+from bulklabel.transforms.reading.records import HEAD_BYTES, MISSING_FILE, Reader, ReadSpec, Shard, Unreadable
 from bulklabel.transforms.reading.referenced_images import PathReader, check_first_images
 from bulklabel.transforms.reading.streams.tfrecord import TFRecordReader
 from bulklabel.transforms.reading.streams.webdataset import WebDatasetReader
@@ -60,7 +61,8 @@ def choose_format(listings: Sequence[Listing]) -> tuple[str, list[Listing]]:
     """
     listed = [file for listing in listings for file in listing.files]
     data = [file for file in listed if not is_metadata(file.path)]
-    formats = {_format_of(file) for file in data or listed}
+    there = [file for file in data if file.size != MISSING]
+    formats = {_format_of(file) for file in there or data or listed}
     if len(formats) > 1:
         raise UserError(f"the input mixes {' and '.join(sorted(formats))}; give one format a run.")
     chosen = formats.pop()
@@ -73,6 +75,8 @@ def _format_of(file: File) -> str:
     for name, reader in READERS.items():
         if reader.file_pattern.search(file.path):
             return name
+    if file.size == MISSING:
+        raise UserError(f"{file.path}: {MISSING_FILE.detail}.")
     with files.open_file(file.path) as opened:
         head = opened.read(HEAD_BYTES)
     for name, reader in READERS.items():

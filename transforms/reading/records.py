@@ -90,6 +90,10 @@ class Problem:
     detail: str
 
 
+MISSING_FILE = Problem("missing_file", "a link to a file that is not there; put the file there, or take out the link")
+"""The problem of an input that is listed with the size `MISSING`."""
+
+
 @dataclass(frozen=True)
 class Shard:
     """Points to a contiguous run of records of one file, or of the files of one folder: the unit of work.

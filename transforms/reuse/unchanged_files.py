@@ -6,7 +6,7 @@ from typing import Any
 
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, Listing
-from bulklabel.transforms.reading.image_folders import MISSING
+from bulklabel.transforms.files.stores.path_names import MISSING
 from bulklabel.transforms.reading.image_metadata import is_metadata
 from bulklabel.transforms.reading.records import Inputs, Shard
 from bulklabel.transforms.reuse.earlier_parts import rows_of_sources

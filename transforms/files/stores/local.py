@@ -4,12 +4,16 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Iterator
 
+from bulklabel.transforms.files.stores.local_walk import (
+    Walked,
+    describe,
+    entries_of,
+    is_folder,
+    transient_errors,
+    walk,
+)
 from bulklabel.transforms.files.stores.path_names import ListedFile, temporary_of
-
-TRANSIENT_ERRORS = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.EINTR, errno.ETIMEDOUT, errno.EBUSY}
-"""Errors of network mounts whose server is away for a while."""
 
 UNSYNCED_ERRORS = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}
 """Errors of file systems that cannot flush a folder to the disk, or may not read it."""
@@ -25,15 +29,22 @@ class LocalStore:
     """Adapts the local file system, network mounts included; errors keep their errno."""
 
     def page(self, pattern: str, token: str) -> tuple[list[ListedFile], str | None]:  # noqa: ARG002
-        """Lists as `Store.page` does, in one page; folders below the first that may not be read count as empty."""
-        matched = LITERAL.match(pattern)
-        end = matched.end() if matched else 0
-        prefix, rest = ESCAPED_MARK.sub(r"\1", pattern[:end]), pattern[end:]
+        """Lists as `Store.page` does, in one page; folders below the first that may not be read count as empty.
+
+        Links to folders are not followed: what is listed so may be deleted.
+        """
+        folder, deep = _searched(pattern)
         with transient_errors():
-            if rest:
-                deep = bool(re.search(r"/|\*\*|[?\[]", rest))
-                return _files_in(os.path.dirname(prefix), deep), None
-            return ([] if os.path.isdir(prefix) else _file(prefix)), None
+            if folder is not None:
+                return _files_in(folder, deep), None
+            path = ESCAPED_MARK.sub(r"\1", pattern)
+            return ([] if os.path.isdir(path) else _file(path)), None
+
+    def walk(self, pattern: str) -> list[Walked]:
+        """Lists the files that a glob of the user's matches, and others, following links."""
+        folder, deep = _searched(pattern)
+        with transient_errors():
+            return [] if folder is None else [*walk(folder, deep)]
 
     def size(self, path: str) -> int:
         """Returns the size as `Store.size` does."""
@@ -60,15 +71,18 @@ class LocalStore:
             os.remove(path)
 
 
-@contextlib.contextmanager
-def transient_errors() -> Iterator[None]:
-    """Raises errors that another attempt may mend as `ConnectionError`, with errno, reason and path as they were."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in TRANSIENT_ERRORS:
-            raise
-        raise ConnectionError(error.errno, error.strerror, error.filename) from error
+def _searched(pattern: str) -> tuple[str | None, bool]:
+    """Returns the folder in which a glob's files are, and whether at any depth; no folder if it names a single file.
+
+    >>> _searched("/a/b*/**"), _searched("/a/[[]b]*.png"), _searched("/a/b.png")
+    (('/a', True), ('/a', False), (None, False))
+    """
+    matched = LITERAL.match(pattern)
+    end = matched.end() if matched else 0
+    rest = pattern[end:]
+    if not rest:
+        return None, False
+    return os.path.dirname(ESCAPED_MARK.sub(r"\1", pattern[:end])), bool(re.search(r"/|\*\*|[?\[]", rest))
 
 
 def _replace(path: str, content: bytes) -> None:
@@ -121,37 +135,15 @@ def _files_in(root: str, deep: bool) -> list[ListedFile]:
     folders = [root]
     while folders:
         folder = folders.pop()
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if not _is_folder(entry):
-                        listed += _file(entry.path)
-                    elif deep and not entry.is_symlink():
-                        folders.append(entry.path)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except PermissionError:
-            if folder == root:
-                raise
+        for entry in entries_of(folder, must_exist=folder == root):
+            if not is_folder(entry):
+                listed += _file(entry.path)
+            elif deep and not entry.is_symlink():
+                folders.append(entry.path)
     return listed
-
-
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    """Tells whether an entry is a folder or a link to one; False for a link to itself."""
-    try:
-        return entry.is_dir()
-    except OSError as error:
-        if error.errno in TRANSIENT_ERRORS:
-            raise
-        return False
 
 
 def _file(path: str) -> list[ListedFile]:
     """Lists one file; nothing if it has vanished, or is a link that leads nowhere."""
-    try:
-        status = os.stat(path)
-        return [(path, status.st_size, status.st_mtime_ns // 1000)]
-    except OSError as error:
-        if error.errno in TRANSIENT_ERRORS:
-            raise
-        return []
+    described = describe(path)
+    return [described] if described else []

@@ -7,6 +7,9 @@ import uuid
 ListedFile = tuple[str, int, int | None]
 """A file's path, its size in bytes, and when it was modified: microseconds since the epoch, None if unknown."""
 
+MISSING = -1
+"""The size of a file that is named and not there."""
+
 MICROSECONDS = 1_000_000
 """In a second."""
 

@@ -10,10 +10,11 @@ import pyarrow as pa
 from bulklabel.transforms.concurrency.ordered_map import map_in_threads
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, Listing, unique_files
-from bulklabel.transforms.files.stores.path_names import is_remote
+from bulklabel.transforms.files.stores.path_names import MISSING, is_remote
 from bulklabel.transforms.reading.record_tables import Record, tables
 from bulklabel.transforms.reading.records import (
     HEAD_BYTES,
+    MISSING_FILE,
     SHARD_BYTES,
     SHARD_RECORDS,
     Columns,
@@ -55,6 +56,8 @@ class StreamReader(abc.ABC):
         one would have to be unpacked from its start for each shard. The last shard has no `stop` and no number of
         records: both are known when it has been read.
         """
+        if file.size == MISSING:
+            return [Shard.unreadable(file.path, MISSING_FILE)]
         whole = [Shard(0, file.path, 0, None, 0, None)]
         if file.size <= SPLIT_BYTES or is_remote(file.path):
             return whole

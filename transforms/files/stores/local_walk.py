@@ -1,0 +1,132 @@
+"""Walks through a user's local folder, following links, and tells which names lead to the same file."""
+
+import contextlib
+import errno
+import os
+import posixpath
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bulklabel.transforms.files.stores.path_names import MISSING, ListedFile
+
+TRANSIENT_ERRORS = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.EINTR, errno.ETIMEDOUT, errno.EBUSY}
+"""Errors of network mounts whose server is away for a while."""
+
+
+@dataclass(frozen=True)
+class Walked:
+    """Describes a file that was found; `target` is where it really is if a link leads to it, else None.
+
+    A target below the folder that was walked is given by its path there. `is_link` says that the file itself is a link,
+    and not a folder above it.
+    """
+
+    file: ListedFile
+    target: str | None = None
+    is_link: bool = False
+
+
+def walk(root: str, deep: bool) -> Iterator[Walked]:
+    """Yields all that is no folder, at any depth if `deep`; a link that leads nowhere has the size `MISSING`.
+
+    Links to folders are followed, unless they lead to a folder that holds them, or their names start with `.` or `_`.
+    """
+    real_root = os.path.realpath(root)
+    # A folder, where it really is, and the real places of the links that led there.
+    pending: list[tuple[str, str, tuple[str, ...]]] = [(root, real_root, ())]
+    while pending:
+        folder, real, links = pending.pop()
+        for entry in entries_of(folder, must_exist=folder == root):
+            if not is_folder(entry):
+                yield from _walked(entry, root, real_root, posixpath.join(real, entry.name) if links else None)
+            elif not deep:
+                continue
+            elif not entry.is_symlink():
+                pending.append((entry.path, posixpath.join(real, entry.name), links))
+            elif not entry.name.startswith((".", "_")):
+                target = os.path.realpath(entry.path)
+                if not any(_holds(target, place) for place in (real, *links)):
+                    pending.append((entry.path, target, (real, *links)))
+
+
+def _walked(entry: "os.DirEntry[str]", root: str, real_root: str, real: str | None) -> Iterator[Walked]:
+    """Yields a file, which a link above it may have led to; nothing if it has vanished."""
+    is_link = entry.is_symlink()
+    target = os.path.realpath(entry.path) if is_link else real
+    if target and _holds(real_root, target):
+        target = root.rstrip("/") + target.removeprefix(real_root.rstrip("/"))
+    described = describe(entry.path) or ((entry.path, MISSING, None) if is_link else None)
+    if described:
+        yield Walked(described, target, is_link)
+
+
+def _holds(folder: str, path: str) -> bool:
+    """Returns whether a path is a folder, or lies below it."""
+    return f"{path}/".startswith(f"{folder.rstrip('/')}/")
+
+
+def without_other_names(walked: Sequence[Walked]) -> list[ListedFile]:
+    """Returns each file once that has several names: by its own, else by the first to which a link to a folder leads.
+
+    Links to files elsewhere are files of their names, even where two have one target: stores that keep equal contents
+    once make such links.
+
+    >>> files = [("a.png", 1, None), ("b.png", 1, None), ("c/a.png", 1, None)]
+    >>> walked = [Walked(files[0]), Walked(files[1], "a.png", is_link=True), Walked(files[2], "/c/a.png")]
+    >>> [path for path, *_ in without_other_names(walked)]
+    ['a.png', 'c/a.png']
+    """
+    taken = {each.file[0] for each in walked if each.target is None}
+    listed = [each.file for each in walked if each.target is None]
+    for each in sorted(
+        (each for each in walked if each.target is not None), key=lambda each: (each.is_link, each.file[0])
+    ):
+        if each.target not in taken:
+            listed.append(each.file)
+            if not each.is_link:
+                taken.add(str(each.target))
+    return listed
+
+
+def entries_of(folder: str, must_exist: bool) -> "Iterator[os.DirEntry[str]]":
+    """Yields what is in a folder; nothing if it has vanished, or may not be read and is not one that `must_exist`."""
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except PermissionError:
+        if must_exist:
+            raise
+
+
+def is_folder(entry: "os.DirEntry[str]") -> bool:
+    """Tells whether an entry is a folder or a link to one; False for a link to itself."""
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno in TRANSIENT_ERRORS:
+            raise
+        return False
+
+
+def describe(path: str) -> ListedFile | None:
+    """Describes one file; None if it has vanished, or is a link that leads nowhere."""
+    try:
+        status = os.stat(path)
+        return path, status.st_size, status.st_mtime_ns // 1000
+    except OSError as error:
+        if error.errno in TRANSIENT_ERRORS:
+            raise
+        return None
+
+
+@contextlib.contextmanager
+def transient_errors() -> Iterator[None]:
+    """Raises errors that another attempt may mend as `ConnectionError`, with errno, reason and path as they were."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in TRANSIENT_ERRORS:
+            raise
+        raise ConnectionError(error.errno, error.strerror, error.filename) from error
