@@ -1,0 +1,353 @@
+"""Chooses how a field means labels, from the first records: what can be told apart is, and what cannot is asked for."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bulklabel.model.errors import RecordError, UserError
+from bulklabel.model.labels.examine_rule import Choice, SampledRecord, examine_rule
+from bulklabel.model.labels.label_rule import (
+    COLUMNS,
+    DEFAULT_SEPARATOR,
+    FILE_INDICES,
+    INDICES,
+    LIST_TEXT,
+    MULTI_HOT,
+    NAMES,
+    NONE,
+    ONE_LABEL,
+    LabelRule,
+    Policy,
+    TruthReader,
+    compose,
+    is_nan,
+    list_in,
+    split_text,
+    whole_number,
+)
+
+AUTO = "auto"
+
+SEPARATORS = (DEFAULT_SEPARATOR, ",", ";", "\t", " ")
+"""What may stand between labels in a text. The first is that of Hugging Face's ImageFolder, and of NIH's tables."""
+
+SURE_SEPARATORS = (DEFAULT_SEPARATOR, "\t")
+"""Those that hardly stand in a label's name, so that they separate even if no label is known."""
+
+FEWEST_TELLING_LABELS = 3
+"""With fewer, a short list of zeros and ones may be numbers of labels as well as a vector."""
+
+CAPTION_FIELDS = ("txt", "text", "caption")
+"""Fields that hold labels in some data sets, and a sentence about the image in others."""
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """Holds what the user says of labels: how they are written, and in which field.
+
+    `labels_as` is one of `FORMS` or `AUTO`; `separator` and `offset` are None unless given; `field` and
+    `unknown_field` are those of present and of unknown labels; the others are as in `LabelRule`.
+    """
+
+    labels_as: str = AUTO
+    field: str | None = None
+    unknown_field: str | None = None
+    separator: str | None = None
+    offset: int | None = None
+    uncertain: Policy = ()
+    blank: Policy = ()
+    no_label: tuple[str, ...] = ()
+
+
+def choose_rule(
+    records: Sequence[SampledRecord],
+    candidates: Sequence[str],
+    label_names: tuple[str, ...] | None,
+    options: LabelOptions,
+    source: str,
+) -> Choice:
+    """Returns the rule by which the labels of some records are read.
+
+    Args:
+        records: the first records of the input.
+        candidates: the fields in which the format has labels, the first that a record has being the one.
+        label_names: the model's labels in order; None if they are to be found in the data.
+        options: what the user says of it.
+        source: where the records are, for messages.
+
+    Raises:
+        UserError: if the values could mean several things, cannot be labels, or name no label of the model.
+
+    >>> records = [SampledRecord("a", {"labels": [0, 1, 0]}), SampledRecord("b", {"labels": [1, 0, 0]})]
+    >>> choice = choose_rule(records, ["labels"], ("cat", "dog", "bird"), LabelOptions(), "a.parquet")
+    >>> choice.rule.form, choice.words, choice.example
+    ('multi_hot', "0/1 vectors of 3 labels in 'labels'", {'id': 'a', 'value': '[0, 1, 0]', 'labels': ['dog']})
+    """
+    rule, reason = _Chooser(records, candidates, label_names, options, source).choose()
+    return examine_rule(rule, reason, records, label_names, source, accepted=options.labels_as != AUTO)
+
+
+class _Chooser:
+    """Looks at the values of some records; its methods return a rule, or raise a question as `UserError`."""
+
+    def __init__(
+        self,
+        records: Sequence[SampledRecord],
+        candidates: Sequence[str],
+        label_names: tuple[str, ...] | None,
+        options: LabelOptions,
+        source: str,
+    ) -> None:
+        self.records = records
+        self.candidates = candidates
+        self.label_names = label_names
+        self.options = options
+        self.source = source
+        self.known = {compose(name) for name in label_names or ()}
+        self.base = LabelRule(
+            uncertain=options.uncertain,
+            blank=options.blank,
+            no_label=options.no_label,
+            unknown_field=options.unknown_field,
+            offset=options.offset or 0,
+        )
+
+    def choose(self) -> tuple[LabelRule, str]:
+        """Returns the rule, and a reason where it is that there is no truth."""
+        labels_as = self.options.labels_as
+        if labels_as == NONE:
+            return replace(self.base, form=NONE, unknown_field=None), "--labels_as none"
+        if labels_as == COLUMNS:
+            return self._columns(), ""
+        name = self.options.field or self._first_filled(self.candidates)
+        if name is None and labels_as == AUTO and self._label_columns():
+            return self._columns(), ""
+        if name is None:
+            return self._without_field()
+        return self._of_field(name)
+
+    def _of_field(self, name: str) -> tuple[LabelRule, str]:
+        labels_as = self.options.labels_as
+        values = [(record, record.fields[name]) for record in self.records if not _is_empty(record.fields.get(name))]
+        separator = self._separator(name, [value for _, value in values if isinstance(value, str | bytes)])
+        rule = replace(self.base, form=NAMES, field=name, separator=separator)
+        if labels_as != AUTO:
+            self._check_names_are_there(labels_as, name)
+            return replace(rule, form=labels_as), ""
+        if not values:
+            return rule, ""
+        reader = TruthReader(rule, self.label_names)
+        lists = [(record, value, _items(reader, value, name, self.source)) for record, value in values]
+        if any(name in record.class_names for record in self.records) and _all(lists, whole_number):
+            return replace(rule, form=FILE_INDICES), ""
+        if _all(lists, _named):
+            texts = [item for _, _, items in lists for item in items]
+            if not self._are_digits(texts):
+                return self._named_in_text(rule, texts)
+        return self._numbered(rule, lists), ""
+
+    def _named_in_text(self, rule: LabelRule, names: Sequence[str]) -> tuple[LabelRule, str]:
+        """Returns the rule for names, unless they are a caption of which no word is a label."""
+        name = rule.field or ""
+        if name not in CAPTION_FIELDS or name == self.options.field:
+            return rule, ""
+        if self.label_names is None:
+            raise UserError(
+                f"{self.source}: {name!r} may hold labels or a caption, such as {names[0][:40]!r}; "
+                f"give --labels_column {name} if it holds labels, or --labels_as none."
+            )
+        known = sum(compose(text) in self.known for text in names)
+        if known * 2 >= len(names):
+            return rule, ""
+        if known:
+            raise UserError(
+                f"{self.source}: {name!r} holds labels of the model and other text, such as {names[0][:40]!r}; "
+                f"give --labels_column {name} if it holds labels, or --labels_as none."
+            )
+        none = replace(self.base, form=NONE, unknown_field=None)
+        return none, f"{name!r} holds no label of the model, so is taken for captions"
+
+    def _numbered(self, rule: LabelRule, lists: Sequence[tuple[SampledRecord, Any, list[Any]]]) -> LabelRule:
+        """Returns the rule for values that are numbers: a vector, or numbers of labels."""
+        name = rule.field or ""
+        record, value, _ = lists[0]
+        such = f"such as {str(value)[:40]} of {record.id[:40]!r}"
+        flags = all(isinstance(item, bool | None) for _, _, items in lists for item in items)
+        if self.label_names is None:
+            raise UserError(
+                f"{self.source}: the labels in {name!r} are numbers, {such}; give --label_file with their "
+                "names, one a line."
+            )
+        count = len(self.label_names)
+        vector = all(len(items) == count and all(_is_cell(item) for item in items) for _, _, items in lists)
+        indices = not flags and _all(lists, whole_number)
+        numbers = {whole_number(item) for _, _, items in lists for item in items if item is not None}
+        in_range = all(number is not None and 0 <= number - rule.offset < count for number in numbers)
+        if vector and indices and in_range and count < FEWEST_TELLING_LABELS:
+            raise UserError(
+                f"{self.source}: the numbers in {name!r}, {such}, may be label numbers or a 0/1 vector; "
+                "say which by --labels_as indices or --labels_as multi_hot."
+            )
+        if vector:
+            return replace(rule, form=MULTI_HOT)
+        if indices and in_range:
+            return replace(rule, form=INDICES)
+        raise UserError(f"{self.source}: {self._wrong_numbers(name, such, numbers if indices else None, rule.offset)}")
+
+    def _wrong_numbers(self, name: str, such: str, numbers: set[int | None] | None, offset: int) -> str:
+        count = len(self.label_names or ())
+        if numbers is None:
+            return (
+                f"the values in {name!r}, {such}, are neither labels nor 0 or 1 for each of {count} labels; "
+                "name another field by --labels_column, or give --labels_as none."
+            )
+        first = min(number for number in numbers if number is not None)
+        last = max(number for number in numbers if number is not None)
+        if offset == 0 and first == 1 and last == count:
+            fix = "if they count from 1 give --label_offset 1, or accept this by --labels_as indices"
+        else:
+            fix = "give --label_offset with the number of the first label, or accept this by --labels_as indices"
+        return (
+            f"the label numbers in {name!r} are {first} to {last}, {such}, and the model's {count} labels are "
+            f"{offset} to {offset + count - 1}; {fix}."
+        )
+
+    def _columns(self) -> LabelRule:
+        """Returns the rule for a field a label.
+
+        Raises:
+            UserError: if there is no such field, or one has a value that is no truth.
+        """
+        if self.label_names is None:
+            raise UserError("--labels_as columns needs to know the labels; give --label_file with one a line.")
+        columns = self._label_columns()
+        if not columns:
+            raise UserError(
+                f"{self.source}: no field is named like a label of the model, such as {self.label_names[0]!r}; "
+                "rename them, or give another --labels_as."
+            )
+        rule = replace(self.base, form=COLUMNS, columns=columns, unknown_field=None)
+        reader = TruthReader(rule, self.label_names)
+        for record in self.records:
+            try:
+                reader.read(record.fields)
+            except RecordError as error:
+                raise UserError(
+                    f"{self.source}: the field of {error.detail}; if these are not labels give --labels_as none."
+                ) from error
+        return rule
+
+    def _label_columns(self) -> tuple[str, ...]:
+        """Returns the fields that are named like labels of the model, in the model's order."""
+        fields = {compose(name): name for record in self.records for name in record.fields}
+        return tuple(fields[compose(name)] for name in self.label_names or () if compose(name) in fields)
+
+    def _first_filled(self, names: Iterable[str]) -> str | None:
+        """Returns the first of some fields in which a record has a value; else the first that a record has at all."""
+        filled = (name for name in names if any(not _is_empty(record.fields.get(name)) for record in self.records))
+        return next(filled, None)
+
+    def _without_field(self) -> tuple[LabelRule, str]:
+        """Returns that there is no truth; or, where a form was asked for, that its field is missing."""
+        looked = " or ".join(map(repr, self.candidates))
+        if self.options.labels_as != AUTO:
+            raise UserError(
+                f"--labels_as {self.options.labels_as}: none of the first {len(self.records):,} records of "
+                f"{self.source} has labels in {looked}; name their field by --labels_column."
+            )
+        rule = replace(self.base, form=NONE, unseen=tuple(self.candidates), unknown_field=None)
+        return rule, f"the first {len(self.records):,} records have no {looked}"
+
+    def _check_names_are_there(self, labels_as: str, name: str) -> None:
+        if (
+            labels_as == FILE_INDICES
+            and self.records
+            and not any(name in record.class_names for record in self.records)
+        ):
+            raise UserError(
+                f"--labels_as file_indices: {self.source} has no names for the numbers in {name!r}; "
+                "give --labels_as indices if they are in the model's order."
+            )
+        if labels_as in (INDICES, MULTI_HOT) and self.label_names is None:
+            raise UserError(f"--labels_as {labels_as} needs to know the labels; give --label_file with one a line.")
+
+    def _separator(self, name: str, values: Sequence[str | bytes]) -> str:
+        """Returns what stands between labels in some texts.
+
+        Raises:
+            UserError: if it cannot be told.
+        """
+        if self.options.separator is not None:
+            return self.options.separator
+        texts = [text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text for text in values]
+        texts = [text.strip() for text in texts]
+        if texts and all(list_in(text) is not None for text in texts):
+            return LIST_TEXT
+        known = {separator: self._known_pieces(texts, separator) for separator in (ONE_LABEL, *SEPARATORS)}
+        best = max(known.values())
+        if best[0] == 0 and name not in CAPTION_FIELDS:
+            return self._unknown_separator(name, texts)
+        if best[0] == 0:
+            return ONE_LABEL
+        fitting = [separator for separator, pieces in known.items() if pieces == best]
+        # Where a label alone is in each text, the usual separator is as good, and serves a later text with two.
+        usual_is_a_label = any(DEFAULT_SEPARATOR in label for label in self.known)
+        return DEFAULT_SEPARATOR if DEFAULT_SEPARATOR in fitting and not usual_is_a_label else fitting[0]
+
+    def _known_pieces(self, texts: Sequence[str], separator: str) -> tuple[float, int]:
+        """Returns the share of pieces that are labels of the model, and their number."""
+        pieces = [compose(str(piece)) for text in texts for piece in split_text(text, separator) or ()]
+        known = sum(piece in self.known for piece in pieces)
+        return known / max(1, len(pieces)), known
+
+    def _unknown_separator(self, name: str, texts: Sequence[str]) -> str:
+        """Returns the separator of texts in which no label is known, be it that there is no model yet."""
+        sure = next((each for each in SURE_SEPARATORS if any(each in text for text in texts)), None)
+        if sure is not None:
+            return sure
+        unsure = next((text for text in texts if any(each in text for each in ",;")), None)
+        if unsure is not None and self.options.labels_as in (AUTO, NAMES) and not self.known:
+            separator = "," if "," in unsure else ";"
+            raise UserError(
+                f"{self.source}: {unsure[:40]!r} in {name!r} may be one label or several; "
+                f"give --label_separator '{separator}', or --label_separator '' if each text is one label."
+            )
+        if unsure is not None:
+            return "," if "," in unsure else ";"
+        digits = any(" " in text for text in texts) and self._are_digits(
+            [piece for text in texts for piece in text.split()]
+        )
+        return " " if digits else DEFAULT_SEPARATOR
+
+    def _are_digits(self, texts: Sequence[Any]) -> bool:
+        """Returns whether texts are numbers and none of them is the name of a label."""
+        numbers = bool(texts) and all(whole_number(text) is not None for text in texts)
+        return numbers and self.label_names is not None and not any(compose(str(text)) in self.known for text in texts)
+
+
+def _items(reader: TruthReader, value: Any, name: str, source: str) -> list[Any]:
+    try:
+        return reader.items(value) or []
+    except RecordError as error:
+        raise UserError(
+            f"{source}: {name!r} holds no labels ({error.detail}); name another field by --labels_column, or give "
+            "--labels_as none."
+        ) from error
+
+
+def _all(lists: Sequence[tuple[SampledRecord, Any, list[Any]]], test: Callable[[Any], Any]) -> bool:
+    """Returns whether a test holds of all items that are not null."""
+    return all(test(item) is not None for _, _, items in lists for item in items if item is not None)
+
+
+def _named(item: Any) -> str | None:
+    return item if isinstance(item, str) else None
+
+
+def _is_cell(item: Any) -> bool:
+    """Returns whether a value may stand in a 0/1 vector, in which -1 and nulls are unknown."""
+    return item is None or is_nan(item) or isinstance(item, bool) or whole_number(item) in (-1, 0, 1)
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or is_nan(value) or (isinstance(value, str) and not value.strip())
