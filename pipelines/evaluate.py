@@ -9,11 +9,12 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from bulklabel.model.errors import UserError
+from bulklabel.model.labels.examine_rule import truth_line
 from bulklabel.model.report import plotting_library
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.logs import inform
 from bulklabel.pipelines.console.tables import print_summary
-from bulklabel.pipelines.flag_values import gates_of, goal_of, slice_columns
+from bulklabel.pipelines.flag_values import gates_of, goal_of, label_options_of, slice_columns
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.pipelines.runners.check_submission import check_submission
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
@@ -23,7 +24,6 @@ from bulklabel.transforms.evaluating.publication import Publication, provenance_
 from bulklabel.transforms.evaluating.publish import PublishEvaluation
 from bulklabel.transforms.evaluating.read_parts import ReadParts, ReplaceTruth, count_used_truth
 from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails
-from bulklabel.transforms.evaluating.truth_table import TruthTable, load_truth
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.planning.thresholds import choose_thresholds
@@ -32,6 +32,7 @@ from bulklabel.transforms.run_directory.file_names import PLAN_FILE, REPORT_FILE
 from bulklabel.transforms.run_directory.finished_run import FinishedRun, find_run
 from bulklabel.transforms.run_directory.planned_shards import PlannedShards
 from bulklabel.transforms.scoring.decode import DECODE_SECONDS
+from bulklabel.transforms.truth.truth_table import TruthTable, load_truth
 
 
 def build(
@@ -81,16 +82,19 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         thresholds = choose_thresholds(options.threshold, recipe.tuned_thresholds, recipe.labels)
         recipe = replace(recipe, thresholds=thresholds)
     provenance = provenance_of(plan, "the run's") | {"run": options.input}
-    truth = None
+    truth, truth_words = None, plan.truth
     if options.truth:
         columns = Columns(id=options.id_column, labels=options.labels_column, unknown=options.unknown_column)
-        truth = OncePerProcess(load_truth, options.truth, columns, recipe.labels)
+        label_options = label_options_of(options, recipe.labels)
+        truth = OncePerProcess(load_truth, options.truth, columns, recipe.labels, label_options)
         with fail_fast():
             records, used = len(truth.get().rows), count_used_truth(directory, plan, truth.get())
         provenance |= {"truth": ", ".join(options.truth), "truth_records": records, "truth_records_used": used}
+        truth_words = truth.get().content
         print("\n".join(_truth_lines(records, used, truth.get().labels_without_column, recipe.labels)))
+        print(truth_line(truth_words))
     publication = Publication(
-        output, recipe, provenance, goal_of(options), slice_columns(options), group_by, gates=gates
+        output, recipe, provenance, goal_of(options), slice_columns(options), group_by, gates=gates, truth=truth_words
     )
     files.check_writable(output)
     inform("started", shards=len(plan.shards))

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from bulklabel.model.errors import UserError
+from bulklabel.model.labels.choose_rule import LabelOptions
 from bulklabel.model.labels.truth import check_labels
 from bulklabel.model.metrics import Goal
 from bulklabel.model.metrics.requirements import Gates, parse_requirement
@@ -44,6 +45,28 @@ def columns_of(options: argparse.Namespace) -> Columns:
         options.unknown_column,
         tuple(dict.fromkeys(carried)),
         tuple(dict.fromkeys(map(root_of, getattr(options, "image_root", ())))),
+    )
+
+
+def label_options_of(options: argparse.Namespace, labels: Sequence[str] | None) -> LabelOptions:
+    """Returns what the flags say of how labels are written.
+
+    Raises:
+        UserError: if a flag names a label that is not among `labels`, where these are known.
+    """
+    for flag in ("uncertain", "blank"):
+        for label, _ in getattr(options, flag):
+            if label and labels is not None and label not in labels:
+                raise UserError(
+                    f"--{flag} {label}=…: there is no label {label!r}; the first are {', '.join(labels[:5])}."
+                )
+    return LabelOptions(
+        labels_as=options.labels_as,
+        separator=options.label_separator,
+        offset=options.label_offset,
+        uncertain=tuple(options.uncertain),
+        blank=tuple(options.blank),
+        no_label=tuple(options.no_label),
     )
 
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from bulklabel.model.labels.examine_rule import truth_line
 from bulklabel.model.metrics.requirements import Gates
 from bulklabel.model.report import plotting_library
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.exit_codes import NOTHING_TO_DO
 from bulklabel.pipelines.console.logs import inform, log
 from bulklabel.pipelines.console.tables import print_reused, print_summary
-from bulklabel.pipelines.flag_values import columns_of, gates_of, goal_of, slice_columns
+from bulklabel.pipelines.flag_values import columns_of, gates_of, goal_of, label_options_of, slice_columns
 from bulklabel.pipelines.flags.common import CONTENT
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.pipelines.runners.check_submission import check_submission
@@ -144,13 +145,24 @@ def _planned(options: argparse.Namespace, output: str) -> tuple[Plan, RunDirecto
     gates = gates_of(options, model.labels, output, options.group_by)
     earlier_runs = find_earlier_runs(options.since, output, options.carry_over, options.match == CONTENT)
     columns, threshold = columns_of(options), options.threshold
+    label_options = label_options_of(options, model.labels)
     plan = make_plan(
-        options.input, options.input_format, columns, model, threshold, options.layout, output, earlier_runs
+        options.input,
+        options.input_format,
+        columns,
+        model,
+        threshold,
+        options.layout,
+        output,
+        earlier_runs,
+        label_options,
     )
     directory = RunDirectory(output, plan.stamp)
     state = directory.state(plan, options.overwrite)
-    for warning in [*earlier_runs.warnings(plan.recipe), *warnings(plan)] if state is not State.FINISHED else []:
-        log.warning(warning)
+    if state is not State.FINISHED:
+        print(truth_line(plan.truth))
+        for warning in [*earlier_runs.warnings(plan.recipe), *warnings(plan), *plan.truth["warnings"]]:
+            log.warning(warning)
     return plan, directory, state, gates
 
 
@@ -166,6 +178,7 @@ def _publication(options: argparse.Namespace, plan: Plan, gates: Gates, output: 
         options.max_rejected_fraction,
         gates,
         plan.reused,
+        plan.truth,
     )
 
 

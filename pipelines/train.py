@@ -10,6 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from bulklabel.model.errors import UserError
 from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.labels.examine_rule import truth_content, truth_line
 from bulklabel.model.labels.thresholds import DEFAULT_THRESHOLD
 from bulklabel.model.model_directory import Model
 from bulklabel.model.network.import_tensorflow import import_tensorflow
@@ -17,10 +18,11 @@ from bulklabel.model.versions import deciding_versions
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.logs import log
 from bulklabel.pipelines.console.record_warnings import record_warnings
-from bulklabel.pipelines.flag_values import columns_of, read_label_file
+from bulklabel.pipelines.flag_values import columns_of, label_options_of, read_label_file
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.stores.retry import fail_fast
+from bulklabel.transforms.planning.choose_labels import choose_labels
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.readers import first_image_warnings
 from bulklabel.transforms.reading.records import RECORD_SCHEMA, SHARD_RECORDS, UNKNOWN_FIELD, ReadSpec, check_carried
@@ -39,8 +41,10 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     with fail_fast():
         label_file = None if options.label_file is None else read_label_file(options.label_file)
         input_format, inputs = find_shards(options.input, options.input_format, columns)
-        spec = ReadSpec(input_format, columns, label_file, SHARD_RECORDS)
-        for warning in first_image_warnings(inputs.shards, spec):
+        options_of_labels = label_options_of(options, label_file)
+        choice = choose_labels(inputs.shards, input_format, columns, label_file, options_of_labels)
+        spec = ReadSpec(input_format, columns, label_file, SHARD_RECORDS, choice.rule)
+        for warning in (*first_image_warnings(inputs.shards, spec), *choice.warnings):
             log.warning(warning)
     source = SampleSource(inputs.shards, spec, options.validation_fraction, options.group_by)
     labels = label_file or _sorted_labels(source.present_labels())
@@ -51,6 +55,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     distinct = {"duplicate_ids": survey.distinct.duplicate_ids}
     distinct |= {"without_group": survey.distinct.without_group} if options.group_by else {}
     account.counts = {"training": training, "validation": validation, "without_truth": survey.without_truth} | distinct
+    print(truth_line(truth_content(choice, labels)))
     _check(options, survey)
     print(
         f"{training:,} records to learn from, {validation:,} to judge by, "

@@ -18,7 +18,9 @@ from hypothesis import settings
 
 from bulklabel.model.images.demo_collages import BROKEN, DIGITS, collages
 from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.labels.choose_rule import AS_FOUND, LabelOptions
 from bulklabel.model.model_directory import Model
+from bulklabel.transforms.planning.choose_labels import choose_labels
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.readers import read_shard
 from bulklabel.transforms.reading.records import Columns, ReadSpec, Unreadable
@@ -219,17 +221,25 @@ def rejected_of(output: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def read_all(path: Path | str, input_format: str = "auto", columns: Columns = DEFAULT) -> tuple[list[Any], list[Any]]:
-    """The records that a reader gives, and for each unreadable one position, reason and id; labels are cat and dog."""
+def read_all(
+    path: Path | str,
+    input_format: str = "auto",
+    columns: Columns = DEFAULT,
+    labels: tuple[str, ...] | None = ("cat", "dog"),
+    options: LabelOptions = AS_FOUND,
+) -> tuple[list[Any], list[Any]]:
+    """The records that a reader gives, and for each unreadable one position, reason and id."""
     chosen, found = find_shards([str(path)], input_format, columns)
+    choice = choose_labels(found.shards, chosen, columns, labels, options)
+    spec = ReadSpec(chosen, columns, labels, 100, choice.rule)
     records: list[Any] = []
     unreadable = []
     for shard in found.shards:
-        for batch in read_shard(shard, ReadSpec(chosen, columns, ("cat", "dog"), batch_size=100)):
+        for batch in read_shard(shard, spec):
             if isinstance(batch, Unreadable):
                 unreadable += [(position, batch.problem.reason, batch.id) for position in batch.positions]
             else:
-                assert batch.schema == columns.schema
+                assert batch.schema == spec.schema
                 records += batch.to_pylist()
     return records, unreadable
 

@@ -1,20 +1,15 @@
 """Chooses how a field means labels, from the first records: what can be told apart is, and what cannot is asked for."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bulklabel.model.errors import RecordError, UserError
+from bulklabel.model.labels import AUTO, COLUMNS, FILE_INDICES, INDICES, MULTI_HOT, NAMES, NONE
 from bulklabel.model.labels.examine_rule import Choice, SampledRecord, examine_rule
 from bulklabel.model.labels.label_rule import (
-    COLUMNS,
     DEFAULT_SEPARATOR,
-    FILE_INDICES,
-    INDICES,
     LIST_TEXT,
-    MULTI_HOT,
-    NAMES,
-    NONE,
     ONE_LABEL,
     LabelRule,
     Policy,
@@ -26,8 +21,6 @@ from bulklabel.model.labels.label_rule import (
     whole_number,
 )
 
-AUTO = "auto"
-
 SEPARATORS = (DEFAULT_SEPARATOR, ",", ";", "\t", " ")
 """What may stand between labels in a text. The first is that of Hugging Face's ImageFolder, and of NIH's tables."""
 
@@ -36,6 +29,9 @@ SURE_SEPARATORS = (DEFAULT_SEPARATOR, "\t")
 
 FEWEST_TELLING_LABELS = 3
 """With fewer, a short list of zeros and ones may be numbers of labels as well as a vector."""
+
+MOST = 0.9
+"""So many of the values must be 0/1 vectors for all to be taken for them; records with others are rejected."""
 
 CAPTION_FIELDS = ("txt", "text", "caption")
 """Fields that hold labels in some data sets, and a sentence about the image in others."""
@@ -57,6 +53,10 @@ class LabelOptions:
     uncertain: Policy = ()
     blank: Policy = ()
     no_label: tuple[str, ...] = ()
+
+
+AS_FOUND = LabelOptions()
+"""What holds if the user says nothing of labels."""
 
 
 def choose_rule(
@@ -85,6 +85,14 @@ def choose_rule(
     """
     rule, reason = _Chooser(records, candidates, label_names, options, source).choose()
     return examine_rule(rule, reason, records, label_names, source, accepted=options.labels_as != AUTO)
+
+
+@dataclass(frozen=True)
+class ItemList:
+    """Holds the items in a record's field of labels."""
+
+    record: SampledRecord
+    items: Sequence[Any]
 
 
 class _Chooser:
@@ -136,20 +144,31 @@ class _Chooser:
             return replace(rule, form=labels_as), ""
         if not values:
             return rule, ""
-        reader = TruthReader(rule, self.label_names)
-        lists = [(record, value, _items(reader, value, name, self.source)) for record, value in values]
-        if any(name in record.class_names for record in self.records) and _all(lists, whole_number):
+        return self._by_kind(rule, _item_lists(TruthReader(rule, self.label_names), values))
+
+    def _by_kind(self, rule: LabelRule, lists: Sequence[ItemList]) -> tuple[LabelRule, str]:
+        """Returns the rule for the kind that most values are of; records of another kind will be rejected."""
+        name = rule.field or ""
+        filled = [each for each in lists if each.items]
+        named = [each for each in filled if all(isinstance(item, str | None) for item in each.items)]
+        texts = [item for each in named for item in each.items if item is not None]
+        as_text = all(isinstance(each.record.fields[name], str | bytes) for each in named)
+        if len(named) * 2 >= len(filled) and lists and not (as_text and self._are_digits(texts)):
+            return self._named_in_text(rule, texts)
+        numbered = [each for each in filled if all(_is_numeric(item) for item in each.items)]
+        if not numbered:
+            raise UserError(
+                f"{self.source}: {name!r} holds no labels, but {self._such(rule)}; "
+                "name another field by --labels_column, or give --labels_as none."
+            )
+        if any(name in record.class_names for record in self.records):
             return replace(rule, form=FILE_INDICES), ""
-        if _all(lists, _named):
-            texts = [item for _, _, items in lists for item in items]
-            if not self._are_digits(texts):
-                return self._named_in_text(rule, texts)
-        return self._numbered(rule, lists), ""
+        return self._numbered(rule, numbered, any(not each.items for each in lists)), ""
 
     def _named_in_text(self, rule: LabelRule, names: Sequence[str]) -> tuple[LabelRule, str]:
         """Returns the rule for names, unless they are a caption of which no word is a label."""
         name = rule.field or ""
-        if name not in CAPTION_FIELDS or name == self.options.field:
+        if not names or name not in CAPTION_FIELDS or name == self.options.field:
             return rule, ""
         if self.label_names is None:
             raise UserError(
@@ -167,42 +186,46 @@ class _Chooser:
         none = replace(self.base, form=NONE, unknown_field=None)
         return none, f"{name!r} holds no label of the model, so is taken for captions"
 
-    def _numbered(self, rule: LabelRule, lists: Sequence[tuple[SampledRecord, Any, list[Any]]]) -> LabelRule:
+    def _numbered(self, rule: LabelRule, lists: Sequence[ItemList], some_are_empty: bool) -> LabelRule:
         """Returns the rule for values that are numbers: a vector, or numbers of labels."""
-        name = rule.field or ""
-        record, value, _ = lists[0]
-        such = f"such as {str(value)[:40]} of {record.id[:40]!r}"
-        flags = all(isinstance(item, bool | None) for _, _, items in lists for item in items)
+        name, such = rule.field or "", self._such(rule)
         if self.label_names is None:
             raise UserError(
-                f"{self.source}: the labels in {name!r} are numbers, {such}; give --label_file with their "
-                "names, one a line."
+                f"{self.source}: the labels in {name!r} are numbers, {such}; give --label_file with their names, "
+                "one a line."
             )
         count = len(self.label_names)
-        vector = all(len(items) == count and all(_is_cell(item) for item in items) for _, _, items in lists)
-        indices = not flags and _all(lists, whole_number)
-        numbers = {whole_number(item) for _, _, items in lists for item in items if item is not None}
+        vectors = sum(len(each.items) == count and all(map(_is_cell, each.items)) for each in lists)
+        numbers = [whole_number(item) for each in lists for item in each.items if item is not None]
+        indices = all(number is not None for number in numbers)
         in_range = all(number is not None and 0 <= number - rule.offset < count for number in numbers)
-        if vector and indices and in_range and count < FEWEST_TELLING_LABELS:
+        is_vector = vectors >= MOST * len(lists) and not (some_are_empty and in_range and count < FEWEST_TELLING_LABELS)
+        if is_vector and in_range and count < FEWEST_TELLING_LABELS:
             raise UserError(
                 f"{self.source}: the numbers in {name!r}, {such}, may be label numbers or a 0/1 vector; "
                 "say which by --labels_as indices or --labels_as multi_hot."
             )
-        if vector:
+        if is_vector:
             return replace(rule, form=MULTI_HOT)
-        if indices and in_range:
+        if in_range:
             return replace(rule, form=INDICES)
-        raise UserError(f"{self.source}: {self._wrong_numbers(name, such, numbers if indices else None, rule.offset)}")
+        known = {number for number in numbers if number is not None} if indices else None
+        raise UserError(f"{self.source}: {self._wrong_numbers(name, such, known, rule.offset)}")
 
-    def _wrong_numbers(self, name: str, such: str, numbers: set[int | None] | None, offset: int) -> str:
+    def _such(self, rule: LabelRule) -> str:
+        """Returns an example of a field's values, for messages."""
+        name = rule.field or ""
+        record = next(record for record in self.records if record.fields.get(name) not in ([], None))
+        return f"such as {str(record.fields[name])[:40]} of {record.id[:40]!r}"
+
+    def _wrong_numbers(self, name: str, such: str, numbers: set[int] | None, offset: int) -> str:
         count = len(self.label_names or ())
         if numbers is None:
             return (
                 f"the values in {name!r}, {such}, are neither labels nor 0 or 1 for each of {count} labels; "
                 "name another field by --labels_column, or give --labels_as none."
             )
-        first = min(number for number in numbers if number is not None)
-        last = max(number for number in numbers if number is not None)
+        first, last = min(numbers), max(numbers)
         if offset == 0 and first == 1 and last == count:
             fix = "if they count from 1 give --label_offset 1, or accept this by --labels_as indices"
         else:
@@ -233,7 +256,7 @@ class _Chooser:
                 reader.read(record.fields)
             except RecordError as error:
                 raise UserError(
-                    f"{self.source}: the field of {error.detail}; if these are not labels give --labels_as none."
+                    f"{self.source}, record {record.id!r}: {error.detail}; or give --labels_as none."
                 ) from error
         return rule
 
@@ -243,9 +266,12 @@ class _Chooser:
         return tuple(fields[compose(name)] for name in self.label_names or () if compose(name) in fields)
 
     def _first_filled(self, names: Iterable[str]) -> str | None:
-        """Returns the first of some fields in which a record has a value; else the first that a record has at all."""
-        filled = (name for name in names if any(not _is_empty(record.fields.get(name)) for record in self.records))
-        return next(filled, None)
+        """Returns the first of some fields in which a record has a label; else the first with an empty list."""
+        filled = [name for name in names if any(not _is_empty(record.fields.get(name)) for record in self.records)]
+        with_labels = (
+            name for name in filled if any(record.fields.get(name) not in ([], None) for record in self.records)
+        )
+        return next(with_labels, filled[0] if filled else None)
 
     def _without_field(self) -> tuple[LabelRule, str]:
         """Returns that there is no truth; or, where a form was asked for, that its field is missing."""
@@ -325,23 +351,19 @@ class _Chooser:
         return numbers and self.label_names is not None and not any(compose(str(text)) in self.known for text in texts)
 
 
-def _items(reader: TruthReader, value: Any, name: str, source: str) -> list[Any]:
-    try:
-        return reader.items(value) or []
-    except RecordError as error:
-        raise UserError(
-            f"{source}: {name!r} holds no labels ({error.detail}); name another field by --labels_column, or give "
-            "--labels_as none."
-        ) from error
+def _item_lists(reader: TruthReader, values: Sequence[tuple[SampledRecord, Any]]) -> list[ItemList]:
+    """Returns the items of each value; a value that cannot hold labels is its own single item."""
+    lists = []
+    for record, value in values:
+        try:
+            lists.append(ItemList(record, reader.items(value) or []))
+        except RecordError:
+            lists.append(ItemList(record, [value]))
+    return lists
 
 
-def _all(lists: Sequence[tuple[SampledRecord, Any, list[Any]]], test: Callable[[Any], Any]) -> bool:
-    """Returns whether a test holds of all items that are not null."""
-    return all(test(item) is not None for _, _, items in lists for item in items if item is not None)
-
-
-def _named(item: Any) -> str | None:
-    return item if isinstance(item, str) else None
+def _is_numeric(item: Any) -> bool:
+    return item is None or isinstance(item, bool) or is_nan(item) or whole_number(item) is not None
 
 
 def _is_cell(item: Any) -> bool:

@@ -5,13 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bulklabel.model.errors import RecordError, UserError
+from bulklabel.model.labels import COLUMNS, FILE_INDICES, INDICES, MULTI_HOT, NAMES
 from bulklabel.model.labels.label_rule import (
-    COLUMNS,
-    FILE_INDICES,
-    INDICES,
     LIST_TEXT,
-    MULTI_HOT,
-    NAMES,
     ONE_LABEL,
     LabelRule,
     TruthReader,
@@ -20,6 +16,9 @@ from bulklabel.model.labels.label_rule import (
 
 MAX_VALUE_TEXT = 200
 """An example's value is shown by so many characters."""
+
+MAX_LINE_TEXT = 60
+"""An example's value and id stand in a line by so many characters each."""
 
 MAX_LISTED = 3
 """So many names of labels stand in a message."""
@@ -104,6 +103,44 @@ def examine_rule(
     seen = frozenset(present.keys() & known)
     words = _words(rule, label_names) if not reason else f"none: {reason}"
     return Choice(rule, words, example, seen, len(records), tuple(warnings) if strange else ())
+
+
+def truth_content(choice: Choice, label_names: Sequence[str]) -> dict[str, Any]:
+    """Returns what `plan.json` and `metrics.json` say of how labels were read.
+
+    `labels_seen` counts the model's labels that are present in one of the `records` that were looked at.
+
+    >>> rule = LabelRule(NAMES, "labels")
+    >>> truth_content(Choice(rule, "names in 'labels'", None, frozenset({"cat"}), 8), ["cat", "dog"])["labels_seen"]
+    1
+    """
+    rule = choice.rule
+    return {
+        "labels_as": rule.form,
+        "words": choice.words,
+        "field": rule.field,
+        "example": None if choice.example is None else dict(choice.example),
+        "records": choice.records,
+        "labels_seen": len(choice.seen),
+        "labels": len(label_names),
+        "warnings": list(choice.warnings),
+    }
+
+
+def truth_line(content: Mapping[str, Any]) -> str:
+    """Returns one line for the terminal of what `truth_content` says.
+
+    >>> choice = Choice(LabelRule(NAMES, "labels"), "names in 'labels'", {"id": "a", "value": "['cat']",
+    ...     "labels": ["cat"]}, frozenset({"cat"}), 8)
+    >>> truth_line(truth_content(choice, ["cat", "dog"]))
+    "truth: names in 'labels', such as ['cat'] of a; 1 of 2 labels in the first 8 records"
+    """
+    example = content["example"]
+    if example is None:
+        return f"truth: {content['words']}"
+    such = f"such as {example['value'][:MAX_LINE_TEXT]} of {example['id'][:MAX_LINE_TEXT]}"
+    seen = f"{content['labels_seen']:,} of {content['labels']:,} labels in the first {content['records']:,} records"
+    return f"truth: {content['words']}, {such}; {seen}"
 
 
 def _example(record: SampledRecord, rule: LabelRule, labels: Sequence[Any], unknown: Any) -> dict[str, Any]:

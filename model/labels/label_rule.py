@@ -10,19 +10,8 @@ from functools import cached_property
 from typing import Any
 
 from bulklabel.model.errors import RecordError
+from bulklabel.model.labels import COLUMNS, FILE_INDICES, LONG, MULTI_HOT, NAMES, NONE, POLICIES
 from bulklabel.model.labels.truth import ABSENT, PRESENT, UNKNOWN
-
-NAMES, INDICES, FILE_INDICES, MULTI_HOT, COLUMNS, LONG, NONE = FORMS = (
-    "names",
-    "indices",
-    "file_indices",
-    "multi_hot",
-    "columns",
-    "long",
-    "none",
-)
-"""How labels are written: their names, numbers in the model's order, numbers in the order of the file's own names, a
-0/1 vector, a field for each label, a row for each label of a record (in truth tables), and not at all."""
 
 LIST_TEXT = "[]"
 """The separator of texts that are lists as JSON or Python writes them."""
@@ -32,8 +21,7 @@ ONE_LABEL = ""
 
 DEFAULT_SEPARATOR = "|"
 
-POLICIES = {"present": PRESENT, "absent": ABSENT, "unknown": UNKNOWN}
-"""What `--uncertain` and `--blank` may make of a cell."""
+TRUTH_OF = dict(zip(POLICIES, (PRESENT, ABSENT, UNKNOWN), strict=True))
 
 MEANINGS: dict[Any, int] = {
     **dict.fromkeys((1, "1", "1.0", "true"), PRESENT),
@@ -101,6 +89,10 @@ class LabelRule:
         pairs = {name: tuple(tuple(pair) for pair in content[name]) for name in ("uncertain", "blank")}
         names = {name: tuple(content[name]) for name in ("columns", "unseen", "no_label")}
         return cls(**{**content, **pairs, **names})
+
+
+NO_TRUTH = LabelRule()
+"""The rule of records without labels."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +180,7 @@ class TruthReader:
         """Returns by -1 and None (a blank cell) what it means for each label; `""` is for all others."""
         pairs = {UNKNOWN: self.rule.uncertain, None: self.rule.blank}
         return {
-            cell: {"": UNKNOWN} | {self.known_name(label): POLICIES[policy] for label, policy in policy_pairs}
+            cell: {"": UNKNOWN} | {self.known_name(label): TRUTH_OF[policy] for label, policy in policy_pairs}
             for cell, policy_pairs in pairs.items()
         }
 

@@ -6,6 +6,7 @@ import re
 import time
 
 from bulklabel.model.errors import UserError
+from bulklabel.model.labels import AUTO, FORMS, POLICIES
 from bulklabel.transforms.concurrency.deadline import Deadline
 from bulklabel.transforms.reading import FORMATS
 
@@ -25,7 +26,7 @@ def add_input_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input_format", default="auto", choices=("auto", *FORMATS), help="what the files are (default: auto)"
     )
-    for name, what in (("id", "ids"), ("image", "encoded images, or of their paths"), ("labels", "lists of labels")):
+    for name, what in (("id", "ids"), ("image", "encoded images, or of their paths"), ("labels", "labels")):
         parser.add_argument(
             f"--{name}_column", metavar="NAME", help=f"column, feature or field of {what} (default: the format's own)"
         )
@@ -41,6 +42,53 @@ def add_input_flags(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="folder below which images may lie that a table names by their paths, besides its own; repeatable",
     )
+    add_label_flags(parser)
+
+
+def add_label_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that say how labels are written."""
+    parser.add_argument(
+        "--labels_as",
+        default=AUTO,
+        choices=(AUTO, *FORMS),
+        help="how labels are written (default: as the first records tell, if they can mean one thing only)",
+    )
+    parser.add_argument(
+        "--label_separator",
+        metavar="TEXT",
+        help="what stands between labels in a text, '' if each text is one label (default: as the first records tell)",
+    )
+    parser.add_argument(
+        "--label_offset", type=int, metavar="N", help="the number of the first label, in label numbers (default: 0)"
+    )
+    for name, what in (("uncertain", "-1 means where labels are 1 or 0"), ("blank", "an empty cell means there")):
+        parser.add_argument(
+            f"--{name}",
+            action="append",
+            type=policy,
+            default=[],
+            metavar="[LABEL=]P",
+            help=f"what {what}: present, absent or unknown (default: unknown); repeatable, for a label alone by LABEL=",
+        )
+    parser.add_argument(
+        "--no_label",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name that says that no label is present, such as 'No Finding'; repeatable",
+    )
+
+
+def policy(text: str) -> tuple[str, str]:
+    """Parses what a cell means, for one label or, where the label is empty, for all.
+
+    >>> policy("absent"), policy("Edema=present")
+    (('', 'absent'), ('Edema', 'present'))
+    """
+    label, _, meaning = text.rpartition("=")
+    if meaning not in POLICIES:
+        raise argparse.ArgumentTypeError(f"{meaning!r} is not present, absent or unknown")
+    return label, meaning
 
 
 def add_trust_flag(parser: argparse.ArgumentParser) -> None:

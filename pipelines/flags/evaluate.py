@@ -4,6 +4,7 @@ from bulklabel.pipelines.flags.common import (
     add_evaluation_flags,
     add_gate_flags,
     add_group_flag,
+    add_label_flags,
     add_store_flags,
     add_textfile_flags,
 )
@@ -28,11 +29,12 @@ def parser() -> CommandParser:
         "the truth in the run; repeatable",
     )
     flags.add_argument("--id_column", default="id", metavar="NAME", help="in --truth (default: %(default)s)")
-    flags.add_argument("--labels_column", default="labels", metavar="NAME", help="in --truth (default: %(default)s)")
+    flags.add_argument("--labels_column", metavar="NAME", help="in --truth (default: labels or label)")
     flags.add_argument(
         "--unknown_column", metavar="NAME", help="lists of labels that nobody knows, in --truth (default: none)"
     )
     add_group_flag(flags, "what the run was grouped by")
+    add_label_flags(flags)
     add_evaluation_flags(flags)
     add_gate_flags(flags)
     add_store_flags(flags)

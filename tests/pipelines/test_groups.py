@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bulklabel.model.images.demo_collages import DIGITS
+from bulklabel.model.labels.label_rule import LabelRule
 from bulklabel.pipelines.evaluate import main as evaluate
 from bulklabel.pipelines.train import main as train
 from bulklabel.transforms.evaluating import count_distinct
@@ -203,7 +204,9 @@ def patients_on(films: Path, validation: bool, group_by: str | None) -> set[str]
     """Whose films are on a side of the split of `train`."""
     columns = Columns(carry=("patient",))
     _, found = find_shards([str(films)], "auto", columns)
-    source = SampleSource(found.shards, ReadSpec("parquet", columns, None, 1024), 0.25, group_by)
+    source = SampleSource(
+        found.shards, ReadSpec("parquet", columns, None, 1024, LabelRule("names", "labels")), 0.25, group_by
+    )
     names: list[str] = []
     for table in source.tables(source.shards, source.spec):
         assert isinstance(table, pa.Table)

@@ -21,7 +21,7 @@ from bulklabel.model.errors import RecordError
 from bulklabel.model.images.demo_collages import DIGITS
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.labels.predictions import predictions_table, with_kinds
-from bulklabel.transforms.reading.records import Unreadable
+from bulklabel.transforms.reading.records import RECORD_SCHEMA, Unreadable
 from bulklabel.transforms.reuse.known_images import load_known_images, outcomes_of_part
 from bulklabel.transforms.reuse.skip_known_images import KnownImageFilter
 from bulklabel.transforms.run_directory.part_tables import rejected_row_of
@@ -398,7 +398,7 @@ def test_an_image_is_let_through_once() -> None:
     images = [b"one", b"two", b"one", None, None, b"two", b"three"]
     rows = [{"id": str(index), "source": "s", "position": index, "image": image} for index, image in enumerate(images)]
     known_filter = KnownImageFilter(recipe, load_known_images(recipe))
-    tables = [pa.Table.from_pylist(some, DEFAULT.schema) for some in (rows[:3], rows[3:5], rows[5:])]
+    tables = [pa.Table.from_pylist(some, RECORD_SCHEMA) for some in (rows[:3], rows[3:5], rows[5:])]
     fresh = pa.concat_tables(table for table in known_filter.new_records(tables) if not isinstance(table, Unreadable))
     assert fresh.column("position").to_pylist() == [0, 1, 3, 4, 6]
     records = fresh.drop_columns(["image"])

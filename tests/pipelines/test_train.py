@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.labels.label_rule import LabelRule
 from bulklabel.model.labels.truth import PRESENT, UNKNOWN
 from bulklabel.model.statistic.hash_ids import hash_ids
 from bulklabel.pipelines.train import main
@@ -37,7 +38,9 @@ def small(tmp_path: Path) -> Path:
 
 def split(path: Path, validation: bool, fraction: float = 0.25, seed: int = 0) -> Split:
     _, found = find_shards([str(path)], "auto", Columns())
-    source = SampleSource(found.shards, ReadSpec("parquet", Columns(), None, 1024), fraction)
+    source = SampleSource(
+        found.shards, ReadSpec("parquet", Columns(), None, 1024, LabelRule("names", "labels")), fraction
+    )
     return Split(source, NAMES, Preprocessing(32, 32), validation, seed)
 
 
@@ -213,7 +216,9 @@ def test_samples_say_what_is_unknown(tmp_path: Path) -> None:
     rows[7] |= {"labels": [], "doubt": list(NAMES)}
     columns = Columns(unknown="doubt")
     _, found = find_shards([str(with_unknown(tmp_path / "some.parquet", rows))], "auto", columns)
-    source = SampleSource(found.shards, ReadSpec("parquet", columns, None, 1024), 0)
+    source = SampleSource(
+        found.shards, ReadSpec("parquet", columns, None, 1024, LabelRule("names", "labels", "doubt")), 0
+    )
     truth = np.concatenate([truth for _, truth in Split(source, NAMES, Preprocessing(32, 32), False, 0).samples(0, 16)])
     assert len(truth) == 39
     assert ((truth == UNKNOWN).sum(axis=1) == 4).all()

@@ -90,7 +90,7 @@ def test_a_metadata_file_says_more_of_its_images(tmp_path: Path, kind: str) -> N
 def test_the_nearest_metadata_file_counts(tmp_path: Path) -> None:
     folder_of(tmp_path, {"a.png": b"A", "deep/sub/b.png": b"B", "deep/c.png": b"C"})
     (tmp_path / "metadata.jsonl").write_text(jsonl({"file_name": "a.png", "labels": ["dog"]}))
-    (tmp_path / "deep/metadata.jsonl").write_text(jsonl({"file_name": "sub/b.png", "labels": [0]}))
+    (tmp_path / "deep/metadata.jsonl").write_text(jsonl({"file_name": "sub/b.png", "labels": "cat"}))
     records, _ = read_all(tmp_path)
     assert {row["id"]: row["labels"] for row in records} == {
         "a.png": ["dog"],

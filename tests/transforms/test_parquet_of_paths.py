@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bulklabel.model.errors import UserError
+from bulklabel.model.labels.label_rule import NO_TRUTH
 from bulklabel.transforms.reading import parquet
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.readers import first_image_warnings, read_shard
@@ -112,7 +113,7 @@ def test_only_the_wanted_images_are_fetched(images: Path, tmp_path: Path) -> Non
     _, inputs = find_shards([str(path)], "auto", columns)
     for number in (*range(5), *range(6, 20)):
         (images / f"{number}.png").unlink()
-    spec = replace(ReadSpec("parquet", columns, None, 100), positions=frozenset({5}))
+    spec = replace(ReadSpec("parquet", columns, None, 100, NO_TRUTH), positions=frozenset({5}))
     (table,) = read_shard(inputs.shards[0], spec)
     assert not isinstance(table, Unreadable)
     assert table.column("position").to_pylist() == [5]
@@ -122,9 +123,9 @@ def test_a_command_ends_before_the_work_if_no_first_image_may_be_read(images: Pa
     path = write(tmp_path, pa.array([f"{images}/{number}.png" for number in range(20)]))
     _, inputs = find_shards([str(path)], "auto", DEFAULT)
     with pytest.raises(UserError, match=rf"none of its first 20 images may be read.*; add --image_root {images}\.$"):
-        first_image_warnings(inputs.shards, ReadSpec("parquet", DEFAULT, None, 100))
+        first_image_warnings(inputs.shards, ReadSpec("parquet", DEFAULT, None, 100, NO_TRUTH))
     columns = Columns(image_roots=(str(images),))
-    assert first_image_warnings(inputs.shards, ReadSpec("parquet", columns, None, 100)) == []
+    assert first_image_warnings(inputs.shards, ReadSpec("parquet", columns, None, 100, NO_TRUTH)) == []
 
 
 @pytest.mark.parametrize("text", ["a cat on a mat", "iVBORw0KGgoAAAANSUhEUg" * 500])
@@ -132,7 +133,7 @@ def test_text_that_is_no_path_is_warned_of(tmp_path: Path, text: str) -> None:
     path = write(tmp_path, pa.array([text] * 20), "text")
     columns = Columns(image="text")
     _, inputs = find_shards([str(path)], "auto", columns)
-    (warning,) = first_image_warnings(inputs.shards, ReadSpec("parquet", columns, None, 100))
+    (warning,) = first_image_warnings(inputs.shards, ReadSpec("parquet", columns, None, 100, NO_TRUTH))
     assert "none of its first images is there" in warning
     assert "--image_column" in warning
     assert len(warning) < 400

@@ -36,8 +36,8 @@ def test_features_of_an_example_become_records(tmp_path: Path) -> None:
     path = examples(
         tmp_path / "a.tfrecord",
         {"image/encoded": [b"A"], "image/source_id": [b"a"], "image/class/text": [b"cat", b"dog"], "extra": [3]},
-        {"image/encoded": [b"B"], "image/filename": [b"b.jpg"], "image/class/label": [1, 0], "extra": [1, 2]},
-        {"image/encoded": [b"C"], "image/object/class/text": [b"dog", b"cat", b"dog"], "extra": [b"text"]},
+        {"image/encoded": [b"B"], "image/filename": [b"b.jpg"], "image/class/text": [b"dog", b"cat"], "extra": [1, 2]},
+        {"image/encoded": [b"C"], "image/class/text": [b"dog", b"cat", b"dog"], "extra": [b"text"]},
         {"image/encoded": [b"D"], "image/class/text": []},
         {"image/encoded": [b"E"]},
         {},
@@ -53,8 +53,15 @@ def test_features_of_an_example_become_records(tmp_path: Path) -> None:
         (f"{path}#5", None, None, None),
     ]
     assert unreadable == [(6, "wrong_type", None)]
-    records, _ = read_all(path, columns=Columns(id="extra", image="image/filename", labels="image/class/label"))
+    records, _ = read_all(path, columns=Columns(id="extra", image="image/filename", labels="image/class/text"))
     assert (records[1]["id"], records[1]["image"], records[1]["labels"]) == ("1", b"b.jpg", ["dog", "cat"])
+
+
+@pytest.mark.parametrize("name", ["image/class/label", "image/object/class/text"])
+def test_other_features_of_labels_are_found(tmp_path: Path, name: str) -> None:
+    values: list[Any] = [1, 0, 1] if name.endswith("label") else [b"dog", b"cat", b"dog"]
+    path = examples(tmp_path / "a.tfrecord", {"image/encoded": [b"A"], name: values}, {"image/encoded": [b"B"]})
+    assert [row["labels"] for row in read_all(path)[0]] == [["dog", "cat"], None]
 
 
 def test_a_flipped_bit_costs_one_tfrecord_and_a_flipped_length_all_after_it(tmp_path: Path) -> None:

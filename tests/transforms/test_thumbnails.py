@@ -25,7 +25,7 @@ from bulklabel.transforms.demo_formats import LAYOUTS, write_layout
 from bulklabel.transforms.evaluating import thumbnails
 from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails, choose_records, thumbnails_of
 from bulklabel.transforms.reading.find_shards import find_shards
-from bulklabel.transforms.reading.records import Shard
+from bulklabel.transforms.reading.records import RECORD_SCHEMA, Shard
 from bulklabel.transforms.run_directory.plan import Recipe
 from tests.conftest import DEFAULT, collage_rows, png, read_all
 
@@ -83,7 +83,7 @@ def examples_of(path: Path, keep: int = 6) -> Examples:
             random.integers(-1, 2, (RECORDS, 2)).astype(np.int8),
             random.random((RECORDS, 2), np.float32),
         )
-        records = pa.Table.from_pylist(rows, DEFAULT.schema)
+        records = pa.Table.from_pylist(rows, RECORD_SCHEMA)
         several.append(Examples.from_batch(truth, probabilities, [0.5, 0.5], records, shard.index, keep))
     return Examples.merge(several)
 

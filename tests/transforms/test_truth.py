@@ -17,12 +17,12 @@ from sklearn import metrics as oracle
 from bulklabel.model.errors import UserError
 from bulklabel.model.labels.truth import encode_truth
 from bulklabel.pipelines.evaluate import main
-from bulklabel.transforms.evaluating.truth_table import TruthTable, load_truth
 from bulklabel.transforms.reading.records import Columns
+from bulklabel.transforms.truth.truth_table import TruthTable, load_truth
 from tests.conftest import ROOT, metrics_of, predictions_of
 
 LABELS = ("cat", "dog", "left.right", 'say "cheese", please')
-COLUMNS = Columns(id="id", labels="labels")
+COLUMNS = Columns(id="id")
 
 
 def write_csv(path: Path, *rows: Sequence[Any]) -> Path:
@@ -134,12 +134,15 @@ def test_files_may_have_columns_for_other_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ([["id", "dog", "cat"], ["a", 1, 1], ["b", 1, 2]], "{}: column 'cat', row 2: '2' is no truth"),
-        ([["id", "cat"], ["a", "yes"]], "{}: column 'cat', row 1: 'yes' is no truth"),
-        ([["id", "cat"], ["a", 0.5]], "{}: column 'cat', row 1: '0.5' is no truth; expected 1 (present), 0 (absent)"),
-        ([["id", "cat"], ["a", "x" * 500]], f"row 1: '{'x' * 40}' is no truth"),
+        (
+            [["id", "dog", "cat"], ["a", 1, 1], ["b", 1, 2]],
+            "{}, record 'b': 'cat' is '2'; expected 1 (present), 0 (absent)",
+        ),
+        ([["id", "cat"], ["a", "yes"]], "{}, record 'a': 'cat' is 'yes'; expected 1"),
+        ([["id", "cat"], ["a", 0.5]], "{}, record 'a': 'cat' is '0.5'; expected 1"),
+        ([["id", "cat"], ["a", "x" * 500]], f"'cat' is '{'x' * 40}'; expected 1"),
         ([["key", "cat"], ["a", 1]], "{} has 0 columns 'id'; name the one to use by --id_column: there are key, cat"),
-        ([["id", "bird"], ["a", 1]], "{} has 0 columns 'labels'; name the one to use by --labels_column"),
+        ([["id", "bird"], ["a", 1]], "{} has no labels; name their column by --labels_column"),
         ([["id", "cat", "cat"], ["a", 1, 1]], "{} has 2 columns 'cat'; keep one of them: there are id, cat, cat"),
         ([["id", "cat"], ["a", 1], ["a", 1]], "{}: the id 'a' occurs twice"),
     ],
@@ -170,18 +173,18 @@ def test_what_is_no_table_is_one_line(tmp_path: Path) -> None:
             load(tmp_path / name)
         assert "\n" not in str(caught.value)
     write_parquet(tmp_path / "nested.parquet", ["id", "cat"], ["a", [1]])
-    with pytest.raises(UserError, match=r"column 'cat' is list<.*>; expected numbers, booleans or text"):
+    with pytest.raises(UserError, match=r"record 'a': 'cat' is '\[1\]'; expected 1"):
         load(tmp_path / "nested.parquet")
     lists = write_csv(tmp_path / "lists.csv", ["id", "labels"], ["a", "cat"])
-    with pytest.raises(UserError, match=r"lists.csv has lists of labels, .*/columns.csv a column for each"):
-        load(lists, write_csv(tmp_path / "columns.csv", ["id", "cat"], ["b", 1]))
+    truth = load(lists, write_csv(tmp_path / "columns.csv", ["id", "cat"], ["b", 1]))
+    assert matrix(truth, ["a", "b"]) == [[1, 0, 0, 0], [1, -1, -1, -1]]
 
 
 def test_an_id_or_a_label_may_be_named_like_the_other(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "a.csv", ["cat", "dog"], ["x", 1])
-    assert matrix(load(path, columns=Columns(id="cat", labels="labels")), ["x"]) == [[-1, 1, -1, -1]]
+    assert matrix(load(path, columns=Columns(id="cat")), ["x"]) == [[-1, 1, -1, -1]]
     path = write_csv(tmp_path / "b.csv", ["cat", "labels", "dog"], ["x", "cat", 1])
-    assert matrix(load(path, columns=Columns(id="cat", labels="labels")), ["x"]) == [[1, 0, 0, 0]]
+    assert matrix(load(path, columns=Columns(id="cat")), ["x"]) == [[1, 0, 0, 0]]
 
 
 def test_the_page_on_truth_runs(

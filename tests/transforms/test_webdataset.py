@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from bulklabel.model.labels.choose_rule import LabelOptions
+from bulklabel.model.labels.label_rule import NO_TRUTH
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.readers import read_shard
 from bulklabel.transforms.reading.records import Columns, ReadSpec, Unreadable
@@ -33,17 +35,19 @@ def test_members_of_a_tar_become_records(tmp_path: Path, kind: int) -> None:
         "notes": b"no extension",
         "a.json": json.dumps({"labels": ["cat", "x,y"], "price": 3, "tags": {"k": None}}).encode(),
         "a.pkl": b"\x80never unpickled",
-        "b.cls": b"1\n",
+        "b.json": b'{"labels": "dog"}',
         "b.PNG": b"B",
         "c.seg.png": b"not the image",
+        "c.labels": b"dog\n\ncat\n",
         "c.txt": b"dog\n\ncat\n",
         "c.webp": b"C",
         "d.jpg": b"D",
+        "d.labels": b"",
         "d.txt": b"",
         "e.json": b'{"labels": null, "id": "E"}',
         "e.jpg": b"E",
         f"{deep}.jpg": b"F",
-        f"{deep}.json": json.dumps({"labels": [7, 0]}).encode(),
+        f"{deep}.json": json.dumps({"labels": ["7", "cat"]}).encode(),
     }
     records, unreadable = read_all(
         tar_of(tmp_path / "a.tar", members, format=kind), columns=Columns(carry=("price", "tags", "txt", "none"))
@@ -67,10 +71,10 @@ def test_what_is_wrong_with_a_member_costs_its_record_alone(tmp_path: Path) -> N
         "a.jpg": b"A",
         "a.json": b"{not json",
         "b.jpg": b"B",
-        "b.json": b'{"labels": "cat"}',
+        "b.json": b'{"labels": {"cat": 1}}',
         "c.json": b"{}",
         "d.jpg": b"D",
-        "d.cls": b"many",
+        "d.json": b'{"labels": [0, 1]}',
         "e.jpg": b"E",
         "e.json": b'{"labels": [1.5]}',
         "f.jpg": b"F",
@@ -86,7 +90,7 @@ def test_what_is_wrong_with_a_member_costs_its_record_alone(tmp_path: Path) -> N
             member = tarfile.TarInfo(name)
             member.type, member.linkname = kind, "nowhere"
             tar.addfile(member)
-    records, unreadable = read_all(path)
+    records, unreadable = read_all(path, options=LabelOptions("names"))
     assert unreadable == [
         (0, "bad_labels", "a"),
         (1, "bad_labels", "b"),
@@ -155,7 +159,7 @@ def test_an_image_field_with_a_dot_is_named_in_the_detail_and_can_be_asked_for(t
         tmp_path / "a.tar", dict.fromkeys(["01.left.jpg", "01.right.jpg", "02.left.jpg", "02.right.jpg"], b"A")
     )
     chosen, inputs = find_shards([str(path)], "auto", Columns())
-    (first, *_) = read_shard(inputs.shards[0], ReadSpec(chosen, Columns(), None, batch_size=9))
+    (first, *_) = read_shard(inputs.shards[0], ReadSpec(chosen, Columns(), None, 9, NO_TRUTH))
     assert isinstance(first, Unreadable)
     assert "only 01.left.jpg: name it by --image_column left.jpg" in first.problem.detail
     records, unreadable = read_all(path, columns=Columns(image="left.jpg"))

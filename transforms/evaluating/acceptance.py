@@ -52,10 +52,18 @@ def check_acceptance(
     metrics = compute_metrics(statistic, recipe.labels, recipe.thresholds, publication.goal, distinct)
     if duplicate_example is not None:
         metrics["duplicate_example"] = duplicate_example
+    if publication.truth:
+        metrics["truth"] = _truth_seen(publication.truth, metrics)
     if gates.before is not None:
         metrics["drift"] = drift_between(gates.before, metrics)
     verdicts = gates.judge(metrics)
     return Acceptance(metrics, verdicts, _refusal(publication, metrics["counts"], verdicts))
+
+
+def _truth_seen(truth: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns how labels were read, with how many of them were seen in all records, and not in the first alone."""
+    seen = sum(row["support"] > 0 for row in metrics["per_label"])
+    return {**truth, "labels_seen": seen, "records": metrics["counts"]["with_truth"]}
 
 
 def _refusal(

@@ -20,7 +20,7 @@ class Publication:
 
     `output` is absolute; `provenance` is shown in the report and in the manifest; `goal` is what thresholds are
     suggested for; `slice_by` and `group_by` name carried columns; `max_rejected_fraction` is in 0…1; `gates` is what is
-    required, and the baseline; `reused` is as `Plan` has it.
+    required, and the baseline; `reused` and `truth` are as `Plan` has them.
     """
 
     output: str
@@ -32,6 +32,7 @@ class Publication:
     max_rejected_fraction: float = 1.0
     gates: Gates = field(default_factory=Gates)
     reused: Sequence[ReusedRecords] | None = None
+    truth: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def requested(self) -> dict[str, Any]:
@@ -58,8 +59,9 @@ class Publication:
         """Returns where the run came from, as the report has it."""
         earlier = {run.run: f"{run.scored + run.rejected:,} records" for run in self.reused or ()}
         baseline = {"baseline": self.gates.baseline} if self.gates.baseline else {}
+        labels = {"labels": self.truth["words"]} if self.truth else {}
         grouped = {"intervals": f"by {self.group_by}"} if self.group_by else {}
-        return {**self.provenance, **({"reused": earlier} if earlier else {}), **baseline, **grouped}
+        return {**self.provenance, **labels, **({"reused": earlier} if earlier else {}), **baseline, **grouped}
 
     def is_published(self) -> bool:
         """Tells whether the manifest at the output has the same `requested`; False if it cannot be read."""

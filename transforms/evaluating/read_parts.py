@@ -12,7 +12,6 @@ from bulklabel.model.errors import UserError
 from bulklabel.model.labels.predictions import LABELS_COLUMN, TRUTH_COLUMNS
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.concurrency.ordered_map import map_in_threads
-from bulklabel.transforms.evaluating.truth_table import TruthTable
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.reading.records import Shard
@@ -20,6 +19,7 @@ from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS, RE
 from bulklabel.transforms.run_directory.plan import Plan
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.score_shards import ShardResult
+from bulklabel.transforms.truth.truth_table import TruthTable
 
 
 def count_used_truth(directory: RunDirectory, plan: Plan, truth: TruthTable) -> int:

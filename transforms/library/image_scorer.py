@@ -9,8 +9,8 @@ from bulklabel.transforms.concurrency.stage_clock import StageClock
 from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.library.elements import ImageRecord, Prediction, RejectedRecord, ScoredRecord
 from bulklabel.transforms.planning.make_plan import make_recipe
-from bulklabel.transforms.reading.record_tables import Record, tables
-from bulklabel.transforms.reading.records import Columns
+from bulklabel.transforms.reading.record_tables import tables
+from bulklabel.transforms.reading.records import Columns, Record
 from bulklabel.transforms.run_directory.plan import Recipe
 from bulklabel.transforms.scoring.decode import DECODE_SECONDS
 from bulklabel.transforms.scoring.decode_and_predict import BatchScorer
@@ -44,7 +44,7 @@ class ImageScorer:
         What a record gets does not depend on the others.
         """
         scored: dict[int, ScoredRecord] = {}
-        records = (Record(None, "", row, None, None, image.image, ()) for row, image in enumerate(images))
+        records = (Record(None, "", row, {}, image.image, ()) for row, image in enumerate(images))
         for batch in self._scorer.score(tables(records, self.recipe.read_spec), StageClock()):
             table = batch.predictions
             rows, predicted = (table.column(name).to_pylist() for name in ("position", "predicted"))

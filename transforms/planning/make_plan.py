@@ -4,9 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bulklabel.model.images.decode import batch_size_for
+from bulklabel.model.labels.choose_rule import AS_FOUND, LabelOptions
+from bulklabel.model.labels.examine_rule import truth_content
+from bulklabel.model.labels.label_rule import NO_TRUTH, LabelRule
 from bulklabel.model.labels.predictions import column_names
 from bulklabel.model.model_directory import Model
 from bulklabel.model.versions import deciding_versions
+from bulklabel.transforms.planning.choose_labels import choose_labels, first_files
 from bulklabel.transforms.planning.thresholds import choose_thresholds
 from bulklabel.transforms.reading.find_shards import check_usable, find_listings, shards_of
 from bulklabel.transforms.reading.readers import READERS, first_image_warnings, read_shard
@@ -22,8 +26,17 @@ from bulklabel.transforms.reuse.unchanged_files import (
 from bulklabel.transforms.run_directory.plan import CONTENT, Plan, Recipe
 
 
-def make_recipe(model: Model, input_format: str, columns: Columns, threshold: str | None, layout: str) -> Recipe:
+def make_recipe(
+    model: Model,
+    input_format: str,
+    columns: Columns,
+    threshold: str | None,
+    layout: str,
+    rule: LabelRule = NO_TRUTH,
+) -> Recipe:
     """Returns the recipe for scoring records of a format with a model, by the versions that are installed here.
+
+    `rule` says how labels are read.
 
     Raises:
         UserError: if the threshold cannot be used.
@@ -39,6 +52,7 @@ def make_recipe(model: Model, input_format: str, columns: Columns, threshold: st
         layout=layout,
         batch_size=batch_size_for(model.preprocessing),
         versions=deciding_versions(),
+        rule=rule,
     )
 
 
@@ -51,10 +65,11 @@ def make_plan(
     layout: str,
     output: str,
     earlier_runs: EarlierRuns,
+    label_options: LabelOptions = AS_FOUND,
 ) -> Plan:
     """Returns the plan for scoring what is new in the inputs with a model into an output.
 
-    Reads the files' footers, not their records.
+    Reads the files' footers, and of their records only the first ones, without the images.
 
     Args:
         inputs: paths, globs, or patterns with braces, as `--input` gives them.
@@ -65,9 +80,10 @@ def make_plan(
         layout: how predictions are laid out in columns, `wide` for one a label, `list` for one of lists.
         output: the run directory, whose own files are not taken as inputs.
         earlier_runs: the runs whose answers are taken over where the inputs are unchanged.
+        label_options: what the user says of how labels are written.
 
     Raises:
-        UserError: if the inputs or the threshold cannot be used.
+        UserError: if the inputs, their labels or the threshold cannot be used.
     """
     taken = (
         *column_names(model.labels, layout),
@@ -76,7 +92,9 @@ def make_plan(
     )
     check_carried(columns, taken)
     chosen, listings = find_listings(inputs, input_format, [output, *earlier_runs.paths])
-    recipe = make_recipe(model, chosen, columns, threshold, layout)
+    first_shards = shards_of(first_files(listings, chosen), chosen, columns).shards
+    choice = choose_labels(first_shards, chosen, columns, model.labels, label_options)
+    recipe = make_recipe(model, chosen, columns, threshold, layout, choice.rule)
     # An earlier run is of use only if its recipe gives the same answers.
     usable = earlier_runs.usable(recipe)
     unchanged = list(find_unchanged(usable, listings, earlier_runs.carry_over))
@@ -91,6 +109,7 @@ def make_plan(
         tuple(replace(shard, index=index) for index, shard in enumerate(planned.shards)),
         earlier_runs.with_answers_of(usable, recipe),
         reused if earlier_runs.runs else None,
+        truth_content(choice, model.labels),
     )
     if not any(run.scored or run.rejected for run in plan.reused or ()):
         check_usable(inputs, plan.shards)

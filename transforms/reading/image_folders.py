@@ -5,8 +5,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-import pyarrow as pa
-
 from bulklabel.model.errors import RecordError, UserError
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, Listing
@@ -19,13 +17,14 @@ from bulklabel.transforms.reading.image_metadata import (
     is_metadata,
     read_metadata,
 )
-from bulklabel.transforms.reading.record_tables import Record, content_of, tables, truth_of, unreadable
+from bulklabel.transforms.reading.record_tables import content_of, unreadable
 from bulklabel.transforms.reading.records import (
     SHARD_BYTES,
     SHARD_RECORDS,
     Columns,
     Inputs,
     ReadSpec,
+    Record,
     Shard,
     Unreadable,
 )
@@ -40,6 +39,7 @@ class ImagesReader:
     file_pattern = re.compile(
         r"\.(jpe?g|jfif|png|webp|gif|bmp|tiff?)$|(^|/)metadata\.(jsonl|csv|parquet)$", re.IGNORECASE
     )
+    label_fields: tuple[str, ...] = ("labels", "label")
 
     def recognises(self, head: bytes) -> bool:
         """Returns whether a file starts like an image of a format that can be decoded."""
@@ -84,9 +84,29 @@ class ImagesReader:
                 raise UserError(f"{flag} {name}: no metadata file has this column, only {known}; name one of those.")
         return Inputs(tuple(inputs[path] for path in sorted(inputs)), tuple(shards))
 
-    def read(self, shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
-        """Yields the shard's files as records in order, or the unusable rows of a metadata file as unreadable."""
-        return tables(_records(shard, spec), spec)
+    def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Unreadable]:
+        """Yields the shard's files, or the unusable rows of a metadata file as unreadable.
+
+        A file is its own source, at position 0, and its id is its path below the folder.
+        """
+        metadata = read_metadata(shard.metadata, spec.columns, spec.rule.fields) if shard.metadata else Metadata()
+        if shard.metadata == shard.source:
+            for position, problem in metadata.problems.items():
+                yield Unreadable(shard.source, range(position, position + 1), problem)
+        undescribed = Description(None, {}, (None,) * len(spec.columns.carry))
+        paths = [files.join(shard.source, name) for name in shard.names]
+        contents: Iterable[bytes | OSError] = (
+            read_many([path] for path in paths) if spec.images else (b"" for _ in paths)
+        )
+        for path, name, content in zip(paths, shard.names, contents, strict=True):
+            described = metadata.descriptions.get(path, undescribed)
+            record_id = name if described.id is None else described.id
+            try:
+                image = content_of(content)
+            except RecordError as error:
+                yield unreadable(path, 0, error, record_id)
+            else:
+                yield Record(record_id, path, 0, described.fields, image, described.carried, metadata.class_names)
 
 
 def _metadata_files(listing: Listing) -> list[File]:
@@ -148,21 +168,3 @@ def _up(folder: str, root: str) -> Iterator[str]:
 def _nearest(folder: str, root: str, by_folder: dict[str, str]) -> str | None:
     """Returns the metadata file of a folder, or of the nearest folder above it up to the root; None if none has one."""
     return next((by_folder[above] for above in _up(folder, root) if above in by_folder), None)
-
-
-def _records(shard: Shard, spec: ReadSpec) -> Iterator[Record | Unreadable]:
-    """Yields the shard's records; a file is its own source, at position 0, and its id is its path below the folder."""
-    metadata = read_metadata(shard.metadata, spec.columns) if shard.metadata else Metadata({}, {}, set())
-    if shard.metadata == shard.source:
-        for position, problem in metadata.problems.items():
-            yield Unreadable(shard.source, range(position, position + 1), problem)
-    undescribed = Description(None, None, None, (None,) * len(spec.columns.carry))
-    paths = [files.join(shard.source, name) for name in shard.names]
-    for path, name, content in zip(paths, shard.names, read_many([path] for path in paths), strict=True):
-        description = metadata.descriptions.get(path, undescribed)
-        record_id = name if description.id is None else description.id
-        try:
-            truth = truth_of(description.labels, description.unknown, spec.label_names)
-            yield Record(record_id, path, 0, *truth, content_of(content), description.carried)
-        except RecordError as error:
-            yield unreadable(path, 0, error, record_id)

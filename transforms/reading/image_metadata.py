@@ -5,8 +5,8 @@ import functools
 import io
 import json
 import posixpath
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -14,17 +14,15 @@ import pyarrow.parquet as pq
 from bulklabel.model.errors import RecordError, UserError, first_line
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.paths import path_below, raise_if_store_failed
+from bulklabel.transforms.reading.class_names import class_names_of
 from bulklabel.transforms.reading.record_tables import text_of
 from bulklabel.transforms.reading.records import Columns, Problem
 
 METADATA_NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 """The names of metadata files, in lower case; a folder has one of them at most."""
 
-FILE_COLUMN, ID_COLUMN, LABELS_COLUMN = "file_name", "id", "labels"
+FILE_COLUMN, ID_COLUMN = "file_name", "id"
 """The names that columns have unless the user gives others."""
-
-LABEL_SEPARATOR = "|"
-"""What stands between labels in CSV. A blank cell is unknown truth, a separator alone says that no label is present."""
 
 EXCESS_CELLS: Any = None
 """The key under which Python's `csv` puts the cells beyond the last column of the header."""
@@ -35,21 +33,24 @@ MAX_CACHED_FILES = 4
 
 @dataclass(frozen=True)
 class Description:
-    """Describes an image by its row; `labels` and `unknown` are values for `truth_of`."""
+    """Describes an image by its row: the id, the fields that labels are read from, and what is carried along."""
 
     id: str | None
-    labels: Any
-    unknown: Any
+    fields: Mapping[str, Any]
     carried: tuple[str | None, ...]
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """Holds a metadata file: descriptions by the path of the image, problems by row (from 0), and column names."""
+    """Holds a metadata file: descriptions by the path of the image, problems by row (from 0), and column names.
 
-    descriptions: dict[str, Description]
-    problems: dict[int, Problem]
-    column_names: set[str]
+    `class_names` are the names that it gives to the numbers in a column.
+    """
+
+    descriptions: dict[str, Description] = field(default_factory=dict)
+    problems: dict[int, Problem] = field(default_factory=dict)
+    column_names: set[str] = field(default_factory=set)
+    class_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def is_metadata(path: str) -> bool:
@@ -62,7 +63,7 @@ def is_metadata(path: str) -> bool:
 
 
 @functools.lru_cache(MAX_CACHED_FILES)
-def read_metadata(path: str, columns: Columns) -> Metadata:
+def read_metadata(path: str, columns: Columns, label_fields: tuple[str, ...] = ()) -> Metadata:
     """Returns the content of a metadata file, which takes about 500 bytes of memory a row.
 
     A process keeps the last few files that it has read, since each shard of a folder needs the same one.
@@ -70,11 +71,11 @@ def read_metadata(path: str, columns: Columns) -> Metadata:
     Raises:
         UserError: if none of its rows names a file.
     """
-    metadata = Metadata({}, {}, set())
+    metadata = Metadata()
     folder = posixpath.dirname(path)
     try:
-        for position, row in enumerate(_rows(path, columns)):
-            _add(metadata, position, row, folder, columns)
+        for position, row in enumerate(_rows(path, metadata)):
+            _add(metadata, position, row, folder, columns, label_fields)
     except Exception as error:
         raise_if_store_failed(error)
         detail = f"{path} cannot be read further ({first_line(error)})"
@@ -90,7 +91,9 @@ def _lacks_file_names(metadata: Metadata) -> bool:
     return reasons == {"missing_column"}
 
 
-def _add(metadata: Metadata, position: int, row: Any, folder: str, columns: Columns) -> None:
+def _add(
+    metadata: Metadata, position: int, row: Any, folder: str, columns: Columns, label_fields: tuple[str, ...]
+) -> None:
     """Adds a row to the descriptions, or to the problems if it describes no image below the file's folder."""
     file_column = columns.image or FILE_COLUMN
     try:
@@ -105,35 +108,29 @@ def _add(metadata: Metadata, position: int, row: Any, folder: str, columns: Colu
             raise RecordError("read", "duplicate_file", f"{row[file_column]!r} has a row already")
         metadata.descriptions[path] = Description(
             text_of(row.get(columns.id or ID_COLUMN)),
-            row.get(columns.labels or LABELS_COLUMN),
-            row.get(columns.unknown) if columns.unknown else None,
+            {name: row[name] for name in label_fields if name in row},
             tuple(text_of(row.get(name)) for name in columns.carry),
         )
     except RecordError as error:
         metadata.problems[position] = Problem(error.reason, error.detail)
 
 
-def _rows(path: str, columns: Columns) -> Iterator[Any]:
-    """Yields each row as a dictionary; lines of JSON may hold anything else, and damaged ones are their text."""
+def _rows(path: str, metadata: Metadata) -> Iterator[Any]:
+    """Yields each row as a dictionary; lines of JSON may hold anything else, and damaged ones are their text.
+
+    The names of class numbers are put into `metadata`.
+    """
     content = files.read(path)
     if path.lower().endswith(".parquet"):
-        yield from pq.read_table(io.BytesIO(content)).to_pylist()
+        table = pq.read_table(io.BytesIO(content))
+        metadata.class_names.update(class_names_of(table.schema))
+        yield from table.to_pylist()
     elif path.lower().endswith(".csv"):
-        label_columns = (columns.labels or LABELS_COLUMN, columns.unknown)
         for row in csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")):
             row.pop(EXCESS_CELLS, None)
-            yield {name: labels_in(cell) if name in label_columns else cell or None for name, cell in row.items()}
+            yield {name: cell or None for name, cell in row.items()}
     else:
         yield from (_parse_json(line) for line in content.splitlines() if line.strip())
-
-
-def labels_in(cell: str | None) -> list[str] | None:
-    """Returns the labels in a cell of CSV: None if it is blank, no labels if it is a separator alone.
-
-    >>> labels_in("cat|dog"), labels_in("|"), labels_in("")
-    (['cat', 'dog'], [], None)
-    """
-    return [name for name in cell.split(LABEL_SEPARATOR) if name] if cell else None
 
 
 def _parse_json(line: bytes) -> Any:

@@ -1,7 +1,7 @@
 """Reads records from Parquet files, whose shards are row groups, small neighbours packed together."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,8 @@ from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, Listing, unique_files
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.files.stores.path_names import MISSING
-from bulklabel.transforms.reading.record_tables import Record, text_of, truth_of, unreadable
+from bulklabel.transforms.reading.class_names import class_names_of
+from bulklabel.transforms.reading.record_tables import text_of
 from bulklabel.transforms.reading.records import (
     MISSING_FILE,
     SHARD_RECORDS,
@@ -23,12 +24,14 @@ from bulklabel.transforms.reading.records import (
     Inputs,
     Problem,
     ReadSpec,
+    Record,
+    Reference,
     Shard,
     Unreadable,
 )
-from bulklabel.transforms.reading.referenced_images import PathReader, Reference, image_column
+from bulklabel.transforms.reading.referenced_images import image_column
 
-ID_COLUMN, LABELS_COLUMN = "id", "labels"
+ID_COLUMN = "id"
 """The names that columns have unless the user gives others."""
 
 REJECTED_SHARD_RECORDS = 2**16
@@ -41,10 +44,11 @@ READ_BYTES = 2**20
 """A column is read in pieces of this size, so that a huge row group is never in memory at once."""
 
 
-class ParquetReader(PathReader):
+class ParquetReader:
     """Reads Parquet files that have a column of images, as a `records.Reader`."""
 
     file_pattern = re.compile(r"\.(parquet|parq|pq)$", re.IGNORECASE)
+    label_fields: tuple[str, ...] = ("labels", "label")
 
     def recognises(self, head: bytes) -> bool:
         """Returns whether a file starts with the magic number of Parquet."""
@@ -68,8 +72,36 @@ class ParquetReader(PathReader):
         return Inputs(tuple(inputs), tuple(shards))
 
     def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Reference | Unreadable]:
-        """Yields the shard's records; after damage it goes on with the next row group, whose place the footer gives."""
-        return _records(shard, spec)
+        """Yields the shard's records; from damage to the end of a row group they are unreadable."""
+        with files.open_file(shard.source) as source:
+            parquet = pq.ParquetFile(source, buffer_size=READ_BYTES, page_checksum_verification=True)
+            class_names = class_names_of(parquet.schema_arrow)
+            sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.metadata.num_row_groups)]
+            groups = range(shard.start, shard.stop or shard.start)
+            stop = shard.position + (shard.records or 0)
+            # A shard that is a piece of a row group starts behind other rows of it.
+            is_piece = sum(sizes[group] for group in groups) > (shard.records or 0)
+            position = sum(sizes[: shard.start]) if is_piece else shard.position
+            for group in groups:
+                end = position + sizes[group]
+                problem = Problem("damaged_file", f"row group {group} has fewer records than the footer says")
+                try:
+                    for batch in _batches(parquet, group, PIECE_ROWS if is_piece else spec.batch_size, spec):
+                        before = max(0, shard.position - position)
+                        wanted = (
+                            batch.slice(before, max(0, stop - position - before)) if before < len(batch) else batch[:0]
+                        )
+                        yield from _records_of(wanted, shard.source, position + before, spec, class_names)
+                        position += len(batch)
+                        if position >= stop:
+                            break
+                except Exception as error:
+                    raise_if_store_failed(error)
+                    problem = Problem("damaged_file", f"row group {group} cannot be read ({first_line(error)})")
+                missing = range(max(position, shard.position), min(end, stop))
+                if missing:
+                    yield Unreadable(shard.source, missing, problem)
+                position = end
 
 
 def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
@@ -91,8 +123,7 @@ def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
     if not all(0 <= size <= file.size for size in sizes):
         problem = Problem("damaged_file", f"its footer claims {sum(sizes):,} records in {file.size:,} bytes")
         return [Shard.unreadable(file.path, problem)], known_names
-    label_columns = (columns.labels or LABELS_COLUMN, *_unknown(columns))
-    unusable = problem_of(schema, columns.id or ID_COLUMN, columns.image, label_columns, columns.carry)
+    unusable = problem_of(schema, columns)
     if unusable:
         starts = range(0, sum(sizes), REJECTED_SHARD_RECORDS)
         sizes = [min(REJECTED_SHARD_RECORDS, sum(sizes) - start) for start in starts]
@@ -101,11 +132,6 @@ def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
         ], known_names
     image = schema.field(image_column(schema.names, columns.image))
     return _pack([(group.num_rows, _named_images(group, image)) for group in groups], file.path), known_names
-
-
-def _unknown(columns: Columns) -> tuple[str, ...]:
-    """Returns the name of the column of unknown labels, or nothing if the user gives none."""
-    return (columns.unknown,) if columns.unknown else ()
 
 
 def _named_images(group: pq.RowGroupMetaData, image: pa.Field) -> int | None:
@@ -143,45 +169,11 @@ def _pack(groups: Sequence[tuple[int, int | None]], path: str) -> list[Shard]:
     return shards
 
 
-def _records(shard: Shard, spec: ReadSpec) -> Iterator[Record | Reference | Unreadable]:
-    """Yields the shard's records; from damage to the end of a row group they are unreadable."""
-    with files.open_file(shard.source) as source:
-        parquet = pq.ParquetFile(source, buffer_size=READ_BYTES, page_checksum_verification=True)
-        sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.metadata.num_row_groups)]
-        groups = range(shard.start, shard.stop or shard.start)
-        stop = shard.position + (shard.records or 0)
-        # A shard that is a piece of a row group starts behind other rows of it.
-        is_piece = sum(sizes[group] for group in groups) > (shard.records or 0)
-        position = sum(sizes[: shard.start]) if is_piece else shard.position
-        for group in groups:
-            end = position + sizes[group]
-            problem = Problem("damaged_file", f"row group {group} has fewer records than the footer says")
-            try:
-                for batch in _batches(parquet, group, PIECE_ROWS if is_piece else spec.batch_size, spec.columns):
-                    before = max(0, shard.position - position)
-                    wanted = batch.slice(before, max(0, stop - position - before)) if before < len(batch) else batch[:0]
-                    yield from _records_of(wanted, shard.source, position + before, spec)
-                    position += len(batch)
-                    if position >= stop:
-                        break
-            except Exception as error:
-                raise_if_store_failed(error)
-                problem = Problem("damaged_file", f"row group {group} cannot be read ({first_line(error)})")
-            missing = range(max(position, shard.position), min(end, stop))
-            if missing:
-                yield Unreadable(shard.source, missing, problem)
-            position = end
-
-
-def _batches(parquet: pq.ParquetFile, group: int, most: int, columns: Columns) -> Iterator[pa.RecordBatch]:
+def _batches(parquet: pq.ParquetFile, group: int, most: int, spec: ReadSpec) -> Iterator[pa.RecordBatch]:
     """Yields the wanted columns of a row group, so few rows at once that they stay near `TABLE_BYTES`."""
-    wanted = (
-        columns.id or ID_COLUMN,
-        image_column(parquet.schema_arrow.names, columns.image),
-        columns.labels or LABELS_COLUMN,
-        *_unknown(columns),
-        *columns.carry,
-    )
+    columns = spec.columns
+    image = (image_column(parquet.schema_arrow.names, columns.image),) if spec.images else ()
+    wanted = (columns.id or ID_COLUMN, *image, *spec.rule.fields, *columns.carry)
     present = [name for name in dict.fromkeys(wanted) if name in parquet.schema_arrow.names]
     metadata = parquet.metadata.row_group(group)
     row_bytes = max(1, metadata.total_byte_size // max(1, metadata.num_rows))
@@ -189,30 +181,27 @@ def _batches(parquet: pq.ParquetFile, group: int, most: int, columns: Columns) -
 
 
 def _records_of(
-    batch: pa.RecordBatch, source: str, position: int, spec: ReadSpec
+    batch: pa.RecordBatch, source: str, position: int, spec: ReadSpec, class_names: Mapping[str, Sequence[str]]
 ) -> Iterator[Record | Reference | Unreadable]:
     """Yields the records of a batch, the first of which has the given position."""
     columns = spec.columns
+    label_fields = [name for name in spec.rule.fields if name in batch.schema.names]
     rows = zip(
         values_of(batch, columns.id or ID_COLUMN),
-        values_of(batch, image_column(batch.schema.names, columns.image)),
-        values_of(batch, columns.labels or LABELS_COLUMN),
-        values_of(batch, columns.unknown),
-        *(values_of(batch, name) for name in columns.carry),
+        values_of(batch, image_column(batch.schema.names, columns.image) if spec.images else None),
+        zip(*(values_of(batch, name) for name in label_fields), strict=True) if label_fields else [()] * len(batch),
+        zip(*(values_of(batch, name) for name in columns.carry), strict=True) if columns.carry else [()] * len(batch),
         strict=True,
     )
-    for row_position, (row_id, image, labels, unknown, *carried) in enumerate(rows, position):
+    for row_position, (row_id, image, labels, carried) in enumerate(rows, position):
         record_id = text_of(row_id)
-        try:
-            truth = truth_of(labels, unknown, spec.label_names)
-        except RecordError as error:
-            yield unreadable(source, row_position, error, record_id)
-            continue
         content, path = (image.get("bytes"), image.get("path")) if isinstance(image, dict) else (image, None)
         if isinstance(content, str):  # a column of paths
             content, path = None, content
             record_id = path if record_id is None else record_id
-        record = Record(record_id, source, row_position, *truth, content, tuple(map(text_of, carried)))
+        fields = dict(zip(label_fields, labels, strict=True))
+        values = tuple(map(text_of, carried))
+        record = Record(record_id, source, row_position, fields, content, values, class_names)
         yield record if content is not None or path is None else Reference(record, path)
 
 
@@ -248,47 +237,31 @@ def _python_values(column: pa.Array) -> list[Any]:
     return values
 
 
-def problem_of(
-    schema: pa.Schema, id_name: str, image: str | None, labels_names: tuple[str, ...], carry: tuple[str, ...]
-) -> Problem | None:
+def problem_of(schema: pa.Schema, columns: Columns) -> Problem | None:
     """Returns why no record of a file with this schema can be used, and the fix; None if they can be.
 
-    `image` is the column of images that the user gives, if any. `labels_names` are the columns of lists of labels,
-    present or unknown. Only the image column must exist.
+    Only the image column must exist.
 
-    >>> problem_of(pa.schema({"jpg": pa.binary()}), "id", None, ("labels",), ()).reason
+    >>> problem_of(pa.schema({"jpg": pa.binary()}), Columns()).reason
     'missing_column'
-    >>> problem_of(pa.schema({"image": pa.binary()}), "id", None, ("labels",), ())
+    >>> problem_of(pa.schema({"image": pa.binary()}), Columns())
     """
     try:
-        image_name = image_column(schema.names, image)
+        image_name = image_column(schema.names, columns.image)
     except RecordError as error:
         return Problem(error.reason, error.detail)
-    for name in (id_name, image_name, *labels_names, *carry):
+    id_name = columns.id or ID_COLUMN
+    labels_names = (columns.labels,) if columns.labels else ParquetReader.label_fields
+    for name in filter(None, (id_name, image_name, *labels_names, columns.unknown, *columns.carry)):
         if schema.names.count(name) > 1:
             return Problem("duplicate_column", f"the file has {schema.names.count(name)} columns named {name!r}")
     kind = schema.field(image_name).type
     if not (_is_image(kind) or is_text(kind)):
         expected = "expected binary, a struct of bytes and path, or strings that are paths"
         return Problem("wrong_type", f"column {image_name!r} is {kind}; {expected}")
-    for problem in filter(None, (labels_problem(schema, name) for name in labels_names)):
-        return Problem("wrong_type", problem)
     if id_name in schema.names and pa.types.is_nested(schema.field(id_name).type):
         return Problem("wrong_type", f"column {id_name!r} is {schema.field(id_name).type}; expected string or int")
     return None
-
-
-def labels_problem(schema: pa.Schema, name: str) -> str | None:
-    """Returns why a column cannot hold labels; None if it can, or if there is no such column.
-
-    >>> labels_problem(pa.schema({"labels": pa.string()}), "labels")
-    "column 'labels' is string; expected list<string> or list<int>"
-    >>> labels_problem(pa.schema({"labels": pa.list_(pa.string())}), "labels")
-    """
-    kind = schema.field(name).type if name in schema.names else pa.null()
-    if pa.types.is_null(kind) or (_is_list(kind) and _is_label(kind.value_type)):
-        return None
-    return f"column {name!r} is {kind}; expected list<string> or list<int>"
 
 
 def _is_image(kind: pa.DataType) -> bool:
@@ -306,16 +279,3 @@ def is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
-def _is_label(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_integer(kind)
-        or pa.types.is_null(kind)
-    )

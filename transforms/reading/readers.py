@@ -12,8 +12,9 @@ from bulklabel.transforms.files.stores.path_names import MISSING
 from bulklabel.transforms.reading.image_folders import ImagesReader
 from bulklabel.transforms.reading.image_metadata import is_metadata
 from bulklabel.transforms.reading.parquet import ParquetReader
+from bulklabel.transforms.reading.record_tables import tables
 from bulklabel.transforms.reading.records import HEAD_BYTES, MISSING_FILE, Reader, ReadSpec, Shard, Unreadable
-from bulklabel.transforms.reading.referenced_images import PathReader, check_first_images
+from bulklabel.transforms.reading.referenced_images import check_first_images, with_images
 from bulklabel.transforms.reading.streams.tfrecord import TFRecordReader
 from bulklabel.transforms.reading.streams.webdataset import WebDatasetReader
 
@@ -33,11 +34,11 @@ ANY_FORMAT = re.compile("|".join(reader.file_pattern.pattern for reader in READE
 
 
 def read_shard(shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
-    """Yields a shard's records, as `Reader.read` does; all are unreadable if the shard has a problem."""
+    """Yields a shard's records, as `tables` does; all are unreadable if the shard has a problem."""
     if shard.problem:
         yield Unreadable(shard.source, range(shard.position, shard.position + (shard.records or 0)), shard.problem)
     else:
-        yield from READERS[spec.input_format].read(shard, spec)
+        yield from tables(with_images(READERS[spec.input_format].records(shard, spec), shard, spec), spec)
 
 
 def first_image_warnings(shards: Sequence[Shard], spec: ReadSpec) -> list[str]:
@@ -46,8 +47,7 @@ def first_image_warnings(shards: Sequence[Shard], spec: ReadSpec) -> list[str]:
     Raises:
         UserError: if none of them may be read; it names the roots that would allow it.
     """
-    reader = READERS[spec.input_format]
-    return check_first_images(reader, shards, spec) if isinstance(reader, PathReader) else []
+    return check_first_images(READERS[spec.input_format], shards, spec)
 
 
 def choose_format(listings: Sequence[Listing]) -> tuple[str, list[Listing]]:

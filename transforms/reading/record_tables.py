@@ -7,120 +7,70 @@ from typing import Any
 
 import pyarrow as pa
 
-from bulklabel.model.errors import RecordError, UserError
+from bulklabel.model.errors import RecordError
+from bulklabel.model.labels.label_rule import Labels
 from bulklabel.transforms.files.read_many import MAX_RECORD_BYTES
 from bulklabel.transforms.files.text import escape_surrogates, shortened
-from bulklabel.transforms.reading.records import TABLE_BYTES, Columns, Problem, ReadSpec, Unreadable
-
-Labels = list[str | None] | None
-"""A record's labels, which may be null one by one; None where nothing is known of them."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """Holds one record, with its carried values in the order of `Columns.carry`.
-
-    `id` is None if the file has none for it, `labels` if its truth is unknown, and `unknown` if the file does not say
-    which labels are unknown.
-    """
-
-    id: str | None
-    source: str
-    position: int
-    labels: Labels
-    unknown: Labels
-    image: bytes | None
-    carried: tuple[str | None, ...]
+from bulklabel.transforms.reading.records import TABLE_BYTES, Problem, ReadSpec, Record, Unreadable
 
 
 def tables(records: Iterable[Record | Unreadable], spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
-    """Yields records as tables of at most `spec.batch_size` rows and `TABLE_BYTES`, as `Reader.read` does.
+    """Yields records as tables of `spec.schema`, of at most `spec.batch_size` rows and `TABLE_BYTES`.
 
-    Unreadable records are yielded as they are, and records above `MAX_RECORD_BYTES` as unreadable. A record without an
-    id gets one from its file and position.
+    Each record is yielded once, in a table or as unreadable: one whose labels are not as the rule has them, or that is
+    above `MAX_RECORD_BYTES`. Records in tables come in the order of their positions; an unreadable one may come before
+    a table of earlier records, which is still being filled. A record without an id gets one from file and position.
 
-    >>> record = Record(None, "a.tar", 7, ["cat"], None, b"", ())
-    >>> [table] = tables([record], ReadSpec("webdataset", Columns(), None, batch_size=100))
+    >>> from bulklabel.model.labels.label_rule import LabelRule
+    >>> from bulklabel.transforms.reading.records import Columns
+    >>> record = Record(None, "a.tar", 7, {"cls": [0]}, b"", ())
+    >>> spec = ReadSpec("webdataset", Columns(), ("cat", "dog"), 100, LabelRule("indices", "cls"))
+    >>> [table] = tables([record], spec)
     >>> table.column("id").to_pylist(), table.column("labels").to_pylist()
     (['a.tar#7'], [['cat']])
     """
-    pending: list[Record] = []
+    pending: list[_Row] = []
     size = 0
     for record in records:
-        if isinstance(record, Unreadable):
-            yield record
+        row = record if isinstance(record, Unreadable) else _row(record, spec)
+        if isinstance(row, Unreadable):
+            yield row
             continue
-        length = len(record.image or b"") + sum(len(text or "") for text in record.carried)
-        if length > MAX_RECORD_BYTES:
-            detail = f"the record has {length:,} bytes or more; at most {MAX_RECORD_BYTES:,} are read"
-            yield unreadable(record.source, record.position, RecordError("read", "too_large", detail), record.id)
-            continue
-        if pending and (len(pending) == spec.batch_size or size + length > TABLE_BYTES):
-            yield _table(pending, spec.columns)
+        if pending and (len(pending) == spec.batch_size or size + row.bytes > TABLE_BYTES):
+            yield _table(pending, spec)
             pending, size = [], 0
-        pending.append(record)
-        size += length
+        pending.append(row)
+        size += row.bytes
     if pending:
-        yield _table(pending, spec.columns)
+        yield _table(pending, spec)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Holds a record with its truth, and its size in bytes."""
+
+    record: Record
+    labels: Labels
+    unknown: Labels
+    bytes: int
+
+
+def _row(record: Record, spec: ReadSpec) -> _Row | Unreadable:
+    """Returns a record with its truth, or why it cannot be used."""
+    try:
+        labels, unknown = spec.truth_reader.read(record.fields, record.class_names)
+    except RecordError as error:
+        return unreadable(record.source, record.position, error, record.id)
+    length = len(record.image or b"") + sum(len(text or "") for text in record.carried)
+    if length > MAX_RECORD_BYTES:
+        detail = f"the record has {length:,} bytes or more; at most {MAX_RECORD_BYTES:,} are read"
+        return unreadable(record.source, record.position, RecordError("read", "too_large", detail), record.id)
+    return _Row(record, labels, unknown, length)
 
 
 def unreadable(source: str, position: int, error: RecordError, record_id: str | None = None) -> Unreadable:
     """Returns one record as unreadable, with the reason and the detail of an error."""
     return Unreadable(source, range(position, position + 1), Problem(error.reason, error.detail), record_id)
-
-
-def truth_of(labels: Any, unknown: Any, label_names: tuple[str, ...] | None) -> tuple[Labels, Labels]:
-    """Returns the labels that are present and those that are unknown, each from a file's value as in `labels_of`.
-
-    Raises:
-        RecordError: if a value is no list of labels, or if a label is both present and unknown.
-        UserError: if there are label numbers, and `label_names` is None.
-
-    >>> truth_of(["cat"], ["dog"], None)
-    (['cat'], ['dog'])
-    >>> truth_of([1, 0], None, ("cat", "dog"))
-    (['dog', 'cat'], None)
-    """
-    present = labels_of(labels, label_names)
-    if unknown is None:
-        return present, None
-    unknown_labels = labels_of(unknown, label_names)
-    both = next((label for label in present or () if label is not None and label in (unknown_labels or ())), None)
-    if both is not None:
-        raise RecordError("read", "bad_labels", f"the label {both[:40]!r} is given as present and as unknown")
-    return present, unknown_labels
-
-
-def labels_of(value: Any, label_names: tuple[str, ...] | None) -> Labels:
-    """Returns labels from a file's value, which is None or a list of labels or of their numbers from 0.
-
-    A number beyond `label_names` becomes a label of its digits, which the model does not know.
-
-    Raises:
-        RecordError: if the value is something else.
-        UserError: if it has numbers, and `label_names` is None.
-
-    >>> labels_of([1, 7, "bird"], ("cat", "dog"))
-    ['dog', '7', 'bird']
-    >>> labels_of("cat", ("cat", "dog"))
-    Traceback (most recent call last):
-    bulklabel.model.errors.RecordError: ('read', 'bad_labels', "the labels are 'cat'; expected a list")
-    """
-    if value is None:
-        return None
-    if not isinstance(value, list | tuple):
-        raise RecordError("read", "bad_labels", f"the labels are {str(value)[:40]!r}; expected a list")
-    return [_label_of(item, label_names) for item in value]
-
-
-def _label_of(item: Any, label_names: tuple[str, ...] | None) -> str | None:
-    if item is None or isinstance(item, str):
-        return item
-    if isinstance(item, bool) or not isinstance(item, int):
-        raise RecordError("read", "bad_labels", f"the label {str(item)[:40]!r} is neither text nor a whole number")
-    if label_names is None:
-        raise UserError("the labels are numbers; give --label_file with their names, one a line.")
-    return label_names[item] if 0 <= item < len(label_names) else str(item)
 
 
 def content_of(result: bytes | OSError, name: str | None = None) -> bytes:
@@ -166,7 +116,8 @@ def _escape_all(labels: Labels) -> Labels:
     return labels and [label and escape_surrogates(label) for label in labels]
 
 
-def _table(records: Sequence[Record], columns: Columns) -> pa.Table:
+def _table(rows: Sequence[_Row], spec: ReadSpec) -> pa.Table:
+    records = [row.record for row in rows]
     values: dict[str, list[Any]] = {
         "id": [
             escape_surrogates(f"{record.source}#{record.position}" if record.id is None else record.id)
@@ -174,11 +125,11 @@ def _table(records: Sequence[Record], columns: Columns) -> pa.Table:
         ],
         "source": [escape_surrogates(record.source) for record in records],
         "position": [record.position for record in records],
-        "labels": [_escape_all(record.labels) for record in records],
+        "labels": [_escape_all(row.labels) for row in rows],
         "image": [record.image for record in records],
     }
-    if columns.unknown:
-        values["unknown"] = [_escape_all(record.unknown) for record in records]
-    for index, name in enumerate(columns.carry):
+    if spec.rule.three_valued:
+        values["unknown"] = [_escape_all(row.unknown) for row in rows]
+    for index, name in enumerate(spec.columns.carry):
         values[name] = [value and escape_surrogates(value) for value in (record.carried[index] for record in records)]
-    return pa.table(values, schema=columns.schema)
+    return pa.table(values, schema=spec.schema)

@@ -1,13 +1,15 @@
 """Defines what a reader is, the shards that it is given, and the tables of records that it yields."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
 
 import pyarrow as pa
 
 from bulklabel.model.errors import UserError
+from bulklabel.model.labels.label_rule import LabelRule, TruthReader
 from bulklabel.transforms.files.listing import File, Listing
 
 RECORD_SCHEMA = pa.schema(
@@ -46,8 +48,6 @@ class Columns:
     be named by its path: `image_roots` are folders, besides the file's own, below which such images may lie.
 
     >>> columns = Columns(image="jpg", unknown="unsure", carry=("price",))
-    >>> columns.schema.names
-    ['id', 'source', 'position', 'labels', 'image', 'unknown', 'price']
     >>> columns.flags
     {'price': 'column', 'unsure': '--unknown_column'}
     """
@@ -58,12 +58,6 @@ class Columns:
     unknown: str | None = None
     carry: tuple[str, ...] = ()
     image_roots: tuple[str, ...] = ()
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Returns `RECORD_SCHEMA` with `UNKNOWN_FIELD` if `unknown` is given, and a string column a carried field."""
-        unknown = [UNKNOWN_FIELD] if self.unknown else []
-        return pa.schema([*RECORD_SCHEMA, *unknown, *(pa.field(name, pa.string()) for name in self.carry)])
 
     @property
     def flags(self) -> dict[str, str]:
@@ -151,23 +145,69 @@ class Inputs:
 
 @dataclass(frozen=True)
 class ReadSpec:
-    """Says how to read files: their format, the names of their fields, and what label numbers stand for.
+    """Says how to read files: their format, the names of their fields, and how these mean labels.
 
-    `label_names` is None if label numbers have no known meaning. A table has at most `batch_size` records. If
-    `positions` is not None, only the records there are wanted: others whose images lie elsewhere are left out.
+    `label_names` are the model's labels, None if they are to be found in the data. A table has at most `batch_size`
+    records. Without `images` no image is read where that can be avoided. If `positions` is not None, only the records
+    there are wanted: others whose images lie elsewhere are left out.
+
+    >>> ReadSpec("parquet", Columns(carry=("price",)), ("cat", "dog"), 100, LabelRule("multi_hot", "y")).schema.names
+    ['id', 'source', 'position', 'labels', 'image', 'unknown', 'price']
     """
 
     input_format: str
     columns: Columns
     label_names: tuple[str, ...] | None
     batch_size: int
+    rule: LabelRule
+    images: bool = True
     positions: frozenset[int] | None = None
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Returns `RECORD_SCHEMA`, `UNKNOWN_FIELD` if labels may be unknown one by one, and what is carried as text."""
+        unknown = [UNKNOWN_FIELD] if self.rule.three_valued else []
+        return pa.schema([*RECORD_SCHEMA, *unknown, *(pa.field(name, pa.string()) for name in self.columns.carry)])
+
+    @cached_property
+    def truth_reader(self) -> TruthReader:
+        """Returns what reads the truth from the fields of records."""
+        return TruthReader(self.rule, self.label_names)
+
+
+@dataclass(frozen=True)
+class Record:
+    """Holds one record as its file has it.
+
+    `id` is None if the file has none for it; `fields` has those of `LabelRule.fields` that the record has;
+    `carried` are values in the order of `Columns.carry`; `class_names` are the file's own names of numbers in a field.
+    """
+
+    id: str | None
+    source: str
+    position: int
+    fields: Mapping[str, Any]
+    image: bytes | None
+    carried: tuple[str | None, ...]
+    class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Holds a record whose image lies in another file, and the name that the data gives it."""
+
+    record: Record
+    name: str
 
 
 class Reader(Protocol):
     """Reads one input format, whose files have names in which `file_pattern` is found."""
 
     file_pattern: re.Pattern[str]
+
+    @property
+    def label_fields(self) -> tuple[str, ...]:
+        """Returns the names that fields of labels have in the format, the first that a record has being the one."""
 
     def recognises(self, head: bytes) -> bool:
         """Returns whether a file that starts with these 512 bytes (or is them, if shorter) is of this format."""
@@ -179,12 +219,9 @@ class Reader(Protocol):
             UserError: if no file has a column of `columns.flags`, in formats whose files list their columns.
         """
 
-    def read(self, shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
-        """Yields the shard's records, as tables of `spec.columns.schema` of at most `spec.batch_size` rows.
-
-        Each record of the shard is yielded once, in a table or as unreadable. Records in tables come in the order of
-        their positions; an unreadable one may come before a table of earlier records, which is still being filled.
+    def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Reference | Unreadable]:
+        """Yields each record of the shard once, in order, without reading the images that records name by paths.
 
         Raises:
-            UserError: if the data has label numbers and `spec.label_names` is None.
+            UserError: if the data cannot be read as `spec` says.
         """

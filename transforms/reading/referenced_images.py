@@ -1,20 +1,17 @@
 """Reads the images that records name by a path or a URI, many at once."""
 
-import abc
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby, islice, tee
 
-import pyarrow as pa
-
 from bulklabel.model.errors import RecordError, UserError
 from bulklabel.transforms.files.image_roots import ImageRoots
 from bulklabel.transforms.files.read_many import read_many
 from bulklabel.transforms.files.text import shortened
-from bulklabel.transforms.reading.record_tables import Record, content_of, tables, unreadable
-from bulklabel.transforms.reading.records import ReadSpec, Shard, Unreadable
+from bulklabel.transforms.reading.record_tables import content_of, unreadable
+from bulklabel.transforms.reading.records import Reader, ReadSpec, Record, Reference, Shard, Unreadable
 
 IMAGE_COLUMN = "image"
 """The name that the column of images has unless the user gives another."""
@@ -25,14 +22,6 @@ PATH_COLUMNS = ("path", "file_name", "filename", "file_path", "filepath", "image
 
 FIRST_RECORDS, FIRST_IMAGES = 100, 8
 """So many records are looked at before the work begins, and so many of their images are read."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Holds a record whose image lies in another file, and the name that the data gives it."""
-
-    record: Record
-    name: str
 
 
 @dataclass(frozen=True)
@@ -65,19 +54,21 @@ def image_column(names: Iterable[str], given: str | None) -> str:
     return wanted[0]
 
 
-class PathReader(abc.ABC):
-    """Reads a format whose records may name their images by paths; a subclass completes it to a `records.Reader`."""
+def with_images(
+    items: Iterable[Record | Reference | Unreadable], shard: Shard, spec: ReadSpec
+) -> Iterator[Record | Unreadable]:
+    """Yields a shard's records with the images that they name; the next images are fetched meanwhile."""
+    image_roots = _roots_of(shard, spec)
+    for embedded, run in groupby(_wanted(items, spec), _is_embedded):
+        if embedded:  # such records are yielded one by one: to hold many of them would take memory for nothing
+            for item in run:
+                if isinstance(item, Record):
+                    yield item
+        else:
+            yield from _fetched(map(partial(_located, image_roots=image_roots), run))
 
-    def read(self, shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
-        """Yields the shard's records with the images that they name; the next images are fetched meanwhile."""
-        return tables(_with_images(self.records(shard, spec), _roots_of(shard, spec), spec), spec)
 
-    @abc.abstractmethod
-    def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Reference | Unreadable]:
-        """Yields the shard's records one by one, in order, without reading the images that they name."""
-
-
-def check_first_images(reader: PathReader, shards: Sequence[Shard], spec: ReadSpec) -> list[str]:
+def check_first_images(reader: Reader, shards: Sequence[Shard], spec: ReadSpec) -> list[str]:
     """Checks the first images that records name by a path; returns a warning if none of them is there.
 
     Raises:
@@ -112,18 +103,6 @@ def check_first_images(reader: PathReader, shards: Sequence[Shard], spec: ReadSp
 
 def _roots_of(shard: Shard, spec: ReadSpec) -> ImageRoots:
     return ImageRoots(posixpath.dirname(shard.source), spec.columns.image_roots)
-
-
-def _with_images(
-    items: Iterable[Record | Reference | Unreadable], image_roots: ImageRoots, spec: ReadSpec
-) -> Iterator[Record | Unreadable]:
-    for embedded, run in groupby(_wanted(items, spec), _is_embedded):
-        if embedded:  # such records are yielded one by one: to hold many of them would take memory for nothing
-            for item in run:
-                if isinstance(item, Record):
-                    yield item
-        else:
-            yield from _fetched(map(partial(_located, image_roots=image_roots), run))
 
 
 def _is_embedded(item: Record | Reference | Unreadable) -> bool:

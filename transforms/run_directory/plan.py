@@ -5,13 +5,14 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 
 from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.labels.label_rule import NO_TRUTH, LabelRule
 from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.reading.records import Columns, Problem, ReadSpec, Shard
 from bulklabel.transforms.run_directory.parts import PartStamp
@@ -78,8 +79,9 @@ class Recipe:
 
     `labels` and `thresholds` (0…1) are in the order of the network's outputs; `tuned_thresholds` are the model's own,
     kept so that `evaluate` needs no model directory; `batch_size` is images a batch; `versions` are those of the
-    packages that decode and compute; `since` are the runs whose answers are known, as `Shard.reused` counts them;
-    `by_content` says that images are recognised by their bytes, `carry_over` that known answers are written again.
+    packages that decode and compute; `rule` says how labels are read; `since` are the runs whose answers are known, as
+    `Shard.reused` counts them; `by_content` says that images are recognised by their bytes, `carry_over` that known
+    answers are written again.
     """
 
     input_format: str
@@ -92,6 +94,7 @@ class Recipe:
     layout: str
     batch_size: int
     versions: Mapping[str, str]
+    rule: LabelRule = NO_TRUTH
     since: tuple[EarlierRun, ...] = ()
     by_content: bool = False
     carry_over: bool = False
@@ -99,26 +102,28 @@ class Recipe:
     @property
     def read_spec(self) -> ReadSpec:
         """Returns how the input is read."""
-        return ReadSpec(self.input_format, self.columns, self.labels, self.batch_size)
+        return ReadSpec(self.input_format, self.columns, self.labels, self.batch_size, self.rule)
 
     @property
     def schema(self) -> pa.Schema:
-        """Returns the schema of the records' tables: the columns', and `CONTENT` where images are known by it."""
-        return self.columns.schema.append(CONTENT) if self.by_content else self.columns.schema
+        """Returns the schema of the records' tables, with `CONTENT` where images are known by it."""
+        return self.read_spec.schema.append(CONTENT) if self.by_content else self.read_spec.schema
 
 
 @dataclass(frozen=True)
 class Plan:
     """Holds the inputs with their sizes, the shards in order, and the recipe.
 
-    `reused` says what the shards leave out, or have from earlier runs; None where no such run was asked for. It is
-    saved beside the plan, as are the times at which the inputs were modified: neither makes it another plan.
+    `reused` says what the shards leave out, or have from earlier runs; None where no such run was asked for. `truth`
+    says in words and by an example how labels are read. They are saved beside the plan, as are the times at which the
+    inputs were modified: none of these makes it another plan.
     """
 
     inputs: tuple[File, ...]
     shards: tuple[Shard, ...]
     recipe: Recipe
     reused: tuple[ReusedRecords, ...] | None = None
+    truth: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -138,6 +143,8 @@ class Plan:
     def to_json(self) -> bytes:
         """Returns the text of `plan.json`."""
         beside: dict[str, Any] = {"inputs": [[file.path, file.size, file.modified] for file in self.inputs]}
+        if self.truth:
+            beside["truth"] = dict(self.truth)
         if self.reused is not None:
             beside["reused"] = [dataclasses.asdict(run) for run in self.reused]
         text = json.dumps({"digest": self.digest} | self._content() | beside, ensure_ascii=False, indent=1)
@@ -241,10 +248,12 @@ def read_plan(content: bytes) -> Plan:
                 "preprocessing": Preprocessing(**recipe["preprocessing"]),
                 "thresholds": tuple(recipe["thresholds"]),
                 "tuned_thresholds": recipe["tuned_thresholds"] and tuple(recipe["tuned_thresholds"]),
+                "rule": LabelRule.from_json(recipe["rule"]),
                 "since": tuple(EarlierRun(**run) for run in recipe.get("since", ())),
             }
         ),
         reused=tuple(ReusedRecords(**run) for run in saved["reused"]) if "reused" in saved else None,
+        truth=saved.get("truth", {}),
     )
     if plan.digest != saved["digest"]:
         raise ValueError("it is not what its own digest says")

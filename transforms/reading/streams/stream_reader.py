@@ -5,13 +5,10 @@ import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
-import pyarrow as pa
-
 from bulklabel.transforms.concurrency.ordered_map import map_in_threads
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, Listing, unique_files
 from bulklabel.transforms.files.stores.path_names import MISSING, is_remote
-from bulklabel.transforms.reading.record_tables import Record, tables
 from bulklabel.transforms.reading.records import (
     HEAD_BYTES,
     MISSING_FILE,
@@ -20,6 +17,7 @@ from bulklabel.transforms.reading.records import (
     Columns,
     Inputs,
     ReadSpec,
+    Record,
     Shard,
     Unreadable,
 )
@@ -44,10 +42,6 @@ class StreamReader(abc.ABC):
         inputs = unique_files(listings)
         splits = map_in_threads(lambda file: self.split(file, columns), inputs)
         return Inputs(tuple(inputs), tuple(shard for shards in splits for shard in shards))
-
-    def read(self, shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
-        """Yields the shard's records in order; everything after a torn place is one more, unreadable record."""
-        return tables(self.records(shard, spec), spec)
 
     def split(self, file: File, columns: Columns) -> list[Shard]:
         """Returns the shards of one file, several only of a local file above `SPLIT_BYTES` that is not packed.

@@ -16,8 +16,8 @@ from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.files.read_many import MAX_RECORD_BYTES
-from bulklabel.transforms.reading.record_tables import Record, text_of, truth_of, unreadable
-from bulklabel.transforms.reading.records import Columns, Problem, ReadSpec, Shard, Unreadable
+from bulklabel.transforms.reading.record_tables import text_of, unreadable
+from bulklabel.transforms.reading.records import Columns, Problem, ReadSpec, Record, Shard, Unreadable
 from bulklabel.transforms.reading.streams.stream_reader import (
     MAX_STATED_BYTES,
     StreamReader,
@@ -27,8 +27,8 @@ from bulklabel.transforms.reading.streams.tf_example import Example
 ID_FEATURES = ("image/source_id", "image/filename")
 IMAGE_FEATURE = "image/encoded"
 LABEL_FEATURES = ("image/class/text", "image/class/label", "image/object/class/text")
-"""The features that hold the id, the image and the labels unless the user names others. Of several, the first that a
-record has counts."""
+"""The features that hold the id, the image and the labels unless the user names others. Of several, the first that has
+a value counts."""
 
 HEADER = struct.Struct("<QI")
 """The length of a record in bytes (uint64), and the checksum of these eight bytes (uint32), little-endian."""
@@ -53,6 +53,7 @@ class TFRecordReader(StreamReader):
     """Reads TFRecord files of `tf.Example`, as a `records.Reader`."""
 
     file_pattern = re.compile(r"(\.tfrec(ord)?s?|-\d{5,}-of-\d{5,})(\.(gz|zlib|zz))?$", re.IGNORECASE)
+    label_fields: tuple[str, ...] = LABEL_FEATURES
 
     def is_plain(self, head: bytes) -> bool:
         """Returns whether the checksum of the first record's length is right."""
@@ -176,17 +177,14 @@ def _record(content: bytes, source: str, position: int, spec: ReadSpec) -> Recor
             ),
             None,
         )
-        wanted = [columns.labels] if columns.labels else LABEL_FEATURES
-        labels = next((_labels(features[name]) for name in wanted if name in features), None)
-        unknown = _labels(features[columns.unknown]) if columns.unknown in features else None
         image = features.get(columns.image or IMAGE_FEATURE) or [None]
         if not isinstance(image[0], bytes | None):
             raise RecordError(
                 "read", "wrong_type", f"the feature {columns.image or IMAGE_FEATURE!r} is a number, not bytes"
             )
         carried = tuple(_carried(features.get(name)) for name in columns.carry)
-        truth = truth_of(labels, unknown, spec.label_names)
-        return Record(record_id, source, position, *truth, image[0], carried)
+        fields = {name: _labels(features[name]) for name in spec.rule.fields if name in features}
+        return Record(record_id, source, position, fields, image[0], carried)
     except RecordError as error:
         return unreadable(source, position, error, record_id)
 
@@ -206,8 +204,8 @@ def _features(content: bytes) -> Features:
 
 
 def _labels(values: list[Any]) -> list[Any]:
-    """Returns each label once, in order: object detection has one a box."""
-    return list(dict.fromkeys(text_of(value) if isinstance(value, bytes) else value for value in values))
+    """Returns the values of a feature of labels, names as text."""
+    return [text_of(value) if isinstance(value, bytes) else value for value in values]
 
 
 def _carried(values: list[Any] | None) -> str | None:

@@ -3,15 +3,15 @@
 import dataclasses
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from bulklabel.model.errors import RecordError, first_line
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File
-from bulklabel.transforms.reading.record_tables import Record, text_of, truth_of, unreadable
-from bulklabel.transforms.reading.records import Columns, Problem, ReadSpec, Shard, Unreadable
+from bulklabel.transforms.reading.record_tables import text_of, unreadable
+from bulklabel.transforms.reading.records import Columns, Problem, ReadSpec, Record, Shard, Unreadable
 from bulklabel.transforms.reading.streams.member_names import SeenKeys, SplitName, choose_split
 from bulklabel.transforms.reading.streams.stream_reader import StreamReader
 from bulklabel.transforms.reading.streams.tar import BLOCK_BYTES, TORN, is_header, members
@@ -19,11 +19,14 @@ from bulklabel.transforms.reading.streams.tar import BLOCK_BYTES, TORN, is_heade
 IMAGE_FIELDS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "image", "img")
 """The fields that hold images, unless the user names another; the first that a record has is its image."""
 
-JSON_FIELD, CLASS_FIELD, TEXT_FIELD = "json", "cls", "txt"
-"""The field of a record's description, and those of its labels: numbers or names, one a line."""
+JSON_FIELD = "json"
+"""The field of a record's description."""
 
-LABELS_KEY, ID_KEY = "labels", "id"
-"""The keys of the description that hold labels and id, unless the user names others."""
+LABEL_FIELDS = ("labels", "label", "cls", "txt")
+"""The keys of the description, or the members, that hold labels unless the user names others."""
+
+ID_KEY = "id"
+"""The key of the description that holds the id, unless the user names another."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,12 @@ class Fields:
     images: tuple[str, ...]
 
     @classmethod
-    def of(cls, columns: Columns) -> "Fields":
-        """Returns the fields that a user's names ask for."""
-        named = (columns.id, columns.image, columns.labels, columns.unknown, *columns.carry)
+    def of(cls, columns: Columns, label_fields: Sequence[str] = LABEL_FIELDS) -> "Fields":
+        """Returns the fields that a user's names ask for, and those of labels."""
+        named = (columns.id, columns.image, *label_fields, columns.labels, columns.unknown, *columns.carry)
         lower = (name.lower() for name in named if name)
         images = (columns.image.lower(),) if columns.image else IMAGE_FIELDS
-        return cls(frozenset((*IMAGE_FIELDS, JSON_FIELD, CLASS_FIELD, TEXT_FIELD, *lower)), images)
+        return cls(frozenset((*IMAGE_FIELDS, JSON_FIELD, *lower)), images)
 
 
 @dataclass
@@ -59,6 +62,7 @@ class WebDatasetReader(StreamReader):
     """Reads WebDataset tars, as a `records.Reader`."""
 
     file_pattern = re.compile(r"\.(tar|tar\.gz|tgz)$", re.IGNORECASE)
+    label_fields: tuple[str, ...] = LABEL_FIELDS
 
     def is_plain(self, head: bytes) -> bool:
         """Returns whether the first header has a tar's magic number or, as in the oldest tars, its checksum alone."""
@@ -85,7 +89,7 @@ class WebDatasetReader(StreamReader):
 
     def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Unreadable]:
         """Yields the shard's records one by one, in order."""
-        fields = Fields.of(spec.columns)
+        fields = Fields.of(spec.columns, (*LABEL_FIELDS, *spec.rule.fields))
         split_name = self._split_name_of(shard.source, fields)
         with self.opened(shard) as stream:
             seen = SeenKeys()
@@ -138,10 +142,10 @@ def _record(sample: Sample, source: str, position: int, spec: ReadSpec) -> Recor
         image = next((sample.fields[name] for name in image_fields if name in sample.fields), None)
         if image is None:
             raise RecordError("read", "missing_image", _missing_image(sample, image_fields))
-        unknown = _labels(sample, description, columns.unknown) if columns.unknown else None
-        truth = truth_of(_labels(sample, description, columns.labels), unknown, spec.label_names)
         carried = tuple(text_of(_value(sample, description, name)) for name in columns.carry)
-        return Record(record_id, source, position, *truth, image, carried)
+        fields = {name: _labels(sample, description, name) for name in spec.rule.fields}
+        present = {name: value for name, value in fields.items() if value is not None}
+        return Record(record_id, source, position, present, image, carried)
     except RecordError as error:
         return unreadable(source, position, error, record_id)
 
@@ -177,27 +181,16 @@ def _value(sample: Sample, description: dict[str, Any], name: str) -> Any:
     return description[name] if name in description else sample.fields.get(name.lower())
 
 
-def _labels(sample: Sample, description: dict[str, Any], name: str | None) -> Any:
-    """Returns labels as `truth_of` takes them: from the description, else from a member with one label a line."""
-    if (name or LABELS_KEY) in description:
-        return description[name or LABELS_KEY]
-    field = next(
-        (field for field in ([name.lower()] if name else [CLASS_FIELD, TEXT_FIELD]) if field in sample.fields), None
-    )
-    if field is None:
+def _labels(sample: Sample, description: dict[str, Any], name: str) -> Any:
+    """Returns the description's value of a name; else the lines of that member, as numbers if all are; else None."""
+    if name in description:
+        return description[name]
+    content = sample.fields.get(name.lower())
+    if content is None:
         return None
-    stripped = [line.strip() for line in sample.fields[field].decode("utf-8-sig", "backslashreplace").splitlines()]
+    stripped = [line.strip() for line in content.decode("utf-8-sig", "backslashreplace").splitlines()]
     lines = [line for line in stripped if line]
-    return _numbers(lines) if field == CLASS_FIELD else lines
-
-
-def _numbers(lines: list[str]) -> list[int]:
-    """Returns the label number in each line.
-
-    Raises:
-        RecordError: if a line is no whole number.
-    """
     try:
         return [int(line) for line in lines]
-    except ValueError as error:
-        raise RecordError("read", "bad_labels", f"the class {str(lines)[:40]} is not a whole number") from error
+    except ValueError:
+        return lines if len(lines) > 1 else lines[0]

@@ -1,0 +1,1 @@
+"""Reads truth from tables of its own, and joins it to records."""

@@ -1,0 +1,177 @@
+"""Loads truth from tables other than the input, and looks it up by the ids of records."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from bulklabel.model.errors import RecordError, UserError
+from bulklabel.model.labels import COLUMNS, NONE
+from bulklabel.model.labels.choose_rule import AS_FOUND, LabelOptions, choose_rule
+from bulklabel.model.labels.examine_rule import Choice, SampledRecord, truth_content
+from bulklabel.model.labels.label_rule import Labels, TruthReader
+from bulklabel.model.labels.predictions import LABELS_COLUMN, UNKNOWN_COLUMN
+from bulklabel.transforms.files import files
+from bulklabel.transforms.files.listing import unique_files
+from bulklabel.transforms.files.stores.path_names import MISSING
+from bulklabel.transforms.reading.record_tables import text_of
+from bulklabel.transforms.reading.records import MISSING_FILE, Columns
+from bulklabel.transforms.truth.table_rows import TRUTH_FILES, TableRows, open_table
+
+SAMPLED_ROWS = 1000
+"""So many rows of each table are looked at to choose how its labels are read."""
+
+LABEL_COLUMNS = ("labels", "label")
+"""The names of columns of labels, unless the user gives another."""
+
+
+@dataclass(frozen=True)
+class TruthTable:
+    """Holds truth by id, whole in memory: about 200 bytes a record, and four more for each label of one.
+
+    `rows` has the row of each id in `table`, whose columns are `labels` and perhaps `unknown`; `labels` are the
+    model's L labels in order; `choices` say by path how each file was read.
+    """
+
+    rows: dict[str, int]
+    table: pa.Table
+    labels: tuple[str, ...]
+    choices: dict[str, Choice]
+
+    @property
+    def labels_without_column(self) -> list[str]:
+        """Returns the labels that are unknown for all records, since only others have a column."""
+        rules = [choice.rule for choice in self.choices.values()]
+        if any(rule.form != COLUMNS for rule in rules):
+            return []
+        reader = TruthReader(rules[0], self.labels)
+        known = {reader.known_name(name) for rule in rules for name in rule.columns}
+        return [label for label in self.labels if label not in known]
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """Returns what is published of how the tables' labels were read: the first's, with the warnings of all."""
+        first = next(iter(self.choices.values()))
+        warnings = [warning for choice in self.choices.values() for warning in choice.warnings]
+        return {**truth_content(first, self.labels), "warnings": warnings}
+
+    def columns_for(self, ids: Sequence[str]) -> dict[str, pa.Array]:
+        """Returns the columns of truth of a table with these ids; null for ids that are not in `rows`."""
+        truth_rows = self.table.take(pa.array([self.rows.get(record_id) for record_id in ids], pa.int64()))
+        lists = pa.list_(pa.string())
+        return {name: truth_rows.column(name).cast(lists) for name in truth_rows.column_names}
+
+
+def load_truth(
+    paths: Sequence[str], columns: Columns, labels: tuple[str, ...], options: LabelOptions = AS_FOUND
+) -> TruthTable:
+    """Loads truth from tables; how each means labels is chosen by its first rows.
+
+    Args:
+        paths: files, folders or globs of Parquet, CSV or JSON lines.
+        columns: the columns of ids, of labels, and of labels that nobody knows.
+        labels: the model's labels, in order.
+        options: what the user says of how labels are written.
+
+    Raises:
+        UserError: if there is no such file or column, something in it is no truth, or an id occurs twice.
+    """
+    listed = unique_files([files.list_files(path, TRUTH_FILES) for path in paths])
+    missing = next((file.path for file in listed if file.size == MISSING), None)
+    if missing:
+        raise UserError(f"{missing}: {MISSING_FILE.detail}.")
+    options = replace(options, field=columns.labels, unknown_field=columns.unknown)
+    builder = _Builder(", ".join(paths), labels)
+    for file in listed:
+        builder.add(file.path, open_table(file.path), columns.id or "id", options)
+    return builder.table()
+
+
+class _Builder:
+    """Collects the truth of rows; labels are kept as numbers until they are looked up."""
+
+    def __init__(self, origin: str, labels: tuple[str, ...]) -> None:
+        self._origin = origin
+        self._labels = labels
+        self._rows: dict[str, int] = {}
+        self._numbers: dict[str | None, int] = {}
+        self._present: list[list[int] | None] = []
+        self._unknown: list[list[int] | None] = []
+        self._choices: dict[str, Choice] = {}
+
+    def add(self, path: str, table: TableRows, id_column: str, options: LabelOptions) -> None:
+        """Adds the rows of a table."""
+        _check_columns(path, table.names, id_column, options)
+        first = list(islice(table.rows, SAMPLED_ROWS))
+        sample = [
+            SampledRecord(
+                text_of(row[id_column]) or "", {n: v for n, v in row.items() if n != id_column}, table.class_names
+            )
+            for row in first
+        ]
+        choice = choose_rule(sample, [options.field] if options.field else LABEL_COLUMNS, self._labels, options, path)
+        if choice.rule.form == NONE:
+            names = ", ".join(table.names) or "none"
+            raise UserError(
+                f"{path} has no labels; name their column by --labels_column, or name columns like the model's labels: "
+                f"there are {names}."
+            )
+        self._choices[path] = choice
+        reader = TruthReader(choice.rule, self._labels)
+        for number, row in enumerate(chain(first, table.rows), 1):
+            try:
+                truth = reader.read(row, table.class_names)
+            except RecordError as error:
+                raise UserError(f"{path}, row {number}: {error.detail}.") from error
+            self._add_row(path, number, text_of(row[id_column]), *truth)
+
+    def _add_row(self, path: str, number: int, record_id: str | None, present: Labels, unknown: Labels) -> None:
+        if record_id is None:
+            raise UserError(f"{path}, row {number}: it has no id; give one id a row.")
+        if record_id in self._rows:
+            raise UserError(f"{self._origin}: the id {record_id!r} occurs twice; give one row a record.")
+        self._rows[record_id] = len(self._rows)
+        self._present.append(self._numbered(present))
+        self._unknown.append(self._numbered(unknown))
+
+    def _numbered(self, labels: Labels) -> list[int] | None:
+        if labels is None:
+            return None
+        return [self._numbers.setdefault(label, len(self._numbers)) for label in labels]
+
+    def table(self) -> TruthTable:
+        """Returns what was added."""
+        names = pa.array(list(self._numbers), pa.string())
+        table = pa.table({LABELS_COLUMN: _lists(self._present, names)})
+        if any(choice.rule.three_valued for choice in self._choices.values()):
+            table = table.append_column(UNKNOWN_COLUMN, _lists(self._unknown, names))
+        return TruthTable(self._rows, table, self._labels, self._choices)
+
+
+def _lists(numbers: Sequence[Sequence[int] | None], names: pa.Array) -> pa.Array:
+    """Returns lists of names, which are stored once, from lists of their numbers."""
+    offsets = np.cumsum([0, *(len(each or ()) for each in numbers)]).astype(np.int64)
+    flat = np.fromiter(chain.from_iterable(each or () for each in numbers), np.int32, offsets[-1])
+    missing = pa.array([each is None for each in numbers], pa.bool_())
+    return pa.LargeListArray.from_arrays(
+        pa.array(offsets), pa.DictionaryArray.from_arrays(pa.array(flat), names), mask=missing
+    )
+
+
+def _check_columns(path: str, names: Sequence[str], id_column: str, options: LabelOptions) -> None:
+    """Checks that the columns which the user names are there once each."""
+    flags = {id_column: "--id_column", options.field: "--labels_column", options.unknown_field: "--unknown_column"}
+    for name, flag in flags.items():
+        if name is not None and names.count(name) != 1:
+            listed = ", ".join(names) or "none"
+            raise UserError(
+                f"{path} has {names.count(name)} columns {name!r}; name the one to use by {flag}: there are {listed}."
+            )
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise UserError(
+            f"{path} has {names.count(repeated)} columns {repeated!r}; keep one of them: there are {', '.join(names)}."
+        )
