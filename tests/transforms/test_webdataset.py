@@ -122,7 +122,7 @@ def test_what_cannot_be_true_of_a_record_rejects_it(tmp_path: Path) -> None:
     assert read_all(path) == ([], [(0, "duplicate_member", "a"), (1, "bad_labels", "b")])
 
 
-DATES = "2023.01.05.img1.jpg 2023.01.05.img1.json 2023.01.05.img2.jpg 2023.01.05.img3.jpg 2023.01.05.img3.cls"
+DATES = "2023.01.05.img1.jpg 2023.01.05.img1.json 2023.01.05.img2.jpg 2023.01.05.img3.jpg 2023.01.05.img3.json"
 
 
 @pytest.mark.parametrize(
