@@ -128,7 +128,7 @@ def empty_part(kind: str, plan: Plan) -> Part:
 
 def written(index: int, stamp: PartStamp, part: Part) -> Written:
     kind = PREDICTIONS if part.name.startswith(PREDICTIONS) else REJECTED
-    return Written(part.entry | {"name": stamp.name_of(kind, index)}, {"reading": 0.25})
+    return Written(part.entry | {"name": stamp.name_of(kind, index)}, {"reading": 0.25}, 0)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """`bulklabel score`: read, decode, predict, write, evaluate, publish, as one Beam graph."""
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -116,7 +117,8 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     account.plan = plan.digest
     inform("planned", state=state.value, shards=len(plan.shards), files=len(plan.inputs))
     publication = _publication(options, plan, gates, output)
-    if state is State.FINISHED and publication.is_published():
+    stated = directory.stated_manifest() if state is State.FINISHED else None
+    if stated is not None and publication.is_stated(json.loads(stated)):
         account.state = NOTHING_TO_DO
         print(f"{options.output}: nothing to do, this plan is finished.")
         return

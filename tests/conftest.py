@@ -1,5 +1,6 @@
 """A small corpus and a small model, made once; and the commands, run in this process or in one of their own."""
 
+import hashlib
 import io
 import json
 import os
@@ -24,6 +25,7 @@ from bulklabel.transforms.planning.choose_labels import choose_labels
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.readers import read_shard
 from bulklabel.transforms.reading.records import Columns, ReadSpec, Unreadable
+from bulklabel.transforms.run_directory.success import success_of
 from tests.support.once import made_once
 
 if TYPE_CHECKING:
@@ -206,6 +208,20 @@ def metrics_of(output: Path) -> dict[str, Any]:
     """The content of `metrics.json`."""
     content: dict[str, Any] = json.loads((output / "metrics.json").read_bytes())
     return content
+
+
+def sign(run: Path, **counts: int) -> None:
+    """Make checksums, rows and counts fit whatever is there now, up to `_SUCCESS`."""
+    path = run / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    for entry in (entry for kind in ("predictions", "rejected", "published") for entry in manifest[kind]):
+        content = (run / entry["name"]).read_bytes()
+        entry |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        if "rows" in entry:
+            entry["rows"] = pq.read_metadata(run / entry["name"]).num_rows
+    manifest["counts"] |= counts
+    path.write_text(json.dumps(manifest))
+    (run / "_SUCCESS").write_bytes(success_of(path.read_bytes()))
 
 
 def predictions_of(output: Path) -> pa.Table:

@@ -43,7 +43,8 @@ class Statistic:
     `scored`, `rejected` (by stage and reason), `kinds` (scored images by kind), `unknown_labels` (records by label
     name), `predicted` (records given each label, L), `histograms` and `examples` are of all records, the rest only of
     those with truth. `histograms` is L×3×bins (absent, present, unknown), and `histograms_by_group` G×L×2×bins, with
-    coarser bins; `slices` are by column and value.
+    coarser bins; `slices` are by column and value. `places` is a sum modulo 2⁶⁴ that tells whose records these are,
+    those rejected among them.
     """
 
     scored: int
@@ -57,6 +58,7 @@ class Statistic:
     pairs: Tally
     examples: Examples
     slices: dict[str, dict[str | None, Slice]]
+    places: int = 0
 
     @staticmethod
     def zero(labels: int) -> "Statistic":
@@ -78,6 +80,7 @@ class Statistic:
         unknown_labels: Mapping[str, int] | None = None,
         rejected: Mapping[tuple[str, str], int] | None = None,
         kinds: Kinds | None = None,
+        places: int = 0,
     ) -> "Statistic":
         """Returns the statistic of N scored records and of any rejected beside them.
 
@@ -92,6 +95,7 @@ class Statistic:
             unknown_labels: records by the name of a label in the truth that the model does not know.
             rejected: records by stage and reason.
             kinds: the N images by format and size.
+            places: a digest of all records, 0…2⁶⁴ - 1, which adds up to that of several batches.
         """
         hashes = hash_ids(records.column("id").to_pylist()) if grouped_by is None else grouped_by
         groups = (hashes % np.uint64(GROUPS)).astype(np.int64)
@@ -105,7 +109,7 @@ class Statistic:
             return _of_block(block, groups[chosen], {column: texts[chosen] for column, texts in values.items()})
 
         statistic = functools.reduce(operator.iadd, map(of_rows, row_blocks(*truth.shape)))
-        statistic.scored = len(truth)
+        statistic.scored, statistic.places = len(truth), places
         statistic.predicted = predict_labels(probabilities, thresholds).sum(axis=0)
         statistic.rejected, statistic.kinds = dict(rejected or {}), dict(kinds or {})
         statistic.unknown_labels = _first_names(unknown_labels or {})
@@ -122,6 +126,7 @@ class Statistic:
     def __iadd__(self, other: "Statistic") -> "Statistic":
         """Add the other's records to these, in place; the other stays as it is."""
         self.scored += other.scored
+        self.places = (self.places + other.places) % 2**64
         self.rejected = _merged(self.rejected, other.rejected)
         self.kinds = _merged(self.kinds, other.kinds)
         self.unknown_labels = _first_names(_merged(self.unknown_labels, other.unknown_labels))

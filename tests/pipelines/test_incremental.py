@@ -34,6 +34,7 @@ from tests.conftest import (
     metrics_of,
     predictions_of,
     rejected_of,
+    sign,
     untrained_model,
     write_parquet,
 )
@@ -307,8 +308,14 @@ def test_a_lost_part_is_named_with_the_way_to_mend_it(nights: Nights, capsys: py
     kept = shutil.copytree(first, nights.root / "kept")
     nights.put("parquet", 2)
     part = first / "rejected" / "part-00001-of-00002.parquet"
-    part.write_bytes(part.read_bytes()[:-9])
+    content = part.read_bytes()
+    part.write_bytes(content[:-9])
     capsys.readouterr()
+    nights.score("second", "--carry_over", since=("first",), exit_code=2)
+    assert f"rejected/{part.name} is not the part that manifest.json lists; run its command again" in (
+        capsys.readouterr().err
+    )
+    part.write_bytes(content[:-9] + bytes(9))  # its size cannot tell
     nights.score("second", "--carry_over", since=("first",), exit_code=1)
     error = capsys.readouterr().err
     assert error.startswith(f"bulklabel: error: {part} is missing or damaged; delete {first}/_SUCCESS")
@@ -328,6 +335,7 @@ def test_a_run_that_does_not_say_when_files_were_modified_is_no_reason_to_leave_
     plan = json.loads((first / "plan.json").read_bytes())
     assert all(len(row) == 3 for row in plan["inputs"])
     (first / "plan.json").write_text(json.dumps(plan | {"inputs": [row[:2] for row in plan["inputs"]]}))
+    sign(first)
     assert names_of(nights.score("second", since=("first",))) == {"0.png"}
     assert pq.read_table(nights.root / "second" / "predictions").num_rows == 1
 

@@ -17,9 +17,10 @@ import pytest
 from bulklabel.pipelines.verify import main
 from bulklabel.transforms.demo_formats import LAYOUTS, write_layout
 from bulklabel.transforms.reading.image_metadata import read_metadata
+from bulklabel.transforms.run_directory.success import success_of
 from bulklabel.transforms.scoring.model_files import save_model
 from bulklabel.transforms.verifying.rescore import choose_rows
-from tests.conftest import collage_rows, png, score, untrained_model
+from tests.conftest import collage_rows, png, score, sign, untrained_model
 
 PART = "predictions/part-00003-of-00008.parquet"
 OTHER_PART = "predictions/part-00004-of-00008.parquet"
@@ -38,20 +39,6 @@ def flip(path: Path, at: int) -> None:
     content = bytearray(path.read_bytes())
     content[at] ^= 1
     path.write_bytes(content)
-
-
-def forge(run: Path, **counts: int) -> None:
-    """Make checksums, rows and counts fit whatever is there now, up to `_SUCCESS`."""
-    path = run / "manifest.json"
-    manifest = json.loads(path.read_bytes())
-    for entry in (entry for kind in ("predictions", "rejected", "published") for entry in manifest[kind]):
-        content = (run / entry["name"]).read_bytes()
-        entry |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        if "rows" in entry:
-            entry["rows"] = pq.read_metadata(run / entry["name"]).num_rows
-    manifest["counts"] |= counts
-    path.write_text(json.dumps(manifest))
-    (run / "_SUCCESS").write_text(hashlib.sha256(path.read_bytes()).hexdigest() + "\n")
 
 
 def rewrite(path: Path, change: Callable[[pa.Table], pa.Table]) -> None:
@@ -92,7 +79,7 @@ def leave_temporary_files(run: Path) -> None:
 
 
 def change_the_manifest(run: Path) -> None:
-    edit_json(run / "manifest.json", lambda content: content.update(accepted="yes"))
+    edit_json(run / "manifest.json", lambda content: content.update(accepted=True, layout="other"))
 
 
 def tear_the_manifest(run: Path) -> None:
@@ -108,7 +95,7 @@ def empty_success(run: Path) -> None:
 
 
 def change_counts(run: Path) -> None:
-    forge(run, records=4801)
+    sign(run, records=4801)
 
 
 def change_the_metrics(run: Path) -> None:
@@ -155,22 +142,37 @@ def swap_two_parts(run: Path) -> None:
     one, other = (run / PART).read_bytes(), (run / OTHER_PART).read_bytes()
     (run / PART).write_bytes(other)
     (run / OTHER_PART).write_bytes(one)
-    forge(run)
+    sign(run)
 
 
 def lose_a_row(run: Path) -> None:
     rewrite(run / PART, lambda table: table.slice(1))
-    forge(run)
+    sign(run)
 
 
 def lose_a_row_and_count_so(run: Path) -> None:
     rewrite(run / PART, lambda table: table.slice(1))
-    forge(run, records=4799, scored=4795)
+    sign(run, records=4799, scored=4795)
+
+
+def double_a_row(run: Path) -> None:
+    rewrite(run / PART, lambda table: table.take([0, 0, *range(2, len(table))]))
+    sign(run)
+
+
+def move_a_row(run: Path) -> None:
+    def moved(table: pa.Table) -> pa.Table:
+        index = table.column_names.index("position")
+        positions = [10_000, *table.column("position").to_pylist()[1:]]
+        return table.set_column(index, "position", pa.array(positions))
+
+    rewrite(run / PART, moved)
+    sign(run)
 
 
 def lose_a_column(run: Path) -> None:
     rewrite(run / PART, lambda table: table.drop_columns(["prob_3"]))
-    forge(run)
+    sign(run)
 
 
 def write_no_parquet(run: Path) -> None:
@@ -180,7 +182,7 @@ def write_no_parquet(run: Path) -> None:
     (entry,) = (entry for entry in manifest["predictions"] if entry["name"] == PART)
     entry |= {"bytes": entry["bytes"] - 1, "sha256": hashlib.sha256((run / PART).read_bytes()).hexdigest()}
     path.write_text(json.dumps(manifest))
-    (run / "_SUCCESS").write_text(hashlib.sha256(path.read_bytes()).hexdigest())
+    (run / "_SUCCESS").write_bytes(success_of(path.read_bytes()))
 
 
 @pytest.mark.parametrize(
@@ -208,7 +210,7 @@ def write_no_parquet(run: Path) -> None:
         (change_the_manifest, ["manifest.json is not the one whose SHA-256 _SUCCESS holds"]),
         (
             tear_the_manifest,
-            ["manifest.json is damaged", "manifest.json is not the one whose SHA-256 _SUCCESS holds"],
+            ["manifest.json is damaged", "_SUCCESS stands beside a manifest.json that is damaged, or"],
         ),
         (remove_the_manifest, ["manifest.json is missing"]),
         (empty_success, ["manifest.json is not the one whose SHA-256 _SUCCESS holds"]),
@@ -230,9 +232,15 @@ def write_no_parquet(run: Path) -> None:
         (swap_two_parts, [f"{PART} is of another shard: its footer says 4, expected 3", f"{OTHER_PART} is of another"]),
         (
             lose_a_row,
-            ["shard 3 has 600 records of", "predictions/ has 4,795 rows, and manifest.json counts 4,796 scored"],
+            [
+                "shard 3 has 600 records of",
+                "predictions/ has 4,795 rows, and manifest.json counts 4,796 scored",
+                "the parts have other records than those that manifest.json has counted",
+            ],
         ),
-        (lose_a_row_and_count_so, ["shard 3 has 600 records of"]),
+        (lose_a_row_and_count_so, ["shard 3 has 600 records of", "the parts have other records than those"]),
+        (double_a_row, ["shard 3 has record ", "the parts have other records than those"]),
+        (move_a_row, ["shard 3 of ", "the parts have other records"]),
         (lose_a_column, [f"{PART} has other columns than the plan asks for"]),
         (write_no_parquet, [f"{PART} is no Parquet file"]),
     ],
@@ -292,7 +300,7 @@ def test_the_model_is_looked_at(
     run, moved = tmp_path / "run", tmp_path / "moved"
     shutil.copytree(finished, run)
     edit_json(run / "manifest.json", lambda content: content.update(model_directory=str(moved)))
-    forge(run)
+    sign(run)
     for flags, words in {
         (f"--model={tmp_path / 'other'}",): "now holds",
         (f"--model={tmp_path / 'torn'}",): "model.keras is not the file that model.json describes",
@@ -423,7 +431,7 @@ def test_a_sample_finds_a_forgery_whose_checksums_fit(
     shutil.copytree(photos, run)
     (part,) = run.glob("predictions/*.parquet")
     rewrite(part, change)
-    forge(run)
+    sign(run)
     assert verify(run, capsys)[0] == 0
     code, faults, _ = verify(run, capsys, "--sample=40")
     assert code == 1

@@ -15,7 +15,6 @@ import pytest
 from bulklabel.model.errors import StoreError
 from bulklabel.transforms.concurrency.stage_clock import STAGES, StageClock
 from bulklabel.transforms.evaluating import publish as publishing
-from bulklabel.transforms.files import files
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE, PUBLISHED
 from bulklabel.transforms.run_directory.manifest import (
     UnreconciledError,
@@ -25,9 +24,10 @@ from bulklabel.transforms.run_directory.manifest import (
     now,
     read_manifest,
 )
-from bulklabel.transforms.run_directory.parts import PART_KINDS, Entry, PartStamp
+from bulklabel.transforms.run_directory.parts import PART_KINDS, Entry
 from bulklabel.transforms.run_directory.plan import read_plan
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
+from bulklabel.transforms.run_directory.success import REQUESTED
 from tests.conftest import score
 
 COUNTS = {"records": 12, "scored": 10, "rejected": 2}
@@ -38,9 +38,11 @@ def manifest_of(run: Path) -> dict[str, Any]:
     return content
 
 
-def test_success_names_the_manifest(finished: Path) -> None:
-    digest = hashlib.sha256((finished / "manifest.json").read_bytes()).hexdigest()
-    assert (finished / "_SUCCESS").read_text() == f"{digest}\n"
+def test_success_names_the_manifest_and_what_it_was_accepted_under(finished: Path) -> None:
+    manifest = (finished / "manifest.json").read_bytes()
+    stated = json.loads((finished / "_SUCCESS").read_bytes())
+    assert stated.pop("manifest") == hashlib.sha256(manifest).hexdigest()
+    assert stated == {name: json.loads(manifest)[name] for name in ("plan", *REQUESTED)}
 
 
 def test_the_manifest_has_every_published_file(finished: Path) -> None:
@@ -87,7 +89,9 @@ def test_a_continued_run_counts_no_time_for_what_was_there_and_tells_no_secret(
     assert {name: after[name] for name in same} == {name: before[name] for name in same}
 
 
-def manifest_with(finished: Path, predictions: list[int], rejected: list[int], **counts: int) -> dict[str, Any]:
+def manifest_with(
+    finished: Path, predictions: list[int], rejected: list[int], places: int = 0, **counts: int
+) -> dict[str, Any]:
     """A manifest of a plan of two shards, of parts with so many rows."""
     plan = read_plan((finished / "plan.json").read_bytes())
     stamp = replace(plan, shards=plan.shards[:2]).stamp
@@ -96,9 +100,9 @@ def manifest_with(finished: Path, predictions: list[int], rejected: list[int], *
         for kind, rows in zip(PART_KINDS, (predictions, rejected), strict=True)
         for index, count in enumerate(rows)
     ]
-    written = [Written(entry, {"reading": 0.25}) for entry in reversed(entries)]
+    written = [Written(entry, {"reading": 0.25}, places=2**62) for entry in reversed(entries)]  # their sum is 2⁶⁴
     launch = launch_of({"model": "m"}, now())
-    return build_manifest({"versions": {}}, stamp, launch, {"counts": COUNTS | counts}, written, [])
+    return build_manifest({"versions": {}}, stamp, launch, {"counts": COUNTS | counts}, written, places, [])
 
 
 def test_parts_are_listed_in_order_and_their_seconds_summed(finished: Path) -> None:
@@ -116,6 +120,7 @@ def test_parts_are_listed_in_order_and_their_seconds_summed(finished: Path) -> N
         ([4, 5], [2, 0], {}, "predictions have 9 rows, and 10 records were counted"),
         ([4, 6], [2, 1], {}, "rejected have 3 rows, and 2 records were counted"),
         ([4, 6], [2, 0], {"records": 13}, "of 13 records some are neither"),
+        ([4, 6], [2, 0], {"places": 1}, "other records than those that were counted"),
     ],
 )
 def test_parts_and_counts_that_do_not_reconcile_are_our_mistake(
@@ -140,23 +145,6 @@ def test_a_plan_that_another_run_replaced_is_not_published_under(finished: Path,
             (tmp_path / "plan.json").write_bytes(content)
         with pytest.raises(StoreError, match="while it went on"):
             RunDirectory(str(tmp_path), stamp).read("plan.json")
-
-
-def test_of_two_runs_that_end_at_once_success_names_the_manifest_that_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The other run puts its own manifest in place between our look at it and our `_SUCCESS`."""
-    manifest, write, digest = tmp_path / "manifest.json", files.write, "0" * 64
-    manifest.write_bytes(b"ours")
-    (tmp_path / "plan.json").write_text(json.dumps({"digest": digest}))
-
-    def interrupted(path: str, content: bytes) -> None:
-        write(path, content)
-        manifest.write_bytes(b"theirs")
-
-    monkeypatch.setattr(files, "write", interrupted)
-    RunDirectory(str(tmp_path), PartStamp(digest, "", 0)).complete()
-    assert (tmp_path / "_SUCCESS").read_text() == f"{hashlib.sha256(b'theirs').hexdigest()}\n"
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
-"""The commit protocol: runs of several plans in one folder in memory, stopped and killed at any file operation."""
+"""The promises of a run: commands in one store in memory, stopped and killed at any file operation.
+
+Inputs change, runs of several plans come with and without `--overwrite`, are asked for this and that, and are
+evaluated, several at a time. Whatever happens, what `_SUCCESS` says to whoever reads it is true.
+"""
 
 import hashlib
 import itertools
 import json
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -16,17 +19,26 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from bulklabel.model.errors import StoreError, UserError
 from bulklabel.model.images.resize import Preprocessing
-from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.stores.path_names import TEMPORARY
 from bulklabel.transforms.reading.records import Columns, Shard
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, METRICS_FILE, PLAN_FILE, SUCCESS_FILE
-from bulklabel.transforms.run_directory.parts import PART_KINDS, PART_NAME, Part, make_part
-from bulklabel.transforms.run_directory.plan import Plan, Recipe, digest_in
-from bulklabel.transforms.run_directory.run_directory import RunDirectory, State
+from bulklabel.transforms.run_directory.manifest import entry_of
+from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS, REJECTED, Part, make_part
+from bulklabel.transforms.run_directory.places import place_fault
+from bulklabel.transforms.run_directory.plan import Plan, Recipe, read_plan
+from bulklabel.transforms.run_directory.run_directory import State
+from tests.support.runs_in_memory import (
+    FOLDER,
+    FolderInMemory,
+    Process,
+    RunInMemory,
+    StillFiles,
+    Store,
+)
 
-T = TypeVar("T")
+EVALUATED = "/evaluated"
+"""The folder of evaluations."""
 
-FOLDER = "/run"
 NOTES = "notes.txt"
 """A file of the user's, which no run may touch."""
 
@@ -43,305 +55,180 @@ RECIPE = Recipe(
     versions={},
 )
 
+Input = tuple[tuple[str, ...], ...]
+"""The records of each row group of the one input file."""
 
-def plan_of(shards: int, threshold: float) -> Plan:
-    return Plan(
-        inputs=(),
-        shards=tuple(Shard(index, "a.parquet", index, index + 1, index, 1) for index in range(shards)),
-        recipe=replace(RECIPE, thresholds=(threshold,)),
+INPUTS: tuple[Input, ...] = ((("a",), ("b",)), (("a", "bad", "c"),), (("a", "bad"), ("b",)))
+"""What the file holds at first, and what it may become while commands are at work: each group has another size."""
+
+SOURCE, BAD = "a.parquet", "bad"
+
+ASKED = ("", "holds", "fails")
+"""What is required of a run besides the plan."""
+
+
+def plan_of(contents: Input, threshold: float) -> Plan:
+    starts = itertools.accumulate(map(len, contents), initial=0)
+    shards = (
+        Shard(index, SOURCE, index, index + 1, start, len(group))
+        for index, (start, group) in enumerate(zip(starts, contents, strict=False))
     )
+    return Plan(inputs=(), shards=tuple(shards), recipe=replace(RECIPE, thresholds=(threshold,)))
 
 
-PLANS = (plan_of(2, 0.5), plan_of(2, 0.6), plan_of(1, 0.5))
-"""The parts of the first two have the same names and sizes, and other bytes."""
+def parts_of(contents: Input, plan: Plan, shard: Shard) -> list[Part]:
+    """The two parts of a shard, read, scored and checked as a run does, from a file that may have changed meanwhile."""
+    records = contents[shard.start] if shard.start < len(contents) else ()
+    rows = [{"source": SOURCE, "position": shard.position + number, "id": text} for number, text in enumerate(records)]
+    schema = pa.schema({"source": pa.string(), "position": pa.int64(), "id": pa.string(), "answer": pa.float64()})
+    good = [row | {"answer": plan.recipe.thresholds[0] * len(str(row["id"]))} for row in rows if row["id"] != BAD]
+    bad = [row for row in rows if row["id"] == BAD]
+    tables = {PREDICTIONS: pa.Table.from_pylist(good, schema), REJECTED: pa.Table.from_pylist(bad, schema)}
+    fault = place_fault(shard, plan.recipe, *tables.values())
+    if fault:
+        raise StoreError(fault)
+    return [make_part(kind, shard, table, plan.stamp) for kind, table in tables.items()]
 
-PARTS: dict[str, dict[str, Part]] = {
-    plan.digest: {
-        part.name: part
-        for shard in plan.shards
-        for kind in PART_KINDS
-        for part in [make_part(kind, shard, pa.table({"position": pa.array([shard.index])}), plan.stamp)]
-    }
-    for plan in PLANS
+
+@dataclass(frozen=True)
+class Fresh:
+    """What a run of a plan leaves that nothing disturbed."""
+
+    plan: Plan
+    records: int
+    parts: Mapping[str, Part]
+
+    def metrics(self, asked: str) -> bytes:
+        return metrics_of(self.plan, [*self.parts.values()], asked)
+
+
+def metrics_of(plan: Plan, parts: Sequence[Part], asked: str) -> bytes:
+    scored, rejected = (sum(len(part.table) for part in parts if part.name.startswith(kind)) for kind in PART_KINDS)
+    digest = hashlib.sha256(b"".join(sorted(part.content for part in parts))).hexdigest()
+    return json.dumps({"plan": plan.digest, "asked": asked, "counts": [scored, rejected], "of": digest}).encode()
+
+
+def fresh(contents: Input, threshold: float) -> Fresh:
+    plan = plan_of(contents, threshold)
+    parts = {part.name: part for shard in plan.shards for part in parts_of(contents, plan, shard)}
+    return Fresh(plan, sum(map(len, contents)), parts)
+
+
+RUNS = {
+    (number, threshold): fresh(contents, threshold)
+    for number, contents in enumerate(INPUTS)
+    for threshold in (0.5, 0.6)
 }
+"""By input and threshold. The parts of two runs that differ in the threshold have the same names and sizes."""
 
+BY_PLAN = {run.plan.digest: run for run in RUNS.values()}
 
 CLOCK = itertools.count()
 """What differs in the manifests of two runs of one plan."""
 
 
-class Killed(BaseException):
-    """The process that runs is gone: nothing more of it happens, no `except StoreError` either."""
-
-
 @dataclass
-class Folder:
-    """Files in memory, by path, and what runs did to files that were another plan's by then.
+class World:
+    """The store, and the input file as it is now."""
 
-    No run can know that: it may be stopped between asking whose the folder is and writing there. `late` are files that
-    were written too late, with their writers. `torn` are runs that deleted files of another run, when both replace a
-    third plan at the same time.
-    """
-
-    files: dict[str, bytes] = field(default_factory=dict)
-    late: dict[str, "Process"] = field(default_factory=dict)
-    torn: set[int] = field(default_factory=set)
-
-    def put(self, path: str, content: bytes, process: "Process") -> None:
-        self.files[path] = content
-        self.late.pop(path, None)
-        if path == f"{FOLDER}/{PLAN_FILE}":
-            self.late = {late: by for late, by in self.late.items() if by.plan.digest != process.plan.digest}
-        elif process.plan.digest != self.owner() or (
-            path == f"{FOLDER}/{SUCCESS_FILE}" and f"{FOLDER}/{MANIFEST_FILE}" not in self.files
-        ):  # or it is this plan's again, after it was another's
-            self.late[path] = process
-
-    def drop(self, path: str, process: "Process") -> None:
-        there = self.files.pop(path, None)
-        self.late.pop(path, None)
-        if path == f"{FOLDER}/{SUCCESS_FILE}":
-            self.torn.discard(process.number)
-        elif there is not None and not TEMPORARY.search(path) and self.owner():
-            self.torn.add(process.number)
-
-    def is_disturbed(self) -> bool:
-        """Whether a run did something too late, and has not taken it back, be it that it died before."""
-        return bool(self.late or self.torn)
-
-    def owner(self) -> str:
-        """The digest of the plan whose folder it is."""
-        return digest_in(self.files.get(f"{FOLDER}/{PLAN_FILE}", b""))
-
-    def read(self, name: str) -> bytes:
-        return self.files[f"{FOLDER}/{name}"]
+    store: Store
+    contents: Input = INPUTS[0]
 
 
-class Process:
-    """A run in a thread of its own, which stands before each of its file operations until it is told to go on.
-
-    It is what `transforms.files.files` is to other run directories. A local file is written under a temporary name
-    and renamed, which are two operations; an object is put in one.
-    """
-
-    def __init__(self, folder: Folder, number: int, local: bool, plan: Plan, overwrite: bool, asked: int) -> None:
-        self.plan, self.overwrite, self.number = plan, overwrite, number
-        self.next = ""
-        """Its next operation, such as `write _SUCCESS`."""
-        self._seen_owner = ""
-        self.outcome = ""
-        self.error: BaseException | None = None
-        self._folder, self._local, self._asked = folder, local, asked
-        self._temporaries = 0
-        self._kill = ""
-        self._go, self._stands = threading.Semaphore(0), threading.Semaphore(0)
-        threading.Thread(target=self._run, daemon=True).start()
-        self._stands.acquire()
-
-    def step(self, kill: str = "") -> None:
-        """Let it do one operation; `before`, `after` or `halfway` it is killed."""
-        self._kill = kill
-        self._go.release()
-        self._stands.acquire()
-
-    def _run(self) -> None:
-        try:
-            directory = WatchedDirectory(FOLDER, self.plan.stamp, self)
-            self.outcome = score(directory, self.plan, self.overwrite, self._asked)
-        except Killed:
-            self.outcome = "killed"
-        except UserError:
-            self.outcome = "refused"
-        except StoreError:
-            self.outcome = "stopped"
-        except BaseException as error:
-            self.outcome, self.error = "failed", error
-        self._stands.release()
-
-    def _operation(self, name: str, path: str, effect: Callable[[], T], half: Callable[[], object] = int) -> T:
-        self.next = f"{name} {path.removeprefix(f'{FOLDER}/')}"
-        self._stands.release()
-        self._go.acquire()
-        if self._kill == "before":
-            raise Killed
-        if self._kill == "halfway":
-            half()
-            raise Killed
-        result = effect()
-        if self._kill == "after":
-            raise Killed
-        return result
-
-    def _temporary(self, path: str) -> str:
-        folder, _, name = path.rpartition("/")
-        self._temporaries += 1
-        return f"{folder}/.{name}.{self.number:016x}{self._temporaries:016x}.tmp"
-
-    def _get(self, path: str) -> bytes:
-        try:
-            return self._folder.files[path]
-        except KeyError:
-            raise FileNotFoundError(path) from None
-
-    def read(self, path: str) -> bytes:
-        return self._operation("read", path, lambda: self._get(path))
-
-    def read_start(self, path: str, size: int) -> bytes:
-        content = self._operation("read", path, lambda: self._get(path)[:size])
-        self._seen_owner = digest_in(content)
-        return content
-
-    def list_folder(self, folder: str) -> list[File]:
-        return self._operation(
-            "list",
-            folder,
-            lambda: [
-                File(path, len(content))
-                for path, content in self._folder.files.items()
-                if path.startswith(f"{folder}/") and not TEMPORARY.search(path)
-            ],
-        )
-
-    def list_temporary(self, folder: str) -> list[File]:
-        return self._operation(
-            "list",
-            folder,
-            lambda: [
-                File(path, len(content))
-                for path, content in self._folder.files.items()
-                if path.rpartition("/")[0] == folder and TEMPORARY.search(path)
-            ],
-        )
-
-    def check_writable(self, folder: str) -> None:
-        probe = self._temporary(f"{folder}/probe")
-        self._operation("probe", folder, lambda: None, lambda: self._folder.files.update({probe: b""}))
-
-    def write(self, path: str, content: bytes) -> None:
-        assert path.endswith(PLAN_FILE) or self._seen_owner == self.plan.digest, "it has not asked"
-        while self._local:
-            temporary = self._temporary(path)
-            self._operation(
-                "begin",
-                path,
-                lambda: self._folder.files.update({temporary: content}),  # noqa: B023 (it is called at once)
-                lambda: self._folder.files.update({temporary: content[:1]}),  # noqa: B023
-            )
-            if self._operation("write", path, lambda: self._rename(temporary, path)):  # noqa: B023
-                return
-        self._operation("write", path, lambda: self._folder.put(path, content, self))
-
-    def _rename(self, temporary: str, path: str) -> bool:
-        """Whether it could: another run may have deleted the temporary file."""
-        if temporary not in self._folder.files:
-            return False
-        self._folder.put(path, self._folder.files.pop(temporary), self)
-        return True
-
-    def delete(self, paths: Sequence[str]) -> None:
-        for path in paths:
-            self._operation("delete", path, lambda: self._delete(path))  # noqa: B023 (it is called at once)
-
-    def _delete(self, path: str) -> None:
-        name = path.removeprefix(f"{FOLDER}/")
-        late = self._folder.late.get(path) is self
-        harmless = TEMPORARY.search(path) or name == SUCCESS_FILE or self.plan.stamp.is_foreign(path)
-        assert self.overwrite or harmless or late or path not in self._folder.files, f"{name} is lost"
-        self._folder.drop(path, self)
-
-
-@dataclass(frozen=True)
-class WatchedDirectory(RunDirectory):
-    """A run directory whose files are in memory."""
-
-    process: Process = field(compare=False)
-
-    @property
-    def files(self) -> Process:
-        return self.process
-
-
-def score(directory: RunDirectory, plan: Plan, overwrite: bool, asked: int) -> str:
-    """What `bulklabel score` does with its folder, `asked` for one thing or another besides the plan."""
+def score(world: World, process: Process, plan: Plan, overwrite: bool, asked: str) -> str:
+    """What `bulklabel score` does with its folder."""
+    directory = RunInMemory(FOLDER, plan.stamp, process)
     state = directory.state(plan, overwrite)
+    stated = directory.stated_manifest() if state is State.FINISHED else None
+    if stated is not None and json.loads(stated)["require"] == asked:
+        return "nothing to do"
     if state is State.FINISHED:
-        if is_published(directory, asked):
-            return "nothing to do"
         directory.reopen()
     else:
         directory.start(plan, overwrite)
     directory.read(PLAN_FILE)
-    parts = [part for shard in plan.shards for part in made(directory, plan, shard)]
-    directory.read(PLAN_FILE)
-    metrics = json.dumps({"plan": plan.digest, "asked": asked}).encode()
-    directory.write(METRICS_FILE, metrics)
+    parts = [part for shard in plan.shards for part in made(world, directory, plan, shard)]
+    about = entry_of(PLAN_FILE, directory.read(PLAN_FILE))
+    metrics = metrics_of(plan, parts, asked)
     manifest = {
         "plan": plan.digest,
-        "asked": asked,
+        "require": asked,
+        "accepted": asked != "fails",
         "ended": next(CLOCK),
-        "files": {METRICS_FILE: sha256(metrics)} | {part.name: part.entry["sha256"] for part in parts},
+        "published": [about, entry_of(METRICS_FILE, metrics)],
     }
-    directory.write(MANIFEST_FILE, json.dumps(manifest).encode())
-    directory.check_parts([part.entry for part in parts])
-    directory.complete()
-    return "finished"
+    manifest |= {kind: [part.entry for part in parts if part.name.startswith(kind)] for kind in PART_KINDS}
+    directory.publish({METRICS_FILE: metrics}, json.dumps(manifest).encode())
+    return "finished" if manifest["accepted"] else "gate failed"
 
 
-def made(directory: RunDirectory, plan: Plan, shard: Shard) -> list[Part]:
+def made(world: World, directory: RunInMemory, plan: Plan, shard: Shard) -> list[Part]:
     """The parts of a shard: those that are there if both are, else new ones."""
-    there = [directory.read_part(kind, shard) for kind in PART_KINDS]
-    kept = [part for part in there if part is not None]
+    kept = [part for kind in PART_KINDS if (part := directory.read_part(kind, shard)) is not None]
     if len(kept) == len(PART_KINDS):
         return kept
-    parts = [PARTS[plan.digest][plan.stamp.name(kind, shard)] for kind in PART_KINDS]
+    parts = parts_of(world.contents, plan, shard)
     for part in parts:
         directory.write(part.name, part.content)
     return parts
 
 
-def is_published(directory: RunDirectory, asked: int) -> bool:
+def evaluate(process: Process, asked: str) -> str:
+    """What `bulklabel evaluate` does with the run's folder and its own."""
     try:
-        manifest = json.loads(directory.files.read(f"{FOLDER}/{MANIFEST_FILE}"))
-    except FileNotFoundError:
-        return False
-    return bool(manifest["asked"] == asked)
+        plan = read_plan(process.read(f"{FOLDER}/{PLAN_FILE}"))
+    except FileNotFoundError as error:
+        raise UserError("no run") from error
+    run = RunInMemory(FOLDER, plan.stamp, process)
+    parts = [run.read_part(kind, shard) for shard in plan.shards for kind in PART_KINDS]
+    metrics = metrics_of(plan, [part for part in parts if part is not None], asked)
+    if None in parts:
+        raise UserError("a part is missing")
+    published = [entry_of(METRICS_FILE, metrics)]
+    manifest = {"plan": plan.digest, "require": asked, "accepted": asked != "fails", "published": published}
+    FolderInMemory(EVALUATED, process).publish({METRICS_FILE: metrics}, json.dumps(manifest).encode())
+    return "finished" if manifest["accepted"] else "gate failed"
 
 
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def stated(store: Store, folder: str) -> dict[str, Any] | None:
+    """What `_SUCCESS` says to somebody who reads it at this moment: the manifest; None if it says nothing."""
+    if f"{folder}/{SUCCESS_FILE}" not in store.files:
+        return None
+    files, run = StillFiles(store), BY_PLAN.get(store.owner())
+    if folder == EVALUATED:
+        content = FolderInMemory(EVALUATED, files).stated_manifest()
+    else:
+        content = RunInMemory(FOLDER, run.plan.stamp, files).stated_manifest() if run else None
+    return None if content is None else json.loads(content)
 
 
-def fault(folder: Folder, at_rest: bool) -> str:
-    """Why `_SUCCESS` promises what is not so; empty if all is well, or there is no `_SUCCESS`.
-
-    Two moments are let pass unless the folder is at rest. Two runs of one plan may end at once; then the manifest is
-    that of the later one for a while, before `_SUCCESS` is. And the folder may be given to another plan when its run
-    has just finished; then `plan.json` is gone, or the other plan's, for a moment, before `_SUCCESS` is deleted.
-    """
-    names = {path.removeprefix(f"{FOLDER}/"): content for path, content in folder.files.items()}
-    if SUCCESS_FILE not in names:
+def fault(store: Store, folder: str) -> str:
+    """Why what is stated is not so: other records, answers or metrics than a fresh run's; empty if all is well."""
+    manifest = stated(store, folder)
+    if manifest is None:
         return ""
-    if MANIFEST_FILE not in names:
-        return "there is no manifest"
-    manifest = json.loads(names[MANIFEST_FILE])
-    if at_rest and names[SUCCESS_FILE].decode().strip() != sha256(names[MANIFEST_FILE]):
-        return "_SUCCESS does not name the manifest"
-    if at_rest and manifest["plan"] != folder.owner():
-        return "the manifest is another plan's"
-    for name, digest in manifest["files"].items():
-        if sha256(names.get(name, b"")) != digest:
-            return f"{name} is not what the manifest says"
-    planned = {name: part.content for name, part in PARTS[manifest["plan"]].items()}
-    parts = {name: content for name, content in names.items() if PART_NAME.search(f"/{name}")}
-    return "" if parts == planned and parts.keys() < manifest["files"].keys() else "the parts are not the plan's"
+    run, current = BY_PLAN[manifest["plan"]], store.below(folder)
+    if manifest["require"] == "fails":
+        return "a requirement does not hold"
+    metrics = json.loads(current[METRICS_FILE])
+    if sum(metrics["counts"]) != run.records:
+        return "scored + rejected is not what was read"
+    if current[METRICS_FILE] != run.metrics(manifest["require"]):
+        return "the metrics are not a fresh run's"
+    parts = {name: content for name, content in current.items() if name.startswith(PART_KINDS)}
+    parts = {name: content for name, content in parts.items() if not TEMPORARY.search(f"/{name}")}
+    if folder == FOLDER and parts != {name: part.content for name, part in run.parts.items()}:
+        return "the parts are not a fresh run's"
+    return ""
 
 
-class Protocol(RuleBasedStateMachine):
-    """Runs come, go on, sleep and die in one folder."""
+class Promises(RuleBasedStateMachine):
+    """Commands come, go on, sleep and die in one store."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Folder({f"{FOLDER}/{NOTES}": b"mine"})
+        self.store = Store({f"{FOLDER}/{NOTES}": b"mine", f"{EVALUATED}/{NOTES}": b"mine"})
+        self.world = World(self.store)
         self.processes: list[Process] = []
         self.started = 0
         self.killed = False
@@ -351,9 +238,27 @@ class Protocol(RuleBasedStateMachine):
     def choose_store(self, local: bool) -> None:
         self.local = local
 
-    def launch(self, plan: Plan, overwrite: bool, asked: int) -> Process:
+    def fresh_run(self, threshold: float = 0.5) -> Fresh:
+        """The run of the input as it is now."""
+        return RUNS[INPUTS.index(self.world.contents), threshold]
+
+    def launch(self, run: Fresh, overwrite: bool = False, asked: str = "") -> Process:
         self.started += 1
-        return Process(self.folder, self.started, self.local, plan, overwrite, asked)
+        plan, world = run.plan, self.world
+        return Process(
+            self.store,
+            self.started,
+            self.local,
+            lambda process: score(world, process, plan, overwrite, asked),
+            plan.digest,
+            lambda path: overwrite or plan.stamp.is_foreign(path),
+        )
+
+    def launch_evaluation(self, asked: str) -> Process:
+        self.started += 1
+        return Process(
+            self.store, self.started, self.local, lambda process: evaluate(process, asked), "", lambda _: False
+        )
 
     def go_on(self, process: Process, steps: int, kill: str = "") -> None:
         """Let it do so many operations, and then perhaps die."""
@@ -370,19 +275,33 @@ class Protocol(RuleBasedStateMachine):
         if process.error:
             raise process.error
         if process.outcome and process.outcome != "killed":
-            assert process not in self.folder.late.values(), "it did not take back what it wrote too late"
-        if process.outcome == "finished" and not (self.processes or self.killed or self.folder.is_disturbed()):
-            assert not fault(self.folder, at_rest=True), fault(self.folder, at_rest=True)
+            assert process not in self.store.late.values(), "it did not take back what it wrote too late"
+        if process.outcome and not (self.processes or self.killed or self.store.is_disturbed()):
+            self.check_existence()
 
     def check(self) -> None:
         """What holds at every moment, but for files of runs that came too late and have not taken them back yet."""
-        wrong = fault(self.folder, at_rest=False)
-        assert self.folder.is_disturbed() or not wrong, wrong
+        assert self.store.is_disturbed() or not fault(self.store, FOLDER), fault(self.store, FOLDER)
+        assert not fault(self.store, EVALUATED), fault(self.store, EVALUATED)
+
+    def check_existence(self) -> None:
+        """Where nobody is at work and none was killed, there is no `_SUCCESS` that says nothing."""
+        for folder in (FOLDER, EVALUATED):
+            assert f"{folder}/{SUCCESS_FILE}" not in self.store.files or stated(self.store, folder), folder
+
+    @rule(contents=st.sampled_from(INPUTS))
+    def change_the_input(self, contents: Input) -> None:
+        self.world.contents = contents
 
     @precondition(lambda self: len(self.processes) < 3)
-    @rule(number=st.sampled_from(range(3)), overwrite=st.booleans())
-    def start(self, number: int, overwrite: bool) -> None:
-        self.processes.append(self.launch(PLANS[number], overwrite, asked=0))
+    @rule(threshold=st.sampled_from([0.5, 0.5, 0.6]), overwrite=st.booleans(), asked=st.sampled_from(ASKED))
+    def start(self, threshold: float, overwrite: bool, asked: str) -> None:
+        self.processes.append(self.launch(self.fresh_run(threshold), overwrite, asked))
+
+    @precondition(lambda self: len(self.processes) < 3)
+    @rule(asked=st.sampled_from(ASKED))
+    def start_evaluation(self, asked: str) -> None:
+        self.processes.append(self.launch_evaluation(asked))
 
     @precondition(lambda self: self.processes)
     @rule(which=st.integers(0, 2), steps=st.integers(1, 40))
@@ -398,7 +317,7 @@ class Protocol(RuleBasedStateMachine):
     @rule(
         which=st.integers(0, 2),
         operation=st.sampled_from(["read", "write", "delete"]),
-        name=st.sampled_from([PLAN_FILE, MANIFEST_FILE, SUCCESS_FILE, *PART_KINDS]),
+        name=st.sampled_from([PLAN_FILE, METRICS_FILE, MANIFEST_FILE, SUCCESS_FILE, *PART_KINDS]),
         kill=st.sampled_from(["", "", "before", "after"]),
     )
     def stop_before(self, which: int, operation: str, name: str, kill: str) -> None:
@@ -411,19 +330,22 @@ class Protocol(RuleBasedStateMachine):
 
     @precondition(lambda self: len(self.processes) < 2)
     @rule(
-        numbers=st.tuples(st.integers(0, 2), st.integers(0, 2)),
-        name=st.sampled_from([PLAN_FILE, MANIFEST_FILE, SUCCESS_FILE, *PART_KINDS]),
+        thresholds=st.tuples(st.sampled_from([0.5, 0.6]), st.sampled_from([0.5, 0.6])),
+        asked=st.tuples(st.sampled_from(ASKED), st.sampled_from(ASKED)),
+        name=st.sampled_from([PLAN_FILE, METRICS_FILE, MANIFEST_FILE, SUCCESS_FILE, *PART_KINDS]),
         operation=st.sampled_from(["write", "delete"]),
         steps=st.one_of(st.integers(0, 60), st.just(1000)),
     )
-    def sleep(self, numbers: tuple[int, int], name: str, operation: str, steps: int) -> None:
+    def sleep(
+        self, thresholds: tuple[float, float], asked: tuple[str, str], name: str, operation: str, steps: int
+    ) -> None:
         """A run sleeps when it is about to touch a file, and another one goes on, of its plan or of another."""
-        plan, other = PLANS[numbers[0]], PLANS[numbers[1]]
-        sleeper = self.launch(plan, overwrite=self.folder.owner() != plan.digest, asked=0)
+        run, other = map(self.fresh_run, thresholds)
+        sleeper = self.launch(run, self.store.owner() != run.plan.digest, asked[0])
         self.processes.append(sleeper)
         while not sleeper.outcome and not sleeper.next.startswith(f"{operation} {name}"):
             self.go_on(sleeper, 1)
-        waking = self.launch(other, overwrite=other != plan, asked=0)
+        waking = self.launch(other, other != run, asked[1])
         self.processes.append(waking)
         self.go_on(waking, steps)
 
@@ -432,29 +354,46 @@ class Protocol(RuleBasedStateMachine):
     def end(self, which: int) -> None:
         self.go_on(self.processes[which % len(self.processes)], 1000)
 
-    @rule(number=st.sampled_from(range(3)), asked=st.integers(0, 1))
-    def run_alone(self, number: int, asked: int) -> None:
-        """Whatever came before, a run that nobody disturbs finishes: the owner's, or any that may replace it."""
+    @rule(threshold=st.sampled_from([0.5, 0.6]), asked=st.sampled_from(ASKED), evaluated=st.booleans())
+    def run_alone(self, threshold: float, asked: str, evaluated: bool = False) -> None:
+        """Whatever came before, a run that nobody disturbs ends: the owner's, or any that may replace it."""
         self.kill_all()
-        plan = PLANS[number]
-        mine = self.folder.owner() == plan.digest
-        process = self.launch(plan, overwrite=not mine, asked=asked)
+        run = self.fresh_run(threshold)
+        process = self.launch(run, overwrite=self.store.owner() != run.plan.digest, asked=asked)
         self.go_on(process, 1000)
-        assert process.outcome in ("finished", "nothing to do")
-        if process.outcome == "finished":
-            assert not self.folder.late
-            self.folder.torn.clear()
-        self.killed = self.folder.is_disturbed()
+        assert process.outcome in ("gate failed",) if asked == "fails" else ("finished", "nothing to do")
+        if process.outcome != "nothing to do":
+            assert not self.store.late
+            self.store.torn.clear()
+        self.killed = self.store.is_disturbed()
         if not self.killed:
-            assert not fault(self.folder, at_rest=True), fault(self.folder, at_rest=True)
-            assert self.folder.owner() == plan.digest
-            assert f"{FOLDER}/{SUCCESS_FILE}" in self.folder.files
-            if process.outcome == "finished":
-                assert not any(map(TEMPORARY.search, self.folder.files))
+            self.check_ended(run, asked, process.outcome)
+        if evaluated and not self.killed:
+            self.evaluate_alone(run, asked)
+
+    def check_ended(self, run: Fresh, asked: str, outcome: str) -> None:
+        self.check()
+        assert self.store.owner() == run.plan.digest
+        manifest = stated(self.store, FOLDER)
+        if asked == "fails":
+            assert f"{FOLDER}/{SUCCESS_FILE}" not in self.store.files
+        else:
+            assert manifest is not None
+            assert manifest["require"] == asked
+        if outcome != "nothing to do":
+            assert not any(TEMPORARY.search(f"/{name}") for name in self.store.below(FOLDER))
+
+    def evaluate_alone(self, run: Fresh, asked: str) -> None:
+        process = self.launch_evaluation(asked)
+        self.go_on(process, 1000)
+        assert process.outcome == ("gate failed" if asked == "fails" else "finished")
+        assert self.store.below(EVALUATED)[METRICS_FILE] == run.metrics(asked)
+        assert (f"{EVALUATED}/{SUCCESS_FILE}" in self.store.files) == (asked != "fails")
 
     @invariant()
     def nothing_is_lost(self) -> None:
-        assert self.folder.read(NOTES) == b"mine"
+        for folder in (FOLDER, EVALUATED):
+            assert self.store.below(folder)[NOTES] == b"mine"
         self.check()
 
     def kill_all(self) -> None:
@@ -467,102 +406,205 @@ class Protocol(RuleBasedStateMachine):
         self.kill_all()
 
 
-Protocol.TestCase.settings = settings(
-    max_examples=250, stateful_step_count=30, suppress_health_check=list(HealthCheck), print_blob=False
+Promises.TestCase.settings = settings(
+    max_examples=340, stateful_step_count=30, suppress_health_check=list(HealthCheck), print_blob=False
 )
-TestProtocol = Protocol.TestCase
+TestPromises = Promises.TestCase
 
 
 @pytest.fixture
-def protocol() -> Iterator[Protocol]:
+def promises() -> Iterator[Promises]:
     """Runs whose files are in an object store."""
-    machine = Protocol()
+    machine = Promises()
     machine.local = False
     yield machine
     machine.teardown()
 
 
-def test_a_run_that_replaced_a_manifest_and_died_is_finished_by_the_same_command(protocol: Protocol) -> None:
-    protocol.start(0, False)
-    protocol.proceed(0, 5)
-    protocol.start(0, False)
-    protocol.end(1)
-    protocol.stop_before(0, "write", SUCCESS_FILE, "before")
-    assert fault(protocol.folder, at_rest=True) == "_SUCCESS does not name the manifest"
-    protocol.run_alone(0, 0)
+THIS, OTHER = 0.5, 0.6
+"""Thresholds: of this plan, and of another."""
 
 
-def test_a_run_that_finishes_when_its_folder_is_given_away_is_no_success_of_the_other_plan(protocol: Protocol) -> None:
-    protocol.run_alone(0, 0)
-    protocol.start(1, True)
-    protocol.stop_before(0, "write", PLAN_FILE, "")
-    protocol.start(0, False)
-    protocol.end(1)
-    protocol.stop_before(0, "delete", SUCCESS_FILE, "before")
-    assert fault(protocol.folder, at_rest=True) == "the manifest is another plan's"
-    protocol.run_alone(1, 0)
+def is_stated(promises: Promises) -> bool:
+    """Whether there is a `_SUCCESS`, and it says something."""
+    promises.check()
+    return stated(promises.store, FOLDER) is not None
+
+
+def has_success(promises: Promises) -> bool:
+    return f"{FOLDER}/{SUCCESS_FILE}" in promises.store.files
+
+
+def test_a_run_that_replaced_a_manifest_and_died_is_finished_by_the_same_command(promises: Promises) -> None:
+    promises.start(THIS, False, "")
+    promises.stop_before(0, "write", MANIFEST_FILE, "")
+    promises.start(THIS, False, "")
+    promises.end(1)
+    assert is_stated(promises)
+    promises.proceed(0, 1)
+    promises.stop_before(0, "write", SUCCESS_FILE, "before")
+    assert has_success(promises)
+    assert not is_stated(promises)
+    promises.run_alone(THIS, "")
+
+
+def test_a_run_leaves_what_another_run_of_its_plan_has_published_as_it_is(promises: Promises) -> None:
+    promises.start(THIS, False, "")
+    promises.stop_before(0, "write", PREDICTIONS, "")
+    promises.start(THIS, False, "")
+    promises.end(1)
+    before = promises.store.files[f"{FOLDER}/{MANIFEST_FILE}"]
+    promises.end(0)
+    assert promises.store.files[f"{FOLDER}/{MANIFEST_FILE}"] == before
+    assert is_stated(promises)
+
+
+@pytest.mark.parametrize("name", [PREDICTIONS, METRICS_FILE, MANIFEST_FILE])
+def test_a_run_whose_requirement_fails_withdraws_the_success_of_another_run(promises: Promises, name: str) -> None:
+    promises.start(THIS, False, "fails")
+    failing = promises.processes[0]
+    promises.stop_before(0, "write", name, "")
+    promises.start(THIS, False, "")
+    promises.end(1)
+    assert is_stated(promises)
+    promises.end(0)
+    assert failing.outcome == "gate failed"
+    assert not has_success(promises)
+    promises.run_alone(THIS, "fails")
+
+
+@pytest.mark.parametrize("asked", ["fails", "holds"])
+def test_no_run_blesses_what_was_published_under_other_requirements(promises: Promises, asked: str) -> None:
+    promises.start(THIS, False, "")
+    blessing = promises.processes[0]
+    promises.stop_before(0, "write", SUCCESS_FILE, "")
+    promises.start(THIS, False, asked)
+    promises.end(1)
+    promises.end(0)
+    assert blessing.outcome == "stopped"
+    assert not is_stated(promises)
+    assert not has_success(promises)
+
+
+def test_what_is_published_between_the_look_and_the_success_is_seen_after_it(promises: Promises) -> None:
+    promises.start(THIS, False, "")
+    promises.stop_before(0, "write", SUCCESS_FILE, "")
+    promises.start(THIS, False, "holds")
+    promises.stop_before(1, "write", MANIFEST_FILE, "before")  # its metrics are there, and it died
+    promises.end(0)
+    assert not has_success(promises)
+    promises.run_alone(THIS, "")
+
+
+@pytest.mark.parametrize("name", [METRICS_FILE, MANIFEST_FILE, SUCCESS_FILE])
+@pytest.mark.parametrize("asked", ASKED)
+def test_an_evaluation_that_was_killed_over_an_earlier_one_is_none(promises: Promises, name: str, asked: str) -> None:
+    promises.run_alone(THIS, "", evaluated=True)
+    promises.start_evaluation(asked)
+    promises.stop_before(0, "write", f"{EVALUATED}/{name}", "before")
+    assert f"{EVALUATED}/{SUCCESS_FILE}" not in promises.store.files
+    promises.evaluate_alone(promises.fresh_run(), asked)
+
+
+@pytest.mark.parametrize("contents", INPUTS[1:])
+def test_an_input_that_changed_is_not_scored_under_the_plan_of_what_it_was(promises: Promises, contents: Input) -> None:
+    promises.start(THIS, False, "")
+    run = promises.processes[0]
+    promises.stop_before(0, "write", PLAN_FILE, "")
+    promises.change_the_input(contents)
+    promises.end(0)
+    assert run.outcome == "stopped"
+    assert not has_success(promises)
+    promises.run_alone(THIS, "")
+
+
+def test_a_run_that_finishes_when_its_folder_is_given_away_is_no_success_of_the_other_plan(promises: Promises) -> None:
+    promises.run_alone(THIS, "")
+    promises.start(OTHER, True, "")
+    promises.stop_before(0, "write", PLAN_FILE, "")
+    promises.start(THIS, False, "")
+    promises.end(1)
+    promises.stop_before(0, "delete", SUCCESS_FILE, "before")
+    assert has_success(promises)
+    assert not is_stated(promises)
+    promises.run_alone(OTHER, "")
 
 
 @pytest.mark.parametrize("name", [*PART_KINDS, METRICS_FILE, MANIFEST_FILE, SUCCESS_FILE])
-def test_what_a_run_wrote_too_late_it_takes_back(protocol: Protocol, name: str) -> None:
-    protocol.start(0, False)
-    protocol.stop_before(0, "write", name, "")
-    protocol.start(1, True)
-    protocol.end(1)
-    assert SUCCESS_FILE in {path.removeprefix(f"{FOLDER}/") for path in protocol.folder.files}
-    protocol.end(0)
-    assert f"{FOLDER}/{SUCCESS_FILE}" not in protocol.folder.files
-    protocol.run_alone(1, 0)
+def test_what_a_run_wrote_too_late_it_takes_back(promises: Promises, name: str) -> None:
+    promises.start(THIS, False, "")
+    promises.stop_before(0, "write", name, "")
+    promises.start(OTHER, True, "")
+    promises.end(1)
+    assert has_success(promises)
+    promises.end(0)
+    assert not has_success(promises)
+    promises.run_alone(OTHER, "")
 
 
-def test_a_run_whose_folder_is_replaced_stops_before_it_writes_another_file(protocol: Protocol) -> None:
-    protocol.start(0, False)
-    protocol.stop_before(0, "write", METRICS_FILE, "")
-    protocol.proceed(0, 2)  # it has written the metrics, and asked whose they are
-    stopped = protocol.processes[0]
-    protocol.start(1, True)
-    protocol.end(1)
-    protocol.end(0)
+def test_a_run_whose_folder_is_replaced_stops_before_it_writes_another_file(promises: Promises) -> None:
+    promises.start(THIS, False, "")
+    promises.stop_before(0, "write", METRICS_FILE, "")
+    promises.proceed(0, 2)  # it has written the metrics, and asked whose they are
+    stopped = promises.processes[0]
+    promises.start(OTHER, True, "")
+    promises.end(1)
+    promises.end(0)
     assert (stopped.outcome, stopped.next) == ("stopped", "read plan.json")
-    assert not fault(protocol.folder, at_rest=True)
+    assert is_stated(promises)
 
 
-def test_a_run_that_replaces_another_plan_lets_nobody_finish_among_what_it_deletes(protocol: Protocol) -> None:
-    protocol.start(0, False)
-    protocol.stop_before(0, "write", SUCCESS_FILE, "")
-    protocol.start(1, True)
-    protocol.stop_before(1, "write", PLAN_FILE, "")
-    protocol.end(0)
-    assert f"{FOLDER}/{SUCCESS_FILE}" not in protocol.folder.files
-    protocol.end(0)
-    assert not fault(protocol.folder, at_rest=True)
+def test_a_run_that_replaces_another_plan_lets_nobody_finish_among_what_it_deletes(promises: Promises) -> None:
+    promises.start(THIS, False, "")
+    promises.stop_before(0, "write", SUCCESS_FILE, "")
+    promises.start(OTHER, True, "")
+    promises.stop_before(1, "write", PLAN_FILE, "")
+    promises.end(0)
+    assert not has_success(promises)
+    promises.end(0)
+    assert is_stated(promises)
 
 
-def test_of_two_runs_that_end_at_once_success_names_the_manifest_that_stays(protocol: Protocol) -> None:
-    protocol.start(0, False)
-    protocol.start(0, False)
-    protocol.stop_before(1, "write", MANIFEST_FILE, "")
-    protocol.stop_before(0, "write", SUCCESS_FILE, "")
-    protocol.end(1)
-    protocol.end(0)
-    assert not fault(protocol.folder, at_rest=True)
+def test_of_two_runs_that_end_at_once_success_names_the_manifest_that_stays(promises: Promises) -> None:
+    promises.start(THIS, False, "")
+    promises.start(THIS, False, "")
+    promises.stop_before(1, "write", MANIFEST_FILE, "")
+    promises.stop_before(0, "write", SUCCESS_FILE, "")
+    both = list(promises.processes)
+    promises.end(1)
+    promises.end(0)
+    assert [run.outcome for run in both] == ["finished"] * 2
+    assert is_stated(promises)
 
 
-def test_of_two_runs_that_start_at_once_none_is_refused(protocol: Protocol) -> None:
-    protocol.start(0, False)
-    protocol.proceed(0, 1)
-    slow = protocol.processes[0]
-    protocol.start(0, False)
-    protocol.end(1)
-    protocol.end(0)
+def test_of_two_runs_that_start_at_once_none_is_refused(promises: Promises) -> None:
+    promises.start(THIS, False, "")
+    promises.proceed(0, 1)
+    slow = promises.processes[0]
+    promises.start(THIS, False, "")
+    promises.end(1)
+    promises.end(0)
     assert slow.outcome == "nothing to do"
 
 
-def test_of_two_plans_that_start_at_once_the_last_one_disowns_what_the_other_finished(protocol: Protocol) -> None:
-    protocol.start(0, False)
-    protocol.stop_before(0, "write", PLAN_FILE, "")
-    protocol.start(1, False)
-    protocol.end(1)
-    protocol.end(0)
-    assert protocol.folder.owner() == PLANS[0].digest
-    assert not fault(protocol.folder, at_rest=True)
+def test_of_two_plans_that_start_at_once_the_last_one_disowns_what_the_other_finished(promises: Promises) -> None:
+    promises.start(THIS, False, "")
+    promises.stop_before(0, "write", PLAN_FILE, "")
+    promises.start(OTHER, False, "")
+    promises.end(1)
+    promises.end(0)
+    assert promises.store.owner() == promises.fresh_run(THIS).plan.digest
+    assert is_stated(promises)
+
+
+def test_a_finished_run_that_lost_a_part_is_not_finished(promises: Promises) -> None:
+    promises.run_alone(THIS, "")
+    lost = min(name for name in promises.store.files if PREDICTIONS in name)
+    del promises.store.files[lost]
+    assert not is_stated(promises)
+    promises.killed = True
+    promises.start(THIS, False, "")
+    promises.stop_before(0, "write", PREDICTIONS, "before")
+    assert not has_success(promises)
+    promises.run_alone(THIS, "")
+    assert lost in promises.store.files

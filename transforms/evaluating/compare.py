@@ -20,10 +20,11 @@ from bulklabel.model.report import render_comparison
 from bulklabel.model.statistic.hash_ids import hash_ids
 from bulklabel.transforms.evaluating.publication import provenance_of
 from bulklabel.transforms.evaluating.publish import to_json
-from bulklabel.transforms.files import files
 from bulklabel.transforms.run_directory.file_names import REPORT_FILE
 from bulklabel.transforms.run_directory.finished_run import FinishedRun
+from bulklabel.transforms.run_directory.manifest import entry_of
 from bulklabel.transforms.run_directory.plan import Recipe
+from bulklabel.transforms.run_directory.published_folder import PublishedFolder
 from bulklabel.transforms.scoring.score_shards import ShardResult
 
 COMPARISON_FILE = "comparison.json"
@@ -120,7 +121,7 @@ def comparison_publication(runs: Mapping[str, FinishedRun], output: str) -> Comp
 
 
 class PublishComparison(beam.PTransform):  # type: ignore[misc]
-    """Publishes `comparison.json` and its page."""
+    """Publishes `comparison.json` and its page, the manifest of both, and `_SUCCESS`."""
 
     def __init__(self, publication: ComparisonPublication) -> None:
         super().__init__()
@@ -155,5 +156,7 @@ def _compare(bucket: tuple[int, Sides], labelling: Labelling) -> Comparison:
 def _publish(comparison: Comparison, publication: ComparisonPublication) -> None:
     content = {"runs": publication.runs, "labels": publication.labels}
     content |= comparison_content(comparison, publication.labelling)
-    files.write(files.join(publication.output, COMPARISON_FILE), to_json(content))
-    files.write(files.join(publication.output, REPORT_FILE), render_comparison(content).encode())
+    pages = {COMPARISON_FILE: to_json(content), REPORT_FILE: render_comparison(content).encode()}
+    published = [entry_of(name, page) for name, page in pages.items()]
+    manifest = {"runs": publication.runs, "accepted": True, "published": published}
+    PublishedFolder(publication.output).publish(pages, to_json(manifest))

@@ -9,6 +9,7 @@ import apache_beam as beam
 from bulklabel.model.labels.predictions import kinds_of, probabilities_of, truth_of
 from bulklabel.model.statistic import Statistic
 from bulklabel.model.statistic.hash_ids import hash_groups
+from bulklabel.transforms.run_directory.places import places_digest
 from bulklabel.transforms.scoring.score_shards import ShardResult
 
 
@@ -40,6 +41,7 @@ class Evaluation:
             unknown_labels=unknown_labels,
             rejected=Counter(reasons),
             kinds=Counter(kinds_of(predictions)),
+            places=(places_digest(predictions) + places_digest(rejected)) % 2**64,
         )
 
 

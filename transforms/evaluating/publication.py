@@ -1,6 +1,5 @@
 """Collects what the published files say besides what was counted: where the run came from, and what is required."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -8,10 +7,9 @@ from typing import Any
 
 from bulklabel.model.metrics import Goal
 from bulklabel.model.metrics.requirements import Gates
-from bulklabel.transforms.files import files
 from bulklabel.transforms.files.text import escape_surrogates
-from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE
 from bulklabel.transforms.run_directory.plan import Plan, Recipe, ReusedRecords, reused_content
+from bulklabel.transforms.run_directory.success import REQUESTED
 
 
 @dataclass(frozen=True)
@@ -37,16 +35,17 @@ class Publication:
     @property
     def requested(self) -> dict[str, Any]:
         """Returns, as the manifest has it, what the metrics are to show and to fulfil: no part of the plan."""
-        return {
-            "slice_by": list(self.slice_by),
-            "group_by": self.group_by,
-            "goal": self.goal.kind,
-            "target": self.goal.target,
-            "max_rejected_fraction": self.max_rejected_fraction,
-            "require": [requirement.text for requirement in self.gates.requirements],
-            "baseline": self.gates.baseline,
-            "baseline_digest": self.gates.digest,
-        }
+        values = (
+            list(self.slice_by),
+            self.group_by,
+            self.goal.kind,
+            self.goal.target,
+            self.max_rejected_fraction,
+            [requirement.text for requirement in self.gates.requirements],
+            self.gates.baseline,
+            self.gates.digest,
+        )
+        return dict(zip(REQUESTED, values, strict=True))
 
     @property
     def manifest_content(self) -> dict[str, Any]:
@@ -63,12 +62,8 @@ class Publication:
         grouped = {"intervals": f"by {self.group_by}"} if self.group_by else {}
         return {**self.provenance, **labels, **({"reused": earlier} if earlier else {}), **baseline, **grouped}
 
-    def is_published(self) -> bool:
-        """Tells whether the manifest at the output has the same `requested`; False if it cannot be read."""
-        try:
-            manifest = json.loads(files.read(files.join(self.output, MANIFEST_FILE)))
-        except (FileNotFoundError, ValueError):
-            return False
+    def is_stated(self, manifest: Mapping[str, Any]) -> bool:
+        """Tells whether a manifest was asked for the same."""
         return all(manifest.get(name) == value for name, value in self.requested.items())
 
 

@@ -1,7 +1,7 @@
 """Publish: writes metrics, report and manifest, then `_SUCCESS`, inside the graph, so that no driver is needed."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +15,9 @@ from bulklabel.model.statistic.distinct import Distinct
 from bulklabel.model.statistic.hash_ids import hash_ids
 from bulklabel.transforms.evaluating.acceptance import Acceptance, check_acceptance
 from bulklabel.transforms.evaluating.publication import Publication
-from bulklabel.transforms.files import files
 from bulklabel.transforms.reading.records import Shard
 from bulklabel.transforms.run_directory.file_names import (
     CURVES_FILE,
-    MANIFEST_FILE,
     METRICS_FILE,
     PER_LABEL_FILE,
     PLAN_FILE,
@@ -27,8 +25,9 @@ from bulklabel.transforms.run_directory.file_names import (
     THRESHOLDS_FILE,
 )
 from bulklabel.transforms.run_directory.manifest import Launch, Written, build_manifest, entry_of
-from bulklabel.transforms.run_directory.parts import PREDICTIONS, REUSED, Entry, to_parquet
+from bulklabel.transforms.run_directory.parts import PREDICTIONS, REUSED, to_parquet
 from bulklabel.transforms.run_directory.plan import add_reused_of_parts
+from bulklabel.transforms.run_directory.published_folder import PublishedFolder
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 
 
@@ -70,7 +69,7 @@ class Publish(beam.PTransform):  # type: ignore[misc]
 
 
 class PublishEvaluation(beam.PTransform):  # type: ignore[misc]
-    """Publishes metrics, report and a manifest without parts, for a run that was scored before."""
+    """Publishes metrics, report, a manifest without parts, and `_SUCCESS`, for a run that was scored before."""
 
     def __init__(
         self,
@@ -120,16 +119,19 @@ def _publish(
         reused = add_reused_of_parts(publication.reused, [part.entry.get(REUSED, ()) for part in predictions])
         publication = replace(publication, reused=reused)
     acceptance = check_acceptance(statistic, distinct, publication, _duplicate_example(directory, distinct))
-    published = _write_metrics(statistic, publication, acceptance, thumbnails, directory.write)
-    parts = [*predictions, *rejected]
+    files = _metrics_files(statistic, publication, acceptance, thumbnails)
     manifest = build_manifest(
-        publication.manifest_content, directory.stamp, launch, acceptance.manifest_content, parts, [plan, *published]
+        publication.manifest_content,
+        directory.stamp,
+        launch,
+        acceptance.manifest_content,
+        [*predictions, *rejected],
+        statistic.places,
+        [plan, *(entry_of(name, content) for name, content in files.items())],
     )
-    directory.write(MANIFEST_FILE, to_json(manifest))
+    directory.publish(files, to_json(manifest))
     if acceptance.refusal:
         raise acceptance.refusal
-    directory.check_parts([part.entry for part in parts])
-    directory.complete()
 
 
 def _publish_evaluation(
@@ -139,14 +141,11 @@ def _publish_evaluation(
     distinct: Distinct,
     thumbnails: Sequence[Thumbnail],
 ) -> None:
-    def write(name: str, content: bytes) -> None:
-        files.write(files.join(publication.output, name), content)
-
     acceptance = check_acceptance(statistic, distinct, publication, _duplicate_example(directory, distinct))
-    published = _write_metrics(statistic, publication, acceptance, thumbnails, write)
-    write(
-        MANIFEST_FILE, to_json({**publication.manifest_content, **acceptance.manifest_content, "published": published})
-    )
+    files = _metrics_files(statistic, publication, acceptance, thumbnails)
+    published = [entry_of(name, content) for name, content in files.items()]
+    manifest = {**publication.manifest_content, **acceptance.manifest_content, "published": published}
+    PublishedFolder(publication.output).publish(files, to_json(manifest))
     if acceptance.refusal:
         raise acceptance.refusal
 
@@ -161,23 +160,16 @@ def _duplicate_example(directory: RunDirectory, distinct: Distinct) -> str | Non
     return next((name for name, number in zip(ids, hash_ids(ids).tolist(), strict=True) if number == hashed), None)
 
 
-def _write_metrics(
-    statistic: Statistic,
-    publication: Publication,
-    acceptance: Acceptance,
-    thumbnails: Sequence[Thumbnail],
-    write: Callable[[str, bytes], None],
-) -> list[Entry]:
-    """Writes what follows from the statistic, all from one set of metrics; returns the manifest's entries of it."""
+def _metrics_files(
+    statistic: Statistic, publication: Publication, acceptance: Acceptance, thumbnails: Sequence[Thumbnail]
+) -> dict[str, bytes]:
+    """Returns by name what follows from the statistic, all from one set of metrics."""
     metrics = acceptance.metrics
     drawn = drawings(statistic) | gallery(statistic.examples, thumbnails) if metrics["counts"]["records"] else {}
-    content = {
+    return {
         METRICS_FILE: to_json(metrics),
         PER_LABEL_FILE: per_label_csv(metrics).encode(),
         THRESHOLDS_FILE: to_json(thresholds_file(metrics)),
         CURVES_FILE: to_parquet(curves_table(statistic, publication.recipe.labels)),
         REPORT_FILE: render_report(metrics, drawn, publication.origin, acceptance.verdicts).encode(),
     }
-    for name, written in content.items():
-        write(name, written)
-    return [entry_of(name, written) for name, written in content.items()]

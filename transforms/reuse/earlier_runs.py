@@ -6,7 +6,6 @@ from typing import Any
 
 from bulklabel.model.errors import UserError
 from bulklabel.transforms.files import files
-from bulklabel.transforms.run_directory.file_names import SUCCESS_FILE
 from bulklabel.transforms.run_directory.finished_run import FinishedRun, find_run
 from bulklabel.transforms.run_directory.plan import EarlierRun, Plan, Recipe, changes, recipe_content
 
@@ -78,10 +77,10 @@ def find_earlier_runs(paths: Sequence[str], output: str, carry_over: bool, by_co
         if folder == output:
             raise UserError(f"--since {path} is the output itself; give an --output of its own to each run.")
         runs[folder] = runs.get(folder) or find_run(path)
-        if not files.exists(files.join(folder, SUCCESS_FILE)):
+        manifest, fault = runs[folder].directory.statement()
+        if manifest is None:
             raise UserError(
-                f"--since {path}: the run has not finished, {SUCCESS_FILE} is missing; "
-                "run its command again, or leave it out."
+                f"--since {path}: the run has not finished, {fault}; run its command again, or leave it out."
             )
     return EarlierRuns(tuple(runs.values()), carry_over, by_content)
 

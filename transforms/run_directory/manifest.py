@@ -14,6 +14,7 @@ from bulklabel.model.versions import processor, processor_flags
 from bulklabel.transforms.concurrency.stage_clock import STAGES
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.text import escape_surrogates
+from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE
 from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS, REJECTED, Entry, PartStamp
 
 
@@ -32,10 +33,14 @@ class Launch:
 
 @dataclass(frozen=True)
 class Written:
-    """Names a part that was written: its entry in the manifest, and the seconds by stage that it took in this run."""
+    """Names a part that was written: its entry in the manifest, and the seconds by stage that it took in this run.
+
+    `places` is the digest of its records, as `places_digest` has it.
+    """
 
     entry: Entry
     seconds: Mapping[str, float]
+    places: int
 
 
 class UnreconciledError(Exception):
@@ -63,6 +68,7 @@ def build_manifest(
     launch: Launch,
     verdict: Mapping[str, Any],
     parts: Sequence[Written],
+    places: int,
     published: Iterable[Entry],
 ) -> dict[str, Any]:
     """Returns the content of `manifest.json`.
@@ -73,14 +79,17 @@ def build_manifest(
         launch: of the command that publishes; after an interruption that is the last one.
         verdict: `counts`, and whether the run is accepted and why.
         parts: all parts of both kinds, in any order.
+        places: the digest of the records that were counted.
         published: the entries of all other files but `manifest.json` and `_SUCCESS`.
 
     Raises:
-        UnreconciledError: if the parts are not one of each kind a shard, or their rows are not the counts.
+        UnreconciledError: if the parts are not one of each kind a shard, or their rows are not what was counted.
     """
     entries = sorted((written.entry for written in parts), key=lambda entry: entry["name"])
     of_kind = {kind: [entry for entry in entries if str(entry["name"]).startswith(f"{kind}/")] for kind in PART_KINDS}
     _reconcile(of_kind, verdict["counts"], stamp)
+    if sum(part.places for part in parts) % 2**64 != places:
+        raise UnreconciledError("the parts have other records than those that were counted")
     return {
         **about,
         "versions": {**about["versions"], **_other_versions()},
@@ -89,6 +98,7 @@ def build_manifest(
         "model_directory": launch.model_directory,
         "timings": _timings(launch.started, parts),
         **verdict,
+        "places": f"{places:016x}",
         "published": sorted(published, key=lambda entry: entry["name"]),
         **of_kind,
     }
@@ -138,6 +148,24 @@ def _cleaned(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float) else escape_surrogates(str(value))
 
 
+def file_fault(name: str, content: bytes | None, entry: Entry | None) -> str | None:
+    """Returns why a file is not the one that the manifest's entry describes; None if it is.
+
+    >>> file_fault("metrics.json", b"{}", {"bytes": 3, "sha256": ""})
+    'metrics.json has 2 bytes, and manifest.json says 3'
+    """
+    if content is None:
+        return f"{name} is missing"
+    if entry is None:
+        return f"{name} is not listed in {MANIFEST_FILE}"
+    if len(content) != entry["bytes"]:
+        return f"{name} has {len(content):,} bytes, and {MANIFEST_FILE} says {entry['bytes']:,}"
+    digest, expected = hashlib.sha256(content).hexdigest(), str(entry["sha256"])
+    if digest != expected:
+        return f"{name} was changed: its SHA-256 is {digest[:12]}…, and {MANIFEST_FILE} says {expected[:12]}…"
+    return None
+
+
 @dataclass(frozen=True)
 class Manifest:
     """Holds a `manifest.json` as far as `verify` needs it; `parts` and `published` are entries by name."""
@@ -146,6 +174,7 @@ class Manifest:
     model_digest: str
     model_directory: str
     counts: Mapping[str, int]
+    places: str
     accepted: bool
     parts: Mapping[str, Entry]
     published: Mapping[str, Entry]
@@ -164,6 +193,7 @@ def read_manifest(content: bytes) -> Manifest:
             model_digest=str(saved["model_digest"]),
             model_directory=str(saved["model_directory"]),
             counts={name: int(saved["counts"][name]) for name in ("records", "scored", "rejected")},
+            places=str(saved["places"]),
             accepted=bool(saved["accepted"]),
             parts={
                 name: entry for kind in PART_KINDS for name, entry in _entries(saved[kind], ("bytes", "rows")).items()

@@ -76,6 +76,12 @@ def with_reused(table: pa.Table, reused: Sequence[Sequence[int]]) -> pa.Table:
     return with_metadata(table, metadata_of(table.schema) | {REUSED: json.dumps(reused)})
 
 
+def reused_counts(schema: pa.Schema) -> list[list[int]]:
+    """Returns what `with_reused` added to a table of this schema; empty if it added nothing."""
+    counts: list[list[int]] = json.loads(metadata_of(schema).get(REUSED, "[]"))
+    return counts
+
+
 def make_part(kind: str, shard: Shard, table: pa.Table, stamp: PartStamp) -> Part:
     """Encodes a shard's table; equal tables give equal bytes."""
     table = fold_kinds(table)

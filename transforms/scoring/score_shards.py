@@ -11,6 +11,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.metrics import Metrics
 
+from bulklabel.model.errors import StoreError
 from bulklabel.transforms.concurrency.deadline import Deadline
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.concurrency.stage_clock import PREDICTING, READING, WRITING, StageClock
@@ -21,6 +22,7 @@ from bulklabel.transforms.reuse.known_images import load_known_images
 from bulklabel.transforms.reuse.skip_known_images import KnownImageFilter
 from bulklabel.transforms.run_directory.part_tables import no_predictions, rejected_schema
 from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED, Part, make_part, with_reused
+from bulklabel.transforms.run_directory.places import place_fault
 from bulklabel.transforms.run_directory.plan import Recipe
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.decode_and_predict import BatchScorer
@@ -89,7 +91,9 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
     def _read_back(self, shard: Shard) -> ShardResult | None:
         predictions = self._directory.read_part(PREDICTIONS, shard)
         rejected = predictions and self._directory.read_part(REJECTED, shard)
-        return ShardResult(shard, predictions, rejected, committed=True) if predictions and rejected else None
+        if not (predictions and rejected) or place_fault(shard, self._recipe, predictions.table, rejected.table):
+            return None
+        return ShardResult(shard, predictions, rejected, committed=True)
 
     def _carry_over(self, shard: Shard) -> ShardResult:
         return self._make_result(shard, *carried_over(shard, self._recipe), StageClock())
@@ -115,6 +119,9 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         return self._make_result(shard, predictions, pa.Table.from_pylist(rejected, rejected_schema(recipe)), clock)
 
     def _make_result(self, shard: Shard, predictions: pa.Table, rejected: pa.Table, clock: StageClock) -> ShardResult:
+        fault = place_fault(shard, self._recipe, predictions, rejected)
+        if fault:
+            raise StoreError(f"{fault}: an input changed since it was planned; run the same command again.")
         with clock.measure(WRITING):
             parts = (
                 make_part(PREDICTIONS, shard, predictions.combine_chunks(), self._directory.stamp),

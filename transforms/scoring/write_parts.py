@@ -5,6 +5,7 @@ import apache_beam as beam
 from bulklabel.transforms.concurrency.stage_clock import WRITING, StageClock
 from bulklabel.transforms.run_directory.manifest import Written
 from bulklabel.transforms.run_directory.parts import PREDICTIONS, Part
+from bulklabel.transforms.run_directory.places import places_digest
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.score_shards import ShardResult
 
@@ -31,4 +32,4 @@ def _write(result: ShardResult, directory: RunDirectory, kind: str) -> Written:
             directory.write(part.name, part.content)
     for stage, seconds in result.seconds.items() if kind == PREDICTIONS else ():
         clock.add(stage, seconds)
-    return Written(part.entry, clock.seconds)
+    return Written(part.entry, clock.seconds, places_digest(part.table))

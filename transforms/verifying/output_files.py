@@ -1,6 +1,5 @@
 """Reads an output as it is: the names of its files, and the three of them that describe the others."""
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,7 +7,7 @@ from bulklabel.model.errors import UserError
 from bulklabel.transforms.files import files
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, PLAN_FILE, PUBLISHED, SUCCESS_FILE
 from bulklabel.transforms.run_directory.manifest import Manifest, read_manifest
-from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS, Entry
+from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS
 from bulklabel.transforms.run_directory.plan import Plan, read_plan
 
 PART_FOLDERS = tuple(f"{kind}/" for kind in PART_KINDS)
@@ -79,21 +78,3 @@ def read_output(output: str) -> OutputFiles:
         raise UserError(f"{output} holds no run; give an --output of `bulklabel score`.")
     unread = OutputFiles(path, names, None, None, None)
     return OutputFiles(path, names, *map(unread.read, (SUCCESS_FILE, MANIFEST_FILE, PLAN_FILE)))
-
-
-def file_fault(name: str, content: bytes | None, entry: Entry | None) -> str | None:
-    """Returns why a file is not the one that the manifest's entry describes; None if it is.
-
-    >>> file_fault("metrics.json", b"{}", {"bytes": 3, "sha256": ""})
-    'metrics.json has 2 bytes, and manifest.json says 3'
-    """
-    if content is None:
-        return f"{name} is missing"
-    if entry is None:
-        return f"{name} is not listed in {MANIFEST_FILE}"
-    if len(content) != entry["bytes"]:
-        return f"{name} has {len(content):,} bytes, and {MANIFEST_FILE} says {entry['bytes']:,}"
-    digest, expected = hashlib.sha256(content).hexdigest(), str(entry["sha256"])
-    if digest != expected:
-        return f"{name} was changed: its SHA-256 is {digest[:12]}…, and {MANIFEST_FILE} says {expected[:12]}…"
-    return None

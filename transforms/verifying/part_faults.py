@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,14 +11,17 @@ import pyarrow.parquet as pq
 from bulklabel.model.labels.predictions import metadata_of
 from bulklabel.transforms.concurrency.ordered_map import map_in_threads
 from bulklabel.transforms.files.paths import raise_if_store_failed
-from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.reading.records import Shard
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE
+from bulklabel.transforms.run_directory.manifest import Manifest, file_fault
 from bulklabel.transforms.run_directory.part_tables import predictions_schema, rejected_schema
 from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS, REJECTED
+from bulklabel.transforms.run_directory.places import place_fault, places_digest
 from bulklabel.transforms.run_directory.plan import Plan
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
-from bulklabel.transforms.verifying.output_files import OutputFiles, file_fault
+from bulklabel.transforms.verifying.output_files import OutputFiles
+
+PLACE = ["source", "position"]
 
 
 @dataclass(frozen=True)
@@ -31,10 +35,19 @@ class PlannedPart:
 
 @dataclass(frozen=True)
 class CheckedPart:
-    """Holds what is wrong with a part, None if nothing is, and its number of rows where it could be read."""
+    """Holds what is wrong with a part, None if nothing is, and the places of its records where it could be read."""
 
     fault: str | None
-    rows: int | None = None
+    places: pa.Table | None = None
+
+
+@dataclass(frozen=True)
+class CheckedShard:
+    """Holds what is wrong with some parts, those of one shard where a plan says which, and what they add up to."""
+
+    faults: Sequence[str]
+    rows: Mapping[str, int]
+    places: int
 
 
 def planned_parts(output: OutputFiles) -> list[PlannedPart]:
@@ -58,16 +71,33 @@ def part_faults(output: OutputFiles) -> Iterator[str]:
     else:
         for name in sorted(output.manifest.parts.keys() - {part.name for part in parts}):
             yield f"{MANIFEST_FILE} lists {name}, which the plan does not have"
+    shards = [list(group) for _, group in groupby(sorted(parts, key=_shard_order), key=_shard_order)]
     rows: dict[str, int] = {}
-    for part, checked in zip(parts, map_in_threads(lambda part: _check(output, part), parts), strict=True):
-        if checked.fault:
-            yield checked.fault
-        if checked.rows is not None:
-            rows[part.name] = checked.rows
-    if output.plan:
-        yield from _shard_faults(output.plan, rows)
+    places = 0
+    for checked in map_in_threads(lambda shard: _check_shard(output, shard), shards):
+        yield from checked.faults
+        rows |= checked.rows
+        places = (places + checked.places) % 2**64
     if output.manifest:
-        yield from _total_faults(output.manifest.counts, parts, rows)
+        yield from _total_faults(output.manifest, parts, rows, places)
+
+
+def _shard_order(part: PlannedPart) -> tuple[int, str]:
+    """Returns what parts are sorted by, and those of a shard have in common."""
+    return (-1, part.name) if part.shard is None else (part.shard.index, "")
+
+
+def _check_shard(output: OutputFiles, parts: Sequence[PlannedPart]) -> CheckedShard:
+    checked = [_check(output, part) for part in parts]
+    faults = [result.fault for result in checked if result.fault]
+    read = [(part, part_of.places) for part, part_of in zip(parts, checked, strict=True) if part_of.places is not None]
+    tables = {part.kind: places for part, places in read}
+    shard = parts[0].shard
+    if output.plan and shard and not faults and len(tables) == len(PART_KINDS):
+        fault = place_fault(shard, output.plan.recipe, tables[PREDICTIONS], tables[REJECTED])
+        faults += [fault] if fault else []
+    rows = {part.name: len(places) for part, places in read}
+    return CheckedShard(faults, rows, sum(places_digest(table) for table in tables.values()) % 2**64)
 
 
 def _check(output: OutputFiles, part: PlannedPart) -> CheckedPart:
@@ -75,21 +105,21 @@ def _check(output: OutputFiles, part: PlannedPart) -> CheckedPart:
         directory = output.plan and RunDirectory(output.path, output.plan.stamp)
         kept = directory.read_part(part.kind, part.shard) if directory and part.shard else None
         again = f"{part.name} is damaged or another plan's; the same `bulklabel score` makes it again"
-        return CheckedPart(None, len(kept.table)) if kept else CheckedPart(again)
+        return CheckedPart(None, kept.table.select(PLACE)) if kept else CheckedPart(again)
     content, entry = output.read(part.name), output.manifest.parts.get(part.name)
     fault = file_fault(part.name, content, entry)
     if fault or content is None or entry is None:
         return CheckedPart(fault)
     try:
         parquet = pq.ParquetFile(io.BytesIO(content))
-        rows, schema = parquet.metadata.num_rows, parquet.schema_arrow
+        fault = _footer_fault(part, parquet.schema_arrow, output.plan)
+        places = parquet.read(PLACE)
     except (pa.ArrowException, OSError) as error:
         raise_if_store_failed(error)
         return CheckedPart(f"{part.name} is no Parquet file")
-    if rows != entry["rows"]:
-        return CheckedPart(f"{part.name} has {rows:,} rows, and {MANIFEST_FILE} says {entry['rows']:,}", rows)
-    fault = _footer_fault(part, schema, output.plan)
-    return CheckedPart(fault, None if fault else rows)
+    if len(places) != entry["rows"]:
+        fault = f"{part.name} has {len(places):,} rows, and {MANIFEST_FILE} says {entry['rows']:,}"
+    return CheckedPart(fault, places)
 
 
 def _footer_fault(part: PlannedPart, schema: pa.Schema, plan: Plan | None) -> str | None:
@@ -105,28 +135,18 @@ def _footer_fault(part: PlannedPart, schema: pa.Schema, plan: Plan | None) -> st
     return None if schema.equals(columns) else f"{part.name} has other columns than the plan asks for"
 
 
-def _shard_faults(plan: Plan, rows: Mapping[str, int]) -> Iterator[str]:
-    """Yields the shards whose number of records is known and differs from the rows of their two parts.
-
-    Shards made from earlier runs are left out, of which not all records need be taken over, and all shards of a run
-    that knows images by their content, which does not write all records.
-    """
-    for shard in [] if plan.recipe.by_content else plan.new_shards:
-        scored, rejected = (rows.get(plan.stamp.name(kind, shard)) for kind in PART_KINDS)
-        if scored is None or rejected is None or shard.records in (None, scored + rejected):
-            continue
-        yield (
-            f"shard {shard.index} has {shard.records:,} records of {escape_surrogates(shard.source)}, "
-            f"and its parts have {scored:,} scored and {rejected:,} rejected"
-        )
-
-
-def _total_faults(counts: Mapping[str, int], parts: Sequence[PlannedPart], rows: Mapping[str, int]) -> Iterator[str]:
-    """Yields counts of the manifest that differ from the rows, unless a part could not be read."""
+def _total_faults(
+    manifest: Manifest, parts: Sequence[PlannedPart], rows: Mapping[str, int], places: int
+) -> Iterator[str]:
+    """Yields what the manifest counts otherwise than the rows, unless a part could not be read."""
+    counts = manifest.counts
     if counts["records"] != counts["scored"] + counts["rejected"]:
         yield f"{MANIFEST_FILE}: the records are not those scored and those rejected: {dict(counts)}"
+    if not rows.keys() >= {part.name for part in parts}:
+        return
     for kind, what in ((PREDICTIONS, "scored"), (REJECTED, "rejected")):
-        counted = [rows.get(part.name) for part in parts if part.kind == kind]
-        total = sum(count for count in counted if count is not None)
-        if None not in counted and total != counts[what]:
+        total = sum(rows[part.name] for part in parts if part.kind == kind)
+        if total != counts[what]:
             yield f"{kind}/ has {total:,} rows, and {MANIFEST_FILE} counts {counts[what]:,} {what}"
+    if f"{places:016x}" != manifest.places:
+        yield f"the parts have other records than those that {MANIFEST_FILE} has counted"

@@ -1,14 +1,15 @@
 """Checks an output: the run as a whole, its parts, the published files, and files that do not belong to it."""
 
-import hashlib
 from collections.abc import Iterator
 
 from bulklabel.model.errors import UserError
 from bulklabel.transforms.files.stores.path_names import TEMPORARY
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, PLAN_FILE, PUBLISHED, SUCCESS_FILE
+from bulklabel.transforms.run_directory.manifest import file_fault
 from bulklabel.transforms.run_directory.parts import PART_KINDS
+from bulklabel.transforms.run_directory.success import success_fault
 from bulklabel.transforms.scoring.model_files import load_model
-from bulklabel.transforms.verifying.output_files import PART_FOLDERS, OutputFiles, file_fault
+from bulklabel.transforms.verifying.output_files import PART_FOLDERS, OutputFiles
 from bulklabel.transforms.verifying.part_faults import part_faults, planned_parts
 
 AGAIN = "run the same `bulklabel score` again"
@@ -64,10 +65,8 @@ def _finish_faults(output: OutputFiles) -> Iterator[str]:
         yield f"{MANIFEST_FILE} is damaged, or of an earlier bulklabel: it cannot be read"
     if output.success is None:
         yield f"{SUCCESS_FILE} is missing: {_state(output)}"
-    elif output.manifest_content is None:
-        yield f"{MANIFEST_FILE} is missing"
-    elif output.success.decode("ascii", "replace").strip() != hashlib.sha256(output.manifest_content).hexdigest():
-        yield f"{MANIFEST_FILE} is not the one whose SHA-256 {SUCCESS_FILE} holds: one of them was changed"
+    elif fault := success_fault(output.success, output.manifest_content):
+        yield fault
 
 
 def _state(output: OutputFiles) -> str:
