@@ -3,7 +3,9 @@
 import sys
 from collections.abc import Sequence
 
+from bulklabel.pipelines.console.logs import log
 from bulklabel.pipelines.run_command import run_command
+from bulklabel.pipelines.streams import forgiving_streams
 
 COMMANDS = {
     "demo": "make a corpus of handwritten digits, train on it, score it, and show what came out",
@@ -34,6 +36,11 @@ def usage() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code, or 2 if there is no such command."""
+    with forgiving_streams(log.warning):
+        return _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     command, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     if command in ("-h", "--help"):
         print(usage())

@@ -14,6 +14,7 @@ from bulklabel.pipelines.console.quiet_libraries import quiet_libraries
 from bulklabel.pipelines.console.signals import stoppable
 from bulklabel.pipelines.flags.common import add_textfile_flags
 from bulklabel.pipelines.flags.parser import TEXT, add_log_flags, known_early
+from bulklabel.pipelines.streams import forgiving_streams
 from bulklabel.transforms.concurrency.timeout import run_with_timeout
 
 SECONDS_TO_COUNT = 3.0
@@ -35,6 +36,11 @@ def run_command(name: str, argv: Sequence[str], rewrite: Rewrite = list) -> int:
         0 done or nothing to do, 1 failed or stopped, 2 bad command line or configuration, 3 a quality gate failed, 4
         too many records rejected.
     """
+    with forgiving_streams(log.warning):
+        return _run(name, argv, rewrite)
+
+
+def _run(name: str, argv: Sequence[str], rewrite: Rewrite) -> int:
     quiet_libraries()
     early = known_early(argv, add_log_flags, add_textfile_flags)  # for the report, should the command line be wrong
     account = open_account(name, early.log_format, early.metrics_textfile)

@@ -7,9 +7,11 @@ import threading
 import time
 from collections.abc import Callable
 
+from bulklabel.model.errors import first_line
 from bulklabel.pipelines.console.exit_codes import DONE, PUBLISHED, STATES, WITHOUT_AN_END
 from bulklabel.pipelines.console.logs import log
 from bulklabel.pipelines.flags.parser import JSON, TEXT
+from bulklabel.transforms.files.text import json_line
 
 HEADLINES = ("f1_micro", "f1_macro", "subset_accuracy", "hamming_loss")
 
@@ -21,7 +23,7 @@ class Account:
         self._command = command
         self._textfile = textfile
         self._stdout = sys.stdout
-        self._prints_summary = log_format == JSON or not sys.stdout.isatty()
+        self._prints_summary = log_format == JSON or not (sys.stdout and sys.stdout.isatty())
         self._started = time.monotonic()
         self._exit_code: int | None = None
         self._closing = threading.Lock()
@@ -67,11 +69,11 @@ class Account:
 
             try:
                 write_textfile(self._textfile, summary, self.rejected)
-            except OSError as failure:
-                log.warning("%s cannot be written (%s)", self._textfile, failure.strerror)
+            except (OSError, ValueError) as failure:
+                reason = getattr(failure, "strerror", None) or first_line(failure)
+                log.warning("%s cannot be written (%s)", self._textfile, reason)
         if self._prints_summary:
-            with contextlib.suppress(BrokenPipeError):  # nobody reads any more
-                print(json.dumps(summary, ensure_ascii=False), file=self._stdout, flush=True)
+            print(json_line(summary), file=self._stdout, flush=True)
 
     def _read_metrics(self) -> None:
         """Reads counts and headline metrics from where the run put them; a comparison has none."""

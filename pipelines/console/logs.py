@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import logging
 import sys
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bulklabel.pipelines.flags.parser import JSON
+from bulklabel.transforms.files.text import json_line
 
 log = logging.getLogger("bulklabel")
 """Ours: its warnings and errors are for everybody, its information is left out of what people read."""
@@ -77,7 +77,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             content["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(content, ensure_ascii=False, default=str)
+        return json_line(content)
 
 
 class _PrintedLines(io.TextIOBase):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bulklabel.pipelines.console.exit_codes import WITHOUT_AN_END
+from bulklabel.transforms.files.text import escape_surrogates
 
 LAST_SUCCESS = "bulklabel_last_success_timestamp_seconds"
 
@@ -21,12 +22,12 @@ def write_textfile(path: str, summary: Mapping[str, Any], rejected: Mapping[str,
         rejected: rejected records by their reason.
 
     Raises:
-        OSError: if it cannot be written.
+        OSError, ValueError: if it cannot be written.
     """
     from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
     registry = CollectorRegistry()
-    run = os.path.basename(path).removesuffix(".prom")
+    run = escape_surrogates(os.path.basename(path).removesuffix(".prom"))
 
     def gauge(name: str, text: str, label: str | None, values: Mapping[str, float | None]) -> None:
         known = {key: value for key, value in values.items() if value is not None}

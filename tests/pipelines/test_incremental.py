@@ -394,6 +394,7 @@ def test_answers_are_carried_over_by_content(nights: Nights) -> None:
     (part,) = first.glob("predictions/*")
     table = pq.read_table(part)
     pq.write_table(table.set_column(table.column_names.index("prob_0"), "prob_0", pa.array([0.25] * 4, "f4")), part)
+    sign(first)
     outcomes_of_part.cache_clear()
     again = nights.score("again", "--match=content", "--carry_over", since=("first",))
     found = {Path(row["source"]).stem: row["prob_0"] for row in predictions_of(again).to_pylist()}

@@ -13,7 +13,7 @@ from typing import Any
 from bulklabel.model.versions import processor, processor_flags
 from bulklabel.transforms.concurrency.stage_clock import STAGES
 from bulklabel.transforms.files import files
-from bulklabel.transforms.files.text import escape_surrogates
+from bulklabel.transforms.files.text import escape_surrogates, json_value
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE
 from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS, REJECTED, Entry, PartStamp
 
@@ -49,7 +49,7 @@ class UnreconciledError(Exception):
 
 def launch_of(options: Mapping[str, Any], started: datetime) -> Launch:
     """Returns how `score` was launched, from its parsed flags, `model` among them."""
-    return Launch(_cleaned(options), escape_surrogates(files.absolute(options["model"])), started)
+    return Launch(json_value(options), escape_surrogates(files.absolute(options["model"])), started)
 
 
 def now() -> datetime:
@@ -137,15 +137,6 @@ def _platform() -> dict[str, Any]:
         "processor_flags": processor_flags(),
         "cores": os.cpu_count(),
     }
-
-
-def _cleaned(value: Any) -> Any:
-    """Returns flags as JSON has them, parsed values as text; bytes in paths that are no characters are escaped."""
-    if isinstance(value, Mapping):
-        return {name: _cleaned(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_cleaned(inner) for inner in value]
-    return value if value is None or isinstance(value, bool | int | float) else escape_surrogates(str(value))
 
 
 def file_fault(name: str, content: bytes | None, entry: Entry | None) -> str | None:
