@@ -33,6 +33,9 @@ FEWEST_TELLING_LABELS = 3
 MOST = 0.9
 """So many of the values must be 0/1 vectors for all to be taken for them; records with others are rejected."""
 
+HALF = 0.5
+"""So many of the pieces of texts must be labels of the model for what separates them to be plain."""
+
 CAPTION_FIELDS = ("txt", "text", "caption")
 """Fields that hold labels in some data sets, and a sentence about the image in others."""
 
@@ -311,10 +314,8 @@ class _Chooser:
             return LIST_TEXT
         known = {separator: self._known_pieces(texts, separator) for separator in (ONE_LABEL, *SEPARATORS)}
         best = max(known.values())
-        if best[0] == 0 and name not in CAPTION_FIELDS:
-            return self._unknown_separator(name, texts)
-        if best[0] == 0:
-            return ONE_LABEL
+        if best[0] < HALF:  # a few words of a sentence may be labels by chance
+            return ONE_LABEL if name in CAPTION_FIELDS else self._unknown_separator(name, texts)
         fitting = [separator for separator, pieces in known.items() if pieces == best]
         # Where a label alone is in each text, the usual separator is as good, and serves a later text with two.
         usual_is_a_label = any(DEFAULT_SEPARATOR in label for label in self.known)
