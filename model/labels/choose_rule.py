@@ -140,7 +140,7 @@ class _Chooser:
     def _of_field(self, name: str) -> tuple[LabelRule, str]:
         labels_as = self.options.labels_as
         values = [(record, record.fields[name]) for record in self.records if not _is_empty(record.fields.get(name))]
-        separator = self._separator(name, [value for _, value in values if isinstance(value, str | bytes)])
+        separator = self._separator(name, [value for _, value in values])
         rule = replace(self.base, form=NAMES, field=name, separator=separator)
         if labels_as != AUTO:
             self._check_names_are_there(labels_as, name)
@@ -300,16 +300,18 @@ class _Chooser:
         if labels_as in (INDICES, MULTI_HOT) and self.label_names is None:
             raise UserError(f"--labels_as {labels_as} needs to know the labels; give --label_file with one a line.")
 
-    def _separator(self, name: str, values: Sequence[str | bytes]) -> str:
-        """Returns what stands between labels in some texts.
+    def _separator(self, name: str, values: Sequence[Any]) -> str:
+        """Returns what stands between labels in the texts among some values.
 
         Raises:
             UserError: if it cannot be told.
         """
         if self.options.separator is not None:
             return self.options.separator
+        if any(isinstance(value, list) and len(value) > 1 for value in values):
+            return ONE_LABEL  # where a field has several values, each is a label
         texts = [text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text for text in values]
-        texts = [text.strip() for text in texts]
+        texts = [text.strip() for text in texts if isinstance(text, str)]
         if texts and all(list_in(text) is not None for text in texts):
             return LIST_TEXT
         known = {separator: self._known_pieces(texts, separator) for separator in (ONE_LABEL, *SEPARATORS)}

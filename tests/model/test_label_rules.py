@@ -1,7 +1,7 @@
 """How a field means labels: what is told apart by looking, what is asked for, and what is read by each rule."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ def choose(
     options: LabelOptions = AS_FOUND,
     names: tuple[str, ...] | None = NAMES,
     field: str = "labels",
-    class_names: dict[str, Sequence[str]] | None = None,
+    class_names: Mapping[str, Sequence[str]] | None = None,
 ) -> Choice:
     records = [SampledRecord(f"r{row}", {field: value}, class_names or {}) for row, value in enumerate(values)]
     return choose_rule(records, ["labels", "label", "cls", "txt"], names, options, "a.parquet")
@@ -142,7 +142,7 @@ def test_captions_are_no_labels() -> None:
     assert choose(["cat"], LabelOptions(field="txt"), field="txt", names=None).rule.form == "names"
 
 
-def columns(rows: Sequence[dict[str, Any]], options: LabelOptions = AS_FOUND) -> list[Any]:
+def columns(rows: Sequence[Mapping[str, Any]], options: LabelOptions = AS_FOUND) -> list[Any]:
     records = [SampledRecord(f"r{number}", row) for number, row in enumerate(rows)]
     rule = choose_rule(records, ["labels", "label"], NAMES, options, "a.csv").rule
     assert rule.form == "columns"
@@ -175,7 +175,10 @@ def test_a_name_may_say_that_there_is_no_label() -> None:
     rule = choose(["No Finding", "cat|dog"], options).rule
     with pytest.raises(RecordError, match="the record has 'No Finding', which says no label, and 'cat'"):
         TruthReader(rule, NAMES).read({"labels": "No Finding|cat"})
-    rows = [{"No Finding": 1.0, "cat": None, "dog": None, "bird": 1, "cow": 0}, {"No Finding": "", "cat": ""}]
+    rows: list[dict[str, Any]] = [
+        {"No Finding": 1.0, "cat": None, "dog": None, "bird": 1, "cow": 0},
+        {"No Finding": "", "cat": ""},
+    ]
     assert columns(rows, options) == [(["bird"], []), (None, None)]
 
 

@@ -203,9 +203,10 @@ def _features(content: bytes) -> Features:
     return {name: list(getattr(feature, kind).value) if kind else [] for name, (feature, kind) in kinds.items()}
 
 
-def _labels(values: list[Any]) -> list[Any]:
-    """Returns the values of a feature of labels, names as text."""
-    return [text_of(value) if isinstance(value, bytes) else value for value in values]
+def _labels(values: list[Any]) -> Any:
+    """Returns the values of a feature of labels, names as text; a single one by itself, since it may hold several."""
+    plain = [text_of(value) if isinstance(value, bytes) else value for value in values]
+    return plain[0] if len(plain) == 1 else plain
 
 
 def _carried(values: list[Any] | None) -> str | None:
