@@ -74,9 +74,22 @@ def write_images(path: str, rows: Sequence[Row]) -> None:
     files.write(files.join(path, "metadata.jsonl"), lines.encode())
 
 
+def write_table(path: str, rows: Sequence[Row]) -> None:
+    """Writes JSON lines that name the images, which are in a folder beside them that no listing shows."""
+    folder, name = path.rsplit("/", 1)
+    lines = []
+    for row in rows:
+        image = None if row["image"] is None else f"_images/{name}/{row['id']}.png"
+        if image is not None:
+            files.write(files.join(folder, image), row["image"])
+        lines.append(json.dumps({"id": row["id"], "path": image, "labels": row["labels"]}, ensure_ascii=False) + "\n")
+    files.write(f"{path}.jsonl", "".join(lines).encode())
+
+
 LAYOUTS: dict[str, Callable[[str, Sequence[Row]], None]] = {
     "parquet": write_parquet,
     "tfrecord": write_tfrecord,
     "webdataset": write_webdataset,
     "images": write_images,
+    "table": write_table,
 }

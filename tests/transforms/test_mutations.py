@@ -13,13 +13,13 @@ from bulklabel.transforms.scoring.model_files import save_model
 from tests.conftest import ROOT, metrics_of, png, predictions_of, rejected_of, score, untrained_model
 from tests.support.mutations import mutated, mutated_image, strange_parquet
 
-BROKEN_FILES = {"parquet": 2000, "tfrecord": 2000, "webdataset": 2000, "images": 4000}
+BROKEN_FILES = {"parquet": 2000, "tfrecord": 2000, "webdataset": 2000, "images": 3000, "table": 1000}
 """Ten thousand in all."""
 
 GOOD_FILES, RECORDS = 20, 3
 """Files with so many good records are mixed among the broken ones."""
 
-ENDINGS = {"parquet": ".parquet", "tfrecord": ".tfrecord", "webdataset": ".tar"}
+ENDINGS = {"parquet": ".parquet", "tfrecord": ".tfrecord", "webdataset": ".tar", "table": ".jsonl"}
 
 REASONS = set((ROOT / "docs" / "rejected.md").read_text().split("`")[1::2])
 """What the page on rejected records explains."""

@@ -113,7 +113,7 @@ def test_a_name_that_no_file_has_is_one_line(tmp_path: Path, kind: str, columns:
     else:
         (tmp_path / "a.png").write_bytes(b"x")
         if kind == "images":
-            (tmp_path / "metadata.csv").write_text("file_name,price\na.png,,beyond the header\n")
+            (tmp_path / "metadata.csv").write_text("file_name,price\na.png,\n")
     flag = "--unknown_column" if columns.unknown else "column"
     with pytest.raises(UserError, match=f"{flag} pri[cz]e: no ") as caught:
         read_all(tmp_path, columns=columns)

@@ -1,11 +1,9 @@
 """Reads metadata files of image folders: JSON lines, CSV or Parquet, as in Hugging Face's ImageFolder."""
 
-import csv
 import functools
 import io
-import json
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +15,8 @@ from bulklabel.transforms.files.paths import path_below, raise_if_store_failed
 from bulklabel.transforms.reading.class_names import class_names_of
 from bulklabel.transforms.reading.record_tables import text_of
 from bulklabel.transforms.reading.records import Columns, Problem
+from bulklabel.transforms.reading.tables import csv_rows, json_rows
+from bulklabel.transforms.reading.tables.csv_rows import Row
 
 METADATA_NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 """The names of metadata files, in lower case; a folder has one of them at most."""
@@ -24,8 +24,6 @@ METADATA_NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 FILE_COLUMN, ID_COLUMN = "file_name", "id"
 """The names that columns have unless the user gives others."""
 
-EXCESS_CELLS: Any = None
-"""The key under which Python's `csv` puts the cells beyond the last column of the header."""
 
 MAX_CACHED_FILES = 4
 """How many metadata files a process keeps in memory: shards of one folder mostly come one after another."""
@@ -92,13 +90,18 @@ def _lacks_file_names(metadata: Metadata) -> bool:
 
 
 def _add(
-    metadata: Metadata, position: int, row: Any, folder: str, columns: Columns, label_fields: tuple[str, ...]
+    metadata: Metadata,
+    position: int,
+    row: Row | RecordError,
+    folder: str,
+    columns: Columns,
+    label_fields: tuple[str, ...],
 ) -> None:
     """Adds a row to the descriptions, or to the problems if it describes no image below the file's folder."""
     file_column = columns.image or FILE_COLUMN
     try:
-        if not isinstance(row, dict):
-            raise RecordError("read", "damaged_metadata", f"the row {str(row)[:40]!r} is not an object")
+        if isinstance(row, RecordError):
+            raise RecordError("read", "damaged_metadata", row.detail)
         metadata.column_names.update(row)
         if not isinstance(row.get(file_column), str):
             filled = ", ".join(name for name, value in row.items() if value is not None)
@@ -106,36 +109,28 @@ def _add(
         path = path_below(folder, row[file_column])
         if path in metadata.descriptions:
             raise RecordError("read", "duplicate_file", f"{row[file_column]!r} has a row already")
-        metadata.descriptions[path] = Description(
-            text_of(row.get(columns.id or ID_COLUMN)),
-            {name: row[name] for name in label_fields if name in row},
-            tuple(text_of(row.get(name)) for name in columns.carry),
-        )
+        metadata.descriptions[path] = describe(row, columns, label_fields)
     except RecordError as error:
         metadata.problems[position] = Problem(error.reason, error.detail)
 
 
-def _rows(path: str, metadata: Metadata) -> Iterator[Any]:
-    """Yields each row as a dictionary; lines of JSON may hold anything else, and damaged ones are their text.
+def describe(row: Mapping[str, Any], columns: Columns, label_fields: Sequence[str]) -> Description:
+    """Returns what a row says of an image besides its name."""
+    fields = {name: row[name] for name in label_fields if name in row}
+    return Description(
+        text_of(row.get(columns.id or ID_COLUMN)), fields, tuple(text_of(row.get(name)) for name in columns.carry)
+    )
 
-    The names of class numbers are put into `metadata`.
-    """
+
+def _rows(path: str, metadata: Metadata) -> Iterator[Row | RecordError]:
+    """Yields each row as a dictionary, or what is wrong with it; names of class numbers are put into `metadata`."""
     content = files.read(path)
     if path.lower().endswith(".parquet"):
         table = pq.read_table(io.BytesIO(content))
         metadata.class_names.update(class_names_of(table.schema))
         yield from table.to_pylist()
     elif path.lower().endswith(".csv"):
-        for row in csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")):
-            row.pop(EXCESS_CELLS, None)
-            yield {name: cell or None for name, cell in row.items()}
+        source = io.BytesIO(content)
+        yield from csv_rows.read_rows(source, csv_rows.read_header(source))
     else:
-        yield from (_parse_json(line) for line in content.splitlines() if line.strip())
-
-
-def _parse_json(line: bytes) -> Any:
-    """Returns the value of a line of JSON; a line that is no JSON as text, which no row is."""
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
-        return line.decode("utf-8", "backslashreplace")
+        yield from json_rows.read_rows(io.BytesIO(content))

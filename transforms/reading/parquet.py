@@ -76,6 +76,7 @@ class ParquetReader:
         with files.open_file(shard.source) as source:
             parquet = pq.ParquetFile(source, buffer_size=READ_BYTES, page_checksum_verification=True)
             class_names = class_names_of(parquet.schema_arrow)
+            image = image_column(parquet.schema_arrow.names, spec.columns.image)
             sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.metadata.num_row_groups)]
             groups = range(shard.start, shard.stop or shard.start)
             stop = shard.position + (shard.records or 0)
@@ -91,7 +92,7 @@ class ParquetReader:
                         wanted = (
                             batch.slice(before, max(0, stop - position - before)) if before < len(batch) else batch[:0]
                         )
-                        yield from _records_of(wanted, shard.source, position + before, spec, class_names)
+                        yield from _records_of(wanted, image, shard.source, position + before, spec, class_names)
                         position += len(batch)
                         if position >= stop:
                             break
@@ -172,8 +173,10 @@ def _pack(groups: Sequence[tuple[int, int | None]], path: str) -> list[Shard]:
 def _batches(parquet: pq.ParquetFile, group: int, most: int, spec: ReadSpec) -> Iterator[pa.RecordBatch]:
     """Yields the wanted columns of a row group, so few rows at once that they stay near `TABLE_BYTES`."""
     columns = spec.columns
-    image = (image_column(parquet.schema_arrow.names, columns.image),) if spec.images else ()
-    wanted = (columns.id or ID_COLUMN, *image, *spec.rule.fields, *columns.carry)
+    image = image_column(parquet.schema_arrow.names, columns.image)
+    # A path is small, and the id where there is no other.
+    read_image = spec.images or is_text(parquet.schema_arrow.field(image).type)
+    wanted = (columns.id or ID_COLUMN, *([image] if read_image else []), *spec.rule.fields, *columns.carry)
     present = [name for name in dict.fromkeys(wanted) if name in parquet.schema_arrow.names]
     metadata = parquet.metadata.row_group(group)
     row_bytes = max(1, metadata.total_byte_size // max(1, metadata.num_rows))
@@ -181,28 +184,33 @@ def _batches(parquet: pq.ParquetFile, group: int, most: int, spec: ReadSpec) -> 
 
 
 def _records_of(
-    batch: pa.RecordBatch, source: str, position: int, spec: ReadSpec, class_names: Mapping[str, Sequence[str]]
+    batch: pa.RecordBatch,
+    image: str,
+    source: str,
+    position: int,
+    spec: ReadSpec,
+    class_names: Mapping[str, Sequence[str]],
 ) -> Iterator[Record | Reference | Unreadable]:
     """Yields the records of a batch, the first of which has the given position."""
     columns = spec.columns
     label_fields = [name for name in spec.rule.fields if name in batch.schema.names]
     rows = zip(
         values_of(batch, columns.id or ID_COLUMN),
-        values_of(batch, image_column(batch.schema.names, columns.image) if spec.images else None),
+        values_of(batch, image),
         zip(*(values_of(batch, name) for name in label_fields), strict=True) if label_fields else [()] * len(batch),
         zip(*(values_of(batch, name) for name in columns.carry), strict=True) if columns.carry else [()] * len(batch),
         strict=True,
     )
-    for row_position, (row_id, image, labels, carried) in enumerate(rows, position):
+    for row_position, (row_id, value, labels, carried) in enumerate(rows, position):
         record_id = text_of(row_id)
-        content, path = (image.get("bytes"), image.get("path")) if isinstance(image, dict) else (image, None)
+        content, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
         if isinstance(content, str):  # a column of paths
             content, path = None, content
             record_id = path if record_id is None else record_id
         fields = dict(zip(label_fields, labels, strict=True))
         values = tuple(map(text_of, carried))
         record = Record(record_id, source, row_position, fields, content, values, class_names)
-        yield record if content is not None or path is None else Reference(record, path)
+        yield Reference(record, path) if spec.images and content is None and path is not None else record
 
 
 def values_of(batch: pa.RecordBatch, name: str | None) -> list[Any]:

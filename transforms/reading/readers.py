@@ -17,12 +17,16 @@ from bulklabel.transforms.reading.records import HEAD_BYTES, MISSING_FILE, Reade
 from bulklabel.transforms.reading.referenced_images import check_first_images, with_images
 from bulklabel.transforms.reading.streams.tfrecord import TFRecordReader
 from bulklabel.transforms.reading.streams.webdataset import WebDatasetReader
+from bulklabel.transforms.reading.tables.table_reader import TableReader
+
+TABLE = "table"
 
 READERS: dict[str, Reader] = {
     "parquet": ParquetReader(),
     "tfrecord": TFRecordReader(),
     "webdataset": WebDatasetReader(),
     "images": ImagesReader(),
+    TABLE: TableReader(),
 }
 """The reader of each of `FORMATS`. A new format is a module in this room and a line here."""
 
@@ -54,21 +58,30 @@ def choose_format(listings: Sequence[Listing]) -> tuple[str, list[Listing]]:
     """Returns the format of the files, as their names tell it, or their first bytes where the names do not.
 
     Returns:
-        The format, and the listings without metadata files unless the format is that of image folders.
+        The format, and the listings without tables, which count only if there is nothing else, and without metadata
+        files unless the format is that of image folders.
 
     Raises:
         UserError: if the files are of no known format, or of several.
     """
     listed = [file for listing in listings for file in listing.files]
-    data = [file for file in listed if not is_metadata(file.path)]
+    data = [file for file in listed if not is_metadata(file.path) and not _is_table(file.path)]
+    if not data:
+        # A metadata file that is named itself, and not its folder, is a table like any other.
+        tables = [listing.without(is_metadata) if listing.complete else listing for listing in listings]
+        if any(_is_table(file.path) for listing in tables for file in listing.files):
+            return TABLE, [listing.without(lambda path: not _is_table(path)) for listing in tables]
     there = [file for file in data if file.size != MISSING]
     formats = {_format_of(file) for file in there or data or listed}
     if len(formats) > 1:
         raise UserError(f"the input mixes {' and '.join(sorted(formats))}; give one format a run.")
     chosen = formats.pop()
-    if chosen == "images" or not data:
-        return chosen, list(listings)
-    return chosen, [listing.without(is_metadata) for listing in listings]
+    others = [listing.without(lambda path: _is_table(path) and not is_metadata(path)) for listing in listings]
+    return chosen, others if chosen == "images" else [listing.without(is_metadata) for listing in others]
+
+
+def _is_table(path: str) -> bool:
+    return bool(READERS[TABLE].file_pattern.search(path))
 
 
 def _format_of(file: File) -> str:

@@ -1,0 +1,1 @@
+"""Reads CSV and JSON lines whose rows name images by paths, and the rows of metadata files."""

@@ -1,0 +1,185 @@
+"""Reads CSV and JSON lines with a column of paths or URIs of images, as records."""
+
+import gzip
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, BinaryIO, cast
+
+from bulklabel.model.errors import RecordError, UserError, first_line
+from bulklabel.transforms.concurrency.ordered_map import map_in_threads
+from bulklabel.transforms.files import files
+from bulklabel.transforms.files.listing import File, Listing, unique_files
+from bulklabel.transforms.files.paths import raise_if_store_failed
+from bulklabel.transforms.files.stores.path_names import MISSING
+from bulklabel.transforms.reading.image_metadata import describe
+from bulklabel.transforms.reading.record_tables import unreadable
+from bulklabel.transforms.reading.records import (
+    MISSING_FILE,
+    SHARD_RECORDS,
+    Columns,
+    Inputs,
+    Problem,
+    ReadSpec,
+    Record,
+    Reference,
+    Shard,
+    Unreadable,
+)
+from bulklabel.transforms.reading.referenced_images import image_column
+from bulklabel.transforms.reading.tables import csv_rows, json_rows
+from bulklabel.transforms.reading.tables.csv_rows import Row
+from bulklabel.transforms.reading.tables.row_ends import cut_rows
+
+CSV = re.compile(r"\.[ct]sv(\.gz)?$", re.IGNORECASE)
+
+FIRST_ROWS = 1000
+"""The rows of JSON lines that are looked at for the names of columns."""
+
+
+class TableReader:
+    """Reads CSV, TSV and JSON lines, plain or gzip."""
+
+    file_pattern = re.compile(r"\.(csv|tsv|jsonl|ndjson)(\.gz)?$", re.IGNORECASE)
+    label_fields: tuple[str, ...] = ("labels", "label")
+
+    def recognises(self, head: bytes) -> bool:  # noqa: ARG002
+        """Returns False: text may be anything."""
+        return False
+
+    def shards(self, listings: Sequence[Listing], columns: Columns) -> Inputs:
+        """Returns the files and their shards, which are runs of whole rows; a file that is gzip is one.
+
+        Raises:
+            UserError: if no file has a column of `columns.flags`.
+        """
+        inputs = unique_files(listings)
+        known_names: set[str] = set()
+        shards: list[Shard] = []
+        for file_shards, names in map_in_threads(lambda file: _shards_of(file, columns), inputs):
+            shards += file_shards
+            known_names |= names
+        for name, flag in columns.flags.items():
+            if known_names and name not in known_names:
+                shown = ", ".join(sorted(known_names))
+                raise UserError(f"{flag} {name}: no such column in {inputs[0].path}, only {shown}; name one of those.")
+        return Inputs(tuple(inputs), tuple(shards))
+
+    def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Reference | Unreadable]:
+        """Yields the shard's rows, or why they cannot be read."""
+        position = shard.position
+        stop = None if shard.records is None else position + shard.records
+        try:
+            for row in _rows(shard):
+                if position == stop:
+                    return
+                yield _record(row, shard.source, position, spec)
+                position += 1
+        except Exception as error:
+            raise_if_store_failed(error)
+            problem = Problem("damaged_file", f"the file cannot be read further ({first_line(error)})")
+            yield Unreadable(shard.source, range(position, stop or position + 1), problem)
+            return
+        if stop is not None and position < stop:
+            problem = Problem("damaged_file", "the file has fewer rows than when the run was planned")
+            yield Unreadable(shard.source, range(position, stop), problem)
+
+
+def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
+    """Returns the shards of one file, and the names of its columns."""
+    if file.size == MISSING:
+        return [Shard.unreadable(file.path, MISSING_FILE)], set()
+    try:
+        with _opened(file.path) as source:
+            header = csv_rows.read_header(source) if CSV.search(file.path) else None
+            names = list(header.names) if header else _first_names(source)
+            image = image_column(names, columns.image)
+            _check_once(names, (image, columns.id, *_label_columns(columns), *columns.carry))
+            if _is_packed(file.path):
+                return [Shard(0, file.path, 0, None, 0, None, by_path=True)], set(names)
+            pieces = list(cut_rows(source, header, SHARD_RECORDS))
+    except RecordError as error:
+        return [Shard.unreadable(file.path, Problem(error.reason, error.detail))], set()
+    except Exception as error:
+        raise_if_store_failed(error)
+        detail = f"it cannot be read ({first_line(error)}); take it out of --input"
+        return [Shard.unreadable(file.path, Problem("damaged_file", detail))], set()
+    return [
+        Shard(0, file.path, piece.start, piece.stop, piece.position, piece.rows, by_path=True) for piece in pieces
+    ], set(names)
+
+
+def _label_columns(columns: Columns) -> tuple[str | None, ...]:
+    return (*((columns.labels,) if columns.labels else TableReader.label_fields), columns.unknown)
+
+
+def _check_once(names: Sequence[str], wanted: Sequence[str | None]) -> None:
+    for name in wanted:
+        if name is not None and names.count(name) > 1:
+            raise RecordError("read", "duplicate_column", f"the file has {names.count(name)} columns named {name!r}")
+
+
+def _first_names(source: BinaryIO) -> list[str]:
+    """Returns the names in the first rows of JSON lines, and leaves the source at its start."""
+    rows = islice(json_rows.read_rows(source), FIRST_ROWS)
+    names = list(dict.fromkeys(name for row in rows if not isinstance(row, RecordError) for name in row))
+    source.seek(0)
+    return names
+
+
+def _is_packed(path: str) -> bool:
+    return path.lower().endswith(".gz")
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[BinaryIO]:
+    """Opens a table, unpacked if its name says that it is gzip."""
+    with files.open_file(path) as opened:
+        if _is_packed(path):
+            with gzip.GzipFile(fileobj=opened) as stream:
+                yield cast(BinaryIO, stream)
+        else:
+            yield opened
+
+
+def _rows(shard: Shard) -> Iterator[Row | RecordError]:
+    with _opened(shard.source) as source:
+        if CSV.search(shard.source):
+            header = csv_rows.read_header(source)
+            source.seek(max(shard.start, header.end))
+            yield from csv_rows.read_rows(source, header, shard.stop)
+        else:
+            source.seek(shard.start)
+            yield from json_rows.read_rows(source, shard.stop)
+
+
+def _record(row: Row | RecordError, source: str, position: int, spec: ReadSpec) -> Record | Reference | Unreadable:
+    record_id: str | None = None
+    try:
+        if isinstance(row, RecordError):
+            raise row
+        description = describe(row, spec.columns, spec.rule.fields)
+        record_id = description.id
+        name = _name_of(row, spec.columns)
+    except RecordError as error:
+        return unreadable(source, position, error, record_id)
+    record_id = name if record_id is None else record_id
+    record = Record(record_id, source, position, description.fields, None, description.carried)
+    return Reference(record, name) if name is not None and spec.images else record
+
+
+def _name_of(row: Row, columns: Columns) -> str | None:
+    """Returns what a row calls its image; None if it does not say.
+
+    Raises:
+        RecordError: if the row has no such column, or something else in it.
+    """
+    value: Any = row.get(image_column(row, columns.image))
+    if isinstance(value, dict) and value.get("bytes") is None:
+        value = value.get("path")
+    if value is None or value != value or (isinstance(value, str) and not value.strip()):  # NaN differs from itself
+        return None
+    if not isinstance(value, str):
+        raise RecordError("read", "wrong_type", f"the image is {str(value)[:40]!r}; expected a path")
+    return value
