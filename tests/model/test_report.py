@@ -177,10 +177,28 @@ def test_the_goal_of_suggested_thresholds_is_said(sample: Sample, goal: str, tar
 
 
 NUMBERS = st.none() | st.integers(0, 10**15) | st.floats(allow_nan=False, allow_infinity=False)
+FORMULA_STARTS = tuple("=+-@＝＋－＠")
+"""What spreadsheets take for the start of a formula."""
+
 PAIRS = st.none() | st.tuples(NUMBERS, NUMBERS).map(list)
+LABELS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")) | st.sampled_from(
+    [
+        '=HYPERLINK("http://x","y")',
+        "=cmd|' /C calc'!A0",
+        "@SUM(A1)",
+        "-2+3",
+        "+1",
+        "\t=1",
+        " =1",
+        "＝1",
+        "'=1",
+        "''",
+        "-",
+    ]
+)
 ROWS = st.lists(
     st.fixed_dictionaries(
-        {"label": st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), "threshold": NUMBERS}
+        {"label": LABELS, "threshold": NUMBERS}
         | {"roc_auc": NUMBERS, "roc_auc_bounds": PAIRS, "intervals": st.fixed_dictionaries({"f1": PAIRS})}
         | {"suggested": st.none() | st.fixed_dictionaries({"threshold": NUMBERS, "predicted": NUMBERS})}
     ),
@@ -193,7 +211,9 @@ def test_the_table_of_labels_reads_as_the_metrics_do(rows: list[dict[str, Any]])
     lines = list(csv.DictReader(io.StringIO(per_label_csv({"per_label": rows}), newline="")))
     assert len(lines) == len(rows)
     for line, row in zip(lines, json.loads(json.dumps(rows)), strict=True):
-        assert line["label"] == row["label"]
+        assert line["label"].removeprefix("'") == row["label"]
+        assert not line["label"].lstrip().startswith(FORMULA_STARTS)
+        assert not line["label"].startswith(("\t", "\r", "\n"))
         expected = {name: row[name] for name in ("threshold", "roc_auc")}
         for name, pair in (("roc_auc_bounds", row["roc_auc_bounds"]), ("f1_interval", row["intervals"]["f1"])):
             low, high = pair or (None, None)
