@@ -10,15 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import BinaryIO
 
-from apache_beam.io.filesystem import FileSystem
-
 from bulklabel.model.errors import UserError
 from bulklabel.transforms.files.listing import File, Listing
 from bulklabel.transforms.files.local_file import exists_local, open_local, read_local
 from bulklabel.transforms.files.remote_file import open_remote, read_remote
+from bulklabel.transforms.files.stores.globs import escaped, glob_regex, prefix_of
 from bulklabel.transforms.files.stores.local import LocalStore
 from bulklabel.transforms.files.stores.local_walk import without_other_names
-from bulklabel.transforms.files.stores.path_names import MISSING, TEMPORARY, escaped, is_remote, prefix_of, temporary_of
+from bulklabel.transforms.files.stores.path_names import MISSING, TEMPORARY, is_remote, temporary_of
 from bulklabel.transforms.files.stores.retry import store_error
 from bulklabel.transforms.files.stores.store import PIECE_BYTES, store_of
 
@@ -206,36 +205,33 @@ def _match_input(pattern: str, wanted: Callable[[File], bool]) -> list[File]:
     if is_remote(pattern):
         return [file for file in _match(pattern) if wanted(file)]
     store, policy = LocalStore(), store_of(pattern)[1]
-    matcher = _matcher(pattern)
+    matcher = glob_regex(pattern)
     try:
         walked = policy.call(partial(store.walk, pattern))
     except OSError as error:
         raise store_error(pattern, "listed", error) from error
-    matching = [each for each in walked if matcher.match(each.file[0]) and wanted(File(*each.file))]
+    matching = [each for each in walked if matcher.fullmatch(each.file[0]) and wanted(File(*each.file))]
     return [File(*listed) for listed in without_other_names(matching)]
 
 
 def _match(pattern: str) -> list[File]:
-    """Lists the files that a glob matches: `*` ends at a slash, `**` does not.
+    """Lists the files that a glob matches.
 
     Objects whose names end with a slash are left out: consoles of object stores make them to show empty folders.
     """
     store, policy = store_of(pattern)
-    matcher = _matcher(pattern)
+    matcher = glob_regex(pattern)
     matching: list[File] = []
     token: str | None = ""
     try:
         while token is not None:
             page, token = policy.call(partial(store.page, pattern, token))
-            matching += [File(*listed) for listed in page if matcher.match(listed[0]) and not listed[0].endswith("/")]
+            matching += [
+                File(*listed) for listed in page if matcher.fullmatch(listed[0]) and not listed[0].endswith("/")
+            ]
     except OSError as error:
         raise store_error(pattern, "listed", error) from error
     return matching
-
-
-def _matcher(pattern: str) -> re.Pattern[str]:
-    """Returns the regular expression of a glob."""
-    return re.compile(FileSystem.translate_pattern(pattern).replace("[[]", r"\["))  # Python warns of nested sets
 
 
 def _is_data(file: File, folder: str, names: re.Pattern[str]) -> bool:

@@ -1,5 +1,6 @@
 """Finds the files that `--input` stands for, their format, and the shards in them."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -84,12 +85,15 @@ def check_usable(inputs: Sequence[str], shards: Sequence[Shard]) -> None:
 def _expand_braces(path: str) -> list[str]:
     """Returns `shard-{000..127}.tar` as 128 paths, but as one if there is a file of this very name.
 
+    A backslash is a character like any other, and so is a brace or a comma in brackets.
+
     Raises:
         UserError: if it stands for too many paths.
     """
     if "{" not in path or files.exists(files.absolute(path)):
         return [path]
     try:
-        return list(bracex.expand(path, keep_escapes=True, limit=MAX_EXPANDED_PATHS))
+        plain = re.sub(r"\\|(?<=\[)[{},](?=\])", r"\\\g<0>", path)  # bracex has its own use for backslashes
+        return list(bracex.expand(plain, limit=MAX_EXPANDED_PATHS))
     except bracex.ExpansionLimitException as error:
         raise UserError(f"{path} stands for more than {MAX_EXPANDED_PATHS:,} paths; give a glob.") from error

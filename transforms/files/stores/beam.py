@@ -7,7 +7,8 @@ from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from bulklabel.model.errors import UserError
-from bulklabel.transforms.files.stores.path_names import MICROSECONDS, ListedFile, escaped, temporary_of
+from bulklabel.transforms.files.stores.globs import escaped, prefix_of
+from bulklabel.transforms.files.stores.path_names import MICROSECONDS, ListedFile, temporary_of
 
 RAW = CompressionTypes.UNCOMPRESSED
 
@@ -29,9 +30,14 @@ class BeamStore:
             ) from error
 
     def page(self, pattern: str, token: str) -> tuple[list[ListedFile], str | None]:  # noqa: ARG002
-        """Lists as `Store.page` does; there is only one page."""
+        """Lists as `Store.page` does; there is only one page.
+
+        Beam's own globs mean something else, so it is asked for all that starts as the glob does.
+        """
+        start = prefix_of(pattern)
+        everything = pattern if start == pattern else f"{start}**"
         with _as_os_errors():
-            entries = FileSystems.match([pattern])[0].metadata_list
+            entries = FileSystems.match([everything])[0].metadata_list
         # Beam's file systems that do not know a file's time say 0.
         return [
             (entry.path, entry.size_in_bytes, round(entry.last_updated_in_seconds * MICROSECONDS) or None)

@@ -17,7 +17,8 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import RequestException
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
 
-from bulklabel.transforms.files.stores.path_names import MICROSECONDS, ListedFile, bucket_and_key, prefix_of
+from bulklabel.transforms.files.stores.globs import prefix_of
+from bulklabel.transforms.files.stores.path_names import MICROSECONDS, ListedFile, bucket_and_key
 
 PAGE_FILES = 1000
 OVERLOADED = (408, 429)

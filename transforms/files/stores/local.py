@@ -82,7 +82,7 @@ def _searched(pattern: str) -> tuple[str | None, bool]:
     rest = pattern[end:]
     if not rest:
         return None, False
-    return os.path.dirname(ESCAPED_MARK.sub(r"\1", pattern[:end])), bool(re.search(r"/|\*\*|[?\[]", rest))
+    return os.path.dirname(ESCAPED_MARK.sub(r"\1", pattern[:end])), "/" in rest or "**" in rest
 
 
 def _replace(path: str, content: bytes) -> None:

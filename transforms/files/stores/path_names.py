@@ -1,4 +1,4 @@
-"""Reads paths and globs by their text alone, and describes what a listing has of a file."""
+"""Reads paths by their text alone, and describes what a listing has of a file."""
 
 import posixpath
 import re
@@ -12,8 +12,6 @@ MISSING = -1
 
 MICROSECONDS = 1_000_000
 """In a second."""
-
-GLOB_MARKS = re.compile(r"[*?\[]")
 
 TEMPORARY = re.compile(r"/\.[^/]+\.[0-9a-f]{32}\.tmp$")
 """Matches the path of a file that is being written, or was when its writer died."""
@@ -42,21 +40,3 @@ def bucket_and_key(path: str) -> tuple[str, str]:
     """
     bucket, _, key = path.partition("://")[2].partition("/")
     return bucket, key
-
-
-def prefix_of(pattern: str) -> str:
-    """Returns what every path that a glob matches starts with.
-
-    >>> prefix_of("/images/2024-*/?.png")
-    '/images/2024-'
-    """
-    return GLOB_MARKS.split(pattern)[0]
-
-
-def escaped(path: str) -> str:
-    """Returns the glob that matches this path alone.
-
-    >>> escaped("/images/[a].png")
-    '/images/[[]a].png'
-    """
-    return GLOB_MARKS.sub(lambda mark: f"[{mark.group()}]", path)

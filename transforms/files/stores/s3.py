@@ -15,7 +15,8 @@ from botocore.exceptions import (
     HTTPClientError,
 )
 
-from bulklabel.transforms.files.stores.path_names import MICROSECONDS, ListedFile, bucket_and_key, prefix_of
+from bulklabel.transforms.files.stores.globs import prefix_of
+from bulklabel.transforms.files.stores.path_names import MICROSECONDS, ListedFile, bucket_and_key
 
 NOT_FOUND, RANGE_BEHIND_END = 404, 416
 FORBIDDEN = (401, 403)
