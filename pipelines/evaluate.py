@@ -86,9 +86,9 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     if options.truth:
         columns = Columns(id=options.id_column, labels=options.labels_column, unknown=options.unknown_column)
         label_options = label_options_of(options, recipe.labels)
-        truth = OncePerProcess(load_truth, options.truth, columns, recipe.labels, label_options)
+        truth = OncePerProcess(load_truth, options.truth, columns, recipe.labels, label_options, options.truth_key)
         with fail_fast():
-            records, used = len(truth.get().rows), count_used_truth(directory, plan, truth.get())
+            records, used = len(truth.get().ids), count_used_truth(directory, plan, truth.get())
         provenance |= {"truth": ", ".join(options.truth), "truth_records": records, "truth_records_used": used}
         truth_words = truth.get().content
         print("\n".join(_truth_lines(records, used, truth.get().labels_without_column, recipe.labels)))

@@ -9,6 +9,7 @@ from bulklabel.model.errors import UserError
 from bulklabel.model.labels import AUTO, FORMS, POLICIES
 from bulklabel.transforms.concurrency.deadline import Deadline
 from bulklabel.transforms.reading import FORMATS
+from bulklabel.transforms.truth import ID, TRUTH_KEYS
 
 DAY = 86_400
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -43,6 +44,23 @@ def add_input_flags(parser: argparse.ArgumentParser) -> None:
         help="folder below which images may lie that a table names by their paths, besides its own; repeatable",
     )
     add_label_flags(parser)
+
+
+def add_truth_flags(parser: argparse.ArgumentParser, replaced: str) -> None:
+    """Adds the flags for tables of truth; `replaced` is the truth that they count instead of."""
+    parser.add_argument(
+        "--truth",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help=f"table of truth, joined by id, that counts instead of {replaced}; repeatable",
+    )
+    parser.add_argument(
+        "--truth_key",
+        default=ID,
+        choices=TRUTH_KEYS,
+        help="what joins --truth and records: ids, names of files, or these without extension (default: %(default)s)",
+    )
 
 
 def add_label_flags(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ from bulklabel.pipelines.flags.common import (
     add_label_flags,
     add_store_flags,
     add_textfile_flags,
+    add_truth_flags,
 )
 from bulklabel.pipelines.flags.parser import CommandParser
 
@@ -21,14 +22,10 @@ def parser() -> CommandParser:
         metavar="T",
         help="a number for all labels, `tuned`, or a thresholds file (default: the run's)",
     )
+    add_truth_flags(flags, "the truth in the run")
     flags.add_argument(
-        "--truth",
-        action="append",
-        metavar="PATH",
-        help="Parquet or CSV with ids, and either lists of labels or a column for each label, to judge by instead of "
-        "the truth in the run; repeatable",
+        "--id_column", metavar="NAME", help="in --truth (default: id, or the only one that is called like it)"
     )
-    flags.add_argument("--id_column", default="id", metavar="NAME", help="in --truth (default: %(default)s)")
     flags.add_argument("--labels_column", metavar="NAME", help="in --truth (default: labels or label)")
     flags.add_argument(
         "--unknown_column", metavar="NAME", help="lists of labels that nobody knows, in --truth (default: none)"

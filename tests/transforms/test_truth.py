@@ -15,9 +15,11 @@ import pytest
 from sklearn import metrics as oracle
 
 from bulklabel.model.errors import UserError
+from bulklabel.model.labels.choose_rule import AS_FOUND, LabelOptions
 from bulklabel.model.labels.truth import encode_truth
 from bulklabel.pipelines.evaluate import main
 from bulklabel.transforms.reading.records import Columns
+from bulklabel.transforms.truth.keys import JoinCount, nothing_joins
 from bulklabel.transforms.truth.truth_table import TruthTable, load_truth
 from tests.conftest import ROOT, metrics_of, predictions_of
 
@@ -38,8 +40,8 @@ def write_parquet(path: Path, *rows: Sequence[Any]) -> Path:
     return path
 
 
-def load(*paths: Path, columns: Columns = COLUMNS) -> TruthTable:
-    return load_truth([str(path) for path in paths], columns, LABELS)
+def load(*paths: Path, columns: Columns = COLUMNS, options: LabelOptions = AS_FOUND, key: str = "id") -> TruthTable:
+    return load_truth([str(path) for path in paths], columns, LABELS, options, key)
 
 
 def matrix(truth: TruthTable, ids: Sequence[str]) -> list[list[int]]:
@@ -185,6 +187,82 @@ def test_an_id_or_a_label_may_be_named_like_the_other(tmp_path: Path) -> None:
     assert matrix(load(path, columns=Columns(id="cat")), ["x"]) == [[-1, 1, -1, -1]]
     path = write_csv(tmp_path / "b.csv", ["cat", "labels", "dog"], ["x", "cat", 1])
     assert matrix(load(path, columns=Columns(id="cat")), ["x"]) == [[1, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(("key", "joined"), [("id", [-1, 1, -1]), ("name", [1, 1, -1]), ("stem", [1, 1, 1])])
+def test_rows_join_by_a_key(tmp_path: Path, key: str, joined: list[int]) -> None:
+    path = write_csv(tmp_path / "a.csv", ["id", "cat"], ["1.png", 1], ["x/2.png", 1], ["3", 1])
+    truth = load(path, key=key)
+    ids = ["train/1.png", "x/2.png", "train/3.png"]
+    assert [row[0] for row in matrix(truth, ids)] == joined
+    count = JoinCount(truth.rows, key)
+    count.add(ids)
+    assert count.used == joined.count(1)
+
+
+def test_names_are_no_keys_where_they_are_not_unique(tmp_path: Path) -> None:
+    same = write_csv(tmp_path / "same.csv", ["id", "cat", "dog"], ["a/1.png", 1, 0], ["b/1.png", 1, 0])
+    truth = load(same, key="name")
+    assert len(truth.ids) == 1
+    count = JoinCount(truth.rows, "name")
+    count.add(["a/1.png", "a/1.png", "c/2.png"])
+    with pytest.raises(UserError, match=r"the records 'a/1\.png' and 'b/1.png' have the same name, so"):
+        count.add(["b/1.png"])
+    other = write_csv(tmp_path / "other.csv", ["id", "cat", "dog"], ["a/1.png", 1, 0], ["b/1.png", 1, ""])
+    assert len(load(other).ids) == 2
+    with pytest.raises(UserError, match=r"'a/1\.png' and 'b/1.png' have the same name and different truth"):
+        load(other, key="name")
+
+
+@pytest.mark.parametrize(
+    ("record", "key", "words"),
+    [
+        (
+            "train/1.png",
+            "id",
+            "no row joins a record by id: the truth is of '1.png', the first record is 'other'; give",
+        ),
+        ("train/1.png", "id", "give --truth_key name."),
+        ("train/1.jpg", "name", "give --truth_key stem."),
+        ("2.png", "id", "name the column with the ids of the records by --id_column."),
+    ],
+)
+def test_truth_that_joins_nothing_says_what_would(record: str, key: str, words: str) -> None:
+    assert words in str(nothing_joins("a.csv", key, ["1.png", "x"], lambda: ["other", record]))
+    assert nothing_joins("a.csv", key, ["1.png"], list) is None
+    assert "there is no row of truth" in str(nothing_joins("a.csv", key, [], lambda: [record]))
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        (["Image Index", "cat"], ""),
+        (["PATH", "cat"], ""),
+        (["image", "id", "cat"], "'b'"),
+        (["image", "path", "cat"], "has 2 columns that may hold ids: image, path; name the one to use by --id_column"),
+        (["key", "cat"], "has no columns that may hold ids; name the one to use by --id_column: there are key, cat."),
+    ],
+)
+def test_the_column_of_ids_goes_without_saying_if_it_is_alone(tmp_path: Path, header: list[str], words: str) -> None:
+    path = write_csv(tmp_path / "a.csv", header, [*"ab"[: len(header) - 1], 1])
+    if words.startswith("has"):
+        with pytest.raises(UserError, match=re.escape(words)):
+            load(path, columns=Columns())
+    else:
+        assert list(load(path, columns=Columns()).rows) == ["b" if words else "a"]
+
+
+def test_truth_of_other_ids_ends_the_command(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = predictions_of(finished).column("id")[0].as_py()
+    path = write_csv(tmp_path / "truth.csv", ["id", "3"], [f"folder/{record}", 1])
+    flags = [f"--input={finished}", f"--output={tmp_path / 'e'}", f"--truth={path}"]
+    assert main(flags) == 2
+    assert f"the truth is of 'folder/{record}'" in (error := capsys.readouterr().err)
+    assert "give --truth_key name." in error
+    assert not (tmp_path / "e").exists()
+    assert main([*flags, "--truth_key=name"]) == 0
 
 
 def test_the_page_on_truth_runs(

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -19,18 +19,29 @@ from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS, RE
 from bulklabel.transforms.run_directory.plan import Plan
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.score_shards import ShardResult
+from bulklabel.transforms.truth.keys import JoinCount, nothing_joins
 from bulklabel.transforms.truth.truth_table import TruthTable
 
 
 def count_used_truth(directory: RunDirectory, plan: Plan, truth: TruthTable) -> int:
-    """Counts the rows of the truth whose records are in a run, scored or rejected; reads the ids of the parts alone."""
-    used = np.zeros(len(truth.rows), bool)
+    """Counts the rows of the truth whose records are in a run, scored or rejected; reads the ids of the parts alone.
+
+    Raises:
+        UserError: if there is none, or one row would be the truth of several records.
+    """
     names = [
         files.join(directory.path, directory.stamp.name(kind, shard)) for shard in plan.shards for kind in PART_KINDS
     ]
-    for ids in map_in_threads(_ids, names):
-        used[[truth.rows[record_id] for record_id in ids if record_id in truth.rows]] = True
-    return int(used.sum())
+
+    def ids() -> Iterator[str]:
+        return chain.from_iterable(map_in_threads(_ids, names))
+
+    count = JoinCount(truth.rows, truth.key)
+    count.add(ids())
+    error = None if count.used else nothing_joins(truth.origin, truth.key, truth.ids, ids)
+    if error is not None:
+        raise error
+    return count.used
 
 
 def _ids(part: str) -> list[str]:

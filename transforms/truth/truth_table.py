@@ -17,8 +17,11 @@ from bulklabel.model.labels.predictions import LABELS_COLUMN, UNKNOWN_COLUMN
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import unique_files
 from bulklabel.transforms.files.stores.path_names import MISSING
+from bulklabel.transforms.files.text import shortened
 from bulklabel.transforms.reading.record_tables import text_of
 from bulklabel.transforms.reading.records import MISSING_FILE, Columns
+from bulklabel.transforms.truth import ID
+from bulklabel.transforms.truth.keys import find_id_column, key_of
 from bulklabel.transforms.truth.table_rows import TRUTH_FILES, TableRows, open_table
 
 SAMPLED_ROWS = 1000
@@ -32,10 +35,14 @@ LABEL_COLUMNS = ("labels", "label")
 class TruthTable:
     """Holds truth by id, whole in memory: about 200 bytes a record, and four more for each label of one.
 
-    `rows` has the row of each id in `table`, whose columns are `labels` and perhaps `unknown`; `labels` are the
-    model's L labels in order; `choices` say by path how each file was read.
+    `rows` has the row of each key in `table`, whose columns are `labels` and perhaps `unknown`; `key` is one of
+    `TRUTH_KEYS`, and `ids` are those of the rows; `labels` are the model's L labels in order; `choices` say by path how
+    each file was read.
     """
 
+    origin: str
+    key: str
+    ids: Sequence[str]
     rows: dict[str, int]
     table: pa.Table
     labels: tuple[str, ...]
@@ -59,14 +66,19 @@ class TruthTable:
         return {**truth_content(first, self.labels), "warnings": warnings}
 
     def columns_for(self, ids: Sequence[str]) -> dict[str, pa.Array]:
-        """Returns the columns of truth of a table with these ids; null for ids that are not in `rows`."""
-        truth_rows = self.table.take(pa.array([self.rows.get(record_id) for record_id in ids], pa.int64()))
+        """Returns the columns of truth of a table with these ids; null for ids that no row joins."""
+        found = [self.rows.get(key_of(record_id, self.key)) for record_id in ids]
+        truth_rows = self.table.take(pa.array(found, pa.int64()))
         lists = pa.list_(pa.string())
         return {name: truth_rows.column(name).cast(lists) for name in truth_rows.column_names}
 
 
 def load_truth(
-    paths: Sequence[str], columns: Columns, labels: tuple[str, ...], options: LabelOptions = AS_FOUND
+    paths: Sequence[str],
+    columns: Columns,
+    labels: tuple[str, ...],
+    options: LabelOptions = AS_FOUND,
+    key: str = ID,
 ) -> TruthTable:
     """Loads truth from tables; how each means labels is chosen by its first rows.
 
@@ -75,6 +87,7 @@ def load_truth(
         columns: the columns of ids, of labels, and of labels that nobody knows.
         labels: the model's labels, in order.
         options: what the user says of how labels are written.
+        key: what rows and records are joined by, one of `TRUTH_KEYS`.
 
     Raises:
         UserError: if there is no such file or column, something in it is no truth, or an id occurs twice.
@@ -84,27 +97,30 @@ def load_truth(
     if missing:
         raise UserError(f"{missing}: {MISSING_FILE.detail}.")
     options = replace(options, field=columns.labels, unknown_field=columns.unknown)
-    builder = _Builder(", ".join(paths), labels)
+    builder = _Builder(", ".join(paths), labels, key)
     for file in listed:
-        builder.add(file.path, open_table(file.path), columns.id or "id", options)
+        builder.add(file.path, open_table(file.path), columns.id, options)
     return builder.table()
 
 
 class _Builder:
     """Collects the truth of rows; labels are kept as numbers until they are looked up."""
 
-    def __init__(self, origin: str, labels: tuple[str, ...]) -> None:
+    def __init__(self, origin: str, labels: tuple[str, ...], key: str) -> None:
         self._origin = origin
         self._labels = labels
+        self._key = key
+        self._ids: list[str] = []
         self._rows: dict[str, int] = {}
         self._numbers: dict[str | None, int] = {}
         self._present: list[list[int] | None] = []
         self._unknown: list[list[int] | None] = []
         self._choices: dict[str, Choice] = {}
 
-    def add(self, path: str, table: TableRows, id_column: str, options: LabelOptions) -> None:
+    def add(self, path: str, table: TableRows, id_column: str | None, options: LabelOptions) -> None:
         """Adds the rows of a table."""
-        _check_columns(path, table.names, id_column, options)
+        id_column = find_id_column(path, table.names, id_column, self._labels)
+        _check_columns(path, table.names, options)
         first = list(islice(table.rows, SAMPLED_ROWS))
         sample = [
             SampledRecord(
@@ -131,11 +147,25 @@ class _Builder:
     def _add_row(self, path: str, number: int, record_id: str | None, present: Labels, unknown: Labels) -> None:
         if record_id is None:
             raise UserError(f"{path}, row {number}: it has no id; give one id a row.")
-        if record_id in self._rows:
+        truth = self._numbered(present), self._numbered(unknown)
+        row = self._rows.setdefault(key_of(record_id, self._key), len(self._ids))
+        if row == len(self._ids):
+            self._ids.append(record_id)
+            self._present.append(truth[0])
+            self._unknown.append(truth[1])
+        else:
+            self._check_same(row, record_id, *truth)
+
+    def _check_same(self, row: int, record_id: str, *truth: Sequence[int] | None) -> None:
+        """Checks a second row of one key, which may only say of another id what the first one says."""
+        if self._ids[row] == record_id:
             raise UserError(f"{self._origin}: the id {record_id!r} occurs twice; give one row a record.")
-        self._rows[record_id] = len(self._rows)
-        self._present.append(self._numbered(present))
-        self._unknown.append(self._numbered(unknown))
+        first = self._present[row], self._unknown[row]
+        if any((a is None) != (b is None) or set(a or ()) != set(b or ()) for a, b in zip(first, truth, strict=True)):
+            raise UserError(
+                f"{self._origin}: {shortened(self._ids[row])} and {shortened(record_id)} have the same {self._key} and "
+                f"different truth; give ids that are the records' own, or another --truth_key."
+            )
 
     def _numbered(self, labels: Labels) -> list[int] | None:
         if labels is None:
@@ -148,7 +178,7 @@ class _Builder:
         table = pa.table({LABELS_COLUMN: _lists(self._present, names)})
         if any(choice.rule.three_valued for choice in self._choices.values()):
             table = table.append_column(UNKNOWN_COLUMN, _lists(self._unknown, names))
-        return TruthTable(self._rows, table, self._labels, self._choices)
+        return TruthTable(self._origin, self._key, self._ids, self._rows, table, self._labels, self._choices)
 
 
 def _lists(numbers: Sequence[Sequence[int] | None], names: pa.Array) -> pa.Array:
@@ -161,9 +191,9 @@ def _lists(numbers: Sequence[Sequence[int] | None], names: pa.Array) -> pa.Array
     )
 
 
-def _check_columns(path: str, names: Sequence[str], id_column: str, options: LabelOptions) -> None:
+def _check_columns(path: str, names: Sequence[str], options: LabelOptions) -> None:
     """Checks that the columns which the user names are there once each."""
-    flags = {id_column: "--id_column", options.field: "--labels_column", options.unknown_field: "--unknown_column"}
+    flags = {options.field: "--labels_column", options.unknown_field: "--unknown_column"}
     for name, flag in flags.items():
         if name is not None and names.count(name) != 1:
             listed = ", ".join(names) or "none"
