@@ -34,14 +34,16 @@ REJECTED_SCHEMA = pa.schema(
 )
 
 
-def column_names(labels: Sequence[str], layout: str) -> list[str]:
-    """Returns the columns that a predictions table may have, besides those that are carried along.
+def column_names(labels: Sequence[str]) -> list[str]:
+    """Returns the columns that a predictions table may have in one layout or another, besides carried ones.
 
-    >>> column_names(["cat", "dog"], "wide")
-    ['id', 'source', 'position', 'labels', 'unknown', 'predicted', 'prob_cat', 'prob_dog']
+    Those that it has for a while, before it is a part's, are among them.
+
+    >>> column_names(["cat"])
+    ['id', 'source', 'position', 'labels', 'unknown', 'predicted', 'probabilities', 'prob_cat', 'bulklabel.kind']
     """
-    block = [PROBABILITIES] if layout == LIST else [PROBABILITY + label for label in labels]
-    return [*RECORD_FIELDS.names, *TRUTH_COLUMNS, "predicted", *block]
+    block = [PROBABILITIES, *(PROBABILITY + label for label in labels)]
+    return [*RECORD_FIELDS.names, *TRUTH_COLUMNS, "predicted", *block, KIND_COLUMN.name]
 
 
 def predictions_table(

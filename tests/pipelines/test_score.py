@@ -489,20 +489,32 @@ def test_a_run_below_its_own_input_does_not_find_itself(model_directory: Path, t
     assert metrics_of(tmp_path / "scores")["counts"]["records"] == 20
 
 
-@pytest.mark.parametrize("name", ["image", "labels", "prob_3", "price"])
+@pytest.mark.parametrize(
+    "name",
+    ["image", "labels", "unknown", "predicted", "position", "prob_3", "probabilities", "bulklabel.kind", "content"],
+)
+@pytest.mark.parametrize(("flag", "layout"), [("--carry", "wide"), ("--slice_by", "list"), ("--group_by", "wide")])
 def test_what_is_carried_needs_a_name_of_its_own(
-    name: str, model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, flag: str, layout: str, model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    table = pa.Table.from_pylist([row | {"price": 5} for row in collage_rows(20)])
-    pq.write_table(table, tmp_path / "a.parquet")
-    code = score(tmp_path / "a.parquet", model_directory, tmp_path / "scores", f"--carry={name}")
-    if name == "price":
-        assert code == 0
-        assert predictions_of(tmp_path / "scores").column("price").to_pylist() == ["5"] * 20
-    else:
-        assert code == 2
-        assert "rename it in the input" in capsys.readouterr().err
-        assert not (tmp_path / "scores").exists()
+    path, output = write_parquet(tmp_path / "a.parquet", collage_rows(2)), tmp_path / "scores"
+    flags = ["--match=content"] if name == "content" else []
+    assert score(path, model_directory, output, f"{flag}={name}", f"--layout={layout}", *flags) == 2
+    error = capsys.readouterr().err
+    assert (
+        error
+        == f"bulklabel: error: column {name}: records have a column of this name already; rename it in the input.\n"
+    )
+    assert not output.exists()
+
+
+def test_what_is_carried_becomes_text(model_directory: Path, tmp_path: Path) -> None:
+    names = ("price", "prob_", "bulklabel", "content", "Labels")
+    rows = [row | dict.fromkeys(names, 5) for row in collage_rows(20)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    flags = [f"--carry={name}" for name in names]
+    assert score(tmp_path / "a.parquet", model_directory, tmp_path / "scores", *flags) == 0
+    assert all(predictions_of(tmp_path / "scores").column(name).to_pylist() == ["5"] * 20 for name in names)
 
 
 def test_answers_that_are_no_probabilities_are_rejected(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def make_plan(
         UserError: if the inputs, their labels or the threshold cannot be used.
     """
     taken = (
-        *column_names(model.labels, layout),
+        *column_names(model.labels),
         *RECORD_SCHEMA.names,
         *([CONTENT.name] if earlier_runs.by_content else ()),
     )
