@@ -47,6 +47,7 @@ class Choice:
         seen: the labels that are present in one of the records; where there is a model, only those that it knows.
         records: how many records were looked at.
         warnings: lines about what looks wrong.
+        accepted: whether the user said how labels are written, so that unknown names alone are no error.
     """
 
     rule: LabelRule
@@ -55,6 +56,7 @@ class Choice:
     seen: frozenset[str] = frozenset()
     records: int = 0
     warnings: tuple[str, ...] = ()
+    accepted: bool = False
 
 
 def examine_rule(
@@ -102,7 +104,7 @@ def examine_rule(
     warnings = [f"labels in the truth that the model does not know: {_listed(strange)}{_near_misses(strange, known)}"]
     seen = frozenset(present.keys() & known)
     words = _words(rule, label_names) if not reason else f"none: {reason}"
-    return Choice(rule, words, example, seen, len(records), tuple(warnings) if strange else ())
+    return Choice(rule, words, example, seen, len(records), tuple(warnings) if strange else (), accepted)
 
 
 def truth_content(choice: Choice, label_names: Sequence[str]) -> dict[str, Any]:
@@ -124,6 +126,7 @@ def truth_content(choice: Choice, label_names: Sequence[str]) -> dict[str, Any]:
         "labels_seen": len(choice.seen),
         "labels": len(label_names),
         "warnings": list(choice.warnings),
+        "accepted": choice.accepted,
     }
 
 

@@ -259,6 +259,20 @@ def test_what_would_be_misread_ends_before_the_work(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_truth_of_unknown_labels_alone_is_found_at_the_end_too(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the first records have no label at all, only all of them tell."""
+    images = [row["image"] for row in collage_rows(1200)]
+    rows = {f"r{row}": {"image": image, "labels": ["Cat"] if row > 1100 else []} for row, image in enumerate(images)}
+    path = as_parquet(tmp_path, rows)
+    assert score(path, model, tmp_path / "run") == 2
+    assert "no label of the truth is the model's: it has 'Cat', and was read as names" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "_SUCCESS").exists()
+    assert score(path, model, tmp_path / "run", "--labels_as=names") == 0
+    assert metrics_of(tmp_path / "run")["unknown_labels"] == {"Cat": 99}
+
+
 def test_train_reads_truth_by_the_same_rule(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "labels.txt").write_text("\n".join(LABELS))
     path = as_parquet(tmp_path, {"r0": {"labels": [0, 9]}, "r1": {"labels": [3]}})

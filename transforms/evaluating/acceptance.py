@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bulklabel.model.errors import UserError
 from bulklabel.model.metrics import compute_metrics
 from bulklabel.model.metrics.drift import drift_between, rejected_fraction
 from bulklabel.model.report import failed_requirements
@@ -57,7 +58,7 @@ def check_acceptance(
     if gates.before is not None:
         metrics["drift"] = drift_between(gates.before, metrics)
     verdicts = gates.judge(metrics)
-    return Acceptance(metrics, verdicts, _refusal(publication, metrics["counts"], verdicts))
+    return Acceptance(metrics, verdicts, _refusal(publication, metrics, verdicts))
 
 
 def _truth_seen(truth: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,9 +68,10 @@ def _truth_seen(truth: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[st
 
 
 def _refusal(
-    publication: Publication, counts: Mapping[str, int], verdicts: Sequence[Mapping[str, Any]]
+    publication: Publication, metrics: Mapping[str, Any], verdicts: Sequence[Mapping[str, Any]]
 ) -> Exception | None:
-    """Returns why there is no `_SUCCESS`, in one line, None if there is: rejected records first, then requirements."""
+    """Returns why there is no `_SUCCESS`, in one line, None if there is: rejected records, truth, then requirements."""
+    counts = metrics["counts"]
     fraction, most = rejected_fraction(counts), publication.max_rejected_fraction
     report, failed = f"{publication.output}/{REPORT_FILE}", failed_requirements(verdicts)
     if fraction > most:
@@ -77,5 +79,12 @@ def _refusal(
         return TooManyRejectedError(
             f"{counts['rejected']:,} of {counts['records']:,} records were rejected ({fraction:.2%}, at most "
             f"{most:.2%} allowed); see {report}, or raise --max_rejected_fraction.{also}"
+        )
+    strange = list(metrics["unknown_labels"])
+    if strange and not metrics["overall"]["support"] and not publication.truth.get("accepted", True):
+        rule = publication.truth
+        return UserError(
+            f"no label of the truth is the model's: it has {', '.join(map(repr, strange[:3]))}, and was read as "
+            f"{rule['words']}; give another --labels_column, or accept this by --labels_as {rule['labels_as']}."
         )
     return GateFailedError(f"required, but not so: {failed}; see {report}.") if failed else None
