@@ -1,6 +1,7 @@
 """How a field means labels: what is told apart by looking, what is asked for, and what is read by each rule."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -13,6 +14,7 @@ from bulklabel.model.errors import RecordError, UserError
 from bulklabel.model.labels.choose_rule import AS_FOUND, LabelOptions, choose_rule
 from bulklabel.model.labels.examine_rule import Choice, SampledRecord, truth_content, truth_line
 from bulklabel.model.labels.label_rule import LabelRule, TruthReader
+from tests.conftest import ROOT
 
 NAMES = ("cat", "dog", "bird", "cow")
 
@@ -236,6 +238,22 @@ def test_one_truth_is_read_the_same_however_it_is_written(rows: list[list[int]])
         own = {"labels": NAMES[::-1]}
         assert read([[3 - number for number in row] for row in numbers], class_names=own) == names
     assert columns([dict(zip(NAMES, row, strict=True)) for row in rows]) == [(row, []) for row in names]
+
+
+def test_the_table_of_the_page_on_truth_is_so() -> None:
+    page = (ROOT / "docs" / "truth.md").read_text()
+    table = page.split("| a field has | `--labels_as` |")[1].split("\n\n")[0]
+    rows = re.findall(
+        r"^\| (`.*`) \| `(\w+)` \| ([a-z, ]+?)(?:; (\w+) is unknown)? \|", table.replace("\\|", "¦"), re.MULTILINE
+    )
+    assert len(rows) == 9
+    for values, form, present, unknown in rows:
+        for text in re.findall(r"`([^`]+)`", values):
+            value = json.loads(text.replace("¦", "|"))
+            choice = choose([value])
+            truth = TruthReader(choice.rule, NAMES).read({"labels": value})
+            assert choice.rule.form == form, text
+            assert (truth[0], truth[1] or []) == (present.split(", "), [unknown] if unknown else []), text
 
 
 def test_a_rule_survives_json() -> None:
