@@ -9,6 +9,10 @@ class StoreError(Exception):
     """A file system failed in mid-run, or another run took the output: one line; nothing that was written is lost."""
 
 
+class SourceChangedError(StoreError):
+    """An input is not what it was when the run was planned: its records cannot be told apart from others."""
+
+
 class DeadlineError(Exception):
     """The time that a run was given is over: one line; the same command continues."""
 

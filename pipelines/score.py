@@ -18,7 +18,7 @@ from bulklabel.pipelines.console.exit_codes import NOTHING_TO_DO
 from bulklabel.pipelines.console.logs import inform, log
 from bulklabel.pipelines.console.tables import print_reused, print_summary
 from bulklabel.pipelines.flag_values import columns_of, gates_of, goal_of, label_options_of, slice_columns
-from bulklabel.pipelines.flags.common import CONTENT
+from bulklabel.pipelines.flags.common import CONTENT, STOP
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.pipelines.runners.check_submission import check_submission
 from bulklabel.pipelines.runners.launch import launch, prepare
@@ -55,7 +55,7 @@ class Job:
     """Holds all that the graph is made of: the plan, the scorer, and what is published.
 
     `launch` is what the manifest says of this command, `decode_seconds` an image's time limit, and `deadline` the
-    moment after which no further shard is begun.
+    moment after which no further shard is begun. `stop_if_changed` ends the run where an input is not as planned.
     """
 
     plan: Plan
@@ -64,6 +64,7 @@ class Job:
     publication: Publication
     decode_seconds: float
     deadline: Deadline | None = None
+    stop_if_changed: bool = False
 
     @property
     def directory(self) -> RunDirectory:
@@ -77,7 +78,7 @@ def build(root: beam.Pipeline, job: Job) -> None:
     needs = worker_requirements(plan, directory, job.launch.model_directory)
     # The shards come from plan.json, so that a job of a million shards is as small as one of ten.
     shards = root | "Start" >> CheckedStart(needs) | "Shards" >> PlannedShards(directory)
-    score_shards = ScoreShards(directory, recipe, job.scorer, job.decode_seconds, job.deadline)
+    score_shards = ScoreShards(directory, recipe, job.scorer, job.decode_seconds, job.deadline, job.stop_if_changed)
     results, left = (
         shards
         # Without a reshuffle all shards would stay with the worker that read the plan.
@@ -133,7 +134,8 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
             scorer.get()  # a network that cannot be used is reported before anything is written
         directory.start(plan, options.overwrite)
     launched = launch_of(vars(options), started)
-    job = Job(plan, scorer, launched, publication, options.decode_timeout, options.deadline)
+    stop = options.changed_input == STOP
+    job = Job(plan, scorer, launched, publication, options.decode_timeout, options.deadline, stop)
     if not launch(pipeline_options, plan, output, lambda root: build(root, job)):
         return
     print_summary(options.output)
@@ -158,6 +160,7 @@ def _planned(options: argparse.Namespace, output: str) -> tuple[Plan, RunDirecto
         output,
         earlier_runs,
         label_options,
+        by_bytes=options.identity == CONTENT,
     )
     directory = RunDirectory(output, plan.stamp)
     state = directory.state(plan, options.overwrite)

@@ -9,6 +9,7 @@ from bulklabel.pipelines.console.worker_errors import worker_error
 EXIT_CODES_OF = {
     "UserError": BAD_COMMAND,
     "StoreError": FAILED,
+    "SourceChangedError": FAILED,
     "FaultsFoundError": FAILED,
     "GateFailedError": GATE_FAILED,
     "DeadlineError": FAILED,

@@ -18,6 +18,12 @@ UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 FILE, CONTENT = "file", "content"
 """What `--match` compares: whole files, or images by their bytes as well."""
 
+LISTING = "listing"
+"""What `--identity` trusts unless it is `CONTENT`: what a listing says of a file."""
+
+STOP = "stop"
+"""What `--changed_input` does instead of rejecting records."""
+
 
 def add_input_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags that say where records are and what their fields are called."""

@@ -4,6 +4,9 @@ import argparse
 from collections.abc import Sequence
 
 from bulklabel.pipelines.flags.common import (
+    CONTENT,
+    LISTING,
+    STOP,
     add_deadline_flags,
     add_evaluation_flags,
     add_gate_flags,
@@ -57,6 +60,19 @@ def parser() -> CommandParser:
         default=60.0,
         metavar="SECONDS",
         help="an image whose decoder takes longer is rejected (default: 60)",
+    )
+    flags.add_argument(
+        "--identity",
+        default=LISTING,
+        choices=(LISTING, CONTENT),
+        help="what tells that an input changed: size and time, or what a store says of it; or a hash of its bytes, for "
+        "which each is read once more (default: listing)",
+    )
+    flags.add_argument(
+        "--changed_input",
+        default="reject",
+        choices=("reject", STOP),
+        help="where an input was changed since the run was planned: reject its records, or stop (default: reject)",
     )
     add_group_flag(flags)
     add_evaluation_flags(flags)

@@ -33,7 +33,7 @@ def plan(finished: Path) -> Plan:
         Shard(2, "folder", 0, 2, 0, 2, ("ü/\udcfe.png", "\ud83d\ude00.png"), metadata="folder/metadata.csv"),
         Shard(3, "folder", 0, 1, 0, 1, ("x.png",), reused=(1, 7)),
     )
-    return replace(read_plan((finished / PLAN_FILE).read_bytes()), shards=shards, inputs=(File("a", 1, 2),))
+    return replace(read_plan((finished / PLAN_FILE).read_bytes()), shards=shards, inputs=(File("a", 1, "2"),))
 
 
 def read_shards(output: Path, stamp: PartStamp, expected: list[Shard]) -> None:
@@ -102,7 +102,7 @@ def graph_bytes(plan: Plan, shards: int, names: int, output: Path) -> int:
 
     images = tuple(f"folder/picture-{number:09d}.png" for number in range(names))
     made = [Shard(index, f"{index:09d}", 0, names, 0, names, images) for index in range(shards)]
-    large = replace(plan, shards=tuple(made), inputs=tuple(File(shard.source, 1, 1) for shard in made))
+    large = replace(plan, shards=tuple(made), inputs=tuple(File(shard.source, 1, "1") for shard in made))
     root = beam.Pipeline(runner=RUNNER, argv=[])
     scorer = OncePerProcess(load_scorer, "model", large.recipe.model_digest)
     about = provenance_of(large, "model")

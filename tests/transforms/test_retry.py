@@ -136,7 +136,7 @@ def test_any_file_system_that_beam_knows_is_used_with_retries(tmp_path: Path) ->
     assert (tmp_path / "a" / "b.png").read_bytes() == content
     [listed] = files.list_files("mounted://a", PNG).files
     assert listed == File("mounted://a/b.png", len(content))
-    assert listed.modified is None
+    assert not listed.version
     assert files.read("mounted://a/b.png") == content
     with files.open_file("mounted://a/b.png") as file:
         file.seek(-5, os.SEEK_END)

@@ -17,9 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bulklabel.model.errors import SourceChangedError
 from bulklabel.model.images.demo_collages import DIGITS
 from bulklabel.transforms.demo_formats import LAYOUTS, write_layout
 from bulklabel.transforms.files import files
+from bulklabel.transforms.files.planned_files import open_planned, read_planned
 from bulklabel.transforms.files.read_many import read_many
 from bulklabel.transforms.files.stores import retry
 from bulklabel.transforms.files.stores.store import PIECE_BYTES
@@ -300,6 +302,31 @@ def test_listing_is_paged_and_hides_what_is_hidden(store: Store) -> None:
     assert [file.size for file in files.list_files(f"{folder}/0/0000.png", PNG).files] == [10]
     assert {file.path for file in files.list_folder(folder)} == {f"{folder}/{name}" for name in SHOWN + HIDDEN}
     assert files.list_folder(f"{store.root}/man") == []
+
+
+def test_an_object_that_was_replaced_since_it_was_listed_is_not_read(store: Store) -> None:
+    """Though the new one has the same size."""
+    store.use()
+    path = f"{store.root}/replaced"
+    files.write(path, b"old")
+    [file] = files.list_file(path)
+    assert file.version
+    assert read_planned(file) == b"old"
+    assert list(read_many([[file]])) == [b"old"]
+    with contextlib.ExitStack() as stack:
+        opened = stack.enter_context(open_planned(path, file))
+        files.write(path, b"new")
+        with pytest.raises(SourceChangedError, match="replaced was changed"):
+            opened.read()
+        stack.pop_all()
+    with pytest.raises(SourceChangedError), open_planned(path, file):
+        pass
+    [content] = read_many([[file]])
+    assert isinstance(content, SourceChangedError)
+    assert list(read_many([[path]])) == [b"new"]
+    files.delete([path])
+    [content] = read_many([[file]])
+    assert isinstance(content, SourceChangedError)
 
 
 def test_many_files_are_read_in_order_and_deleted(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""Which files of an input count as those of an earlier run: by path, size and time, where a time is known."""
+"""Which files of an input count as those of an earlier run: by path, size and version, where that is known."""
 
 import os
 from dataclasses import replace
@@ -15,7 +15,7 @@ from bulklabel.transforms.run_directory.plan import Plan, read_plan
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from tests.transforms.test_run_directory import RECIPE
 
-TIMES = [-1_000_000, 0, 1, 1_700_000_000_000_000]
+VERSIONS = ["-1000000000", "0", "1", "1700000000000000000", '"etag"']
 
 
 def unchanged(then: File, now: File) -> bool:
@@ -26,19 +26,19 @@ def unchanged(then: File, now: File) -> bool:
     return now.path in earlier.paths
 
 
-@pytest.mark.parametrize("modified", TIMES)
-def test_every_known_time_counts_also_that_at_which_time_begins(modified: int) -> None:
-    file = File("/a.parquet", 10, modified)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_known_version_counts_also_the_time_at_which_time_begins(version: str) -> None:
+    file = File("/a.parquet", 10, version)
     assert unchanged(file, file)
-    assert not unchanged(file, replace(file, modified=modified + 1))
+    assert not unchanged(file, replace(file, version="2"))
     assert not unchanged(file, replace(file, size=11))
 
 
-def test_a_file_whose_time_is_unknown_is_new() -> None:
+def test_a_file_whose_version_is_unknown_is_new() -> None:
     file = File("/a.parquet", 10)
     assert not unchanged(file, file)
-    assert not unchanged(file, replace(file, modified=0))
-    assert not unchanged(replace(file, modified=0), file)
+    assert not unchanged(file, replace(file, version="0"))
+    assert not unchanged(replace(file, version="0"), file)
 
 
 @pytest.mark.parametrize("seconds", [-1, 0, 1])
@@ -47,4 +47,4 @@ def test_a_local_file_has_its_time_whatever_it_is(tmp_path: Path, seconds: int) 
     path.write_bytes(b"")
     os.utime(path, (seconds, seconds))
     [file] = files.list_file(str(path))
-    assert file.modified == seconds * 1_000_000
+    assert file.version == str(seconds * 1_000_000_000)

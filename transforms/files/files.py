@@ -210,8 +210,8 @@ def _match_input(pattern: str, wanted: Callable[[File], bool]) -> list[File]:
         walked = policy.call(partial(store.walk, pattern))
     except OSError as error:
         raise store_error(pattern, "listed", error) from error
-    matching = [each for each in walked if matcher.fullmatch(each.file[0]) and wanted(File(*each.file))]
-    return [File(*listed) for listed in without_other_names(matching)]
+    matching = [each for each in walked if matcher.fullmatch(each.file.path) and wanted(each.file)]
+    return without_other_names(matching)
 
 
 def _match(pattern: str) -> list[File]:
@@ -226,9 +226,7 @@ def _match(pattern: str) -> list[File]:
     try:
         while token is not None:
             page, token = policy.call(partial(store.page, pattern, token))
-            matching += [
-                File(*listed) for listed in page if matcher.fullmatch(listed[0]) and not listed[0].endswith("/")
-            ]
+            matching += [file for file in page if matcher.fullmatch(file.path) and not file.path.endswith("/")]
     except OSError as error:
         raise store_error(pattern, "listed", error) from error
     return matching

@@ -1,23 +1,23 @@
-"""Describes files before anything is read: their paths, sizes and times, and which of them a user's path stands for."""
+"""Describes files before anything is read: paths, sizes and versions, and which of them a user's path stands for."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
 class File:
-    """Describes a file by its path, its size in bytes, and when it was modified.
+    """Identifies a file: its path, its size in bytes, and its `version`, which changes whenever its content does.
 
-    `modified` is in microseconds since the epoch, None if unknown. It takes no part in comparisons: a file that was
-    touched is still the same input.
+    The version is what a listing has: the nanosecond at which a local file was modified, an S3 object's ETag, a
+    generation on Google Cloud Storage. It is empty if it is not known.
 
-    >>> File("a.png", 10, modified=1) == File("a.png", 10, modified=2)
-    True
+    >>> File("a.png", 10, "1") == File("a.png", 10, "2")
+    False
     """
 
     path: str
     size: int
-    modified: int | None = field(default=None, compare=False)
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,3 +42,8 @@ def unique_files(listings: Sequence[Listing]) -> list[File]:
     """Returns every file of the listings once, sorted by path."""
     by_path = {file.path: file for listing in listings for file in listing.files}
     return [by_path[path] for path in sorted(by_path)]
+
+
+def changed_words(path: str) -> str:
+    """Returns what is said of an input that is not what it was when it was planned."""
+    return f"{path} was changed after the run was planned; once inputs stay as they are, score them again"

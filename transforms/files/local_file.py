@@ -1,25 +1,28 @@
 """Reads local files with retries, since a folder may be mounted over a network."""
 
 import io
+import os
 import sys
 from functools import partial
 from typing import BinaryIO, cast
 
-from bulklabel.transforms.files.stores.local_walk import transient_errors
+from bulklabel.transforms.files.listing import File
+from bulklabel.transforms.files.stores.local_walk import described, transient_errors
 from bulklabel.transforms.files.stores.retry import store_error
 from bulklabel.transforms.files.stores.store import PIECE_BYTES, store_of
 
 
-def read_local(path: str, max_bytes: int = sys.maxsize) -> bytes:
-    """Returns the first `max_bytes` bytes of a local file, or all of it.
+def read_local(path: str, max_bytes: int = sys.maxsize, version: str = "") -> bytes:
+    """Returns the first `max_bytes` bytes of a local file, or all of it; in a given version, if any.
 
     Raises:
         OSError: as it is, `FileNotFoundError` if there is no such file, where no retry helps.
+        SourceChangedError: if the file has another version.
         StoreError, UserError: if retries did not help.
     """
     store, policy = store_of(path)
     try:
-        return policy.call(partial(store.get, path, 0, max_bytes))
+        return policy.call(partial(store.get, path, 0, max_bytes, version))
     except ConnectionError as error:
         raise store_error(path, "read", error) from error
 
@@ -45,7 +48,7 @@ def exists_local(path: str) -> bool:
     """
     store, policy = store_of(path)
     try:
-        policy.call(partial(store.size, path))
+        policy.call(partial(store.describe, path))
     except ConnectionError as error:
         raise store_error(path, "read", error) from error
     except (OSError, ValueError):
@@ -61,6 +64,11 @@ class LocalFile(io.FileIO):
             super().__init__(path)
         self._path = path
         _, self._policy = store_of(path)
+
+    def describe(self) -> File:
+        """Describes the opened file as it is now, whatever has its name meanwhile."""
+        with transient_errors():
+            return described(self._path, os.fstat(self.fileno()))
 
     def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
         """Fills the buffer as far as the file goes; returns the number of bytes, 0 at its end."""

@@ -1,12 +1,16 @@
 """Reads many small files one after another, those of remote stores many at once, in bounded memory."""
 
+import io
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from bulklabel.model.errors import SourceChangedError
+from bulklabel.transforms.files.content_hash import hash_of, is_hashed
+from bulklabel.transforms.files.listing import File, changed_words
 from bulklabel.transforms.files.local_file import read_local
 from bulklabel.transforms.files.remote_file import read_remote
-from bulklabel.transforms.files.stores.path_names import is_remote
+from bulklabel.transforms.files.stores.path_names import MISSING, is_remote
 from bulklabel.transforms.files.stores.store import PIECE_BYTES
 
 MAX_RECORD_BYTES = 2**29
@@ -22,11 +26,19 @@ So `BYTES_AHEAD`, a piece for each request, and one whole file are in memory at 
 """
 
 
-def read_many(alternatives: Iterable[Sequence[str]]) -> Iterator[bytes | OSError]:
-    """Yields for each item the bytes of the first of its paths that is there, in order, or why it cannot be read.
+Wanted = str | File
+"""A path, or a file that was listed and must still be what it was then."""
 
-    Where none is there it yields a `FileNotFoundError`. Remote files are fetched by several threads ahead of the
-    consumer: their first piece, which is all of most. The rest of a large one is fetched when it is its turn.
+Content = bytes | OSError | SourceChangedError
+"""What a file holds, or why it cannot be read: `FileNotFoundError` where there was never a file."""
+
+
+def read_many(alternatives: Iterable[Sequence[Wanted]]) -> Iterator[Content]:
+    """Yields for each item the bytes of the first of its files that is there, in order, or why it cannot be read.
+
+    Where none is there it yields a `FileNotFoundError`. A listed file that has changed, or is gone, is a
+    `SourceChangedError`; one that was missing is not looked for. Remote files are fetched by several threads ahead of
+    the consumer: their first piece, which is all of most. The rest of a large one is fetched when it is its turn.
 
     Raises:
         StoreError: if a remote store fails; `UserError` within `fail_fast`.
@@ -34,8 +46,8 @@ def read_many(alternatives: Iterable[Sequence[str]]) -> Iterator[bytes | OSError
     pool = ThreadPoolExecutor(REQUESTS, thread_name_prefix="read")
     pending: deque[_Local | _Remote] = deque()
     try:
-        for paths in alternatives:
-            pending.append(_Remote(pool, paths) if any(map(is_remote, paths)) else _Local(paths))
+        for files in alternatives:
+            pending.append(_Remote(pool, files) if any(is_remote(path_of(file)) for file in files) else _Local(files))
             while len(pending) >= FILES_AHEAD or sum(read.held for read in pending) > BYTES_AHEAD:
                 yield pending.popleft().content()
         while pending:
@@ -49,18 +61,18 @@ class _Local:
 
     held = 0
 
-    def __init__(self, paths: Sequence[str]) -> None:
-        self._paths = paths
+    def __init__(self, files: Sequence[Wanted]) -> None:
+        self._files = files
 
-    def content(self) -> bytes | OSError:
-        return _first_there(self._paths, _read_whole)[1]
+    def content(self) -> Content:
+        return _checked(*_first_there(self._files, _read_whole))
 
 
 class _Remote:
     """Reads the first piece of a file in a thread of the pool, and the rest of it when it is its turn."""
 
-    def __init__(self, pool: ThreadPoolExecutor, paths: Sequence[str]) -> None:
-        self._start: Future[tuple[str, bytes | OSError]] = pool.submit(_first_there, paths, _read_start)
+    def __init__(self, pool: ThreadPoolExecutor, files: Sequence[Wanted]) -> None:
+        self._start: Future[tuple[Wanted, Content]] = pool.submit(_first_there, files, _read_start)
 
     @property
     def held(self) -> int:
@@ -68,34 +80,60 @@ class _Remote:
         if not self._start.done() or self._start.exception() is not None:
             return 0
         start = self._start.result()[1]
-        return 0 if isinstance(start, OSError) else len(start)
+        return len(start) if isinstance(start, bytes) else 0
 
-    def content(self) -> bytes | OSError:
-        path, start = self._start.result()
-        if isinstance(start, OSError) or len(start) < PIECE_BYTES or not is_remote(path):
-            return start
+    def content(self) -> Content:
+        file, start = self._start.result()
+        if not isinstance(start, bytes) or len(start) < PIECE_BYTES or not is_remote(path_of(file)):
+            return _checked(file, start)
         try:
-            return start + read_remote(path, PIECE_BYTES, MAX_RECORD_BYTES + 1)
-        except OSError as error:
+            rest = read_remote(path_of(file), PIECE_BYTES, MAX_RECORD_BYTES + 1, _version_of(file))
+            return _checked(file, start + rest)
+        except (OSError, SourceChangedError) as error:
             return error
 
 
-def _first_there(paths: Sequence[str], read: Callable[[str], bytes]) -> tuple[str, bytes | OSError]:
-    """Returns the first path at which there is a file, and what is read of it, or why it cannot be read."""
-    missing: tuple[str, OSError] = "", FileNotFoundError(2, "No such file or directory")
-    for path in paths:
+def path_of(file: Wanted) -> str:
+    """Returns the path of a file."""
+    return file.path if isinstance(file, File) else file
+
+
+def _version_of(file: Wanted) -> str:
+    """Returns the version that the store compares; empty if nothing was listed, or the bytes are compared."""
+    return file.version if isinstance(file, File) and not is_hashed(file) else ""
+
+
+def _first_there(files: Sequence[Wanted], read: Callable[[Wanted], bytes]) -> tuple[Wanted, Content]:
+    """Returns the first file that is there, and what is read of it, or why it cannot be read."""
+    missing: tuple[Wanted, OSError] = "", FileNotFoundError(2, "No such file or directory")
+    for file in files:
+        if isinstance(file, File) and file.size == MISSING:
+            continue
         try:
-            return path, read(path)
+            return file, read(file)
         except FileNotFoundError as error:
-            missing = path, error
-        except OSError as error:
-            return path, error
+            if isinstance(file, File):
+                return file, SourceChangedError(changed_words(path_of(file)))
+            missing = file, error
+        except (OSError, SourceChangedError) as error:
+            return file, error
     return missing
 
 
-def _read_whole(path: str) -> bytes:
-    return read_local(path, MAX_RECORD_BYTES + 1)
+def _checked(file: Wanted, content: Content) -> Content:
+    """Returns the content, or a `SourceChangedError` if it is not that of the listed file; too large ones pass."""
+    if not (isinstance(file, File) and isinstance(content, bytes)) or len(content) > MAX_RECORD_BYTES:
+        return content
+    if len(content) != file.size or (is_hashed(file) and hash_of(io.BytesIO(content)) != file.version):
+        return SourceChangedError(changed_words(file.path))
+    return content
 
 
-def _read_start(path: str) -> bytes:
-    return read_remote(path, 0, PIECE_BYTES) if is_remote(path) else _read_whole(path)
+def _read_whole(file: Wanted) -> bytes:
+    return read_local(path_of(file), MAX_RECORD_BYTES + 1, _version_of(file))
+
+
+def _read_start(file: Wanted) -> bytes:
+    if is_remote(path_of(file)):
+        return read_remote(path_of(file), 0, PIECE_BYTES, _version_of(file))
+    return _read_whole(file)

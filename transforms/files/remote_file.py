@@ -6,6 +6,7 @@ import sys
 from functools import partial
 from typing import BinaryIO, cast
 
+from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.stores.retry import store_error
 from bulklabel.transforms.files.stores.store import PIECE_BYTES, store_of
 
@@ -26,18 +27,21 @@ def open_remote(path: str) -> BinaryIO:
     return cast(BinaryIO, io.BufferedReader(RemoteFile(path), BUFFER_BYTES))
 
 
-def read_remote(path: str, start: int = 0, stop: int = sys.maxsize) -> bytes:
+def read_remote(path: str, start: int = 0, stop: int = sys.maxsize, version: str = "") -> bytes:
     """Returns the bytes of a remote file from `start` to before `stop`, by one request for each piece.
+
+    If a version is given, all of them are of that one.
 
     Raises:
         FileNotFoundError: if there is no such file.
+        SourceChangedError: if the file has another version.
         StoreError, UserError: if the store fails.
     """
     store, policy = store_of(path)
     pieces: list[bytes] = []
     try:
         while start < stop and (not pieces or len(pieces[-1]) == PIECE_BYTES):
-            pieces.append(policy.call(partial(store.get, path, start, min(start + PIECE_BYTES, stop))))
+            pieces.append(policy.call(partial(store.get, path, start, min(start + PIECE_BYTES, stop), version)))
             start += PIECE_BYTES
     except FileNotFoundError:
         raise
@@ -47,22 +51,30 @@ def read_remote(path: str, start: int = 0, stop: int = sys.maxsize) -> bytes:
 
 
 class RemoteFile(io.RawIOBase):
-    """Reads a remote file by ranges: each is a request of its own, with its time limit and its retries."""
+    """Reads a remote file by ranges: each is a request of its own, with its time limit and its retries.
+
+    All ranges are of the version that was there when it was opened; once there is another one, reading fails.
+    """
 
     def __init__(self, path: str) -> None:
         super().__init__()
         self._path = path
         self._store, self._policy = store_of(path)
-        try:
-            self._size = self._policy.call(lambda: self._store.size(path))
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise store_error(path, "read", error) from error
+        self._file = self.describe()
+        self._size = self._file.size
         self._position = 0
         self._window = b""
         self._start = 0
         self._fetch_bytes = FIRST_BYTES // 2
+
+    def describe(self) -> File:
+        """Describes what has the path now."""
+        try:
+            return self._policy.call(lambda: self._store.describe(self._path))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise store_error(self._path, "read", error) from error
 
     def readable(self) -> bool:
         """Tells that the file can be read."""
@@ -106,7 +118,7 @@ class RemoteFile(io.RawIOBase):
         self._start = start
 
     def _get(self, start: int, stop: int) -> bytes:
-        content = self._store.get(self._path, start, stop)
+        content = self._store.get(self._path, start, stop, self._file.version)
         if len(content) < stop - start:
             raise ConnectionError(f"ended at byte {start + len(content):,} of {self._size:,}")
         return content

@@ -10,6 +10,7 @@ from bulklabel.model.labels.label_rule import NO_TRUTH, LabelRule
 from bulklabel.model.labels.predictions import column_names
 from bulklabel.model.model_directory import Model
 from bulklabel.model.versions import deciding_versions
+from bulklabel.transforms.files.planned_files import with_hashes
 from bulklabel.transforms.planning.choose_labels import choose_labels, first_files
 from bulklabel.transforms.planning.thresholds import choose_thresholds
 from bulklabel.transforms.reading.find_shards import check_usable, find_listings, shards_of
@@ -66,10 +67,12 @@ def make_plan(
     output: str,
     earlier_runs: EarlierRuns,
     label_options: LabelOptions = AS_FOUND,
+    by_bytes: bool = False,
 ) -> Plan:
     """Returns the plan for scoring what is new in the inputs with a model into an output.
 
-    Reads the files' footers, and of their records only the first ones, without the images.
+    Reads the files' footers, and of their records only the first ones, without the images, unless files are known by
+    their bytes.
 
     Args:
         inputs: paths, globs, or patterns with braces, as `--input` gives them.
@@ -81,8 +84,10 @@ def make_plan(
         output: the run directory, whose own files are not taken as inputs.
         earlier_runs: the runs whose answers are taken over where the inputs are unchanged.
         label_options: what the user says of how labels are written.
+        by_bytes: whether a hash of a file's bytes says that it is unchanged, and not what the store says of it.
 
     Raises:
+        SourceChangedError: if a file changes meanwhile.
         UserError: if the inputs, their labels or the threshold cannot be used.
     """
     taken = (
@@ -92,6 +97,8 @@ def make_plan(
     )
     check_carried(columns, taken)
     chosen, listings = find_listings(inputs, input_format, [output, *earlier_runs.paths])
+    if by_bytes:
+        listings = [replace(listing, files=with_hashes(listing.files)) for listing in listings]
     first_shards = shards_of(first_files(listings, chosen), chosen, columns).shards
     choice = choose_labels(first_shards, chosen, columns, model.labels, label_options)
     recipe = make_recipe(model, chosen, columns, threshold, layout, choice.rule)
@@ -105,7 +112,8 @@ def make_plan(
     else:
         planned, reused = without_same_problems(new, unchanged)
     plan = Plan(
-        planned.files,
+        # There may be metadata files among them that were not listed.
+        with_hashes(planned.files) if by_bytes else planned.files,
         tuple(replace(shard, index=index) for index, shard in enumerate(planned.shards)),
         earlier_runs.with_answers_of(usable, recipe),
         reused if earlier_runs.runs else None,

@@ -8,7 +8,7 @@ from itertools import groupby
 from bulklabel.model.errors import RecordError, UserError
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, Listing
-from bulklabel.transforms.files.read_many import read_many
+from bulklabel.transforms.files.read_many import Content, read_many
 from bulklabel.transforms.files.stores.path_names import MISSING
 from bulklabel.transforms.reading.image_metadata import (
     METADATA_NAMES,
@@ -59,7 +59,7 @@ class ImagesReader:
         shards: list[Shard] = []
         for listing in listings:
             metadata_files = {file.path: file for file in _metadata_files(listing)}
-            contents = {path: read_metadata(path, columns) for path in metadata_files}
+            contents = {path: read_metadata(path, columns, (), file) for path, file in metadata_files.items()}
             column_names = column_names.union(*(content.column_names for content in contents.values()))
             images = {file.path: file for file in listing.files if not is_metadata(file.path)}
             if listing.complete:
@@ -89,14 +89,17 @@ class ImagesReader:
 
         A file is its own source, at position 0, and its id is its path below the folder.
         """
-        metadata = read_metadata(shard.metadata, spec.columns, spec.rule.fields) if shard.metadata else Metadata()
+        planned, metadata = shard.planned, Metadata()
+        if shard.metadata:
+            described_by = planned.get(shard.metadata)
+            metadata = read_metadata(shard.metadata, spec.columns, spec.rule.fields, described_by)
         if shard.metadata == shard.source:
             for position, problem in metadata.problems.items():
                 yield Unreadable(shard.source, range(position, position + 1), problem)
         undescribed = Description(None, {}, (None,) * len(spec.columns.carry))
         paths = [files.join(shard.source, name) for name in shard.names]
-        contents: Iterable[bytes | OSError] = (
-            read_many([path] for path in paths) if spec.images else (b"" for _ in paths)
+        contents: Iterable[Content] = (
+            read_many([planned.get(path, path)] for path in paths) if spec.images else (b"" for _ in paths)
         )
         for path, name, content in zip(paths, shard.names, contents, strict=True):
             described = metadata.descriptions.get(path, undescribed)

@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 
 from bulklabel.model.errors import RecordError, UserError, first_line
 from bulklabel.transforms.files import files
+from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.paths import path_below, raise_if_store_failed
+from bulklabel.transforms.files.planned_files import read_planned
 from bulklabel.transforms.reading.class_names import class_names_of
 from bulklabel.transforms.reading.record_tables import text_of
 from bulklabel.transforms.reading.records import Columns, Problem
@@ -61,18 +63,22 @@ def is_metadata(path: str) -> bool:
 
 
 @functools.lru_cache(MAX_CACHED_FILES)
-def read_metadata(path: str, columns: Columns, label_fields: tuple[str, ...] = ()) -> Metadata:
+def read_metadata(
+    path: str, columns: Columns, label_fields: tuple[str, ...] = (), planned: File | None = None
+) -> Metadata:
     """Returns the content of a metadata file, which takes about 500 bytes of memory a row.
 
-    A process keeps the last few files that it has read, since each shard of a folder needs the same one.
+    A process keeps the last few files that it has read, since each shard of a folder needs the same one. A file that
+    was planned must be as it was listed.
 
     Raises:
+        SourceChangedError: if it is not.
         UserError: if none of its rows names a file.
     """
     metadata = Metadata()
     folder = posixpath.dirname(path)
     try:
-        for position, row in enumerate(_rows(path, metadata)):
+        for position, row in enumerate(_rows(path, metadata, planned)):
             _add(metadata, position, row, folder, columns, label_fields)
     except Exception as error:
         raise_if_store_failed(error)
@@ -122,9 +128,9 @@ def describe(row: Mapping[str, Any], columns: Columns, label_fields: Sequence[st
     )
 
 
-def _rows(path: str, metadata: Metadata) -> Iterator[Row | RecordError]:
+def _rows(path: str, metadata: Metadata, planned: File | None) -> Iterator[Row | RecordError]:
     """Yields each row as a dictionary, or what is wrong with it; names of class numbers are put into `metadata`."""
-    content = files.read(path)
+    content = read_planned(planned) if planned else files.read(path)
     if path.lower().endswith(".parquet"):
         table = pq.read_table(io.BytesIO(content))
         metadata.class_names.update(class_names_of(table.schema))

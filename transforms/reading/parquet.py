@@ -8,11 +8,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bulklabel.model.errors import RecordError, UserError, first_line
+from bulklabel.model.errors import RecordError, SourceChangedError, UserError, first_line
 from bulklabel.transforms.concurrency.ordered_map import map_in_threads
-from bulklabel.transforms.files import files
-from bulklabel.transforms.files.listing import File, Listing, unique_files
+from bulklabel.transforms.files.listing import File, Listing, changed_words, unique_files
 from bulklabel.transforms.files.paths import raise_if_store_failed
+from bulklabel.transforms.files.planned_files import open_planned
 from bulklabel.transforms.files.stores.path_names import MISSING
 from bulklabel.transforms.reading.class_names import class_names_of
 from bulklabel.transforms.reading.record_tables import text_of
@@ -73,11 +73,12 @@ class ParquetReader:
 
     def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Reference | Unreadable]:
         """Yields the shard's records; from damage to the end of a row group they are unreadable."""
-        with files.open_file(shard.source) as source:
+        with open_planned(shard.source, shard.planned.get(shard.source)) as source:
             parquet = pq.ParquetFile(source, buffer_size=READ_BYTES, page_checksum_verification=True)
             class_names = class_names_of(parquet.schema_arrow)
             image = image_column(parquet.schema_arrow.names, spec.columns.image)
             sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.metadata.num_row_groups)]
+            _check_groups(sizes, shard)
             groups = range(shard.start, shard.stop or shard.start)
             stop = shard.position + (shard.records or 0)
             # A shard that is a piece of a row group starts behind other rows of it.
@@ -110,7 +111,7 @@ def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
     if file.size == MISSING:
         return [Shard.unreadable(file.path, MISSING_FILE)], set()
     try:
-        with files.open_file(file.path) as source:
+        with open_planned(file.path, file) as source:
             metadata = pq.ParquetFile(source).metadata
             schema = metadata.schema.to_arrow_schema()
             groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
@@ -168,6 +169,22 @@ def _pack(groups: Sequence[tuple[int, int | None]], path: str) -> list[Shard]:
             ]
         position += size
     return shards
+
+
+def _check_groups(sizes: Sequence[int], shard: Shard) -> None:
+    """Checks that a shard's row groups have as many records as were planned, whatever is known of the file's version.
+
+    A piece of a row group must be a piece of what is there: places say which.
+
+    Raises:
+        SourceChangedError: if they have not.
+    """
+    first, last = sum(sizes[: shard.start]), sum(sizes[: shard.stop])
+    stop = shard.position + (shard.records or 0)
+    whole = (first, last) == (shard.position, stop)
+    piece = shard.stop == shard.start + 1 and first <= shard.position and stop <= last
+    if not (whole or piece) or len(sizes) < (shard.stop or 0):
+        raise SourceChangedError(changed_words(shard.source))
 
 
 def _batches(parquet: pq.ParquetFile, group: int, most: int, spec: ReadSpec) -> Iterator[pa.RecordBatch]:

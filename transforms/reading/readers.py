@@ -5,15 +5,15 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-from bulklabel.model.errors import UserError
+from bulklabel.model.errors import SourceChangedError, UserError
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, Listing
 from bulklabel.transforms.files.stores.path_names import MISSING
 from bulklabel.transforms.reading.image_folders import ImagesReader
 from bulklabel.transforms.reading.image_metadata import is_metadata
 from bulklabel.transforms.reading.parquet import ParquetReader
-from bulklabel.transforms.reading.record_tables import tables
-from bulklabel.transforms.reading.records import HEAD_BYTES, MISSING_FILE, Reader, ReadSpec, Shard, Unreadable
+from bulklabel.transforms.reading.record_tables import CHANGED_SOURCE, tables
+from bulklabel.transforms.reading.records import HEAD_BYTES, MISSING_FILE, Problem, Reader, ReadSpec, Shard, Unreadable
 from bulklabel.transforms.reading.referenced_images import check_first_images, with_images
 from bulklabel.transforms.reading.streams.tfrecord import TFRecordReader
 from bulklabel.transforms.reading.streams.webdataset import WebDatasetReader
@@ -52,6 +52,20 @@ def first_image_warnings(shards: Sequence[Shard], spec: ReadSpec) -> list[str]:
         UserError: if none of them may be read; it names the roots that would allow it.
     """
     return check_first_images(READERS[spec.input_format], shards, spec)
+
+
+def reject_changed(shard: Shard, error: SourceChangedError) -> Iterator[Unreadable]:
+    """Yields the records of a shard that cannot be read as it was planned: each in its planned place.
+
+    Where the plan does not know how many there are, they count as one.
+    """
+    problem = Problem(CHANGED_SOURCE, str(error))
+    if shard.names:
+        for name in shard.names:
+            yield Unreadable(files.join(shard.source, name), range(1), problem)
+    else:
+        count = 1 if shard.records is None else shard.records
+        yield Unreadable(shard.source, range(shard.position, shard.position + count), problem)
 
 
 def choose_format(listings: Sequence[Listing]) -> tuple[str, list[Listing]]:

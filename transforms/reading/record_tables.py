@@ -7,11 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from bulklabel.model.errors import RecordError
+from bulklabel.model.errors import RecordError, SourceChangedError
 from bulklabel.model.labels.label_rule import Labels
-from bulklabel.transforms.files.read_many import MAX_RECORD_BYTES
+from bulklabel.transforms.files.read_many import MAX_RECORD_BYTES, Content
 from bulklabel.transforms.files.text import escape_surrogates, shortened
 from bulklabel.transforms.reading.records import TABLE_BYTES, Problem, ReadSpec, Record, Unreadable
+
+CHANGED_SOURCE = "changed_source"
+"""The reason of records whose file is not what it was when the run was planned."""
 
 
 def tables(records: Iterable[Record | Unreadable], spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
@@ -73,7 +76,7 @@ def unreadable(source: str, position: int, error: RecordError, record_id: str | 
     return Unreadable(source, range(position, position + 1), Problem(error.reason, error.detail), record_id)
 
 
-def content_of(result: bytes | OSError, name: str | None = None) -> bytes:
+def content_of(result: Content, name: str | None = None) -> bytes:
     """Returns the content of a file as `read_many` yields it; `name` is what the data calls the file, if it does.
 
     Raises:
@@ -83,6 +86,8 @@ def content_of(result: bytes | OSError, name: str | None = None) -> bytes:
     Traceback (most recent call last):
     bulklabel.model.errors.RecordError: ('read', 'missing_file', 'the file cannot be read (No such file or directory)')
     """
+    if isinstance(result, SourceChangedError):
+        raise RecordError("read", CHANGED_SOURCE, str(result))
     if isinstance(result, OSError):
         reason = "missing_file" if isinstance(result, FileNotFoundError) else "unreadable_file"
         what = "the file" if name is None else shortened(name)

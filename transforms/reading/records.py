@@ -1,5 +1,6 @@
 """Defines what a reader is, the shards that it is given, and the tables of records that it yields."""
 
+import posixpath
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -104,6 +105,8 @@ class Shard:
         problem: why none of its records can be read.
         reused: for a shard whose answers are an earlier run's, which of the recipe's earlier runs it is and the
             shard's number in that run, of whose records only those of `names` are still wanted.
+        sources: the files that it is read from, as they were planned; reading fails if they are otherwise. Empty if
+            nothing was planned: then files are read as they are.
         by_path: whether its records may name their images by paths: other files, which may change while this does not.
     """
 
@@ -118,6 +121,22 @@ class Shard:
     problem: Problem | None = None
     reused: tuple[int, int] | None = None
     by_path: bool = False
+    sources: tuple[File, ...] = ()
+
+    @property
+    def data_paths(self) -> list[str]:
+        """Returns the paths of the files that hold its records."""
+        return [posixpath.join(self.source, name) for name in self.names] or [self.source]
+
+    @property
+    def paths(self) -> list[str]:
+        """Returns the paths of the files that it is read from: those that hold its records, and a metadata file."""
+        return list(dict.fromkeys([*self.data_paths, *([self.metadata] if self.metadata else [])]))
+
+    @property
+    def planned(self) -> dict[str, File]:
+        """Returns `sources` by path."""
+        return {file.path: file for file in self.sources}
 
     @classmethod
     def unreadable(cls, source: str, problem: Problem) -> "Shard":

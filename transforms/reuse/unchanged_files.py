@@ -127,9 +127,7 @@ def by_path(listings: Sequence[Listing]) -> dict[str, File]:
 
 
 def _is_unchanged(then: File, now: File | None) -> bool:
-    if now is None or then.modified is None:
-        return False
-    return (then.size, then.modified) == (now.size, now.modified)
+    return bool(then.version) and then == now
 
 
 def _problem_key(shard: Shard) -> tuple[Any, ...]:

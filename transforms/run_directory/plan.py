@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,10 @@ from bulklabel.transforms.run_directory.parts import PartStamp
 SOMETIMES = ("reused", "by_path")
 """The fields of a shard that are in a plan only if one of its shards has them."""
 
-SHARD_FIELDS = tuple(field.name for field in dataclasses.fields(Shard) if field.name not in ("index", *SOMETIMES))
+UNSAVED = ("index", "sources")
+"""The fields of a shard that follow from its place in the plan, and from the plan's inputs."""
+
+SHARD_FIELDS = tuple(field.name for field in dataclasses.fields(Shard) if field.name not in (*UNSAVED, *SOMETIMES))
 
 
 INCREMENTAL = ("since", "by_content", "carry_over")
@@ -112,11 +115,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Plan:
-    """Holds the inputs with their sizes, the shards in order, and the recipe.
+    """Holds the inputs with their sizes and versions, the shards in order, and the recipe.
 
     `reused` says what the shards leave out, or have from earlier runs; None where no such run was asked for. `truth`
-    says in words and by an example how labels are read. They are saved beside the plan, as are the times at which the
-    inputs were modified: none of these makes it another plan.
+    says in words and by an example how labels are read. They are saved beside the plan, and make it no other plan.
     """
 
     inputs: tuple[File, ...]
@@ -135,6 +137,12 @@ class Plan:
         """Returns what the footers of this plan's parts say."""
         return PartStamp(self.digest, self.recipe.model_digest, len(self.shards))
 
+    def sourced_shards(self) -> Iterator[Shard]:
+        """Yields the shards with the files that they are read from, so that reading fails where these have changed."""
+        inputs = {file.path: file for file in self.inputs}
+        for shard in self.shards:
+            yield replace(shard, sources=tuple(inputs[path] for path in shard.paths if path in inputs))
+
     @property
     def new_shards(self) -> list[Shard]:
         """Returns the shards whose answers no earlier run has."""
@@ -142,7 +150,7 @@ class Plan:
 
     def to_json(self) -> bytes:
         """Returns the text of `plan.json`."""
-        beside: dict[str, Any] = {"inputs": [[file.path, file.size, file.modified] for file in self.inputs]}
+        beside: dict[str, Any] = {}
         if self.truth:
             beside["truth"] = dict(self.truth)
         if self.reused is not None:
@@ -166,7 +174,7 @@ class Plan:
     def _content(self) -> dict[str, Any]:
         fields = (*SHARD_FIELDS, *(name for name in SOMETIMES if any(getattr(shard, name) for shard in self.shards)))
         return {
-            "inputs": [[file.path, file.size] for file in self.inputs],
+            "inputs": [[file.path, file.size, file.version] for file in self.inputs],
             "recipe": recipe_content(self.recipe),
             "shard_fields": list(fields),
             "shards": [_row(shard, fields) for shard in self.shards],
@@ -207,11 +215,13 @@ def _canonical(content: Mapping[str, Any]) -> bytes:
 
 
 def _input_differences(old: list[list[Any]], new: list[list[Any]]) -> list[str]:
-    before, after = ({path: size for path, size, *_ in inputs} for inputs in (old, new))
+    before, after = ({path: (size, version) for path, size, version in inputs} for inputs in (old, new))
+    both = [(before[path], after[path]) for path in before.keys() & after.keys()]
     counted = {
         "added": len(after.keys() - before.keys()),
         "removed": len(before.keys() - after.keys()),
-        "of another size": sum(before[path] != after[path] for path in before.keys() & after.keys()),
+        "of another size": sum(then[0] != now[0] for then, now in both),
+        "modified or touched": sum(then[0] == now[0] and then[1] != now[1] for then, now in both),
     }
     return [f"{count} input file{'s' * (count > 1)} {what}" for what, count in counted.items() if count]
 

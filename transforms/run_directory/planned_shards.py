@@ -43,4 +43,4 @@ class _Read(beam.DoFn):  # type: ignore[misc]
             ) from error
         if plan.digest != self._directory.stamp.plan_digest:  # replaced after `read` had checked whose it is
             raise StoreError(f"{path}: another run replaced this one's plan; give each plan its own --output.")
-        yield from plan.shards
+        yield from plan.sourced_shards()

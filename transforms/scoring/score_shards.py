@@ -11,12 +11,12 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.metrics import Metrics
 
-from bulklabel.model.errors import StoreError
+from bulklabel.model.errors import SourceChangedError, StoreError
 from bulklabel.transforms.concurrency.deadline import Deadline
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.concurrency.stage_clock import PREDICTING, READING, WRITING, StageClock
-from bulklabel.transforms.reading.readers import read_shard
-from bulklabel.transforms.reading.records import Shard
+from bulklabel.transforms.reading.readers import read_shard, reject_changed
+from bulklabel.transforms.reading.records import Shard, Unreadable
 from bulklabel.transforms.reuse.earlier_parts import carried_over
 from bulklabel.transforms.reuse.known_images import load_known_images
 from bulklabel.transforms.reuse.skip_known_images import KnownImageFilter
@@ -59,12 +59,14 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         scorer: OncePerProcess["Scorer"],
         decode_seconds: float,
         deadline: Deadline | None = None,
+        stop_if_changed: bool = False,
     ) -> None:
         self._directory = directory
         self._deadline = deadline
         self._decode_seconds = decode_seconds
         self._recipe = recipe
         self._scorer = scorer
+        self._stop_if_changed = stop_if_changed
         self._known = OncePerProcess(load_known_images, recipe)
 
     def setup(self) -> None:
@@ -99,10 +101,18 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         return self._make_result(shard, *carried_over(shard, self._recipe), StageClock())
 
     def _score(self, shard: Shard) -> ShardResult:
+        try:
+            return self._score_records(shard, read_shard(shard, self._recipe.read_spec))
+        except SourceChangedError as error:
+            if self._stop_if_changed:
+                raise
+            # What was read until then may be a mixture of old and new content.
+            return self._score_records(shard, reject_changed(shard, error))
+
+    def _score_records(self, shard: Shard, records: Iterator[pa.Table | Unreadable]) -> ShardResult:
         recipe, scorer = self._recipe, self._scorer.get()
         known_filter = KnownImageFilter(recipe, self._known.get()) if recipe.by_content else None
         clock = StageClock()
-        records = read_shard(shard, recipe.read_spec)
         tables = clock.measure_each(READING, known_filter.new_records(records) if known_filter else records)
         batch_scorer = BatchScorer(recipe, scorer, self._decode_seconds, self._pool, self._threads)
         batches = list(batch_scorer.score(tables, clock))

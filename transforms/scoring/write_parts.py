@@ -20,10 +20,10 @@ class WriteParts(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, results: beam.PCollection[ShardResult]) -> beam.PCollection[Written]:
         """Adds the one step; what comes out of it waits for the part to be written, and so `_SUCCESS` does."""
-        return results | beam.Map(_write, self._directory, self._kind)
+        return results | beam.Map(write_part, self._directory, self._kind)
 
 
-def _write(result: ShardResult, directory: RunDirectory, kind: str) -> Written:
+def write_part(result: ShardResult, directory: RunDirectory, kind: str) -> Written:
     """Writes a shard's part unless it was committed earlier; the shard's seconds are counted with its predictions."""
     part: Part = result.predictions if kind == PREDICTIONS else result.rejected
     clock = StageClock()

@@ -2,13 +2,15 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
-from bulklabel.model.errors import UserError
+from bulklabel.model.errors import SourceChangedError, UserError
+from bulklabel.transforms.files.listing import File, changed_words
 from bulklabel.transforms.files.stores.globs import escaped, prefix_of
-from bulklabel.transforms.files.stores.path_names import MICROSECONDS, ListedFile, temporary_of
+from bulklabel.transforms.files.stores.path_names import temporary_of
 
 RAW = CompressionTypes.UNCOMPRESSED
 
@@ -29,7 +31,7 @@ class BeamStore:
                 "give a local path, s3:// or gs://, or Beam's flags for it."
             ) from error
 
-    def page(self, pattern: str, token: str) -> tuple[list[ListedFile], str | None]:  # noqa: ARG002
+    def page(self, pattern: str, token: str) -> tuple[list[File], str | None]:  # noqa: ARG002
         """Lists as `Store.page` does; there is only one page.
 
         Beam's own globs mean something else, so it is asked for all that starts as the glob does.
@@ -38,25 +40,26 @@ class BeamStore:
         everything = pattern if start == pattern else f"{start}**"
         with _as_os_errors():
             entries = FileSystems.match([everything])[0].metadata_list
-        # Beam's file systems that do not know a file's time say 0.
-        return [
-            (entry.path, entry.size_in_bytes, round(entry.last_updated_in_seconds * MICROSECONDS) or None)
-            for entry in entries
-        ], None
+        return [_described(entry) for entry in entries], None
 
-    def size(self, path: str) -> int:
-        """Returns the size as `Store.size` does."""
+    def describe(self, path: str) -> File:
+        """Describes a file as `Store.describe` does."""
         with _as_os_errors():
             entries = FileSystems.match([escaped(path)])[0].metadata_list
         if not entries:
             raise FileNotFoundError(path)
-        return int(entries[0].size_in_bytes)
+        return replace(_described(entries[0]), path=path)
 
-    def get(self, path: str, start: int, stop: int) -> bytes:
-        """Reads as `Store.get` does."""
+    def get(self, path: str, start: int, stop: int, version: str = "") -> bytes:
+        """Reads as `Store.get` does; Beam tells the version of a path only, so that is asked before and after."""
+        if version and self.describe(path).version != version:
+            raise SourceChangedError(changed_words(path))
         with _as_os_errors(), FileSystems.open(path, compression_type=RAW) as file:
             file.seek(start)
-            return bytes(file.read(stop - start))
+            content = bytes(file.read(stop - start))
+        if version and self.describe(path).version != version:
+            raise SourceChangedError(changed_words(path))
+        return content
 
     def put(self, path: str, content: bytes) -> None:
         """Writes as `Store.put` does; where there are folders, to a temporary file that is renamed when it is whole."""
@@ -89,6 +92,12 @@ def _as_os_errors() -> Iterator[None]:
         if isinstance(inner, FileNotFoundError):
             raise inner from error
         raise ConnectionError(str(inner)) from error
+
+
+def _described(entry: FileMetadata) -> File:
+    """Describes a file; Beam's file systems that do not know when it was modified say 0."""
+    modified = entry.last_updated_in_seconds
+    return File(entry.path, int(entry.size_in_bytes), str(modified) if modified else "")
 
 
 def _create(path: str, content: bytes) -> None:

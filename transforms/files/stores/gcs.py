@@ -17,8 +17,10 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import RequestException
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
 
+from bulklabel.model.errors import SourceChangedError
+from bulklabel.transforms.files.listing import File, changed_words
 from bulklabel.transforms.files.stores.globs import prefix_of
-from bulklabel.transforms.files.stores.path_names import MICROSECONDS, ListedFile, bucket_and_key
+from bulklabel.transforms.files.stores.path_names import bucket_and_key
 
 PAGE_FILES = 1000
 OVERLOADED = (408, 429)
@@ -39,7 +41,7 @@ class Gcs:
             self._client._http.mount(scheme, HTTPAdapter(pool_maxsize=connections))
         self._once: dict[str, Any] = {"timeout": (connect_timeout, read_timeout), "retry": None}
 
-    def page(self, pattern: str, token: str) -> tuple[list[ListedFile], str | None]:
+    def page(self, pattern: str, token: str) -> tuple[list[File], str | None]:
         """Lists as `Store.page` does."""
         bucket, prefix = bucket_and_key(prefix_of(pattern))
         try:
@@ -50,27 +52,31 @@ class Gcs:
                 blobs = list(next(blobs_of_all_pages.pages, ()))
         except FileNotFoundError as error:
             raise OSError(str(error)) from error  # it is the bucket that is not there
-        listed = [
-            (f"gs://{bucket}/{blob.name}", blob.size, round(blob.updated.timestamp() * MICROSECONDS)) for blob in blobs
-        ]
+        listed = [File(f"gs://{bucket}/{blob.name}", blob.size, str(blob.generation or "")) for blob in blobs]
         return listed, blobs_of_all_pages.next_page_token
 
-    def size(self, path: str) -> int:
-        """Returns the size as `Store.size` does."""
+    def describe(self, path: str) -> File:
+        """Describes a file as `Store.describe` does."""
         blob = self._blob(path)
         with _as_os_errors():
             blob.reload(**self._once)
-        return int(blob.size)
+        return File(path, int(blob.size), str(blob.generation or ""))
 
-    def get(self, path: str, start: int, stop: int) -> bytes:
-        """Reads as `Store.get` does: the bytes as they are stored, whatever their `Content-Encoding`."""
+    def get(self, path: str, start: int, stop: int, version: str = "") -> bytes:
+        """Reads as `Store.get` does: the bytes as they are stored, whatever their `Content-Encoding`.
+
+        A version is a generation of its own, which is gone when another one replaces it, or kept in a bucket with
+        versions: then it is what is read.
+        """
         try:
             with _as_os_errors():
-                content = self._blob(path).download_as_bytes(
+                content = self._blob(path, int(version) if version else None).download_as_bytes(
                     start=start, end=stop - 1, raw_download=True, checksum=None, **self._once
                 )
                 return bytes(content)
         except OSError as error:
+            if version and isinstance(error, FileNotFoundError):
+                raise SourceChangedError(changed_words(path)) from error
             if isinstance(error.__cause__, RequestRangeNotSatisfiable):
                 return b""
             raise
@@ -85,9 +91,9 @@ class Gcs:
         with _as_os_errors():
             self._blob(path).delete(**self._once)
 
-    def _blob(self, path: str) -> Any:
+    def _blob(self, path: str, generation: int | None = None) -> Any:
         bucket, key = bucket_and_key(path)
-        return self._client.bucket(bucket).blob(key)
+        return self._client.bucket(bucket).blob(key, generation=generation)
 
 
 @contextlib.contextmanager

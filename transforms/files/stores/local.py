@@ -5,15 +5,18 @@ import errno
 import os
 import re
 
+from bulklabel.model.errors import SourceChangedError
+from bulklabel.transforms.files.listing import File, changed_words
 from bulklabel.transforms.files.stores.local_walk import (
     Walked,
     describe,
+    described,
     entries_of,
     is_folder,
     transient_errors,
     walk,
 )
-from bulklabel.transforms.files.stores.path_names import ListedFile, temporary_of
+from bulklabel.transforms.files.stores.path_names import temporary_of
 
 UNSYNCED_ERRORS = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}
 """Errors of file systems that cannot flush a folder to the disk, or may not read it."""
@@ -28,7 +31,7 @@ ESCAPED_MARK = re.compile(r"\[([*?\[])\]")
 class LocalStore:
     """Adapts the local file system, network mounts included; errors keep their errno."""
 
-    def page(self, pattern: str, token: str) -> tuple[list[ListedFile], str | None]:  # noqa: ARG002
+    def page(self, pattern: str, token: str) -> tuple[list[File], str | None]:  # noqa: ARG002
         """Lists as `Store.page` does, in one page; folders below the first that may not be read count as empty.
 
         Links to folders are not followed: what is listed so may be deleted.
@@ -46,16 +49,20 @@ class LocalStore:
         with transient_errors():
             return [] if folder is None else [*walk(folder, deep)]
 
-    def size(self, path: str) -> int:
-        """Returns the size as `Store.size` does."""
+    def describe(self, path: str) -> File:
+        """Describes a file as `Store.describe` does."""
         with transient_errors():
-            return os.stat(path).st_size
+            return described(path, os.stat(path))
 
-    def get(self, path: str, start: int, stop: int) -> bytes:
-        """Reads as `Store.get` does."""
+    def get(self, path: str, start: int, stop: int, version: str = "") -> bytes:
+        """Reads as `Store.get` does; the version is looked at before and after, since a file may change meanwhile."""
         with transient_errors(), open(path, "rb") as file:
+            before = described(path, os.fstat(file.fileno()))
             file.seek(start)
-            return file.read(min(stop - start, os.fstat(file.fileno()).st_size))  # memory is taken for all asked for
+            content = file.read(min(stop - start, before.size))  # memory is taken for all that is asked for
+            if version and not version == before.version == described(path, os.fstat(file.fileno())).version:
+                raise SourceChangedError(changed_words(path))
+            return content
 
     def put(self, path: str, content: bytes) -> None:
         """Writes as `Store.put` does: a temporary file is renamed when it is on the disk."""
@@ -129,9 +136,9 @@ def _sync(folder: str) -> None:
             raise
 
 
-def _files_in(root: str, deep: bool) -> list[ListedFile]:
+def _files_in(root: str, deep: bool) -> list[File]:
     """Lists all that is no folder, at any depth if `deep`; links to folders are not followed."""
-    listed: list[ListedFile] = []
+    listed: list[File] = []
     folders = [root]
     while folders:
         folder = folders.pop()
@@ -143,7 +150,7 @@ def _files_in(root: str, deep: bool) -> list[ListedFile]:
     return listed
 
 
-def _file(path: str) -> list[ListedFile]:
+def _file(path: str) -> list[File]:
     """Lists one file; nothing if it has vanished, or is a link that leads nowhere."""
-    described = describe(path)
-    return [described] if described else []
+    file = describe(path)
+    return [file] if file else []

@@ -7,7 +7,8 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bulklabel.transforms.files.stores.path_names import MISSING, ListedFile
+from bulklabel.transforms.files.listing import File
+from bulklabel.transforms.files.stores.path_names import MISSING
 
 TRANSIENT_ERRORS = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.EINTR, errno.ETIMEDOUT, errno.EBUSY}
 """Errors of network mounts whose server is away for a while."""
@@ -21,7 +22,7 @@ class Walked:
     and not a folder above it.
     """
 
-    file: ListedFile
+    file: File
     target: str | None = None
     is_link: bool = False
 
@@ -55,7 +56,7 @@ def _walked(entry: "os.DirEntry[str]", root: str, real_root: str, real: str | No
     target = os.path.realpath(entry.path) if is_link else real
     if target and _holds(real_root, target):
         target = root.rstrip("/") + target.removeprefix(real_root.rstrip("/"))
-    described = describe(entry.path) or ((entry.path, MISSING, None) if is_link else None)
+    described = describe(entry.path) or (File(entry.path, MISSING) if is_link else None)
     if described:
         yield Walked(described, target, is_link)
 
@@ -65,21 +66,21 @@ def _holds(folder: str, path: str) -> bool:
     return f"{path}/".startswith(f"{folder.rstrip('/')}/")
 
 
-def without_other_names(walked: Sequence[Walked]) -> list[ListedFile]:
+def without_other_names(walked: Sequence[Walked]) -> list[File]:
     """Returns each file once that has several names: by its own, else by the first to which a link to a folder leads.
 
     Links to files elsewhere are files of their names, even where two have one target: stores that keep equal contents
     once make such links.
 
-    >>> files = [("a.png", 1, None), ("b.png", 1, None), ("c/a.png", 1, None)]
+    >>> files = [File("a.png", 1), File("b.png", 1), File("c/a.png", 1)]
     >>> walked = [Walked(files[0]), Walked(files[1], "a.png", is_link=True), Walked(files[2], "/c/a.png")]
-    >>> [path for path, *_ in without_other_names(walked)]
+    >>> [file.path for file in without_other_names(walked)]
     ['a.png', 'c/a.png']
     """
-    taken = {each.file[0] for each in walked if each.target is None}
+    taken = {each.file.path for each in walked if each.target is None}
     listed = [each.file for each in walked if each.target is None]
     for each in sorted(
-        (each for each in walked if each.target is not None), key=lambda each: (each.is_link, each.file[0])
+        (each for each in walked if each.target is not None), key=lambda each: (each.is_link, each.file.path)
     ):
         if each.target not in taken:
             listed.append(each.file)
@@ -110,15 +111,19 @@ def is_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-def describe(path: str) -> ListedFile | None:
+def describe(path: str) -> File | None:
     """Describes one file; None if it has vanished, or is a link that leads nowhere."""
     try:
-        status = os.stat(path)
-        return path, status.st_size, status.st_mtime_ns // 1000
+        return described(path, os.stat(path))
     except OSError as error:
         if error.errno in TRANSIENT_ERRORS:
             raise
         return None
+
+
+def described(path: str, status: os.stat_result) -> File:
+    """Describes a file by what the system says of it."""
+    return File(path, status.st_size, str(status.st_mtime_ns))
 
 
 @contextlib.contextmanager

@@ -4,14 +4,9 @@ import posixpath
 import re
 import uuid
 
-ListedFile = tuple[str, int, int | None]
-"""A file's path, its size in bytes, and when it was modified: microseconds since the epoch, None if unknown."""
-
 MISSING = -1
 """The size of a file that is named and not there."""
 
-MICROSECONDS = 1_000_000
-"""In a second."""
 
 TEMPORARY = re.compile(r"/\.[^/]+\.[0-9a-f]{32}\.tmp$")
 """Matches the path of a file that is being written, or was when its writer died."""

@@ -15,10 +15,12 @@ from botocore.exceptions import (
     HTTPClientError,
 )
 
+from bulklabel.model.errors import SourceChangedError
+from bulklabel.transforms.files.listing import File, changed_words
 from bulklabel.transforms.files.stores.globs import prefix_of
-from bulklabel.transforms.files.stores.path_names import MICROSECONDS, ListedFile, bucket_and_key
+from bulklabel.transforms.files.stores.path_names import bucket_and_key
 
-NOT_FOUND, RANGE_BEHIND_END = 404, 416
+NOT_FOUND, PRECONDITION_FAILED, RANGE_BEHIND_END = 404, 412, 416
 FORBIDDEN = (401, 403)
 OVERLOADED = (408, 429)
 
@@ -47,32 +49,38 @@ class S3:
                 ),
             )
 
-    def page(self, pattern: str, token: str) -> tuple[list[ListedFile], str | None]:
+    def page(self, pattern: str, token: str) -> tuple[list[File], str | None]:
         """Lists as `Store.page` does; a page has up to 1,000 files."""
         bucket, prefix = bucket_and_key(prefix_of(pattern))
         more = {"ContinuationToken": token} if token else {}
         with _as_os_errors():
             response = self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, **more)
         listed = [
-            (f"s3://{bucket}/{item['Key']}", item["Size"], round(item["LastModified"].timestamp() * MICROSECONDS))
+            File(f"s3://{bucket}/{item['Key']}", item["Size"], item.get("ETag", ""))
             for item in response.get("Contents", ())
         ]
         return listed, response.get("NextContinuationToken")
 
-    def size(self, path: str) -> int:
-        """Returns the size as `Store.size` does."""
+    def describe(self, path: str) -> File:
+        """Describes a file as `Store.describe` does."""
         bucket, key = bucket_and_key(path)
         with _as_os_errors():
-            return int(self._client.head_object(Bucket=bucket, Key=key)["ContentLength"])
+            head = self._client.head_object(Bucket=bucket, Key=key)
+        return File(path, int(head["ContentLength"]), head.get("ETag", ""))
 
-    def get(self, path: str, start: int, stop: int) -> bytes:
-        """Reads as `Store.get` does."""
+    def get(self, path: str, start: int, stop: int, version: str = "") -> bytes:
+        """Reads as `Store.get` does; the store itself compares the version."""
         bucket, key = bucket_and_key(path)
+        condition = {"IfMatch": version} if version else {}
         try:
             with _as_os_errors():
-                response = self._client.get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}")
+                response = self._client.get_object(
+                    Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}", **condition
+                )
                 return bytes(response["Body"].read())
         except OSError as error:
+            if _status(error.__cause__) == PRECONDITION_FAILED:
+                raise SourceChangedError(changed_words(path)) from error
             if _status(error.__cause__) == RANGE_BEHIND_END:
                 return b""
             raise

@@ -6,9 +6,10 @@ from typing import Protocol
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from bulklabel.model.errors import UserError
+from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.stores.beam import BeamStore
 from bulklabel.transforms.files.stores.local import LocalStore
-from bulklabel.transforms.files.stores.path_names import ListedFile, is_remote
+from bulklabel.transforms.files.stores.path_names import is_remote
 from bulklabel.transforms.files.stores.retry import RetryPolicy, StoreOptions, store_error, store_options
 
 PIECE_BYTES = 8 * 2**20
@@ -28,18 +29,22 @@ class Store(Protocol):
     attempt may mend (`ConnectionRefusedError` where no connection was made), and another `OSError` for all else.
     """
 
-    def page(self, pattern: str, token: str) -> tuple[list[ListedFile], str | None]:
+    def page(self, pattern: str, token: str) -> tuple[list[File], str | None]:
         """Lists a page of the files that a glob matches; there may be others among them.
 
         Returns:
             the files, and the token of the next page, None after the last; the first page's token is empty.
         """
 
-    def size(self, path: str) -> int:
-        """Returns a file's size in bytes."""
+    def describe(self, path: str) -> File:
+        """Returns a file as a listing has it."""
 
-    def get(self, path: str, start: int, stop: int) -> bytes:
-        """Returns a file's bytes from `start` to before `stop`, as far as there are any."""
+    def get(self, path: str, start: int, stop: int, version: str = "") -> bytes:
+        """Returns a file's bytes from `start` to before `stop`, as far as there are any.
+
+        Raises:
+            SourceChangedError: if a version is given, and the file has another one.
+        """
 
     def put(self, path: str, content: bytes) -> None:
         """Writes a file whole or not at all, replacing an earlier one."""

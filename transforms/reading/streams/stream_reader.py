@@ -8,6 +8,7 @@ from typing import BinaryIO
 from bulklabel.transforms.concurrency.ordered_map import map_in_threads
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, Listing, unique_files
+from bulklabel.transforms.files.planned_files import open_planned
 from bulklabel.transforms.files.stores.path_names import MISSING, is_remote
 from bulklabel.transforms.reading.records import (
     HEAD_BYTES,
@@ -67,8 +68,8 @@ class StreamReader(abc.ABC):
 
     @contextlib.contextmanager
     def opened(self, shard: Shard) -> Iterator[BinaryIO]:
-        """Opens a shard's file at the shard's first byte, unpacked if it is packed."""
-        with files.open_file(shard.source) as file:
+        """Opens a shard's file, as it was planned, at the shard's first byte, unpacked if it is packed."""
+        with open_planned(shard.source, shard.planned.get(shard.source)) as file:
             if shard.start:  # only plain files have such shards
                 file.seek(shard.start)
                 yield file

@@ -12,9 +12,9 @@ import google_crc32c
 from google.protobuf.message import DecodeError
 
 from bulklabel.model.errors import RecordError, first_line
-from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.paths import raise_if_store_failed
+from bulklabel.transforms.files.planned_files import open_planned
 from bulklabel.transforms.files.read_many import MAX_RECORD_BYTES
 from bulklabel.transforms.reading.record_tables import text_of, unreadable
 from bulklabel.transforms.reading.records import Columns, Problem, ReadSpec, Record, Shard, Unreadable
@@ -61,7 +61,7 @@ class TFRecordReader(StreamReader):
 
     def ends(self, file: File, columns: Columns) -> Iterator[int]:  # noqa: ARG002
         """Yields the byte after each record, from header to header, whose checksums are checked."""
-        with files.open_file(file.path) as opened:
+        with open_planned(file.path, file) as opened:
             for frame in frames(opened, 0, file.size, skip=True):
                 if not frame.problem:
                     yield frame.end

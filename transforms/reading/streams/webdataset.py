@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from bulklabel.model.errors import RecordError, first_line
-from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File
+from bulklabel.transforms.files.planned_files import open_planned
 from bulklabel.transforms.reading.record_tables import text_of, unreadable
 from bulklabel.transforms.reading.records import Columns, Problem, ReadSpec, Record, Shard, Unreadable
 from bulklabel.transforms.reading.streams.member_names import SeenKeys, SplitName, choose_split
@@ -73,10 +73,10 @@ class WebDatasetReader(StreamReader):
 
         There is none if a key comes back: the file is not cut then, since only one shard can tell.
         """
-        split_name = self._split_name_of(file.path, Fields.of(columns))
+        split_name = self._split_name_of(file.path, (file,), Fields.of(columns))
         ends: list[int] = []
         seen, current_key = SeenKeys(), ""
-        with files.open_file(file.path) as opened:
+        with open_planned(file.path, file) as opened:
             for member in members(opened, 0, None, wanted=lambda _: False):
                 key, _ = split_name(member.name)
                 if key and key != current_key:
@@ -90,7 +90,7 @@ class WebDatasetReader(StreamReader):
     def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Unreadable]:
         """Yields the shard's records one by one, in order."""
         fields = Fields.of(spec.columns, (*LABEL_FIELDS, *spec.rule.fields))
-        split_name = self._split_name_of(shard.source, fields)
+        split_name = self._split_name_of(shard.source, shard.sources, fields)
         with self.opened(shard) as stream:
             seen = SeenKeys()
             for position, sample in enumerate(_samples(stream, shard, fields, split_name), shard.position):
@@ -98,9 +98,9 @@ class WebDatasetReader(StreamReader):
                     sample.problem = sample.problem or seen.add(sample.key)
                 yield _record(sample, shard.source, position, spec)
 
-    def _split_name_of(self, path: str, fields: Fields) -> SplitName:
+    def _split_name_of(self, path: str, sources: tuple[File, ...], fields: Fields) -> SplitName:
         """Returns how a file's names are split, which is the same for all of its shards."""
-        with self.opened(Shard(0, path, 0, None, 0, None)) as stream:
+        with self.opened(Shard(0, path, 0, None, 0, None, sources=sources)) as stream:
             names = (member.name for member in members(stream, 0, None, wanted=lambda _: False))
             return choose_split(names, {*fields.all}, {*fields.images})
 

@@ -9,9 +9,9 @@ from typing import Any, BinaryIO, cast
 
 from bulklabel.model.errors import RecordError, UserError, first_line
 from bulklabel.transforms.concurrency.ordered_map import map_in_threads
-from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, Listing, unique_files
 from bulklabel.transforms.files.paths import raise_if_store_failed
+from bulklabel.transforms.files.planned_files import open_planned
 from bulklabel.transforms.files.stores.path_names import MISSING
 from bulklabel.transforms.reading.image_metadata import describe
 from bulklabel.transforms.reading.record_tables import unreadable
@@ -71,11 +71,12 @@ class TableReader:
         position = shard.position
         stop = None if shard.records is None else position + shard.records
         try:
-            for row in _rows(shard):
-                if position == stop:
-                    return
-                yield _record(row, shard.source, position, spec)
-                position += 1
+            with _opened(shard.source, shard.planned.get(shard.source)) as source:
+                for row in _rows(source, shard):
+                    if position == stop:
+                        break
+                    yield _record(row, shard.source, position, spec)
+                    position += 1
         except Exception as error:
             raise_if_store_failed(error)
             problem = Problem("damaged_file", f"the file cannot be read further ({first_line(error)})")
@@ -91,7 +92,7 @@ def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
     if file.size == MISSING:
         return [Shard.unreadable(file.path, MISSING_FILE)], set()
     try:
-        with _opened(file.path) as source:
+        with _opened(file.path, file) as source:
             header = csv_rows.read_header(source) if CSV.search(file.path) else None
             names = list(header.names) if header else _first_names(source)
             image = image_column(names, columns.image)
@@ -133,9 +134,9 @@ def _is_packed(path: str) -> bool:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[BinaryIO]:
-    """Opens a table, unpacked if its name says that it is gzip."""
-    with files.open_file(path) as opened:
+def _opened(path: str, planned: File | None) -> Iterator[BinaryIO]:
+    """Opens a table, as it was planned, unpacked if its name says that it is gzip."""
+    with open_planned(path, planned) as opened:
         if _is_packed(path):
             with gzip.GzipFile(fileobj=opened) as stream:
                 yield cast(BinaryIO, stream)
@@ -143,15 +144,14 @@ def _opened(path: str) -> Iterator[BinaryIO]:
             yield opened
 
 
-def _rows(shard: Shard) -> Iterator[Row | RecordError]:
-    with _opened(shard.source) as source:
-        if CSV.search(shard.source):
-            header = csv_rows.read_header(source)
-            source.seek(max(shard.start, header.end))
-            yield from csv_rows.read_rows(source, header, shard.stop)
-        else:
-            source.seek(shard.start)
-            yield from json_rows.read_rows(source, shard.stop)
+def _rows(source: BinaryIO, shard: Shard) -> Iterator[Row | RecordError]:
+    if CSV.search(shard.source):
+        header = csv_rows.read_header(source)
+        source.seek(max(shard.start, header.end))
+        yield from csv_rows.read_rows(source, header, shard.stop)
+    else:
+        source.seek(shard.start)
+        yield from json_rows.read_rows(source, shard.stop)
 
 
 def _record(row: Row | RecordError, source: str, position: int, spec: ReadSpec) -> Record | Reference | Unreadable:
