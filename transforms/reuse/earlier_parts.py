@@ -10,8 +10,9 @@ from bulklabel.transforms.files import files
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.reading.records import Shard
+from bulklabel.transforms.run_directory.finished_run import FinishedRun
 from bulklabel.transforms.run_directory.part_tables import rejected_schema
-from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED, PartStamp
+from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS, REJECTED, PartStamp
 from bulklabel.transforms.run_directory.plan import EarlierRun, Recipe
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 
@@ -27,7 +28,8 @@ def carried_over(shard: Shard, recipe: Recipe) -> tuple[pa.Table, pa.Table]:
     records = table.select([*(name for name in recipe.schema.names if name != "image"), KIND_COLUMN.name])
     probabilities = probabilities_of(table, recipe.labels)
     predictions = predictions_table(records, probabilities, recipe.thresholds, recipe.labels, recipe.layout)
-    rejected = _wanted(_rows(REJECTED, shard, recipe), shard).cast(rejected_schema(recipe))
+    schema = rejected_schema(recipe)  # the earlier run may have known its images by their bytes, and this one not
+    rejected = _wanted(_rows(REJECTED, shard, recipe), shard).select(schema.names).cast(schema)
     return predictions, rejected
 
 
@@ -77,6 +79,17 @@ def _wanted(table: pa.Table, shard: Shard) -> pa.Table:
         return table
     sources = pa.array([escape_surrogates(files.join(shard.source, name)) for name in shard.names], pa.string())
     return table.filter(pc.is_in(table.column("source"), value_set=sources))
+
+
+def sources_of(run: FinishedRun, shard: Shard) -> set[str]:
+    """Returns the files of which a run's parts of a shard have a row.
+
+    Raises:
+        StoreError: if a part is missing or damaged.
+    """
+    names = [run.plan.stamp.name(kind, shard) for kind in PART_KINDS]
+    columns = [read_column(run.directory.path, name, "source").column(0).to_pylist() for name in names]
+    return {source for column in columns for source in column}
 
 
 def rows_of_sources(run: str, name: str, shard: Shard) -> int:

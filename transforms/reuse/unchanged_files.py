@@ -1,17 +1,18 @@
 """The files of an input that earlier runs have scored and that are unchanged: left out of a plan, or carried over."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, Listing
 from bulklabel.transforms.files.stores.path_names import MISSING
+from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.reading.image_metadata import is_metadata
 from bulklabel.transforms.reading.records import Inputs, Shard
-from bulklabel.transforms.reuse.earlier_parts import rows_of_sources
+from bulklabel.transforms.reuse.earlier_parts import rows_of_sources, sources_of
 from bulklabel.transforms.run_directory.finished_run import FinishedRun
-from bulklabel.transforms.run_directory.parts import PART_KINDS
+from bulklabel.transforms.run_directory.parts import PART_KINDS, REUSED
 from bulklabel.transforms.run_directory.plan import ReusedRecords
 
 
@@ -34,33 +35,39 @@ class UnchangedFiles:
         Raises:
             StoreError: if one of the run's parts is needed for it, and is missing or damaged.
         """
-        rows = {entry["name"]: int(entry["rows"]) for kind in PART_KINDS for entry in self.run.manifest[kind]}
         plan, path, counts = self.run.plan, self.run.directory.path, dict.fromkeys(PART_KINDS, 0)
         for shard in (*self.shards, *problems):
             for kind in PART_KINDS:
                 name = plan.stamp.name(kind, shard)
                 whole = shard.names == plan.shards[shard.index].names
-                counts[kind] += rows[name] if whole else rows_of_sources(path, name, shard)
+                counts[kind] += int(self.run.entries[name]["rows"]) if whole else rows_of_sources(path, name, shard)
         return ReusedRecords(path, plan.digest, *counts.values())
 
 
 def find_unchanged(
     runs: Sequence[FinishedRun], listings: Sequence[Listing], carry_over: bool
 ) -> Iterator[UnchangedFiles]:
-    """Yields for each run the unchanged files that no run before it has.
+    """Yields for each run the unchanged files that it has and no run before it.
 
-    A file is unchanged if it has the path, the size and the modification time that it had when the run was planned.
+    A file is unchanged if it has the path, the size and the version that it had when the run was planned. That a plan
+    lists it is no proof that the run has its records, so their rows must be there.
+
+    Raises:
+        StoreError: if a part of a run is needed, and is missing or damaged.
     """
     inputs = by_path(listings)
     taken: set[str] = set()
     for run in runs:
-        same = {file.path for file in run.plan.inputs if _is_unchanged(file, inputs.get(file.path))} - taken
+        same = {file.path for file in run.plan.inputs if _is_unchanged(file, inputs.get(file.path))}
+        if not carry_over:  # files that a metadata file names and that do not exist: rejected then, and still so
+            same |= {file.path for file in run.plan.inputs if file.size == MISSING} - inputs.keys()
+        answered = _answered(run, same - taken)
         # A file whose records name their images by paths may be as it was, and its images others.
         unusable = {shard.source for shard in run.plan.shards if shard.problem or shard.by_path}
-        problems = {_problem_key(shard): shard for shard in run.plan.shards if shard.problem and shard.source in same}
-        paths = same - unusable
-        if not carry_over:  # files that a metadata file names and that do not exist: rejected then, and still so
-            paths |= {file.path for file in run.plan.inputs if file.size == MISSING} - inputs.keys() - taken
+        problems = {
+            _problem_key(shard): shard for shard in run.plan.shards if shard.problem and shard.source in answered
+        }
+        paths = answered - unusable
         taken |= paths
         cut = (_cut(shard, paths) for shard in run.plan.shards if not shard.problem)
         yield UnchangedFiles(run, frozenset(paths), [shard for shard in cut if shard], problems)
@@ -124,6 +131,33 @@ def with_unchanged(
 def by_path(listings: Sequence[Listing]) -> dict[str, File]:
     """Returns the files of the listings by their paths."""
     return {file.path: file for listing in listings for file in listing.files}
+
+
+def _answered(run: FinishedRun, paths: Set[str]) -> set[str]:
+    """Returns those of some files whose every record has a row in the run's parts, of predictions or of rejected ones.
+
+    A run with `--match content` leaves out images that earlier runs know by other names.
+
+    Raises:
+        StoreError: if a part of the run is needed for it, and is missing or damaged.
+    """
+    answered: set[str] = set()
+    lacking: set[str] = set()
+    for shard in run.plan.shards:
+        wanted = paths & set(shard.data_paths)
+        if wanted and not _is_whole(run, shard):
+            there = sources_of(run, shard) if shard.names else set()
+            lacking |= {path for path in wanted if escape_surrogates(path) not in there}
+        answered |= wanted
+    return answered - lacking
+
+
+def _is_whole(run: FinishedRun, shard: Shard) -> bool:
+    """Returns whether the two parts of a shard have all of its records, by what the manifest says of them."""
+    predictions, rejected = (run.entries[run.plan.stamp.name(kind, shard)] for kind in PART_KINDS)
+    if shard.records is not None:
+        return bool(predictions["rows"] + rejected["rows"] == shard.records)
+    return run.plan.recipe.carry_over or not any(map(sum, predictions.get(REUSED, ())))
 
 
 def _is_unchanged(then: File, now: File | None) -> bool:

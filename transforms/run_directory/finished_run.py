@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from bulklabel.model.errors import UserError
 from bulklabel.transforms.files import files
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, PLAN_FILE
+from bulklabel.transforms.run_directory.parts import PART_KINDS, Entry
 from bulklabel.transforms.run_directory.plan import Plan, read_plan
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 
@@ -37,6 +39,11 @@ class FinishedRun:
     directory: RunDirectory
     plan: Plan
     manifest: dict[str, Any]
+
+    @cached_property
+    def entries(self) -> dict[str, Entry]:
+        """Returns what the manifest says of each part, by its name below the output."""
+        return {entry["name"]: entry for kind in PART_KINDS for entry in self.manifest[kind]}
 
     @property
     def scored(self) -> int:

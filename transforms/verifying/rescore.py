@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from bulklabel.model.errors import first_line
+from bulklabel.model.errors import SourceChangedError, first_line
 from bulklabel.model.labels.predictions import PROBABILITIES, PROBABILITY, probabilities_of
 from bulklabel.model.labels.thresholds import predict_labels
 from bulklabel.model.labels.truth import decode_predicted
@@ -179,6 +179,9 @@ def _records(shard: Shard, wanted: Collection[RecordKey], recipe: Recipe) -> tup
             left -= set(keys)
     except FileNotFoundError as error:
         return tables, [*faults, f"input {error.filename or error} is gone"]
+    except SourceChangedError:
+        source = escape_surrogates(shard.source)
+        return tables, [*faults, f"input {source} changed: its records are not where they were planned"]
     except Exception as error:
         raise_if_store_failed(error)
         return tables, [
