@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bulklabel.model.errors import RecordError, UserError
-from bulklabel.model.labels import AUTO, COLUMNS, FILE_INDICES, INDICES, MULTI_HOT, NAMES, NONE
+from bulklabel.model.labels import AUTO, COLUMNS, FILE_INDICES, INDICES, LONG, MULTI_HOT, NAMES, NONE
 from bulklabel.model.labels.examine_rule import Choice, SampledRecord, examine_rule
 from bulklabel.model.labels.label_rule import (
     DEFAULT_SEPARATOR,
@@ -130,6 +130,8 @@ class _Chooser:
             return replace(self.base, form=NONE, unknown_field=None), "--labels_as none"
         if labels_as == COLUMNS:
             return self._columns(), ""
+        if labels_as == LONG:
+            raise UserError(f"{self.source}: --labels_as long is for a table of --truth; a record has all its labels.")
         name = self.options.field or self._first_filled(self.candidates)
         if name is None and labels_as == AUTO and self._label_columns():
             return self._columns(), ""

@@ -1,11 +1,10 @@
-"""Reads the rows of tables of truth: Parquet, CSV, and JSON lines, plain or gzip."""
+"""Reads the rows of tables of truth: Parquet, CSV and JSON, the last two plain or gzip."""
 
 import contextlib
 import csv
 import gzip
 import io
 import json
-import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,40 +19,38 @@ from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.reading.class_names import class_names_of
 from bulklabel.transforms.reading.parquet import values_of
 
-TRUTH_FILES = re.compile(r"\.(parquet|parq|pq|(csv|tsv|jsonl|ndjson)(\.gz)?)$", re.IGNORECASE)
-"""Matches the names of tables of truth."""
-
 BATCH_ROWS = 2**14
 """So many rows of Parquet become Python values at once."""
 
 
 @dataclass(frozen=True)
 class TableRows:
-    """Holds a table: its columns' names, the names that it gives to class numbers, and its rows, to be read once."""
+    """Holds a table of truth.
+
+    Attributes:
+        names: the columns' names.
+        rows: the rows, to be read once.
+        class_names: the names that it gives to the numbers in a column.
+        id_column: the column of ids, where its kind says which that is.
+        kind: what it is called, where it is of a kind whose rows were made from something else: those have a column
+            for each label, or lists in `labels` and `unknown`.
+    """
 
     names: Sequence[str]
     rows: Iterator[Mapping[str, Any]]
     class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    id_column: str | None = None
+    kind: str = ""
 
 
-def open_table(path: str) -> TableRows:
-    """Opens a table, of the format that its name says.
-
-    Raises:
-        UserError: if it cannot be read, now or when its rows are.
-    """
-    name = path.lower()
-    kind = "JSON lines" if re.search("jsonl|ndjson", name) else "CSV" if re.search("[ct]sv", name) else "Parquet"
-    with _reporting(path, kind):
-        if kind == "Parquet":
-            return _parquet(path)
-        content = files.read(path)
-        text = (gzip.decompress(content) if name.endswith(".gz") else content).decode("utf-8-sig")
-        return _csv(path, text) if kind == "CSV" else _json_lines(path, text)
+def text_in(path: str) -> str:
+    """Returns the text of a file, unpacked if its name says that it is packed."""
+    content = files.read(path)
+    return (gzip.decompress(content) if path.lower().endswith(".gz") else content).decode("utf-8-sig")
 
 
 @contextlib.contextmanager
-def _reporting(path: str, kind: str) -> Iterator[None]:
+def reporting(path: str, kind: str) -> Iterator[None]:
     """Raises the errors of libraries as one line about a file."""
     try:
         yield
@@ -62,12 +59,13 @@ def _reporting(path: str, kind: str) -> Iterator[None]:
         raise UserError(f"{path} is not a {kind} file ({first_line(error)}); give one with ids and labels.") from error
 
 
-def _parquet(path: str) -> TableRows:
+def parquet_rows(path: str) -> TableRows:
+    """Returns the rows of a Parquet file."""
     with files.open_file(path) as source:
         schema = pq.ParquetFile(source).schema_arrow
 
     def rows() -> Iterator[Mapping[str, Any]]:
-        with files.open_file(path) as source, _reporting(path, "Parquet"):
+        with files.open_file(path) as source, reporting(path, "Parquet"):
             for batch in pq.ParquetFile(source).iter_batches(BATCH_ROWS):
                 for values in zip(*(values_of(batch, name) for name in schema.names), strict=True):
                     yield dict(zip(schema.names, values, strict=True))
@@ -75,7 +73,7 @@ def _parquet(path: str) -> TableRows:
     return TableRows(schema.names, rows(), class_names_of(schema))
 
 
-def _csv(path: str, text: str) -> TableRows:
+def csv_rows(path: str, text: str) -> TableRows:
     """Reads CSV as text, so that an id like 007 is no number; what separates its columns is what its header has."""
     header = text[: text.find("\n") + 1 or None]
     separator = max(",;\t", key=header.count)
@@ -85,7 +83,7 @@ def _csv(path: str, text: str) -> TableRows:
         raise csv.Error("it is empty")
 
     def rows() -> Iterator[Mapping[str, Any]]:
-        with _reporting(path, "CSV"):
+        with reporting(path, "CSV"):
             for number, cells in enumerate(lines, 1):
                 if not cells:
                     continue
@@ -96,16 +94,20 @@ def _csv(path: str, text: str) -> TableRows:
     return TableRows(names, rows())
 
 
-def _json_lines(path: str, text: str) -> TableRows:
-    rows = []
+def json_rows(path: str, rows: Sequence[Any]) -> TableRows:
+    """Returns rows that are objects in JSON."""
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise UserError(f"{path}, row {number}: {str(row)[:40]!r} is not an object.")
+    return TableRows(list(dict.fromkeys(name for row in rows for name in row)), iter(rows))
+
+
+def json_lines(path: str, text: str) -> list[Any]:
+    """Returns the values of JSON lines."""
+    values = []
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            row = json.loads(line) if line.strip() else None
+            values += [json.loads(line)] if line.strip() else []
         except (ValueError, RecursionError) as error:
             raise UserError(f"{path}, line {number}: it is not JSON ({first_line(error)}).") from error
-        if isinstance(row, dict):
-            rows.append(row)
-        elif row is not None:
-            raise UserError(f"{path}, line {number}: {str(row)[:40]!r} is not an object.")
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return TableRows(names, iter(rows))
+    return values

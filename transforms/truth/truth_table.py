@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from bulklabel.model.errors import RecordError, UserError
-from bulklabel.model.labels import COLUMNS, NONE
+from bulklabel.model.labels import COLUMNS, NAMES, NONE
 from bulklabel.model.labels.choose_rule import AS_FOUND, LabelOptions, choose_rule
 from bulklabel.model.labels.examine_rule import Choice, SampledRecord, truth_content
-from bulklabel.model.labels.label_rule import Labels, TruthReader
+from bulklabel.model.labels.label_rule import Labels, TruthReader, compose
 from bulklabel.model.labels.predictions import LABELS_COLUMN, UNKNOWN_COLUMN
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import unique_files
@@ -22,13 +22,15 @@ from bulklabel.transforms.reading.record_tables import text_of
 from bulklabel.transforms.reading.records import MISSING_FILE, Columns
 from bulklabel.transforms.truth import ID
 from bulklabel.transforms.truth.keys import find_id_column, key_of
-from bulklabel.transforms.truth.table_rows import TRUTH_FILES, TableRows, open_table
+from bulklabel.transforms.truth.long_table import check_known, is_long, long_rows
+from bulklabel.transforms.truth.table_rows import TableRows
+from bulklabel.transforms.truth.truth_files import TRUTH_FILES, open_truth
 
 SAMPLED_ROWS = 1000
 """So many rows of each table are looked at to choose how its labels are read."""
 
-LABEL_COLUMNS = ("labels", "label")
-"""The names of columns of labels, unless the user gives another."""
+LABEL_COLUMNS = ("labels", "label", "Finding Labels", "LabelName")
+"""The names of columns of labels, unless the user gives another; the last two are NIH's and Open Images'."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def load_truth(
     """Loads truth from tables; how each means labels is chosen by its first rows.
 
     Args:
-        paths: files, folders or globs of Parquet, CSV or JSON lines.
+        paths: files, folders or globs of tables, or of other files that `open_truth` knows.
         columns: the columns of ids, of labels, and of labels that nobody knows.
         labels: the model's labels, in order.
         options: what the user says of how labels are written.
@@ -98,8 +100,8 @@ def load_truth(
         raise UserError(f"{missing}: {MISSING_FILE.detail}.")
     options = replace(options, field=columns.labels, unknown_field=columns.unknown)
     builder = _Builder(", ".join(paths), labels, key)
-    for file in listed:
-        builder.add(file.path, open_table(file.path), columns.id, options)
+    for path, table in open_truth(listed):
+        builder.add(path, table, columns.id, options)
     return builder.table()
 
 
@@ -119,16 +121,18 @@ class _Builder:
 
     def add(self, path: str, table: TableRows, id_column: str | None, options: LabelOptions) -> None:
         """Adds the rows of a table."""
-        id_column = find_id_column(path, table.names, id_column, self._labels)
+        id_column = find_id_column(path, table.names, id_column or table.id_column, self._labels)
         _check_columns(path, table.names, options)
+        table, options = _one_row_a_record(path, table, id_column, self._labels, options)
         first = list(islice(table.rows, SAMPLED_ROWS))
         sample = [
             SampledRecord(
-                text_of(row[id_column]) or "", {n: v for n, v in row.items() if n != id_column}, table.class_names
+                text_of(row.get(id_column)) or "", {n: v for n, v in row.items() if n != id_column}, table.class_names
             )
             for row in first
         ]
         choice = choose_rule(sample, [options.field] if options.field else LABEL_COLUMNS, self._labels, options, path)
+        choice = replace(choice, words=table.kind or choice.words)
         if choice.rule.form == NONE:
             names = ", ".join(table.names) or "none"
             raise UserError(
@@ -142,7 +146,7 @@ class _Builder:
                 truth = reader.read(row, table.class_names)
             except RecordError as error:
                 raise UserError(f"{path}, row {number}: {error.detail}.") from error
-            self._add_row(path, number, text_of(row[id_column]), *truth)
+            self._add_row(path, number, text_of(row.get(id_column)), *truth)
 
     def _add_row(self, path: str, number: int, record_id: str | None, present: Labels, unknown: Labels) -> None:
         if record_id is None:
@@ -189,6 +193,22 @@ def _lists(numbers: Sequence[Sequence[int] | None], names: pa.Array) -> pa.Array
     return pa.LargeListArray.from_arrays(
         pa.array(offsets), pa.DictionaryArray.from_arrays(pa.array(flat), names), mask=missing
     )
+
+
+def _one_row_a_record(
+    path: str, table: TableRows, id_column: str, labels: tuple[str, ...], options: LabelOptions
+) -> tuple[TableRows, LabelOptions]:
+    """Returns a table with one row a record, and how its labels are written."""
+    if table.kind:
+        check_known(path, [compose(name) for name in table.names[1:]], [compose(name) for name in labels])
+        return table, replace(options, labels_as=COLUMNS, field=None, unknown_field=None)
+    first = list(islice(table.rows, SAMPLED_ROWS))
+    rows = chain(first, table.rows)
+    field = options.field or next((name for name in LABEL_COLUMNS if name in table.names), None)
+    if not is_long(path, table, first, id_column, field, options):
+        return replace(table, rows=rows), options
+    table = long_rows(path, table, rows, id_column, field or "", labels, options)
+    return table, replace(options, labels_as=NAMES, field=LABELS_COLUMN, unknown_field=UNKNOWN_COLUMN)
 
 
 def _check_columns(path: str, names: Sequence[str], options: LabelOptions) -> None:

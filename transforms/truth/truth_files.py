@@ -1,0 +1,77 @@
+"""Opens files of truth: what kind each is of is told by its name and its content."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from bulklabel.model.errors import UserError, first_line
+from bulklabel.transforms.files.listing import File
+from bulklabel.transforms.truth.coco import coco_rows
+from bulklabel.transforms.truth.label_studio import annotation_rows, task_rows
+from bulklabel.transforms.truth.table_rows import (
+    TableRows,
+    csv_rows,
+    json_lines,
+    json_rows,
+    parquet_rows,
+    reporting,
+    text_in,
+)
+from bulklabel.transforms.truth.voc import VOC_FILE, voc_rows
+
+TRUTH_FILES = re.compile(rf"\.(parquet|parq|pq|(csv|tsv|jsonl|ndjson|json)(\.gz)?)$|{VOC_FILE.pattern}", re.IGNORECASE)
+"""Matches the names of files of truth in a folder."""
+
+
+def open_truth(listed: Sequence[File]) -> Iterator[tuple[str, TableRows]]:
+    """Yields the tables in files, with the path of each; the lists of Pascal VOC are one table together.
+
+    Raises:
+        UserError: if one cannot be read, now or when its rows are.
+    """
+    lists = [file.path for file in listed if file.path.lower().endswith(".txt")]
+    for file in listed:
+        if file.path not in lists:
+            yield file.path, _open(file.path)
+    if lists:
+        yield lists[0] if len(lists) == 1 else f"{lists[0]} and {len(lists) - 1:,} more", voc_rows(lists)
+
+
+def _open(path: str) -> TableRows:
+    name = path.lower().removesuffix(".gz")
+    if name.endswith((".csv", ".tsv")):
+        with reporting(path, "CSV"):
+            return _of_annotators(path, csv_rows(path, text_in(path)))
+    if name.endswith((".json", ".jsonl", ".ndjson")):
+        with reporting(path, "JSON"):
+            return _json(path, text_in(path))
+    with reporting(path, "Parquet"):
+        return parquet_rows(path)
+
+
+def _json(path: str, text: str) -> TableRows:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        content = json_lines(path, text)
+    rows = content if isinstance(content, list) else [content]
+    first: Any = rows[0] if rows else {}
+    kinds: Mapping[str, Callable[[], TableRows]] = {
+        "images": lambda: coco_rows(path, first),
+        "annotations": lambda: task_rows(path, rows),
+        "completions": lambda: task_rows(path, rows),
+    }
+    for name, open_kind in kinds.items():
+        if isinstance(first, dict) and isinstance(first.get(name), list):
+            try:
+                return open_kind()
+            except (KeyError, TypeError, AttributeError, ValueError) as error:
+                words = f"{type(error).__name__}: {first_line(error)}"
+                raise UserError(f"{path}: it is not as its kind is written ({words}).") from error
+    return _of_annotators(path, json_rows(path, rows))
+
+
+def _of_annotators(path: str, table: TableRows) -> TableRows:
+    """Returns a table as it is, or by image if it is an export of Label Studio with a row an annotation."""
+    return annotation_rows(path, table) if {"annotation_id", "lead_time"} <= set(table.names) else table
