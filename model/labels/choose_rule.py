@@ -163,7 +163,7 @@ class _Chooser:
         numbered = [each for each in filled if all(_is_numeric(item) for item in each.items)]
         if not numbered:
             raise UserError(
-                f"{self.source}: {name!r} holds no labels, but {self._such(rule)}; "
+                f"{self.source}: {name!r} holds no labels, but values {self._such(rule)}; "
                 "name another field by --labels_column, or give --labels_as none."
             )
         if any(name in record.class_names for record in self.records):
@@ -212,6 +212,12 @@ class _Chooser:
             )
         if is_vector:
             return replace(rule, form=MULTI_HOT)
+        other = _vector_length(lists)
+        if other:
+            raise UserError(
+                f"{self.source}: {name!r} has 0/1 vectors of {other} labels, {such}, and the model {count}; give the "
+                "labels that they stand for by another field, or accept them as numbers by --labels_as indices."
+            )
         if in_range:
             return replace(rule, form=INDICES)
         known = {number for number in numbers if number is not None} if indices else None
@@ -365,6 +371,13 @@ def _item_lists(reader: TruthReader, values: Sequence[tuple[SampledRecord, Any]]
         except RecordError:
             lists.append(ItemList(record, [value]))
     return lists
+
+
+def _vector_length(lists: Sequence[ItemList]) -> int:
+    """Returns the length of lists that all seem to be 0/1 vectors of one length; 0 if they do not."""
+    lengths = {len(each.items) for each in lists}
+    cells = all(_is_cell(item) for each in lists for item in each.items)
+    return lengths.pop() if cells and len(lengths) == 1 and min(lengths) >= FEWEST_TELLING_LABELS else 0
 
 
 def _is_numeric(item: Any) -> bool:

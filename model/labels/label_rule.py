@@ -3,6 +3,7 @@
 import ast
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ MEANINGS: dict[Any, int] = {
     **dict.fromkeys((-1, "-1", "-1.0"), UNKNOWN),
 }
 """What a label's cell may hold, text in lower case; to Python True, 1.0 and a decimal 1 are the same key as 1."""
+
+NUMPY_ITEM = re.compile(r"""'[^']*'|"[^"]*"|[-+.\w]+""")
+NUMPY_LIST = re.compile(rf"\[\s*(?:(?:{NUMPY_ITEM.pattern})\s*)*\]")
+"""Match what numpy prints: items with spaces between them, in brackets."""
 
 Labels = list[str | None] | None
 """A record's labels, which may be null one by one; None where nothing is known of them."""
@@ -160,11 +165,13 @@ class TruthReader:
     def known_name(self, name: str) -> str:
         """Returns the model's spelling of a label; a name that the model does not know is returned composed (NFC).
 
+        Spaces around a label that the model knows do not count.
+
         >>> TruthReader(LabelRule(), ("Caf\u00e9",)).known_name("Cafe\u0301") == "Caf\u00e9"
         True
         """
         composed = compose(name)
-        return self._spellings.get(composed, composed)
+        return self._spellings.get(composed) or self._spellings.get(composed.strip(), composed)
 
     @cached_property
     def _spellings(self) -> dict[str, str]:
@@ -312,13 +319,18 @@ def split_text(text: str, separator: str) -> list[Any] | None:
 
 
 def list_in(text: str) -> list[Any] | None:
-    """Returns the list that a text is in JSON or in Python's notation, None if it is none.
+    """Returns the list that a text is in the notation of JSON, Python or numpy, None if it is none.
 
     >>> list_in('["cat", "dog"]'), list_in("['3', '7']"), list_in("[cat]")
     (['cat', 'dog'], ['3', '7'], None)
+    >>> list_in("['cat' 'dog']"), list_in("[0 1 0]")
+    (['cat', 'dog'], [0, 1, 0])
     """
     if not (text.startswith(("[", "(", "{")) and text.endswith(("]", ")", "}"))):
         return None
+    # Without commas it is numpy's; Python would take neighbouring texts for one.
+    if NUMPY_LIST.fullmatch(text):
+        text = f"[{', '.join(NUMPY_ITEM.findall(text))}]"
     for parse in (json.loads, ast.literal_eval):
         try:
             value = parse(text)
