@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from bulklabel.model.errors import UserError
 from bulklabel.model.report import plotting_library
 from bulklabel.pipelines.console.account import current
-from bulklabel.pipelines.console.logs import inform
+from bulklabel.pipelines.console.logs import inform, log
 from bulklabel.pipelines.console.tables import print_comparison
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.pipelines.runners.check_submission import check_submission
@@ -40,8 +40,9 @@ def build(root: beam.Pipeline, runs: Mapping[str, FinishedRun], publication: Com
         | f"ReadParts {side}" >> beam.ParDo(ReadParts(run.directory))
         for side, run in runs.items()
     }
-    comparison = results[BEFORE] | "Compare" >> Compare(results[AFTER], runs, publication.labelling)
-    _ = comparison | "Publish" >> PublishComparison(publication)
+    compare = Compare(results[AFTER], runs, publication.labelling, publication.group_by)
+    comparison, groups = results[BEFORE] | "Compare" >> compare
+    _ = comparison | "Publish" >> PublishComparison(publication, groups)
 
 
 def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
@@ -57,9 +58,12 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     output = files.absolute(options.output)
     with fail_fast():
         runs = {BEFORE: find_run(options.before), AFTER: find_run(options.after)}
-        publication = comparison_publication(runs, output)
+        publication = comparison_publication(runs, output, options.group_by)
         if files.exists(files.join(output, PLAN_FILE)):
             raise UserError(f"--output {options.output} is a run, whose report is kept; give another place.")
+    ungrouped = [run.path for run in runs.values() if run.group_by is None]
+    if publication.group_by is not None and options.group_by is None and ungrouped:
+        log.warning("%s was not grouped; intervals of changes are by %s.", *ungrouped, publication.group_by)
     files.check_writable(output)
     inform("started", shards=sum(len(run.plan.shards) for run in runs.values()))
     with beam.Pipeline(options=pipeline_options) as root:

@@ -15,6 +15,9 @@ from bulklabel.model.labels.truth import PRESENT, UNKNOWN
 from bulklabel.model.metric_families.confusion import support
 from bulklabel.model.metrics import Change, Evidence, paired_changes
 from bulklabel.model.statistic import Statistic, merge
+from bulklabel.model.statistic.distinct import Distinct
+
+NO_GROUPS = Distinct()
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,10 @@ class Comparison:
         """Returns the comparison of N joined records."""
         return Comparison(
             Changes.from_batch(joined, labelling.before, labelling.after),
-            Statistic.from_batch(joined.truth, joined.before, labelling.before, joined.records),
-            Statistic.from_batch(joined.truth, joined.after, labelling.after, joined.records),
+            *(
+                Statistic.from_batch(joined.truth, side, thresholds, joined.records, grouped_by=joined.grouped_by)
+                for side, thresholds in ((joined.before, labelling.before), (joined.after, labelling.after))
+            ),
         )
 
     def __add__(self, other: "Comparison") -> "Comparison":
@@ -63,10 +68,10 @@ def merge_comparisons(comparisons: Iterable[Comparison], labels: int) -> Compari
     )
 
 
-def comparison_content(comparison: Comparison, labelling: Labelling) -> dict[str, Any]:
+def comparison_content(comparison: Comparison, labelling: Labelling, distinct: Distinct = NO_GROUPS) -> dict[str, Any]:
     """Returns what follows from the records in `comparison.json`.
 
-    That is `records`, `overall`, `per_label` and `changed_records`.
+    That is `records`, `overall`, `per_label` and `changed_records`; `distinct` says how many groups the records are of.
 
     Rates and probabilities are in 0…1; `mean_change` is that of |probability after - before|, None without records.
     """
@@ -74,7 +79,9 @@ def comparison_content(comparison: Comparison, labelling: Labelling) -> dict[str
     supports = support(evidence.total)
     overall, per_label = paired_changes(Evidence.of(comparison.before), evidence)
     return {
-        "records": asdict(comparison.changes.records) | {"with_truth": int(evidence.total["with_truth"])},
+        "records": asdict(comparison.changes.records)
+        | {"with_truth": int(evidence.total["with_truth"])}
+        | distinct.group_counts(),
         "overall": _published(overall),
         "per_label": [
             {

@@ -11,6 +11,9 @@ import pyarrow.compute as pc
 
 from bulklabel.model.labels.predictions import RECORD_FIELDS, probabilities_of, truth_of
 from bulklabel.model.labels.truth import UNKNOWN, Truth
+from bulklabel.model.statistic.hash_ids import Hashes, hash_groups, is_missing
+
+GROUP_FIELD = pa.field("group", pa.string())
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ class Joined:
 
     `records` are N rows with `id` and, of the later run, `source` and `position`; `truth` is N×L, the later run's where
     that is known, else the earlier one's; `before` and `after` are the N×L probabilities, 0…1; `counts` says too what
-    is not among the N.
+    is not among the N. `grouped_by` are N numbers, which records that belong together share; None if none do.
+    `without_group` counts those that belong to no other.
     """
 
     records: pa.Table
@@ -48,36 +52,48 @@ class Joined:
     before: npt.NDArray[np.float32]
     after: npt.NDArray[np.float32]
     counts: RecordCounts
+    grouped_by: Hashes | None = None
+    without_group: int = 0
 
 
-def answers_schema(labels: int) -> pa.Schema:
-    """Returns the schema of `answers_table` for so many labels."""
+def answers_schema(labels: int, grouped: bool = False) -> pa.Schema:
+    """Returns the schema of `answers_table` for so many labels, with the values of groups or without."""
     return pa.schema(
         [
             *RECORD_FIELDS,
+            *([GROUP_FIELD] if grouped else []),
             pa.field("truth", pa.list_(pa.int8(), labels)),
             pa.field("probabilities", pa.list_(pa.float32(), labels)),
         ]
     )
 
 
-def answers_table(predictions: pa.Table, run_labels: Sequence[str], shared: Sequence[str]) -> pa.Table:
+def answers_table(
+    predictions: pa.Table, run_labels: Sequence[str], shared: Sequence[str], group_by: str | None = None
+) -> pa.Table:
     """Returns what is compared of a part: its records, and their `truth` and `probabilities` of the shared labels.
 
     Args:
         predictions: the part's table, N rows, of either layout.
         run_labels: all labels of its run, in order.
         shared: the L labels that both runs know, in the order wanted.
+        group_by: the column whose records of one value belong together, which one of two runs may lack; or None.
     """
     truth, _ = truth_of(predictions, shared)
     places = {label: place for place, label in enumerate(run_labels)}
     probabilities = probabilities_of(predictions, run_labels)[:, [places[label] for label in shared]]
-    records = [predictions.column(name) for name in RECORD_FIELDS.names]
-    return pa.table([*records, _lists(truth), _lists(probabilities)], schema=answers_schema(len(shared)))
+    columns = [predictions.column(name) for name in RECORD_FIELDS.names]
+    if group_by is not None:
+        columns.append(_group_values(predictions, group_by))
+    schema = answers_schema(len(shared), group_by is not None)
+    return pa.table([*columns, _lists(truth), _lists(probabilities)], schema=schema)
 
 
 def join(before: pa.Table, after: pa.Table) -> Joined:
-    """Joins two tables of answers by id; rows may come in any order, and the result has any order."""
+    """Joins two tables of answers by id; rows may come in any order, and the result has any order.
+
+    A record's group is the one of the later run, else that of the earlier one.
+    """
     repeated = pa.concat_arrays([_repeated(before), _repeated(after)])
     single_before, single_after = (
         table.filter(pc.invert(pc.is_in(table.column("id"), value_set=repeated))) for table in (before, after)
@@ -86,6 +102,7 @@ def join(before: pa.Table, after: pa.Table) -> Joined:
     earlier, later = single_before.filter(places.is_valid()), single_after.take(places.drop_null())
     truth_before, truth_after = _block(earlier, "truth"), _block(later, "truth")
     differs = (truth_before != truth_after) & (truth_before != UNKNOWN) & (truth_after != UNKNOWN)
+    grouped_by, without_group = _groups(earlier, later)
     return Joined(
         records=later.select(RECORD_FIELDS.names),
         truth=np.where(truth_after != UNKNOWN, truth_after, truth_before),
@@ -99,7 +116,26 @@ def join(before: pa.Table, after: pa.Table) -> Joined:
             repeated_after=len(after) - len(single_after),
             other_truth=int(differs.any(axis=1).sum()),
         ),
+        grouped_by=grouped_by,
+        without_group=without_group,
     )
+
+
+def _group_values(predictions: pa.Table, group_by: str) -> pa.Array:
+    """Returns the value of each record's group; null where there is none."""
+    if group_by not in predictions.column_names:
+        return pa.nulls(len(predictions), GROUP_FIELD.type)
+    values = predictions.column(group_by).to_pylist()
+    return pa.array([None if is_missing(value) else value for value in values], GROUP_FIELD.type)
+
+
+def _groups(earlier: pa.Table, later: pa.Table) -> tuple[Hashes | None, int]:
+    """Returns the hash of each record's group, None if they are not grouped, and how many have no value."""
+    if GROUP_FIELD.name not in later.column_names:
+        return None, 0
+    values = pc.coalesce(later.column(GROUP_FIELD.name), earlier.column(GROUP_FIELD.name).combine_chunks())
+    records = pa.table({"id": later.column("id"), GROUP_FIELD.name: values})
+    return hash_groups(records, GROUP_FIELD.name), values.null_count
 
 
 def _repeated(table: pa.Table) -> pa.Array:

@@ -91,7 +91,7 @@ def _counts(statistic: Statistic, distinct: Distinct) -> dict[str, int]:
         "rejected": rejected,
         "with_truth": int(statistic.sums["with_truth"].sum()),
         "duplicate_ids": distinct.duplicate_ids,
-        **({} if distinct.groups is None else {"groups": distinct.groups, "without_group": distinct.without_group}),
+        **distinct.group_counts(),
     }
 
 

@@ -26,6 +26,14 @@ class Distinct:
     without_group: int = 0
     example: tuple[int, int] | None = None
 
+    def group_counts(self) -> dict[str, int]:
+        """Returns `groups` and `without_group`; nothing where records are not grouped.
+
+        >>> Distinct(groups=5).group_counts(), Distinct().group_counts()
+        ({'groups': 5, 'without_group': 0}, {})
+        """
+        return {} if self.groups is None else {"groups": self.groups, "without_group": self.without_group}
+
     def __add__(self, other: "Distinct") -> "Distinct":
         """The counts of both sets of hashes together."""
         groups = [counted for counted in (self.groups, other.groups) if counted is not None]

@@ -9,7 +9,7 @@ def record_warnings(counts: Mapping[str, int], group_by: str | None, example: st
     """Returns a line for each doubt that the counts of records raise.
 
     Args:
-        counts: `duplicate_ids`, and of grouped records `without_group`, and `groups` if intervals are made of them.
+        counts: perhaps `duplicate_ids`, and of grouped records `without_group`, and `groups` if there are intervals.
         group_by: the column that records are grouped by, or None.
         example: an id that several records have, if one is known.
 
@@ -19,7 +19,7 @@ def record_warnings(counts: Mapping[str, int], group_by: str | None, example: st
     ['there are only 8 groups by patient: of fewer than 20 no interval can be relied on.']
     """
     lines = []
-    if counts["duplicate_ids"]:
+    if counts.get("duplicate_ids"):
         such_as = "" if example is None else f", such as {example[:200]!r}"
         lines.append(f"{counts['duplicate_ids']:,} records have an id that an earlier one has too{such_as}.")
     if counts.get("without_group"):

@@ -58,13 +58,16 @@ def print_reused(output: str) -> None:
 
 
 def print_comparison(output: str) -> None:
-    """Prints the main figures of an output's `comparison.json`, and the path of its page.
+    """Prints the main figures of an output's `comparison.json`, and the path of its page; logs what is doubtful.
 
     Prints nothing with `--log_format json`.
     """
+    content = json.loads(files.read(files.join(files.absolute(output), COMPARISON_FILE)))
+    for line in record_warnings(content["records"], content["group_by"]):
+        log.warning("%s", line)
     if is_json():
         return
-    print(comparison_summary(json.loads(files.read(files.join(files.absolute(output), COMPARISON_FILE)))))
+    print(comparison_summary(content))
     print(f"\n  {output}/{REPORT_FILE}")
 
 
@@ -84,6 +87,8 @@ def comparison_summary(content: dict[str, Any]) -> str:
         row = content["overall"][name]
         values = number(row["before"]), number(row["after"]), format_change(row["change"])
         lines.append(CHANGE_ROW.format(name.replace("_", " "), *values, format_change_range(row["interval"])))
+    if content["group_by"] is not None:
+        lines += ["", _intervals_line(content["group_by"], records["groups"])]
     flipped = most_flipped(content["per_label"])[:MOST_FLIPPED]
     width = _label_width(row["label"] for row in flipped)
     lines += ["", FLIPS_ROW.format("label", "flips", "right", "wrong", width=width)]
@@ -131,8 +136,12 @@ def summary(metrics: dict[str, Any], group_by: str | None = None) -> str:
         extent = f"   95 %: {number(interval[0])} to {number(interval[1])}" if interval else ""
         lines.append(f"  {name.replace('_', ' '):<25}{number(overall[name])}{extent}")
     if group_by is not None:
-        lines.append(f"  95 % intervals by {_on_a_line(group_by)}: {number(counts['groups'])} groups")
+        lines.append(_intervals_line(group_by, counts["groups"]))
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _intervals_line(group_by: str, groups: int) -> str:
+    return f"  95 % intervals by {_on_a_line(group_by)}: {number(groups)} groups"
 
 
 def _on_a_line(name: str) -> str:

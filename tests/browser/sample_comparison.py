@@ -49,7 +49,7 @@ def sample_content(labels: int, records: int, *, with_truth: bool = True) -> dic
         "before": {"path": "runs/monday"} | run,
         "after": {"path": "runs/tuesday"} | run | {"model": "models/shop2", "plan": "a7e0" * 16},
     }
-    return content | {"labels": {"only_before": ["hat", NASTY], "only_after": []}}
+    return content | {"group_by": None, "labels": {"only_before": ["hat", NASTY], "only_after": []}}
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import pytest
 
 from bulklabel.model.images.demo_collages import DIGITS
 from bulklabel.model.labels.label_rule import LabelRule
+from bulklabel.pipelines.compare import main as compare
 from bulklabel.pipelines.evaluate import main as evaluate
 from bulklabel.pipelines.train import main as train
 from bulklabel.transforms.evaluating import count_distinct
@@ -244,3 +245,74 @@ def test_train_finds_ids_that_repeat_and_a_column_without_values(
     films = write_films(tmp_path / "in", id=["film", "film", *(f"film {number}" for number in range(598))])
     assert train(flags) == 0
     assert "1 records have an id that an earlier one has too.\n" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def ungrouped(tmp_path_factory: pytest.TempPathFactory, films: Path, model_directory: Path) -> Path:
+    """A run by another threshold that carried nothing."""
+    output = tmp_path_factory.mktemp("ungrouped") / "run"
+    assert score(films, model_directory, output, "--threshold=0.35") == 0
+    return output
+
+
+def comparison_of(output: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((output / "comparison.json").read_bytes())
+    return content
+
+
+@pytest.mark.parametrize("grouped_first", [True, False])
+def test_compare_groups_as_the_runs_were(
+    grouped: Path, ungrouped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], grouped_first: bool
+) -> None:
+    pair = [str(run) for run in ((grouped, ungrouped) if grouped_first else (ungrouped, grouped))]
+    assert compare([*pair, f"--output={tmp_path / 'default'}"]) == 0
+    captured = capsys.readouterr()
+    counts = metrics_of(grouped)["counts"]
+    assert f"{ungrouped} was not grouped; intervals of changes are by patient." in captured.err
+    assert "2 records have no value of patient" in captured.err
+    assert f"  95 % intervals by patient: {counts['groups']} groups" in captured.out
+    content = comparison_of(tmp_path / "default")
+    assert content["group_by"] == "patient"
+    assert content["records"]["groups"] == counts["groups"]
+    page = " ".join((tmp_path / "default" / "report.html").read_text().split())
+    assert f"by patient: {counts['groups']} groups" in page
+    assert compare([*pair, f"--output={tmp_path / 'told'}", "--group_by=patient"]) == 0
+    assert "was not grouped" not in capsys.readouterr().err
+    assert comparison_of(tmp_path / "told") == content
+
+
+def test_a_change_from_nothing_is_as_uncertain_as_what_it_leads_to(
+    grouped: Path, films: Path, model_directory: Path, tmp_path: Path
+) -> None:
+    nothing = tmp_path / "nothing"
+    assert score(films, model_directory, nothing, "--threshold=1", "--group_by=patient") == 0
+    assert compare([str(nothing), str(grouped), f"--output={tmp_path / 'changes'}"]) == 0
+    changes, own = comparison_of(tmp_path / "changes")["overall"], metrics_of(grouped)
+    assert changes["log_loss"]["interval"] == [0, 0]  # a threshold decides nothing of it
+    recall = changes["recall_micro"]
+    assert (recall["before"], recall["after"]) == (0, own["overall"]["recall_micro"])
+    low, high = own["intervals"]["recall_micro"]  # on the logit scale, so about as wide
+    assert recall["interval"][1] - recall["interval"][0] == pytest.approx(high - low, rel=0.05)
+
+
+def test_runs_that_are_grouped_differently_are_told_so(
+    grouped: Path, ungrouped: Path, model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    films = write_films(tmp_path / "in", study=[f"study {number // 3}" for number in range(600)])
+    by_study = tmp_path / "by_study"
+    assert score(films, model_directory, by_study, "--group_by=study", "--carry=patient") == 0
+    assert metrics_of(by_study)["counts"]["groups"] == 200
+    capsys.readouterr()
+    for pair, flags, words in (
+        ((grouped, by_study), (), f"grouped differently, {grouped} by patient and {by_study} by study; say by which"),
+        ((grouped, ungrouped), ("--group_by=camera",), "--group_by camera: neither run has such a column"),
+    ):
+        assert compare([*map(str, pair), f"--output={tmp_path / 'changes'}", *flags]) == 2
+        error = capsys.readouterr().err
+        assert words in error
+        assert error.count("\n") == 1
+    assert not (tmp_path / "changes").exists()
+    for flag, groups in {"patient": metrics_of(grouped)["counts"]["groups"], "study": 200}.items():
+        changes = tmp_path / flag
+        assert compare([str(grouped), str(by_study), f"--output={changes}", f"--group_by={flag}"]) == 0
+        assert comparison_of(changes)["records"]["groups"] == groups

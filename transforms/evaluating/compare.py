@@ -9,15 +9,18 @@ import numpy as np
 import pyarrow as pa
 
 from bulklabel.model.comparison.comparison import (
+    NO_GROUPS,
     Comparison,
     Labelling,
     comparison_content,
     merge_comparisons,
 )
-from bulklabel.model.comparison.join import answers_schema, answers_table, join
+from bulklabel.model.comparison.join import Joined, answers_schema, answers_table, join
 from bulklabel.model.errors import UserError
 from bulklabel.model.report import render_comparison
-from bulklabel.model.statistic.hash_ids import hash_ids
+from bulklabel.model.statistic.distinct import Distinct
+from bulklabel.model.statistic.hash_ids import Hashes, hash_ids
+from bulklabel.transforms.evaluating.count_distinct import CountGroups, add_distinct
 from bulklabel.transforms.evaluating.publication import provenance_of
 from bulklabel.transforms.evaluating.publish import to_json
 from bulklabel.transforms.run_directory.file_names import REPORT_FILE
@@ -63,35 +66,65 @@ def count_buckets(records: int, labels: int) -> int:
     return 1 + records * labels // BUCKET_VALUES
 
 
+def choose_grouping(runs: Mapping[str, FinishedRun], group_by: str | None) -> str | None:
+    """Returns the column whose records of one value belong together: the one that is named, else the runs' own.
+
+    Raises:
+        UserError: if the runs were grouped by two, or neither has the one that is named.
+    """
+    if group_by is None:
+        own = {run.group_by: run for run in runs.values() if run.group_by is not None}
+        if len(own) > 1:
+            words = " and ".join(f"{run.path} by {column}" for column, run in own.items())
+            raise UserError(f"the runs were grouped differently, {words}; say by which column with --group_by.")
+        return next(iter(own), None)
+    if not any(group_by in run.plan.recipe.columns.carry for run in runs.values()):
+        raise UserError(f"--group_by {group_by}: neither run has such a column; score one with --carry {group_by}.")
+    return group_by
+
+
 class Compare(beam.PTransform):  # type: ignore[misc]
-    """Reduces the results of an earlier run and of a later one to one `Comparison`, zero if there are none."""
+    """Reduces the results of an earlier run and of a later one to one `Comparison`, zero if there are none.
+
+    What comes out is that, and one `Distinct` that counts the groups of the records in both, by the column `group_by`;
+    None instead of this if there is none.
+    """
 
     def __init__(
-        self, after: beam.PCollection[ShardResult], runs: Mapping[str, FinishedRun], labelling: Labelling
+        self,
+        after: beam.PCollection[ShardResult],
+        runs: Mapping[str, FinishedRun],
+        labelling: Labelling,
+        group_by: str | None,
     ) -> None:
         super().__init__()
         self._after = after
         self._runs = runs
         self._labelling = labelling
+        self._group_by = group_by
 
-    def expand(self, before: beam.PCollection[ShardResult]) -> beam.PCollection[Comparison]:
-        """Adds the steps that split, join, compare and merge."""
+    def expand(
+        self, before: beam.PCollection[ShardResult]
+    ) -> tuple[beam.PCollection[Comparison], beam.PCollection[Distinct] | None]:
+        """Adds the steps that split, join, compare and merge, and those that count groups."""
         shared = self._labelling.labels
         buckets = count_buckets(sum(run.scored for run in self._runs.values()), len(shared))
         # Shards of the two runs need not have the same records, so each part is split into buckets by a hash of the id:
         # the rows of one record meet in one bucket. Whole tables are moved, not records.
         answers = {
             side: results
-            | f"Split {side}" >> beam.FlatMap(_split, self._runs[side].plan.recipe.labels, shared, buckets)
+            | f"Split {side}"
+            >> beam.FlatMap(_split, self._runs[side].plan.recipe.labels, shared, self._group_by, buckets)
             for side, results in ((BEFORE, before), (AFTER, self._after))
         }
         # Each bucket is reduced to a comparison, whose size depends on labels alone, before anything is merged.
-        return (
-            answers
-            | "Join" >> beam.CoGroupByKey()
-            | "Compare" >> beam.Map(_compare, self._labelling)
+        joined = answers | "Group" >> beam.CoGroupByKey() | "Join" >> beam.Map(_join, self._labelling, self._group_by)
+        comparison = (
+            joined
+            | "Compare" >> beam.Map(Comparison.from_joined, self._labelling)
             | "Merge" >> beam.CombineGlobally(merge_comparisons, len(shared))
         )
+        return comparison, None if self._group_by is None else _count_groups(joined, buckets)
 
 
 @dataclass(frozen=True)
@@ -102,13 +135,14 @@ class ComparisonPublication:
     labelling: Labelling
     runs: Mapping[str, Any]
     labels: Mapping[str, Any]
+    group_by: str | None
 
 
-def comparison_publication(runs: Mapping[str, FinishedRun], output: str) -> ComparisonPublication:
+def comparison_publication(runs: Mapping[str, FinishedRun], output: str, group_by: str | None) -> ComparisonPublication:
     """Makes the publication from what is known before any part is read.
 
     Raises:
-        UserError: if the runs have no label in common.
+        UserError: if the runs have no label in common, or cannot be grouped.
     """
     before, after = (runs[side].plan.recipe for side in (BEFORE, AFTER))
     labelling = shared_labels(before, after)
@@ -117,19 +151,22 @@ def comparison_publication(runs: Mapping[str, FinishedRun], output: str) -> Comp
         "only_before": [label for label in before.labels if label not in shared],
         "only_after": [label for label in after.labels if label not in shared],
     }
-    return ComparisonPublication(output, labelling, {side: _run_summary(run) for side, run in runs.items()}, labels)
+    summaries = {side: _run_summary(run) for side, run in runs.items()}
+    return ComparisonPublication(output, labelling, summaries, labels, choose_grouping(runs, group_by))
 
 
 class PublishComparison(beam.PTransform):  # type: ignore[misc]
     """Publishes `comparison.json` and its page, the manifest of both, and `_SUCCESS`."""
 
-    def __init__(self, publication: ComparisonPublication) -> None:
+    def __init__(self, publication: ComparisonPublication, groups: beam.PCollection[Distinct] | None) -> None:
         super().__init__()
         self._publication = publication
+        self._groups = groups
 
     def expand(self, comparison: beam.PCollection[Comparison]) -> beam.PCollection[None]:
-        """Adds the one step."""
-        return comparison | beam.Map(_publish, self._publication)
+        """Adds the one step, with the count of groups as a side input."""
+        counted = () if self._groups is None else (beam.pvalue.AsSingleton(self._groups),)
+        return comparison | beam.Map(_publish, self._publication, *counted)
 
 
 def _run_summary(run: FinishedRun) -> dict[str, Any]:
@@ -138,24 +175,40 @@ def _run_summary(run: FinishedRun) -> dict[str, Any]:
 
 
 def _split(
-    result: ShardResult, run_labels: tuple[str, ...], shared: tuple[str, ...], buckets: int
+    result: ShardResult, run_labels: tuple[str, ...], shared: tuple[str, ...], group_by: str | None, buckets: int
 ) -> Iterator[tuple[int, pa.Table]]:
-    table = answers_table(result.predictions.table, run_labels, shared)
+    table = answers_table(result.predictions.table, run_labels, shared, group_by)
     chosen = hash_ids(table.column("id").to_pylist()) % np.uint64(buckets)
     for bucket in np.unique(chosen):
         yield int(bucket), table.take(np.flatnonzero(chosen == bucket))  # a slice would be sent with all its table
 
 
-def _compare(bucket: tuple[int, Sides], labelling: Labelling) -> Comparison:
+def _join(bucket: tuple[int, Sides], labelling: Labelling, group_by: str | None) -> Joined:
     _, sides = bucket
-    empty = answers_schema(len(labelling.labels)).empty_table()
+    empty = answers_schema(len(labelling.labels), group_by is not None).empty_table()
     before, after = (pa.concat_tables([empty, *sides[side]]) for side in (BEFORE, AFTER))
-    return Comparison.from_joined(join(before, after), labelling)
+    return join(before, after)
 
 
-def _publish(comparison: Comparison, publication: ComparisonPublication) -> None:
-    content = {"runs": publication.runs, "labels": publication.labels}
-    content |= comparison_content(comparison, publication.labelling)
+def _count_groups(joined: beam.PCollection[Joined], partitions: int) -> beam.PCollection[Distinct]:
+    """Counts the groups of joined records, which may lie in any bucket."""
+    groups = joined | "Groups" >> beam.Map(_distinct_groups) | "CountGroups" >> CountGroups(partitions)
+    without = joined | "WithoutGroup" >> beam.Map(_without_group)
+    return (groups, without) | beam.Flatten() | "Add" >> beam.CombineGlobally(add_distinct, grouped=True)
+
+
+def _distinct_groups(joined: Joined) -> Hashes:
+    hashes = hash_ids([]) if joined.grouped_by is None else joined.grouped_by
+    return np.unique(hashes)
+
+
+def _without_group(joined: Joined) -> Distinct:
+    return Distinct(without_group=joined.without_group)
+
+
+def _publish(comparison: Comparison, publication: ComparisonPublication, groups: Distinct = NO_GROUPS) -> None:
+    content = {"runs": publication.runs, "labels": publication.labels, "group_by": publication.group_by}
+    content |= comparison_content(comparison, publication.labelling, groups)
     pages = {COMPARISON_FILE: to_json(content), REPORT_FILE: render_comparison(content).encode()}
     published = [entry_of(name, page) for name, page in pages.items()]
     manifest = {"runs": publication.runs, "accepted": True, "published": published}
