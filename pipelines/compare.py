@@ -19,6 +19,8 @@ from bulklabel.transforms.evaluating.compare import (
     BEFORE,
     Compare,
     ComparisonPublication,
+    CountJoinedGroups,
+    JoinRuns,
     PublishComparison,
     comparison_publication,
 )
@@ -40,8 +42,10 @@ def build(root: beam.Pipeline, runs: Mapping[str, FinishedRun], publication: Com
         | f"ReadParts {side}" >> beam.ParDo(ReadParts(run.directory))
         for side, run in runs.items()
     }
-    compare = Compare(results[AFTER], runs, publication.labelling, publication.group_by)
-    comparison, groups = results[BEFORE] | "Compare" >> compare
+    labelling, group_by = publication.labelling, publication.group_by
+    joined = results[BEFORE] | "Join" >> JoinRuns(results[AFTER], runs, labelling, group_by)
+    comparison = joined | "Compare" >> Compare(labelling)
+    groups = None if group_by is None else joined | "CountGroups" >> CountJoinedGroups(runs)
     _ = comparison | "Publish" >> PublishComparison(publication, groups)
 
 

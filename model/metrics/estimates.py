@@ -10,6 +10,7 @@ from bulklabel.model.counting.sums import Sums
 from bulklabel.model.counting.tally import Counts
 from bulklabel.model.metric_families.families import estimate
 from bulklabel.model.metric_families.family import Estimate, Totals
+from bulklabel.model.metric_families.jackknife import degrees_of_freedom
 from bulklabel.model.statistic import Statistic
 
 
@@ -33,6 +34,11 @@ class Evidence:
     def total(self) -> Sums:
         """The sums of all groups together, without the first axis."""
         return self.sums.total()
+
+    @property
+    def freedom(self) -> float:
+        """The degrees of freedom of intervals."""
+        return degrees_of_freedom(self.sums["with_truth"])
 
     def estimate(self) -> Estimate:
         """Returns the metrics of all records."""

@@ -52,7 +52,7 @@ def compute_metrics(
     choices = [choose(threshold_curve(histogram), goal) for histogram in evidence.histograms]
     estimate, without = evidence.estimate(), list(evidence.without_groups())
     rows = _label_rows(evidence, estimate, labels, thresholds)
-    intervals = _label_intervals(estimate, without)
+    intervals = _label_intervals(evidence, estimate, without)
     for index, (row, choice) in enumerate(zip(rows, choices, strict=True)):
         row["coverage"] = _number(row["known"] / statistic.scored if statistic.scored else math.nan)
         row["unknown"] = statistic.scored - row["known"]
@@ -61,7 +61,7 @@ def compute_metrics(
     return {
         "counts": _counts(statistic, distinct),
         "overall": _overall(evidence, estimate),
-        "intervals": _overall_intervals(estimate, without),
+        "intervals": _overall_intervals(evidence, estimate, without),
         "per_label": rows,
         "thresholds": {"goal": goal.kind, "target": goal.target},
         "slices": {
@@ -104,7 +104,7 @@ def _slice(
         "other": other,
         "counts": {"records": records, "with_truth": int(evidence.total["with_truth"])},
         "overall": _overall(evidence, estimate),
-        "intervals": _overall_intervals(estimate, without),
+        "intervals": _overall_intervals(evidence, estimate, without),
         "per_label": _label_rows(evidence, estimate, labels, thresholds),
     }
 
@@ -115,12 +115,12 @@ def _overall(evidence: Evidence, estimate: Estimate) -> Row:
     return metrics | {f"{name}_bounds": _pair(*bounds) for name, bounds in estimate.bounds.items()}
 
 
-def _overall_intervals(estimate: Estimate, without: Sequence[Estimate]) -> Row:
+def _overall_intervals(evidence: Evidence, estimate: Estimate, without: Sequence[Estimate]) -> Row:
     """Returns by name of each overall metric [low, high], or None."""
-    ends = {
-        name: interval_of(name)(np.array(value), np.array([other.overall.get(name, math.nan) for other in without]))
-        for name, value in estimate.overall.items()
-    }
+    ends = {}
+    for name, value in estimate.overall.items():
+        others = np.array([other.overall.get(name, math.nan) for other in without])
+        ends[name] = interval_of(name)(np.array(value), others, evidence.freedom)
     return {name: _pair(float(low), float(high)) for name, (low, high) in ends.items()}
 
 
@@ -147,13 +147,14 @@ def _label_rows(
 
 
 def _label_intervals(
-    estimate: Estimate, without: Sequence[Estimate]
+    evidence: Evidence, estimate: Estimate, without: Sequence[Estimate]
 ) -> dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
     """Returns by name of each label's metric the low and the high ends, L each."""
-    return {
-        name: interval_of(name)(values, np.array([other.per_label[name] for other in without]).reshape(-1, len(values)))
-        for name, values in estimate.per_label.items()
-    }
+    ends = {}
+    for name, values in estimate.per_label.items():
+        others = np.array([other.per_label[name] for other in without]).reshape(-1, len(values))
+        ends[name] = interval_of(name)(values, others, evidence.freedom)
+    return ends
 
 
 def _suggested(choice: Choice, support: int) -> Row:

@@ -39,16 +39,20 @@ def paired_changes(before: Evidence, after: Evidence) -> tuple[dict[str, Change]
     """
     first, second = before.estimate(), after.estimate()
     without = list(zip(before.without_groups(), after.without_groups(), strict=True))
+    overall = [(one.overall, other.overall) for one, other in without]
+    per_label = [(one.per_label, other.per_label) for one, other in without]
     return (
-        _changes(first.overall, second.overall, [(one.overall, other.overall) for one, other in without]),
-        _changes(first.per_label, second.per_label, [(one.per_label, other.per_label) for one, other in without]),
+        _changes(first.overall, second.overall, overall, after.freedom),
+        _changes(first.per_label, second.per_label, per_label, after.freedom),
     )
 
 
-def _changes(before: Metrics, after: Metrics, without: Sequence[tuple[Metrics, Metrics]]) -> dict[str, Change]:
+def _changes(
+    before: Metrics, after: Metrics, without: Sequence[tuple[Metrics, Metrics]], freedom: float
+) -> dict[str, Change]:
     changes = {}
     for name in before:
         first, second = np.asarray(before[name]), np.asarray(after[name])
         moved = np.array([other[name] - one[name] for one, other in without]).reshape(-1, *first.shape)
-        changes[name] = Change(first, second, second - first, *change_interval(second - first, moved))
+        changes[name] = Change(first, second, second - first, *change_interval(second - first, moved, freedom))
     return changes

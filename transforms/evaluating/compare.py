@@ -20,7 +20,7 @@ from bulklabel.model.errors import UserError
 from bulklabel.model.report import render_comparison
 from bulklabel.model.statistic.distinct import Distinct
 from bulklabel.model.statistic.hash_ids import Hashes, hash_ids
-from bulklabel.transforms.evaluating.count_distinct import CountGroups, add_distinct
+from bulklabel.transforms.evaluating.count_distinct import CountGroups, add_distinct, count_partitions
 from bulklabel.transforms.evaluating.publication import provenance_of
 from bulklabel.transforms.evaluating.publish import to_json
 from bulklabel.transforms.run_directory.file_names import REPORT_FILE
@@ -83,12 +83,8 @@ def choose_grouping(runs: Mapping[str, FinishedRun], group_by: str | None) -> st
     return group_by
 
 
-class Compare(beam.PTransform):  # type: ignore[misc]
-    """Reduces the results of an earlier run and of a later one to one `Comparison`, zero if there are none.
-
-    What comes out is that, and one `Distinct` that counts the groups of the records in both, by the column `group_by`;
-    None instead of this if there is none.
-    """
+class JoinRuns(beam.PTransform):  # type: ignore[misc]
+    """Joins the results of an earlier run and of a later one by the records' ids, in buckets."""
 
     def __init__(
         self,
@@ -103,28 +99,49 @@ class Compare(beam.PTransform):  # type: ignore[misc]
         self._labelling = labelling
         self._group_by = group_by
 
-    def expand(
-        self, before: beam.PCollection[ShardResult]
-    ) -> tuple[beam.PCollection[Comparison], beam.PCollection[Distinct] | None]:
-        """Adds the steps that split, join, compare and merge, and those that count groups."""
-        shared = self._labelling.labels
+    def expand(self, before: beam.PCollection[ShardResult]) -> beam.PCollection[Joined]:
+        """Adds the steps that split and join."""
+        shared, group_by = self._labelling.labels, self._group_by
         buckets = count_buckets(sum(run.scored for run in self._runs.values()), len(shared))
         # Shards of the two runs need not have the same records, so each part is split into buckets by a hash of the id:
         # the rows of one record meet in one bucket. Whole tables are moved, not records.
         answers = {
             side: results
-            | f"Split {side}"
-            >> beam.FlatMap(_split, self._runs[side].plan.recipe.labels, shared, self._group_by, buckets)
+            | f"Split {side}" >> beam.FlatMap(_split, self._runs[side].plan.recipe.labels, shared, group_by, buckets)
             for side, results in ((BEFORE, before), (AFTER, self._after))
         }
+        return answers | "Group" >> beam.CoGroupByKey() | "Join" >> beam.Map(_join, self._labelling, group_by)
+
+
+class Compare(beam.PTransform):  # type: ignore[misc]
+    """Reduces joined records to one `Comparison`, zero if there are none."""
+
+    def __init__(self, labelling: Labelling) -> None:
+        super().__init__()
+        self._labelling = labelling
+
+    def expand(self, joined: beam.PCollection[Joined]) -> beam.PCollection[Comparison]:
+        """Adds the steps that compare and merge."""
         # Each bucket is reduced to a comparison, whose size depends on labels alone, before anything is merged.
-        joined = answers | "Group" >> beam.CoGroupByKey() | "Join" >> beam.Map(_join, self._labelling, self._group_by)
-        comparison = (
+        return (
             joined
             | "Compare" >> beam.Map(Comparison.from_joined, self._labelling)
-            | "Merge" >> beam.CombineGlobally(merge_comparisons, len(shared))
+            | "Merge" >> beam.CombineGlobally(merge_comparisons, len(self._labelling.labels))
         )
-        return comparison, None if self._group_by is None else _count_groups(joined, buckets)
+
+
+class CountJoinedGroups(beam.PTransform):  # type: ignore[misc]
+    """Counts the groups of joined records, which may lie in several buckets."""
+
+    def __init__(self, runs: Mapping[str, FinishedRun]) -> None:
+        super().__init__()
+        self._partitions = max(count_partitions(run.plan) for run in runs.values())
+
+    def expand(self, joined: beam.PCollection[Joined]) -> beam.PCollection[Distinct]:
+        """Adds the steps that cut, count and add up; what comes out is one element."""
+        groups = joined | "Groups" >> beam.Map(_distinct_groups) | "Count" >> CountGroups(self._partitions)
+        without = joined | "WithoutGroup" >> beam.Map(_without_group)
+        return (groups, without) | beam.Flatten() | "Add" >> beam.CombineGlobally(add_distinct, grouped=True)
 
 
 @dataclass(frozen=True)
@@ -188,13 +205,6 @@ def _join(bucket: tuple[int, Sides], labelling: Labelling, group_by: str | None)
     empty = answers_schema(len(labelling.labels), group_by is not None).empty_table()
     before, after = (pa.concat_tables([empty, *sides[side]]) for side in (BEFORE, AFTER))
     return join(before, after)
-
-
-def _count_groups(joined: beam.PCollection[Joined], partitions: int) -> beam.PCollection[Distinct]:
-    """Counts the groups of joined records, which may lie in any bucket."""
-    groups = joined | "Groups" >> beam.Map(_distinct_groups) | "CountGroups" >> CountGroups(partitions)
-    without = joined | "WithoutGroup" >> beam.Map(_without_group)
-    return (groups, without) | beam.Flatten() | "Add" >> beam.CombineGlobally(add_distinct, grouped=True)
 
 
 def _distinct_groups(joined: Joined) -> Hashes:
