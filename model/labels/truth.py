@@ -60,6 +60,8 @@ def encode_truth(
     if unknown is not None:
         strange = pa.concat_tables([strange, _mark(truth, unknown, names, UNKNOWN)])
     truth[labels.is_null().to_numpy(zero_copy_only=False)] = UNKNOWN
+    if not len(strange):  # as nearly always, and grouping starts threads
+        return truth, {}
     counted = strange.group_by(["row", "label"]).aggregate([]).column("label").value_counts().to_pylist()
     return truth, {item["values"]: item["counts"] for item in counted}
 
