@@ -18,9 +18,9 @@ DEADLINE = 120
 
 @pytest.fixture(scope="module")
 def many_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two dozen shards of 600 records each."""
+    """Two dozen shards of 300 records each."""
     folder = tmp_path_factory.mktemp("many")
-    records = rows(600)
+    records = rows(300)
     for number in range(PARTS):
         write_parquet(folder / f"{number:02d}.parquet", records)
     return folder

@@ -5,7 +5,6 @@ import itertools
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from argparse import Namespace
@@ -26,7 +25,8 @@ from bulklabel.transforms.files.read_many import read_many
 from bulklabel.transforms.files.stores import retry
 from bulklabel.transforms.files.stores.store import PIECE_BYTES
 from bulklabel.transforms.scoring.model_files import load_model
-from tests.conftest import ROOT, answers, collage_rows, read_all, untrained_model, write_parquet
+from tests.conftest import answers, collage_rows, read_all, untrained_model, write_parquet
+from tests.durability.forked import forks
 from tests.support import servers
 
 SHARDS, RECORDS = 8, 150
@@ -141,6 +141,15 @@ def score(pictures: str, model: str, output: str, *flags: str) -> int:
     from bulklabel.pipelines.score import main
 
     return main([f"--input={pictures}", f"--model={model}", f"--output={output}", *flags])
+
+
+def score_apart(store: Store, pictures: str, model: str, output: str, *flags: str) -> None:
+    """The same in a forked process, which leads a session of its own and prints nothing."""
+    os.setsid()
+    for stream in (1, 2):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+    store.use()
+    score(pictures, model, output, *store.flags, *flags)
 
 
 @contextlib.contextmanager
@@ -416,19 +425,11 @@ def test_a_writer_killed_in_mid_put_leaves_nothing_and_the_run_goes_on(
     pictures, model = loaded
     processes = ("--direct_running_mode=multi_processing", "--direct_num_workers=2") if store.scheme == "s3" else ()
     with failing(store, lambda request: "hold" if is_write(request) and name in request else None) as (behind, proxy):
-        first = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "bulklabel.pipelines.cli", "score"),
-                *(f"--input={pictures}", f"--model={model}", f"--output={run}", *behind.flags, *processes),
-            ],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        first = forks().Process(target=score_apart, args=(behind, pictures, model, run, *processes))
+        first.start()
         assert proxy.held.wait(120), "nothing was written"
         os.killpg(first.pid, signal.SIGKILL)
-        first.wait()
+        first.join()
     kept = {file.path.removeprefix(f"{run}/") for file in files.list_folder(run)}
     assert "plan.json" in kept
     assert not any(name in path or "_SUCCESS" in path for path in kept)
