@@ -21,10 +21,10 @@ from bulklabel.model.labels.label_rule import (
     whole_number,
 )
 
-SEPARATORS = (DEFAULT_SEPARATOR, ",", ";", "\t", " ")
+SEPARATORS = (DEFAULT_SEPARATOR, ",", ";", "\t", "\n", " ")
 """What may stand between labels in a text. The first is that of Hugging Face's ImageFolder, and of NIH's tables."""
 
-SURE_SEPARATORS = (DEFAULT_SEPARATOR, "\t")
+SURE_SEPARATORS = (DEFAULT_SEPARATOR, "\t", "\n")
 """Those that hardly stand in a label's name, so that they separate even if no label is known."""
 
 FEWEST_TELLING_LABELS = 3
@@ -242,7 +242,7 @@ class _Chooser:
         else:
             fix = "give --label_offset with the number of the first label, or accept this by --labels_as indices"
         return (
-            f"the label numbers in {name!r} are {first} to {last}, {such}, and the model's {count} labels are "
+            f"the label numbers in {name!r} are {first!s:.20} to {last!s:.20}, {such}, and those of the model "
             f"{offset} to {offset + count - 1}; {fix}."
         )
 
@@ -316,20 +316,22 @@ class _Chooser:
         """
         if self.options.separator is not None:
             return self.options.separator
-        if any(isinstance(value, list) and len(value) > 1 for value in values):
-            return ONE_LABEL  # where a field has several values, each is a label
         texts = [text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text for text in values]
         texts = [text.strip() for text in texts if isinstance(text, str)]
+        if texts and any(isinstance(value, list) and len(value) > 1 for value in values):
+            return ONE_LABEL  # where a field has several values, each is a label
         if texts and all(list_in(text) is not None for text in texts):
             return LIST_TEXT
         known = {separator: self._known_pieces(texts, separator) for separator in (ONE_LABEL, *SEPARATORS)}
+        # What stands in a label's own name separates labels only where it leaves nothing unknown.
+        in_names = [each for each in SEPARATORS if any(each in label for label in self.known)]
+        known = {each: share for each, share in known.items() if each not in in_names or share[0] == 1}
         best = max(known.values())
         if best[0] < HALF:  # a few words of a sentence may be labels by chance
             return ONE_LABEL if name in CAPTION_FIELDS else self._unknown_separator(name, texts)
         fitting = [separator for separator, pieces in known.items() if pieces == best]
         # Where a label alone is in each text, the usual separator is as good, and serves a later text with two.
-        usual_is_a_label = any(DEFAULT_SEPARATOR in label for label in self.known)
-        return DEFAULT_SEPARATOR if DEFAULT_SEPARATOR in fitting and not usual_is_a_label else fitting[0]
+        return DEFAULT_SEPARATOR if DEFAULT_SEPARATOR in fitting else fitting[0]
 
     def _known_pieces(self, texts: Sequence[str], separator: str) -> tuple[float, int]:
         """Returns the share of pieces that are labels of the model, and their number."""

@@ -155,9 +155,10 @@ class TruthReader:
         if isinstance(value, bytes):
             value = value.decode("utf-8", "backslashreplace")
         if isinstance(value, str):
-            return split_text(value, self.rule.separator)
+            nothing = value.strip().lower() == "nan" and self.known_name(value) not in self._spellings.values()
+            return None if nothing else split_text(value, self.rule.separator)
         if isinstance(value, list | tuple):
-            return list(value)
+            return [item.decode("utf-8", "backslashreplace") if isinstance(item, bytes) else item for item in value]
         if isinstance(value, Mapping):
             raise RecordError("read", "bad_labels", f"the labels are {str(value)[:40]!r}; expected a list")
         return [value]
@@ -204,8 +205,6 @@ class TruthReader:
         if item is None:
             return None
         if self.rule.form == NAMES:
-            if isinstance(item, bytes):
-                item = item.decode("utf-8", "backslashreplace")
             if not isinstance(item, str):
                 fix = "say what numbers mean by --labels_as" if is_number(item) else "expected a name"
                 raise RecordError("read", "bad_labels", f"the label {str(item)[:40]!r} is no text; {fix}")
@@ -337,7 +336,7 @@ def list_in(text: str) -> list[Any] | None:
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
         if isinstance(value, list | tuple):
-            return list(value)
+            return [item.decode("utf-8", "backslashreplace") if isinstance(item, bytes) else item for item in value]
         if isinstance(value, set | frozenset):
             return sorted(value, key=str)
     return None

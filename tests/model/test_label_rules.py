@@ -54,6 +54,8 @@ def read(values: Sequence[Any], *args: Any, **others: Any) -> list[Any]:
         ([[1, 1, 3]], "indices", [["dog", "cow"]]),
         ([[1, 1], [0]], "indices", [["dog"], ["cat"]]),
         ([["cat ", " dog"]], "names", [["cat", "dog"]]),
+        ([[b"cat", b"dog"]], "names", [["cat", "dog"]]),
+        (["cat\ndog", "nan"], "names", [["cat", "dog"], None]),
         (["[1 0 1 0]", "[0 0 0 1]"], "multi_hot", [["cat", "bird"], ["cow"]]),
         (["['cat' 'dog']", "['bird']", "[]"], "names", [["cat", "dog"], ["bird"], []]),
         (['["cat"\n "dog"]'], "names", [["cat", "dog"]]),
@@ -82,6 +84,8 @@ def test_the_names_of_labels_decide_what_stands_between_them() -> None:
     assert read(["3,7", "cat"], names=names) == [["3", "7"], ["cat"]]
     assert read(["['3', '7']"], names=names) == [["3", "7"]]
     assert read(["a|b", "c"], names=("a|b", "c")) == [["a|b"], ["c"]]
+    assert read(["big cat", "dog"], names=("big cat", "cat", "dog")) == [["big cat"], ["dog"]]
+    assert read(["nan", "cat"], names=("nan", "cat")) == [["nan"], ["cat"]]
     assert read(["3", "7"], names=names) == [["3"], ["7"]]  # and not numbers of labels
 
 
@@ -98,7 +102,7 @@ def test_the_numbers_of_a_file_mean_its_own_names() -> None:
     [
         ([[0, 1], [1, 0]], NAMES[:2], "may be label numbers or a 0/1 vector; say which by --labels_as indices or"),
         ([[0]], NAMES[:1], "may be label numbers or a 0/1 vector"),
-        ([[1], [4], [2]], NAMES, "are 1 to 4, such as [1] of 'r0', and the model's 4 labels are 0 to 3; if they count"),
+        ([[1], [4], [2]], NAMES, "are 1 to 4, such as [1] of 'r0', and those of the model 0 to 3; if they count"),
         ([[1], [4], [2]], NAMES, "give --label_offset 1, or accept this by --labels_as indices"),
         ([[0], [7]], NAMES, "accept this by --labels_as indices"),
         ([[0.5, 0.2, 0.1, 0.2]], NAMES, "holds no labels, but values such as [0.5"),

@@ -243,7 +243,7 @@ def test_every_notation_gives_the_same_metrics(model: Path, tmp_path: Path, caps
 @pytest.mark.parametrize(
     ("cells", "flags", "words"),
     [
-        ({"labels": [0, 9]}, [], "are 0 to 9, such as [0, 9] of 'r0', and the model's 4 labels are 0 to 3"),
+        ({"labels": [0, 9]}, [], "are 0 to 9, such as [0, 9] of 'r0', and those of the model 0 to 3"),
         ({"labels": ["Cat"]}, [], "no label of the truth is the model's"),
         ({"labels": ["cat"]}, ["--labels_as=columns"], "no field is named like a label of the model"),
         ({"labels": ["cat"]}, ["--uncertain=zebra=present"], "there is no label 'zebra'"),
