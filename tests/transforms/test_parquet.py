@@ -10,7 +10,7 @@ import pytest
 from bulklabel.model.errors import UserError
 from bulklabel.model.labels.choose_rule import AS_FOUND, LabelOptions
 from bulklabel.model.labels.label_rule import NO_TRUTH
-from bulklabel.transforms.files import files
+from bulklabel.transforms.files import files, planned_files
 from bulklabel.transforms.planning.choose_labels import choose_labels
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.parquet import ParquetReader
@@ -153,7 +153,7 @@ def test_a_store_that_fails_is_no_damaged_file(tmp_path: Path, monkeypatch: pyte
                 raise OSError(5, "Input/output error")
             return self.file.read(size)
 
-    monkeypatch.setattr(files, "open_file", Failing)
+    monkeypatch.setattr(planned_files, "open_file", Failing)
     with pytest.raises(OSError, match="Input/output error"):
         list(READER.records(shard, ReadSpec("parquet", Columns(), LABELS, 10, NO_TRUTH)))
 
@@ -263,3 +263,20 @@ def test_odd_types_become_text_and_cost_no_other_record(tmp_path: Path) -> None:
         ("a", b"x", "1970-01-01 00:00:00.000000001", '{"k": "\\\\xff"}'),
         ("b", b"y", None, None),
     ]
+
+
+def test_times_inside_of_carried_lists_cost_no_record(tmp_path: Path) -> None:
+    nanosecond = pa.timestamp("ns")
+    columns = {
+        "image": pa.array([b"x", b"y", b"z"]),
+        "seen": pa.array([[1, None], None, []], pa.list_(nanosecond)),
+        "deep": pa.array([[{"at": [1]}], [], None], pa.list_(pa.struct({"at": pa.list_(nanosecond)}))),
+        "map": pa.array([[("a", 1)], None, []], pa.map_(pa.string(), nanosecond)),
+    }
+    path = write_table(tmp_path / "a.parquet", columns)
+    read, unreadable = read_records(path, columns=Columns(carry=("seen", "deep", "map")))
+    assert not unreadable
+    first = "1970-01-01 00:00:00.000000001"
+    assert [row["seen"] for row in read] == [f'["{first}", null]', None, "[]"]
+    assert [row["deep"] for row in read] == [f'[{{"at": ["{first}"]}}]', "[]", None]
+    assert [row["map"] for row in read] == [None, None, None]  # Python has no such time, and Arrow no such text

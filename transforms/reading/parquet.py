@@ -1,11 +1,15 @@
 """Reads records from Parquet files, whose shards are row groups, small neighbours packed together."""
 
+import functools
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bulklabel.model.errors import RecordError, SourceChangedError, UserError, first_line
@@ -42,6 +46,9 @@ PIECE_ROWS = 2**16
 
 READ_BYTES = 2**20
 """A column is read in pieces of this size, so that a huge row group is never in memory at once."""
+
+
+log = logging.getLogger("bulklabel")
 
 
 class ParquetReader:
@@ -211,11 +218,12 @@ def _records_of(
     """Yields the records of a batch, the first of which has the given position."""
     columns = spec.columns
     label_fields = [name for name in spec.rule.fields if name in batch.schema.names]
+    texts = [_carried(batch, name, source) for name in columns.carry]
     rows = zip(
         values_of(batch, columns.id or ID_COLUMN),
         values_of(batch, image),
         zip(*(values_of(batch, name) for name in label_fields), strict=True) if label_fields else [()] * len(batch),
-        zip(*(values_of(batch, name) for name in columns.carry), strict=True) if columns.carry else [()] * len(batch),
+        zip(*texts, strict=True) if texts else [()] * len(batch),
         strict=True,
     )
     for row_position, (row_id, value, labels, carried) in enumerate(rows, position):
@@ -242,10 +250,28 @@ def values_of(batch: pa.RecordBatch, name: str | None) -> list[Any]:
     return _python_values(batch.column(name))
 
 
+def _carried(batch: pa.RecordBatch, name: str, source: str) -> list[Any]:
+    """Returns a carried column's values, nulls and a warning if Python has none: no record is rejected for these."""
+    try:
+        return values_of(batch, name)
+    except (ValueError, OverflowError, pa.ArrowException) as error:
+        _warn(f"--carry {name}: {source} has values of it that cannot be text ({first_line(error)}); they are null.")
+        return [None] * len(batch)
+
+
+@functools.lru_cache(maxsize=1024)
+def _warn(warning: str) -> None:
+    """Logs a warning, once a process."""
+    log.warning(warning)
+
+
 def _python_values(column: pa.Array) -> list[Any]:
     """Returns the values of a column as Python has them; times as text, since Python's have no nanoseconds."""
     if pa.types.is_temporal(column.type):
         column = column.cast(pa.string())
+    if _is_list(column.type) and _holds_times(column.type.value_type):
+        inner, lengths = iter(_python_values(column.flatten())), pc.list_value_length(column).to_pylist()
+        return [None if length is None else list(islice(inner, length)) for length in lengths]
     if pa.types.is_struct(column.type):
         names = [field.name for field in column.type]
         rows = zip(*map(_python_values, column.flatten()), strict=True) if names else ((),) * len(column)
@@ -260,6 +286,14 @@ def _python_values(column: pa.Array) -> list[Any]:
         values = column.cast(pa.list_(pa.binary()) if nested else pa.binary()).to_pylist()
         return [None if row is None else list(map(text_of, row)) if nested else text_of(row) for row in values]
     return values
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _holds_times(kind: pa.DataType) -> bool:
+    return pa.types.is_temporal(kind) or any(_holds_times(kind.field(at).type) for at in range(kind.num_fields))
 
 
 def problem_of(schema: pa.Schema, columns: Columns) -> Problem | None:
