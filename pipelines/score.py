@@ -132,7 +132,13 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     else:
         if plan.new_shards:
             scorer.get()  # a network that cannot be used is reported before anything is written
+        strangers = directory.strangers()
         directory.start(plan, options.overwrite)
+        if strangers:
+            log.warning(
+                f"{options.output}: {len(strangers):,} files stay that no run has made, such as {strangers[0]}; move "
+                "them away, since whoever reads the whole folder takes them for parts."
+            )
     launched = launch_of(vars(options), started)
     stop = options.changed_input == STOP
     job = Job(plan, scorer, launched, publication, options.decode_timeout, options.deadline, stop)

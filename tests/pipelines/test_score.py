@@ -279,8 +279,9 @@ def test_parts_without_a_plan_are_refused(
 ) -> None:
     (tmp_path / "run" / "predictions").mkdir(parents=True)
     (tmp_path / "run" / "predictions" / "mine.parquet").touch()
-    assert score(corpus, model_directory, tmp_path / "run") == 2
-    assert "holds parts but no plan.json" in capsys.readouterr().err
+    for flags in ([], ["--overwrite"]):
+        assert score(corpus, model_directory, tmp_path / "run", *flags) == 2
+        assert "holds predictions/mine.parquet, which no run has made; give another --output" in capsys.readouterr().err
 
 
 def test_too_many_rejected_publishes_all_but_success(

@@ -41,6 +41,11 @@ class PartStamp:
         digits = max(5, len(str(self.shards - 1)))
         return f"{kind}/part-{index:0{digits}d}-of-{self.shards:05d}.parquet"
 
+    @property
+    def names(self) -> list[str]:
+        """Returns the names of all parts of the plan."""
+        return [self.name_of(kind, index) for kind in PART_KINDS for index in range(self.shards)]
+
     def is_foreign(self, path: str) -> bool:
         """Returns whether a path is named as a part, but of no shard of this plan."""
         named = PART_NAME.search(path)

@@ -14,10 +14,11 @@ another plan, perhaps after that one's `_SUCCESS`. It then takes `_SUCCESS` and 
 run is unfinished rather than wrong; if it dies before it has done so, `bulklabel verify` finds the foreign file.
 """
 
+import contextlib
 import io
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import pyarrow as pa
@@ -33,6 +34,8 @@ from bulklabel.transforms.run_directory.parts import PART_KINDS, PART_NAME, Part
 from bulklabel.transforms.run_directory.plan import DIGEST_BYTES, Plan, digest_in
 from bulklabel.transforms.run_directory.published_folder import PublishedFolder
 from bulklabel.transforms.run_directory.success import requests_same
+
+NO_SHARD = Shard(0, "", 0, None, 0, None)
 
 
 class State(Enum):
@@ -54,22 +57,26 @@ class RunDirectory(PublishedFolder):
         """Decides what is left to do for the plan. Writes nothing.
 
         Raises:
-            UserError: if another plan's run is there, or parts without a plan, and `overwrite` is not set.
+            UserError: if another plan's run is there, or parts without a plan, and `overwrite` is not set; or if there
+                are files that no run has made, and that would be replaced.
         """
         saved = self.read_if_there(PLAN_FILE)
         if saved is None:
-            if not any(self.files.list_folder(self.path_of(kind)) for kind in PART_KINDS):
+            there = self._names_there()
+            if not there:
                 return State.STARTS
-            saved = self.read_if_there(
-                PLAN_FILE
-            )  # another run may have started since: it writes its plan before its parts
+            saved = self.read_if_there(PLAN_FILE)  # another run may have started since: it writes its plan first
         if saved is None:
+            if not self._holds_a_run():
+                raise self._not_ours(there[0])
             if not overwrite:
                 raise UserError(
                     f"{self.path} holds parts but no {PLAN_FILE}; "
                     "give another --output, or --overwrite to replace them."
                 )
             return State.REPLACES
+        if not digest_in(saved):
+            raise self._not_ours(PLAN_FILE)
         differences = plan.differences(saved)
         if not differences:
             return State.CONTINUES if self.stated_manifest() is None else State.FINISHED
@@ -227,30 +234,87 @@ class RunDirectory(PublishedFolder):
 
     def _parts_fault(self, sizes: Mapping[str, int]) -> str | None:
         """Returns which part is missing, has another size than the manifest lists, or belongs to no shard."""
-        planned = {self.stamp.name_of(kind, index) for kind in PART_KINDS for index in range(self.stamp.shards)}
+        planned = set(self.stamp.names)
         current = {file.path.removeprefix(f"{self.path}/"): file.size for file in self._parts()}
         for name in sorted(planned | sizes.keys() | current.keys()):
             if name not in planned or sizes.get(name) != current.get(name):
                 return f"{name} is not the part that {MANIFEST_FILE} lists"
         return None
 
+    def strangers(self) -> list[str]:
+        """Returns the files among the parts that no run has made, by their names below the folder: they stay."""
+        listed = self._listed_parts()
+        return [name for name in self._names_there() if "/" in name and not self._is_own_part(name, listed)]
+
     def _remove_other_plan(self) -> None:
         """Deletes what another plan's runs made, in such an order that none of them is taken for finished meanwhile.
 
         Without `plan.json` they stop before they write another file. One that had read it just before may still write
-        `_SUCCESS`, so that is deleted twice here, and once more when the new plan is written down.
+        `_SUCCESS`, so that is deleted twice here, and once more when the new plan is written down. Parts come last:
+        whoever finds the folder without a plan knows by them that a run was here. What no run has made stays.
+
+        Raises:
+            UserError: if there is a file that no run has made, and that all would take for a part.
         """
+        listed = self._listed_parts()
+        for name in self._part_names():
+            if not self._is_own_part(name, listed):
+                raise self._not_ours(name)
         for name in (SUCCESS_FILE, PLAN_FILE, SUCCESS_FILE):
             self.files.delete([self.path_of(name)])
-        self.files.delete([self.path_of(name) for name in PUBLISHED])
-        self.files.delete([file.path for kind in PART_KINDS for file in self.files.list_folder(self.path_of(kind))])
+        self.files.delete([self.path_of(name) for name in reversed(PUBLISHED)])
+        self.files.delete([self.path_of(name) for name in self._part_names() if self._is_own_part(name, listed)])
 
     def _clear(self) -> None:
         """Deletes what no shard of the plan will replace: temporary files of dead runs, and other plans' parts."""
         folders = [self.path, *(self.path_of(kind) for kind in PART_KINDS)]
         stale = [file.path for folder in folders for file in self.files.list_temporary(folder)]
-        foreign = [file.path for file in self._parts() if self.stamp.is_foreign(file.path)]
-        self.files.delete([*stale, *foreign])
+        foreign = [name for name in self._part_names() if self.stamp.is_foreign(f"/{name}")]
+        self.files.delete([*stale, *(self.path_of(name) for name in foreign if self._is_own_part(name, set()))])
+
+    def _names_there(self) -> list[str]:
+        """Returns the names, below the folder, of files that are where a run's are, whoever made them."""
+        inside = [file.path for kind in PART_KINDS for file in self.files.list_folder(self.path_of(kind))]
+        beside = [name for name in (*PUBLISHED, SUCCESS_FILE) if self.read_if_there(name) is not None]
+        return [*beside, *(path.removeprefix(f"{self.path}/") for path in inside)]
+
+    def _holds_a_run(self) -> bool:
+        """Tells whether a run has left a manifest or a part, though its `plan.json` is gone."""
+        return bool(self._listed_parts()) or any(self._is_own_part(name, set()) for name in self._part_names())
+
+    def _listed_parts(self) -> set[str]:
+        """Returns the names of the parts that the plan and the manifest that are there list."""
+        names: set[str] = set()
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            shards = len(json.loads(self.read_if_there(PLAN_FILE) or b"")["shards"])
+            names |= set(replace(self.stamp, shards=shards).names)
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            manifest = json.loads(self.read_if_there(MANIFEST_FILE) or b"")
+            names |= {str(entry["name"]) for kind in PART_KINDS for entry in manifest[kind]}
+        return names
+
+    def _is_own_part(self, name: str, listed: Set[str]) -> bool:
+        """Tells whether a file, by its name below the folder, is a part that some run has made.
+
+        One that nobody lists says it in its footer.
+        """
+        if name in listed:
+            return True
+        kind, _, rest = name.partition("/")
+        if kind not in PART_KINDS or not PART_NAME.fullmatch(f"/{rest}"):
+            return False
+        try:
+            schema = pq.read_schema(io.BytesIO(self.read_if_there(name) or b""))
+        except (pa.ArrowException, OSError) as error:
+            raise_if_store_failed(error)
+            return False
+        return self.stamp.metadata(NO_SHARD).keys() <= metadata_of(schema).keys()
+
+    def _not_ours(self, name: str) -> UserError:
+        return UserError(f"{self.path} holds {name}, which no run has made; give another --output, or move it away.")
+
+    def _part_names(self) -> list[str]:
+        return [file.path.removeprefix(f"{self.path}/") for file in self._parts()]
 
     def _parts(self) -> list[File]:
         folders = [self.path_of(kind) for kind in PART_KINDS]
