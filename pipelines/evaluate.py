@@ -66,7 +66,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     account = current()
     account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"
     run_place, output = files.absolute(options.input), files.absolute(options.output)
-    if run_place == output:
+    if files.same_place(run_place, output):
         raise UserError(f"--output {options.output} is the run itself, whose metrics are kept; give another place.")
     with fail_fast():
         finished = find_run(options.input)

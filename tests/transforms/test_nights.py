@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
+from bulklabel.model.errors import UserError
+from bulklabel.transforms.reuse.earlier_runs import find_earlier_runs
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE
 from bulklabel.transforms.run_directory.parts import PREDICTIONS, REUSED
 from bulklabel.transforms.run_directory.plan import Plan, add_reused_of_parts
@@ -187,3 +189,15 @@ def test_answers_of_a_run_that_knew_its_images_are_carried_over_by_one_that_does
     nights.night([], by_content=True, carry_over=False, threshold=None)
     nights.night([1], by_content=False, carry_over=True, threshold="0.2")
     assert "content" not in next(iter(rows_of(nights.nights[-1].output).values()))
+
+
+@pytest.mark.parametrize("written", ["latest", "night0/../night0/", ".//night0", "latest/../night0"])
+def test_a_run_is_known_by_its_place_however_that_is_written(nights: Nights, written: str) -> None:
+    nights.night([], by_content=False, carry_over=False, threshold=None)
+    (nights.folder / "latest").symlink_to("night0", target_is_directory=True)
+    since = f"{nights.folder}/{written}"
+    with pytest.raises(UserError, match="is the output itself"):
+        find_earlier_runs([since], str(nights.folder / "night0"), carry_over=True, by_content=False)
+    earlier = find_earlier_runs([since, str(nights.folder / "night0")], "/elsewhere", carry_over=True, by_content=False)
+    assert earlier.paths == [str(nights.folder.resolve() / "night0")]
+    assert [run.path for run in earlier.runs] == [since]

@@ -50,7 +50,7 @@ def make_gates(
 
 
 def _read(baseline: str, output: str) -> bytes:
-    if files.absolute(baseline) == output:
+    if files.same_place(baseline, output):
         raise UserError(f"--baseline {baseline} is the --output itself; give an earlier run's.")
     try:
         return files.read(files.join(files.absolute(baseline), METRICS_FILE))

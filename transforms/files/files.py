@@ -53,6 +53,29 @@ def _real_folder(folder: str) -> str:
     return os.path.realpath(folder)
 
 
+def place_of(path: str) -> str:
+    """Returns the one path of a file or folder, however it is written: links, `..` and doubled slashes are resolved.
+
+    >>> place_of("/tmp/../proc//self/../1") == place_of("/proc/1")
+    True
+    """
+    return absolute(path) if is_remote(path) else os.path.realpath(os.path.expanduser(path))
+
+
+def same_place(path: str, other: str) -> bool:
+    """Tells whether two paths lead to the same file or folder; on a file system without case, case does not matter.
+
+    >>> same_place("/tmp/./run/", "/tmp//run"), same_place("s3://a/run/", "s3://a/run"), same_place("/tmp", "s3://tmp")
+    (True, True, False)
+    """
+    if place_of(path) == place_of(other):
+        return True
+    try:
+        return not (is_remote(path) or is_remote(other)) and os.path.samefile(place_of(path), place_of(other))
+    except (OSError, ValueError):
+        return False
+
+
 def join(folder: str, *names: str) -> str:
     """Returns the path of names below a folder."""
     return posixpath.join(folder, *names)
