@@ -24,6 +24,7 @@ from bulklabel.pipelines.runners.check_submission import check_submission
 from bulklabel.pipelines.runners.launch import launch, prepare
 from bulklabel.transforms.concurrency.deadline import Deadline
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
+from bulklabel.transforms.evaluating.check_keys import CheckTruthKeys
 from bulklabel.transforms.evaluating.count_distinct import CountDistinct, count_partitions
 from bulklabel.transforms.evaluating.evaluate import Evaluate, Evaluation
 from bulklabel.transforms.evaluating.publication import Publication, provenance_of
@@ -45,6 +46,8 @@ from bulklabel.transforms.scoring.load_scorer import load_scorer
 from bulklabel.transforms.scoring.model_files import load_model
 from bulklabel.transforms.scoring.score_shards import NOT_BEGUN, ScoreShards
 from bulklabel.transforms.scoring.write_parts import WriteParts
+from bulklabel.transforms.truth import ID
+from bulklabel.transforms.truth.truth_source import find_truth
 
 if TYPE_CHECKING:
     from bulklabel.model.network.scorer import Scorer  # imports TensorFlow
@@ -93,6 +96,8 @@ def build(root: beam.Pipeline, job: Job) -> None:
     statistic = results | "Evaluate" >> Evaluate(evaluation)
     # Nothing is published of a part of the shards.
     statistic = statistic | "EndAtDeadline" >> EndAtDeadline(left, len(plan.shards), job.deadline)
+    if recipe.truth is not None and recipe.truth.key != ID:
+        statistic = statistic | "CheckTruthKeys" >> CheckTruthKeys(results, recipe.truth.key)
     # Whether an id or a group was met before is seen only where all shards meet, so these are counted apart.
     distinct = results | "CountDistinct" >> CountDistinct(count_partitions(plan), job.publication.group_by)
     # Which records are shown is known only once everything is merged, so their images are read again.
@@ -108,7 +113,10 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         UserError: if the inputs, the model or the output cannot be used.
     """
     paths = {"--input": options.input, "--model": [options.model], "--output": [options.output]}
-    check_submission(pipeline_options, paths | {"--since": options.since, "--image_root": options.image_root})
+    check_submission(
+        pipeline_options,
+        paths | {"--since": options.since, "--image_root": options.image_root, "--truth": options.truth},
+    )
     plotting_library()
     prepare(pipeline_options)
     account, started, output = current(), now(), files.absolute(options.output)
@@ -167,6 +175,7 @@ def _planned(options: argparse.Namespace, output: str) -> tuple[Plan, RunDirecto
         earlier_runs,
         label_options,
         by_bytes=options.identity == CONTENT,
+        truth=find_truth(options.truth, columns, label_options, options.truth_key),
     )
     directory = RunDirectory(output, plan.stamp)
     state = directory.state(plan, options.overwrite)

@@ -22,12 +22,21 @@ from bulklabel.pipelines.flag_values import columns_of, label_options_of, read_l
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.stores.retry import fail_fast
-from bulklabel.transforms.planning.choose_labels import choose_labels
+from bulklabel.transforms.planning.choose_labels import choose_labels, sampled_ids
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.readers import first_image_warnings
-from bulklabel.transforms.reading.records import RECORD_SCHEMA, SHARD_RECORDS, UNKNOWN_FIELD, ReadSpec, check_carried
+from bulklabel.transforms.reading.records import (
+    RECORD_SCHEMA,
+    SHARD_RECORDS,
+    UNKNOWN_FIELD,
+    Columns,
+    ReadSpec,
+    check_carried,
+)
 from bulklabel.transforms.scoring.model_files import save_model
 from bulklabel.transforms.training_samples import SampleSource, Split, Survey
+from bulklabel.transforms.truth.truth_source import check_sample_joins, find_truth, rule_of
+from bulklabel.transforms.truth.truth_table import TruthTable
 
 
 def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:  # noqa: ARG001 (nothing runs on Beam)
@@ -41,12 +50,18 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     with fail_fast():
         label_file = None if options.label_file is None else read_label_file(options.label_file)
         input_format, inputs = find_shards(options.input, options.input_format, columns)
-        options_of_labels = label_options_of(options, label_file)
-        choice = choose_labels(inputs.shards, input_format, columns, label_file, options_of_labels)
-        spec = ReadSpec(input_format, columns, label_file, SHARD_RECORDS, choice.rule)
-        for warning in (*first_image_warnings(inputs.shards, spec), *choice.warnings):
+        truth = _load_truth(options, columns, label_file)
+        if truth is None:
+            label_options = label_options_of(options, label_file)
+            choice = choose_labels(inputs.shards, input_format, columns, label_file, label_options)
+            rule, warnings = choice.rule, choice.warnings
+        else:
+            check_sample_joins(truth, sampled_ids(inputs.shards, input_format, columns))
+            rule, warnings = rule_of(truth), tuple(truth.content["warnings"])
+        spec = ReadSpec(input_format, columns, label_file, SHARD_RECORDS, rule)
+        for warning in (*first_image_warnings(inputs.shards, spec), *warnings):
             log.warning(warning)
-    source = SampleSource(inputs.shards, spec, options.validation_fraction, options.group_by)
+    source = SampleSource(inputs.shards, spec, options.validation_fraction, options.group_by, truth)
     labels = label_file or _sorted_labels(source.present_labels())
     survey = source.survey(labels)
     training, validation = survey.training.samples, survey.validation.samples
@@ -55,7 +70,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     distinct = {"duplicate_ids": survey.distinct.duplicate_ids}
     distinct |= {"without_group": survey.distinct.without_group} if options.group_by else {}
     account.counts = {"training": training, "validation": validation, "without_truth": survey.without_truth} | distinct
-    print(truth_line(truth_content(choice, labels)))
+    print(truth_line(truth.content if truth else truth_content(choice, labels)))
     _check(options, survey)
     print(
         f"{training:,} records to learn from, {validation:,} to judge by, "
@@ -69,8 +84,24 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     _fit_and_save(options, source, survey, labels)
 
 
+def _load_truth(options: argparse.Namespace, columns: Columns, labels: tuple[str, ...] | None) -> TruthTable | None:
+    """Loads the truth that counts instead of the input's; None if there is none.
+
+    Raises:
+        UserError: if it cannot be used, or there is no file of labels, which it is read by.
+    """
+    source = find_truth(options.truth, columns, label_options_of(options, labels), options.truth_key)
+    if source is None:
+        return None
+    if labels is None:
+        raise UserError("--truth needs to know the labels; give --label_file with one a line.")
+    return source.load(labels)
+
+
 def _check(options: argparse.Namespace, survey: Survey) -> None:
     training, validation = survey.training.samples, survey.validation.samples
+    if options.truth and not training + validation:
+        raise UserError(f"--truth {', '.join(options.truth)}: no record has truth by it; see --truth_key.")
     if not training + validation:
         where = f"under {options.labels_column!r}" if options.labels_column else "where its format has them"
         unreadable = "".join(f", {count:,} cannot be read ({reason})" for reason, count in survey.unreadable.items())
@@ -132,6 +163,7 @@ def _fit_and_save(options: argparse.Namespace, source: SampleSource, survey: Sur
         "bulklabel": version("bulklabel"),
         "versions": deciding_versions(),
         "inputs": options.input,
+        "truth": options.truth,
         "epochs": options.epochs,
         "batch_size": options.batch_size,
         "validation_fraction": options.validation_fraction,

@@ -20,6 +20,9 @@ from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.reading.readers import read_shard
 from bulklabel.transforms.reading.records import ReadSpec, Shard, Unreadable
 from bulklabel.transforms.scoring.decode import DecodedBatch, decode_batch
+from bulklabel.transforms.truth.keys import JoinCount
+from bulklabel.transforms.truth.truth_source import with_truth
+from bulklabel.transforms.truth.truth_table import TruthTable
 
 Samples = tuple[Pixels, Truth]
 """Images to learn from, N×H×W×3, and their truth, N×L."""
@@ -70,13 +73,15 @@ class Survey:
 class SampleSource:
     """Holds where samples come from, how they are read, and which fraction of them (0 to 1) is kept for validation.
 
-    Records of one value of the column `group_by`, if one is named, are on the same side.
+    Records of one value of the column `group_by`, if one is named, are on the same side. The truth of a table, if there
+    is one, counts instead of the records' own.
     """
 
     shards: Sequence[Shard]
     spec: ReadSpec
     validation_fraction: float
     group_by: str | None = None
+    truth: TruthTable | None = None
 
     def present_labels(self) -> set[str]:
         """Returns the labels that any record has, found in one pass without decoding an image."""
@@ -87,11 +92,16 @@ class SampleSource:
         return labels
 
     def survey(self, labels: Sequence[str]) -> Survey:
-        """Counts the records in one pass, without decoding an image."""
+        """Counts the records in one pass, without decoding an image.
+
+        Raises:
+            UserError: if one row of truth would be that of several records.
+        """
         training, validation = (SideCounts(*np.zeros((2, len(labels)), np.int64)) for _ in range(2))
         others: Counter[str] = Counter()
         unreadable: Counter[str] = Counter()
         counter = DistinctCounter(self.group_by)
+        joined = None if self.truth is None else JoinCount(self.truth.rows, self.truth.key)
         records = 0
         for table in self.tables(self.shards, self.spec):
             if isinstance(table, Unreadable):
@@ -99,6 +109,8 @@ class SampleSource:
                 continue
             records += len(table)
             counter.add(table)
+            if joined is not None:
+                joined.add(table.column("id").to_pylist())
             truth, unnamed = truth_of(table, labels)
             others.update(unnamed)
             training.add(truth[self.on_side(table, labels, validation=False)])
@@ -109,7 +121,7 @@ class SampleSource:
     def tables(self, shards: Sequence[Shard], spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
         """Yields the records of shards."""
         for shard in shards:
-            yield from read_shard(shard, spec)
+            yield from with_truth(read_shard(shard, spec), self.truth)
 
     def on_side(self, table: pa.Table, labels: Sequence[str], validation: bool) -> npt.NDArray[np.bool_]:
         """Returns which records of a table are on this side of the split, and anything is known of their labels."""

@@ -132,6 +132,8 @@ class TruthReader:
         rule = self.rule
         if rule.form == NONE:
             return self._read_unseen(fields), None
+        if rule.form == LONG:
+            return None, None  # the labels are in a table of their own, and joined later
         if rule.form == COLUMNS:
             return self._read_columns(fields)
         value = fields.get(rule.field or "")

@@ -16,6 +16,7 @@ from bulklabel.pipelines.flags.common import (
     add_store_flags,
     add_textfile_flags,
     add_trust_flag,
+    add_truth_flags,
     check_since_flags,
     fraction,
     seconds,
@@ -27,6 +28,7 @@ def parser() -> CommandParser:
     """Makes the parser of the command line."""
     flags = CommandParser("score", "Score images with a model directory: predictions, metrics, report.", _check)
     add_input_flags(flags)
+    add_truth_flags(flags, "the input's")
     flags.add_argument(
         "--carry",
         action="append",

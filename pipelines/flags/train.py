@@ -6,6 +6,7 @@ from bulklabel.pipelines.flags.common import (
     add_group_flag,
     add_input_flags,
     add_store_flags,
+    add_truth_flags,
     fraction,
     image_size,
     positive,
@@ -17,6 +18,7 @@ def parser() -> CommandParser:
     """Makes the parser of the command line."""
     flags = CommandParser("train", "Train the network on labelled images and write a model directory.")
     add_input_flags(flags)
+    add_truth_flags(flags, "the input's")
     flags.add_argument("--output", required=True, metavar="DIR", help="model directory to write")
     flags.add_argument("--label_file", metavar="FILE", help="labels, one a line, in order (default: found in the data)")
     flags.add_argument(

@@ -64,6 +64,7 @@ def cheap_plan(
         output=str(output),
         earlier_runs=earlier,
         by_bytes=options.get("by_bytes", False),
+        truth=options.get("truth"),
     )
 
 

@@ -80,6 +80,12 @@ def _refusal(
             f"{counts['rejected']:,} of {counts['records']:,} records were rejected ({fraction:.2%}, at most "
             f"{most:.2%} allowed); see {report}, or raise --max_rejected_fraction.{also}"
         )
+    if publication.recipe.truth is not None and counts["scored"] and not counts["with_truth"]:
+        example = publication.truth.get("example") or {}
+        return UserError(
+            f"--truth: no record has truth by it; the ids of the truth are such as {example.get('id')!r}: compare them "
+            f"with those in {publication.output}/predictions, and see --truth_key and --id_column."
+        )
     strange = list(metrics["unknown_labels"])
     if strange and not metrics["overall"]["support"] and not publication.truth.get("accepted", True):
         rule = publication.truth

@@ -6,7 +6,7 @@ from itertools import islice
 
 from bulklabel.model.labels.choose_rule import LabelOptions, choose_rule
 from bulklabel.model.labels.examine_rule import Choice, SampledRecord
-from bulklabel.model.labels.label_rule import LabelRule
+from bulklabel.model.labels.label_rule import NO_TRUTH, LabelRule
 from bulklabel.transforms.files.listing import Listing
 from bulklabel.transforms.reading.image_metadata import is_metadata
 from bulklabel.transforms.reading.readers import READERS
@@ -52,6 +52,14 @@ def choose_labels(
         if any(value is not None for record in records for value in record.fields.values()):
             break
     return choose_rule(records, candidates, label_names, options, usable[0].source if usable else "the input")
+
+
+def sampled_ids(shards: Sequence[Shard], input_format: str, columns: Columns) -> list[str]:
+    """Returns the ids of the first records of some shards."""
+    spec = ReadSpec(input_format, columns, None, SAMPLED_RECORDS, NO_TRUTH, images=False)
+    usable = [shard for shard in shards if not shard.problem and shard.reused is None]
+    few = usable[:: max(1, -(-len(usable) // SAMPLED_SHARDS))]
+    return [record.id for shard in few for record in islice(_sampled(shard, spec), SAMPLED_RECORDS)]
 
 
 def first_files(listings: Sequence[Listing], input_format: str) -> list[Listing]:

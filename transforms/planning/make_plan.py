@@ -11,7 +11,7 @@ from bulklabel.model.labels.predictions import column_names
 from bulklabel.model.model_directory import Model
 from bulklabel.model.versions import deciding_versions
 from bulklabel.transforms.files.planned_files import with_hashes
-from bulklabel.transforms.planning.choose_labels import choose_labels, first_files
+from bulklabel.transforms.planning.choose_labels import choose_labels, first_files, sampled_ids
 from bulklabel.transforms.planning.thresholds import choose_thresholds
 from bulklabel.transforms.reading.find_shards import check_usable, find_listings, shards_of
 from bulklabel.transforms.reading.readers import READERS, first_image_warnings, read_shard
@@ -25,6 +25,7 @@ from bulklabel.transforms.reuse.unchanged_files import (
     without_unchanged,
 )
 from bulklabel.transforms.run_directory.plan import CONTENT, Plan, Recipe
+from bulklabel.transforms.truth.truth_source import TruthSource, check_sample_joins, rule_of
 
 
 def make_recipe(
@@ -68,6 +69,7 @@ def make_plan(
     earlier_runs: EarlierRuns,
     label_options: LabelOptions = AS_FOUND,
     by_bytes: bool = False,
+    truth: TruthSource | None = None,
 ) -> Plan:
     """Returns the plan for scoring what is new in the inputs with a model into an output.
 
@@ -84,6 +86,7 @@ def make_plan(
         output: the run directory, whose own files are not taken as inputs.
         earlier_runs: the runs whose answers are taken over where the inputs are unchanged.
         label_options: what the user says of how labels are written.
+        truth: the files whose truth counts instead of the records', if there are any.
         by_bytes: whether a hash of a file's bytes says that it is unchanged, and not what the store says of it.
 
     Raises:
@@ -100,8 +103,14 @@ def make_plan(
     if by_bytes:
         listings = [replace(listing, files=with_hashes(listing.files)) for listing in listings]
     first_shards = shards_of(first_files(listings, chosen), chosen, columns).shards
-    choice = choose_labels(first_shards, chosen, columns, model.labels, label_options)
-    recipe = make_recipe(model, chosen, columns, threshold, layout, choice.rule)
+    if truth is None:
+        choice = choose_labels(first_shards, chosen, columns, model.labels, label_options)
+        rule, seen = choice.rule, truth_content(choice, model.labels)
+    else:
+        table = truth.load(model.labels)
+        check_sample_joins(table, sampled_ids(first_shards, chosen, columns))
+        rule, seen = rule_of(table), table.content
+    recipe = replace(make_recipe(model, chosen, columns, threshold, layout, rule), truth=truth)
     # An earlier run is of use only if its recipe gives the same answers.
     usable = earlier_runs.usable(recipe)
     unchanged = list(find_unchanged(usable, listings, earlier_runs.carry_over))
@@ -117,7 +126,7 @@ def make_plan(
         tuple(replace(shard, index=index) for index, shard in enumerate(planned.shards)),
         earlier_runs.with_answers_of(usable, recipe),
         reused if earlier_runs.runs else None,
-        truth_content(choice, model.labels),
+        seen,
     )
     if not any(run.scored or run.rejected for run in plan.reused or ()):
         check_usable(inputs, plan.shards)

@@ -9,7 +9,7 @@ from bulklabel.transforms.files import files
 from bulklabel.transforms.run_directory.finished_run import FinishedRun, find_run
 from bulklabel.transforms.run_directory.plan import EarlierRun, Plan, Recipe, changes, recipe_content
 
-DECIDING = ("model_digest", "labels", "preprocessing", "versions", "input_format", "columns")
+DECIDING = ("model_digest", "labels", "preprocessing", "versions", "input_format", "columns", "truth")
 """The fields of a recipe on which probabilities and truth depend; thresholds and layout can be changed afterwards."""
 
 
@@ -102,4 +102,4 @@ def summary(plan: Plan) -> str:
 
 def _deciding(recipe: Recipe) -> dict[str, Any]:
     content = recipe_content(replace(recipe, columns=replace(recipe.columns, carry=())))
-    return {name: content[name] for name in DECIDING}
+    return {name: content.get(name) for name in DECIDING}

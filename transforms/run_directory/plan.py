@@ -16,6 +16,7 @@ from bulklabel.model.labels.label_rule import NO_TRUTH, LabelRule
 from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.reading.records import Columns, Problem, ReadSpec, Shard
 from bulklabel.transforms.run_directory.parts import PartStamp
+from bulklabel.transforms.truth.truth_source import TruthSource
 
 SOMETIMES = ("reused", "by_path")
 """The fields of a shard that are in a plan only if one of its shards has them."""
@@ -26,7 +27,7 @@ UNSAVED = ("index", "sources")
 SHARD_FIELDS = tuple(field.name for field in dataclasses.fields(Shard) if field.name not in (*UNSAVED, *SOMETIMES))
 
 
-INCREMENTAL = ("since", "by_content", "carry_over")
+INCREMENTAL = ("since", "by_content", "carry_over", "truth")
 """The fields of a recipe that only some runs have."""
 
 CONTENT = pa.field("content", pa.binary(16))
@@ -84,7 +85,7 @@ class Recipe:
     kept so that `evaluate` needs no model directory; `batch_size` is images a batch; `versions` are those of the
     packages that decode and compute; `rule` says how labels are read; `since` are the runs whose answers are known, as
     `Shard.reused` counts them; `by_content` says that images are recognised by their bytes, `carry_over` that known
-    answers are written again.
+    answers are written again; `truth` names the files whose truth counts instead of the records', if there are any.
     """
 
     input_format: str
@@ -101,6 +102,7 @@ class Recipe:
     since: tuple[EarlierRun, ...] = ()
     by_content: bool = False
     carry_over: bool = False
+    truth: TruthSource | None = None
 
     @property
     def read_spec(self) -> ReadSpec:
@@ -259,6 +261,7 @@ def read_plan(content: bytes) -> Plan:
                 "thresholds": tuple(recipe["thresholds"]),
                 "tuned_thresholds": recipe["tuned_thresholds"] and tuple(recipe["tuned_thresholds"]),
                 "rule": LabelRule.from_json(recipe["rule"]),
+                "truth": TruthSource.from_json(recipe["truth"]) if "truth" in recipe else None,
                 "since": tuple(EarlierRun(**run) for run in recipe.get("since", ())),
             }
         ),

@@ -53,6 +53,7 @@ def worker_requirements(plan: Plan, directory: RunDirectory, model_directory: st
     step = -(-len(inputs) // SAMPLED_INPUTS) or 1
     required = [("--input", path) for path in inputs[::step]]
     required += [("--image_root", root) for root in recipe.columns.image_roots if not is_remote(root)]
+    required += [("--truth", file.path) for file in (recipe.truth.files if recipe.truth else ())]
     required += [("--since", files.join(run.place, PLAN_FILE)) for run in recipe.since]
     required += [("--model", model)] if plan.new_shards and files.exists(model) else []
     carrying = {name: _version(name) for name in ("Python", *CARRYING_PACKAGES)}

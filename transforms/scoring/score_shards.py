@@ -11,7 +11,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.metrics import Metrics
 
-from bulklabel.model.errors import SourceChangedError, StoreError
+from bulklabel.model.errors import SourceChangedError, StoreError, UserError
 from bulklabel.transforms.concurrency.deadline import Deadline
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.concurrency.stage_clock import PREDICTING, READING, WRITING, StageClock
@@ -26,9 +26,23 @@ from bulklabel.transforms.run_directory.places import place_fault
 from bulklabel.transforms.run_directory.plan import Recipe
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.decode_and_predict import BatchScorer
+from bulklabel.transforms.truth.truth_source import with_truth
+from bulklabel.transforms.truth.truth_table import TruthTable
 
 if TYPE_CHECKING:
     from bulklabel.model.network.scorer import Scorer
+
+
+def load_planned_truth(recipe: Recipe) -> TruthTable | None:
+    """Loads the truth that a recipe names; None if it names none.
+
+    Raises:
+        UserError: if it cannot be used, or is not what it was when the plan was made.
+    """
+    try:
+        return None if recipe.truth is None else recipe.truth.load(recipe.labels)
+    except SourceChangedError as error:
+        raise UserError(f"--truth: {error}.") from error
 
 
 @dataclass(frozen=True)
@@ -68,6 +82,7 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         self._scorer = scorer
         self._stop_if_changed = stop_if_changed
         self._known = OncePerProcess(load_known_images, recipe)
+        self._truth = OncePerProcess(load_planned_truth, recipe)
 
     def setup(self) -> None:
         """Starts the threads that decode and predict, one a core."""
@@ -102,7 +117,8 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
 
     def _score(self, shard: Shard) -> ShardResult:
         try:
-            return self._score_records(shard, read_shard(shard, self._recipe.read_spec))
+            records = read_shard(shard, self._recipe.read_spec)
+            return self._score_records(shard, with_truth(records, self._truth.get()))
         except SourceChangedError as error:
             if self._stop_if_changed:
                 raise

@@ -15,7 +15,7 @@ from bulklabel.model.labels.examine_rule import Choice, SampledRecord, truth_con
 from bulklabel.model.labels.label_rule import Labels, TruthReader, compose
 from bulklabel.model.labels.predictions import LABELS_COLUMN, UNKNOWN_COLUMN
 from bulklabel.transforms.files import files
-from bulklabel.transforms.files.listing import unique_files
+from bulklabel.transforms.files.listing import File, unique_files
 from bulklabel.transforms.files.stores.path_names import MISSING
 from bulklabel.transforms.files.text import shortened
 from bulklabel.transforms.reading.record_tables import text_of
@@ -81,6 +81,7 @@ def load_truth(
     labels: tuple[str, ...],
     options: LabelOptions = AS_FOUND,
     key: str = ID,
+    id_may_lack: bool = False,
 ) -> TruthTable:
     """Loads truth from tables; how each means labels is chosen by its first rows.
 
@@ -90,19 +91,31 @@ def load_truth(
         labels: the model's labels, in order.
         options: what the user says of how labels are written.
         key: what rows and records are joined by, one of `TRUTH_KEYS`.
+        id_may_lack: whether a table without the column of ids that `columns` names is looked at for another, since
+            the name is that of the input's column.
 
     Raises:
         UserError: if there is no such file or column, something in it is no truth, or an id occurs twice.
+    """
+    options = replace(options, field=columns.labels, unknown_field=columns.unknown)
+    builder = _Builder(", ".join(paths), labels, key)
+    for path, table in open_truth(list_truth(paths)):
+        lacks = id_may_lack and columns.id not in table.names
+        builder.add(path, table, None if lacks else columns.id, options)
+    return builder.table()
+
+
+def list_truth(paths: Sequence[str]) -> list[File]:
+    """Lists the files of truth that paths stand for, sorted.
+
+    Raises:
+        UserError: if there are none, or one is a link that leads nowhere.
     """
     listed = unique_files([files.list_files(path, TRUTH_FILES) for path in paths])
     missing = next((file.path for file in listed if file.size == MISSING), None)
     if missing:
         raise UserError(f"{missing}: {MISSING_FILE.detail}.")
-    options = replace(options, field=columns.labels, unknown_field=columns.unknown)
-    builder = _Builder(", ".join(paths), labels, key)
-    for path, table in open_truth(listed):
-        builder.add(path, table, columns.id, options)
-    return builder.table()
+    return listed
 
 
 class _Builder:

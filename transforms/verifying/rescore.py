@@ -32,6 +32,9 @@ from bulklabel.transforms.run_directory.plan import Plan, Recipe
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.decode import DecodedBatch, decode_batch
 from bulklabel.transforms.scoring.predict import full_batches, predict_batch
+from bulklabel.transforms.scoring.score_shards import load_planned_truth
+from bulklabel.transforms.truth.truth_source import with_truth
+from bulklabel.transforms.truth.truth_table import TruthTable
 
 if TYPE_CHECKING:
     from bulklabel.model.network.scorer import Scorer
@@ -100,10 +103,12 @@ def rescore(directory: RunDirectory, plan: Plan, chosen: Mapping[int, Sequence[i
     stored: dict[RecordKey, pa.Table] = {}
     inputs = {escape_surrogates(file.path): file for file in plan.inputs}
 
+    truth = load_planned_truth(plan.recipe)
+
     def decoded() -> Iterator[DecodedBatch]:
         with ThreadPoolExecutor(THREADS, thread_name_prefix="verify") as pool:
             reread = ordered_map(
-                pool, lambda item: _reread(directory, plan, inputs, *item), chosen.items(), 2 * THREADS
+                pool, lambda item: _reread(directory, plan, inputs, truth, *item), chosen.items(), 2 * THREADS
             )
             for records in reread:
                 result.faults.extend(records.faults)
@@ -123,7 +128,12 @@ def rescore(directory: RunDirectory, plan: Plan, chosen: Mapping[int, Sequence[i
 
 
 def _reread(
-    directory: RunDirectory, plan: Plan, inputs: Mapping[str, File], index: int, rows: Sequence[int]
+    directory: RunDirectory,
+    plan: Plan,
+    inputs: Mapping[str, File],
+    truth: TruthTable | None,
+    index: int,
+    rows: Sequence[int],
 ) -> RereadRecords:
     """Reads chosen records of one shard; none if its part is damaged, which `part_faults` reports."""
     shard, recipe = plan.shards[index], plan.recipe
@@ -136,7 +146,7 @@ def _reread(
     sources = dict.fromkeys([*metadata, *(source for source, _ in stored)])
     changed = {name: fault for name in sources if name in inputs and (fault := _input_fault(inputs[name]))}
     wanted = {(source, position) for source, position in stored if not changed.keys() & {source, *metadata}}
-    tables, faults = _records(shard, wanted, recipe) if wanted else ([], [])
+    tables, faults = _records(shard, wanted, recipe, truth) if wanted else ([], [])
     decoded = decode_batch(pa.concat_tables(tables), recipe.preprocessing) if tables else None
     return RereadRecords(stored, decoded, [*changed.values(), *faults])
 
@@ -154,12 +164,15 @@ def _input_fault(file: File) -> str | None:
     return f"input {path} changed: it has {size:,} bytes, and had {file.size:,} when it was planned"
 
 
-def _records(shard: Shard, wanted: Collection[RecordKey], recipe: Recipe) -> tuple[list[pa.Table], list[str]]:
+def _records(
+    shard: Shard, wanted: Collection[RecordKey], recipe: Recipe, truth: TruthTable | None
+) -> tuple[list[pa.Table], list[str]]:
     """Reads the wanted records of a shard, no further than the last; returns them, and why others are missing."""
     left, tables, faults = set(wanted), [], []
     narrowed = restrict_to_sources(shard, {source for source, _ in wanted})
     try:
-        for table in read_shard(narrowed, replace(recipe.read_spec, positions=frozenset(place for _, place in wanted))):
+        spec = replace(recipe.read_spec, positions=frozenset(place for _, place in wanted))
+        for table in with_truth(read_shard(narrowed, spec), truth):
             if not left:
                 break
             if isinstance(table, Unreadable):
