@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from bulklabel.model.labels.predictions import RECORD_FIELDS, probabilities_of, truth_of
 from bulklabel.model.labels.truth import UNKNOWN, Truth
-from bulklabel.model.statistic.hash_ids import Hashes, hash_groups, is_missing
+from bulklabel.model.statistic.hash_ids import Hashes, group_name, hash_groups
 
 GROUP_FIELD = pa.field("group", pa.string())
 
@@ -125,8 +125,7 @@ def _group_values(predictions: pa.Table, group_by: str) -> pa.Array:
     """Returns the value of each record's group; null where there is none."""
     if group_by not in predictions.column_names:
         return pa.nulls(len(predictions), GROUP_FIELD.type)
-    values = predictions.column(group_by).to_pylist()
-    return pa.array([None if is_missing(value) else value for value in values], GROUP_FIELD.type)
+    return pa.array(map(group_name, predictions.column(group_by).to_pylist()), GROUP_FIELD.type)
 
 
 def _groups(earlier: pa.Table, later: pa.Table) -> tuple[Hashes | None, int]:

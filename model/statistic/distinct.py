@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pyarrow as pa
 
-from bulklabel.model.statistic.hash_ids import Hashes, hash_groups, hash_ids, is_missing
+from bulklabel.model.statistic.hash_ids import Hashes, group_name, hash_groups, hash_ids
 
 FEW_GROUPS = 20
 """Of fewer groups of records an interval says little: some of the jackknife's groups are empty."""
@@ -68,7 +68,7 @@ class DistinctCounter:
         self.ids.append(np.sort(hash_ids(records.column("id").to_pylist())))
         if self.group_by is not None:
             self.groups.append(np.unique(hash_groups(records, self.group_by)))
-            self.without_group += sum(map(is_missing, records.column(self.group_by).to_pylist()))
+            self.without_group += count_without_group(records, self.group_by)
 
     def distinct(self) -> Distinct:
         """Returns the counts of all records that were added."""
@@ -114,6 +114,15 @@ def count_groups(parts: Iterable[Hashes]) -> Distinct:
     """
     hashes = _sorted(list(parts))
     return Distinct(groups=int(len(hashes) > 0) + int((hashes[1:] != hashes[:-1]).sum()))
+
+
+def count_without_group(records: pa.Table, group_by: str) -> int:
+    """Counts the records that have no value in the column of the groups.
+
+    >>> count_without_group(pa.table({"patient": ["ann", None, " "]}), "patient")
+    2
+    """
+    return sum(group_name(value) is None for value in records.column(group_by).to_pylist())
 
 
 def _sorted(parts: list[Hashes]) -> Hashes:

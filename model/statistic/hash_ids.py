@@ -1,6 +1,7 @@
 """Hashes ids of records, and their groups: to the same number on every machine, in any order, under every retry."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -8,6 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 Hashes = npt.NDArray[np.uint64]
+
+WHOLE_NUMBER = re.compile(r"(-?\d+)\.0+")
 
 GROUP = b"group"
 """Keeps the hash of a group's value apart from that of an id of the same text."""
@@ -37,18 +40,22 @@ def hash_groups(records: pa.Table, group_by: str | None) -> Hashes:
     ids = records.column("id").to_pylist()
     if group_by is None:
         return hash_ids(ids)
-    values = records.column(group_by).to_pylist()
-    digests = {text: hashlib.blake2b(text.encode(), digest_size=8, person=GROUP).digest() for text in {*values} if text}
-    hashes = np.frombuffer(b"".join([digests.get(value, bytes(8)) for value in values]), ">u8").astype(np.uint64)
-    missing = np.flatnonzero([is_missing(value) for value in values])
+    names = [group_name(value) for value in records.column(group_by).to_pylist()]
+    digests = {name: hashlib.blake2b(name.encode(), digest_size=8, person=GROUP).digest() for name in {*names} if name}
+    hashes = np.frombuffer(b"".join([digests.get(name or "", bytes(8)) for name in names]), ">u8").astype(np.uint64)
+    missing = [row for row, name in enumerate(names) if name is None]
     hashes[missing] = hash_ids([ids[row] for row in missing])
     return hashes
 
 
-def is_missing(value: str | None) -> bool:
-    """Tells whether a group's value says nothing: null, blank, or how JSON writes a number that is none.
+def group_name(value: str | None) -> str | None:
+    """Returns a group's value without what files add to it; None where it says nothing: null, blank, or NaN.
 
-    >>> is_missing(None), is_missing(" "), is_missing("NaN"), is_missing("0")
-    (True, True, True, False)
+    A column of whole numbers of which some are missing is often stored as real numbers: 7.0 is the 7 of another file.
+
+    >>> group_name(" p7 "), group_name("7.0"), group_name("007"), group_name(" "), group_name("NaN")
+    ('p7', '7', '007', None, None)
     """
-    return value is None or not value.strip() or value == "NaN"
+    name = (value or "").strip()
+    whole = WHOLE_NUMBER.fullmatch(name)
+    return whole[1] if whole else None if name in ("", "NaN") else name

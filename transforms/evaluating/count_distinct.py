@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 import apache_beam as beam
 import numpy as np
 
-from bulklabel.model.statistic.distinct import Distinct, count_groups, count_ids, cut
-from bulklabel.model.statistic.hash_ids import Hashes, hash_groups, hash_ids, is_missing
+from bulklabel.model.statistic.distinct import Distinct, count_groups, count_ids, count_without_group, cut
+from bulklabel.model.statistic.hash_ids import Hashes, hash_groups
 from bulklabel.transforms.reading.records import SHARD_RECORDS
 from bulklabel.transforms.run_directory.plan import Plan
 from bulklabel.transforms.scoring.score_shards import ShardResult
@@ -82,8 +82,7 @@ def add_distinct(counted: Iterable[Distinct], grouped: bool) -> Distinct:
 
 
 def _cut_ids(result: ShardResult, partitions: int) -> Iterator[tuple[int, tuple[int, Hashes]]]:
-    hashes = hash_ids(result.predictions.table.column("id").to_pylist())
-    for partition, part in cut(hashes, partitions):
+    for partition, part in cut(result.id_hashes, partitions):
         yield partition, (result.shard.index, part)
 
 
@@ -100,4 +99,4 @@ def _group_hashes(result: ShardResult, group_by: str) -> Hashes:
 
 
 def _count_without(result: ShardResult, group_by: str) -> Distinct:
-    return Distinct(without_group=sum(map(is_missing, result.predictions.table.column(group_by).to_pylist())))
+    return Distinct(without_group=count_without_group(result.predictions.table, group_by))

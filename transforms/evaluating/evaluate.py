@@ -36,7 +36,7 @@ class Evaluation:
             self.thresholds,
             predictions,
             slice_by=self.slice_by,
-            grouped_by=hash_groups(predictions, self.group_by),
+            grouped_by=result.id_hashes if self.group_by is None else hash_groups(predictions, self.group_by),
             shard=result.shard.index,
             unknown_labels=unknown_labels,
             rejected=Counter(reasons),

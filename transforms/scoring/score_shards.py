@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 
 from bulklabel.model.errors import SourceChangedError, StoreError, UserError
+from bulklabel.model.statistic.hash_ids import Hashes, hash_ids
 from bulklabel.transforms.concurrency.deadline import Deadline
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.concurrency.stage_clock import PREDICTING, READING, WRITING, StageClock
@@ -57,6 +59,11 @@ class ShardResult:
     rejected: Part
     committed: bool
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def id_hashes(self) -> Hashes:
+        """Returns the hash of each scored record's id, which more than one step needs."""
+        return hash_ids(self.predictions.table.column("id").to_pylist())
 
 
 NOT_BEGUN = "not_begun"
