@@ -126,6 +126,15 @@ def test_losses_of_all_answers_equal_scikit_learn(batch: Batch) -> None:
     assert overall["ece"] == near(calibration_error(truth, scores))
 
 
+def test_the_log_loss_of_saturated_answers_is_scikit_learns_in_float64() -> None:
+    """As docs/metrics.md says how to get the same: of float32 scikit-learn clips elsewhere."""
+    truth, scores = np.array([1, 0, 1, 0], np.int8), np.array([0, 1, 1, 0.3], np.float32)
+    found = metrics_of((truth[:, None], scores[:, None]))["overall"]["log_loss"]
+    assert found == near(oracle.log_loss(truth, scores.astype("float64")))
+    assert found * 4 == pytest.approx(2 * 36.04 - np.log(0.7), abs=0.01)
+    assert oracle.log_loss(truth, scores) * 4 == pytest.approx(2 * 15.94 - np.log(0.7), abs=0.01)
+
+
 @given(batches())
 def test_binary_crossentropy_equals_keras(batch: Batch) -> None:
     import keras
