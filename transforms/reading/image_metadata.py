@@ -15,7 +15,7 @@ from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.paths import path_below, raise_if_store_failed
 from bulklabel.transforms.files.planned_files import read_planned
 from bulklabel.transforms.reading.class_names import class_names_of
-from bulklabel.transforms.reading.record_tables import text_of
+from bulklabel.transforms.reading.record_tables import id_of, text_of
 from bulklabel.transforms.reading.records import Columns, Problem
 from bulklabel.transforms.reading.tables import csv_rows, json_rows
 from bulklabel.transforms.reading.tables.csv_rows import Row
@@ -124,7 +124,7 @@ def describe(row: Mapping[str, Any], columns: Columns, label_fields: Sequence[st
     """Returns what a row says of an image besides its name."""
     fields = {name: row[name] for name in label_fields if name in row}
     return Description(
-        text_of(row.get(columns.id or ID_COLUMN)), fields, tuple(text_of(row.get(name)) for name in columns.carry)
+        id_of(row.get(columns.id or ID_COLUMN)), fields, tuple(text_of(row.get(name)) for name in columns.carry)
     )
 
 

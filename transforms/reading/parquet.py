@@ -5,11 +5,9 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bulklabel.model.errors import RecordError, SourceChangedError, UserError, first_line
@@ -18,8 +16,9 @@ from bulklabel.transforms.files.listing import File, Listing, changed_words, uni
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.files.planned_files import open_planned
 from bulklabel.transforms.files.stores.path_names import MISSING
+from bulklabel.transforms.reading.arrow_values import plain_type, values_of
 from bulklabel.transforms.reading.class_names import class_names_of
-from bulklabel.transforms.reading.record_tables import text_of
+from bulklabel.transforms.reading.record_tables import id_of, text_of
 from bulklabel.transforms.reading.records import (
     MISSING_FILE,
     SHARD_RECORDS,
@@ -119,8 +118,8 @@ def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
         return [Shard.unreadable(file.path, MISSING_FILE)], set()
     try:
         with open_planned(file.path, file) as source:
-            metadata = pq.ParquetFile(source).metadata
-            schema = metadata.schema.to_arrow_schema()
+            parquet = pq.ParquetFile(source)
+            metadata, schema = parquet.metadata, parquet.schema_arrow
             groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
             sizes = [group.num_rows for group in groups]
     except Exception as error:
@@ -145,9 +144,10 @@ def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
 
 def _named_images(group: pq.RowGroupMetaData, image: pa.Field) -> int | None:
     """Returns how many images of a row group are not in it, but named by their paths, or null; None if nobody knows."""
-    if is_text(image.type):
+    kind = plain_type(image.type)
+    if pa.types.is_string(kind):
         return int(group.num_rows)
-    if not (pa.types.is_struct(image.type) and "path" in image.type.names):
+    if not (pa.types.is_struct(kind) and "path" in kind.names):
         return 0
     chunks = (group.column(index) for index in range(group.num_columns))
     statistics = next((chunk.statistics for chunk in chunks if chunk.path_in_schema == f"{image.name}.bytes"), None)
@@ -199,7 +199,7 @@ def _batches(parquet: pq.ParquetFile, group: int, most: int, spec: ReadSpec) -> 
     columns = spec.columns
     image = image_column(parquet.schema_arrow.names, columns.image)
     # A path is small, and the id where there is no other.
-    read_image = spec.images or is_text(parquet.schema_arrow.field(image).type)
+    read_image = spec.images or pa.types.is_string(plain_type(parquet.schema_arrow.field(image).type))
     wanted = (columns.id or ID_COLUMN, *([image] if read_image else []), *spec.rule.fields, *columns.carry)
     present = [name for name in dict.fromkeys(wanted) if name in parquet.schema_arrow.names]
     metadata = parquet.metadata.row_group(group)
@@ -227,7 +227,7 @@ def _records_of(
         strict=True,
     )
     for row_position, (row_id, value, labels, carried) in enumerate(rows, position):
-        record_id = text_of(row_id)
+        record_id = id_of(row_id)
         content, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
         if isinstance(content, str):  # a column of paths
             content, path = None, content
@@ -236,18 +236,6 @@ def _records_of(
         values = tuple(map(text_of, carried))
         record = Record(record_id, source, row_position, fields, content, values, class_names)
         yield Reference(record, path) if spec.images and content is None and path is not None else record
-
-
-def values_of(batch: pa.RecordBatch, name: str | None) -> list[Any]:
-    r"""Returns a column's values, nulls if there is no such column; bytes in text that are not UTF-8 become `\x..`.
-
-    >>> batch = pa.record_batch({"labels": [["cat"], None]})
-    >>> values_of(batch, "labels"), values_of(batch, "id")
-    ([['cat'], None], [None, None])
-    """
-    if name not in batch.schema.names:
-        return [None] * len(batch)
-    return _python_values(batch.column(name))
 
 
 def _carried(batch: pa.RecordBatch, name: str, source: str) -> list[Any]:
@@ -263,37 +251,6 @@ def _carried(batch: pa.RecordBatch, name: str, source: str) -> list[Any]:
 def _warn(warning: str) -> None:
     """Logs a warning, once a process."""
     log.warning(warning)
-
-
-def _python_values(column: pa.Array) -> list[Any]:
-    """Returns the values of a column as Python has them; times as text, since Python's have no nanoseconds."""
-    if pa.types.is_temporal(column.type):
-        column = column.cast(pa.string())
-    if _is_list(column.type) and _holds_times(column.type.value_type):
-        inner, lengths = iter(_python_values(column.flatten())), pc.list_value_length(column).to_pylist()
-        return [None if length is None else list(islice(inner, length)) for length in lengths]
-    if pa.types.is_struct(column.type):
-        names = [field.name for field in column.type]
-        rows = zip(*map(_python_values, column.flatten()), strict=True) if names else ((),) * len(column)
-        valid = column.is_valid().to_pylist()
-        return [
-            dict(zip(names, row, strict=True)) if is_valid else None for row, is_valid in zip(rows, valid, strict=True)
-        ]
-    try:
-        values: list[Any] = column.to_pylist()
-    except UnicodeDecodeError:
-        nested = pa.types.is_nested(column.type)
-        values = column.cast(pa.list_(pa.binary()) if nested else pa.binary()).to_pylist()
-        return [None if row is None else list(map(text_of, row)) if nested else text_of(row) for row in values]
-    return values
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
-def _holds_times(kind: pa.DataType) -> bool:
-    return pa.types.is_temporal(kind) or any(_holds_times(kind.field(at).type) for at in range(kind.num_fields))
 
 
 def problem_of(schema: pa.Schema, columns: Columns) -> Problem | None:
@@ -315,26 +272,19 @@ def problem_of(schema: pa.Schema, columns: Columns) -> Problem | None:
         if schema.names.count(name) > 1:
             return Problem("duplicate_column", f"the file has {schema.names.count(name)} columns named {name!r}")
     kind = schema.field(image_name).type
-    if not (_is_image(kind) or is_text(kind)):
+    if not _may_be_image(plain_type(kind)):
         expected = "expected binary, a struct of bytes and path, or strings that are paths"
         return Problem("wrong_type", f"column {image_name!r} is {kind}; {expected}")
-    if id_name in schema.names and pa.types.is_nested(schema.field(id_name).type):
+    if id_name in schema.names and pa.types.is_nested(plain_type(schema.field(id_name).type)):
         return Problem("wrong_type", f"column {id_name!r} is {schema.field(id_name).type}; expected string or int")
     return None
 
 
-def _is_image(kind: pa.DataType) -> bool:
+def _may_be_image(kind: pa.DataType) -> bool:
+    """Returns whether a column of a plain type holds images, their paths, or structs of both."""
     if pa.types.is_struct(kind):
-        return "bytes" in kind.names and _is_image(kind.field("bytes").type) and len(set(kind.names)) == len(kind.names)
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_null(kind))
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Returns whether a column of this type holds strings.
-
-    >>> is_text(pa.large_string()), is_text(pa.binary())
-    (True, False)
-    """
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+        known = len(set(kind.names)) == len(kind.names) and "bytes" in kind.names
+        return known and bool(
+            pa.types.is_binary(kind.field("bytes").type) or pa.types.is_null(kind.field("bytes").type)
+        )
+    return bool(pa.types.is_binary(kind) or pa.types.is_string(kind) or pa.types.is_null(kind))

@@ -1,8 +1,10 @@
 """Makes the tables that every reader yields from single records, and their columns from the values of files."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -95,13 +97,35 @@ def content_of(result: Content, name: str | None = None) -> bytes:
     return result
 
 
+def id_of(value: Any) -> str | None:
+    """Returns a value as an id: a whole number by its digits whatever its type, anything else as `text_of` has it.
+
+    An empty text and NaN, as which some programs write a number that is missing, identify nothing.
+
+    >>> import decimal, uuid
+    >>> [id_of(value) for value in (7, 7.0, decimal.Decimal("7.00"), decimal.Decimal("7.50"), 7.5, "007")]
+    ['7', '7', '7', '7.5', '7.5', '007']
+    >>> id_of(uuid.UUID(int=1)), id_of(""), id_of(float("nan"))
+    ('00000000-0000-0000-0000-000000000001', None, None)
+    """
+    if isinstance(value, float | Decimal) and math.isfinite(value):
+        # From 2^53 on a float may stand for several whole numbers, and its digits are no better than its text.
+        if value == int(value) and (isinstance(value, Decimal) or abs(value) < 2**53):
+            return str(int(value))
+        return f"{value.normalize():f}" if isinstance(value, Decimal) else text_of(value)
+    return text_of(value) or None if value == value else None
+
+
 def text_of(value: Any) -> str | None:
-    r"""Returns a value as text: strings and UTF-8 bytes as they are, anything else as JSON; None stays None.
+    r"""Returns a value as text: strings and UTF-8 bytes as they are, lists and objects as JSON; None stays None.
 
-    Bytes that are not UTF-8 become `\x..`. Values that JSON lacks, such as dates, become strings in it.
+    Bytes that are not UTF-8 become `\x..`. Numbers and booleans are as in JSON, dates and the like as Python has them.
 
-    >>> text_of("3"), text_of("naïve".encode()), text_of(3), text_of([1.5, None])
-    ('3', 'naïve', '3', '[1.5, null]')
+    >>> text_of("3"), text_of("naïve".encode()), text_of(3), text_of(True), text_of([1.5, None])
+    ('3', 'naïve', '3', 'true', '[1.5, null]')
+    >>> import datetime
+    >>> text_of(datetime.date(2023, 1, 5)), text_of([datetime.date(2023, 1, 5)])
+    ('2023-01-05', '["2023-01-05"]')
     >>> print(text_of(b"\xff!"))
     \xff!
     """
@@ -109,7 +133,9 @@ def text_of(value: Any) -> str | None:
         return value
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
-    return json.dumps(value, ensure_ascii=False, default=_inner_text)
+    if isinstance(value, bool | int | float | list | tuple | dict):
+        return json.dumps(value, ensure_ascii=False, default=_inner_text)
+    return str(value)
 
 
 def _inner_text(value: Any) -> str | None:

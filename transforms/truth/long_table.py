@@ -10,7 +10,7 @@ from bulklabel.model.labels.choose_rule import LabelOptions
 from bulklabel.model.labels.label_rule import TRUTH_OF, LabelRule, TruthReader, meaning
 from bulklabel.model.labels.predictions import LABELS_COLUMN, UNKNOWN_COLUMN
 from bulklabel.model.labels.truth import ABSENT, PRESENT, UNKNOWN
-from bulklabel.transforms.reading.record_tables import text_of
+from bulklabel.transforms.reading.record_tables import id_of
 from bulklabel.transforms.truth.table_rows import TableRows
 
 MACHINE_NAME = re.compile(r"/[mtg]/\w+$")
@@ -83,7 +83,7 @@ def long_rows(
     records: dict[str | None, dict[str, int]] = {}
     nothing: dict[str | None, dict[str, int]] = {}
     for number, row in enumerate(rows, 1):
-        cells = records.setdefault(text_of(row.get(id_column)), {})
+        cells = records.setdefault(id_of(row.get(id_column)), {})
         name, known = row.get(label_column), meaning(row.get(confidence)) if confidence else PRESENT
         if known not in (PRESENT, ABSENT):
             shown = str(row.get(confidence or ""))[:40]
@@ -92,14 +92,14 @@ def long_rows(
                 "what nobody verified."
             )
         if name in options.no_label and known == PRESENT:
-            nothing[text_of(row.get(id_column))] = cells
+            nothing[id_of(row.get(id_column))] = cells
         if name is None or name == "" or name in options.no_label:
             continue
         if not isinstance(name, str):
             raise UserError(f"{path}, row {number}: the label {str(name)[:40]!r} is no text; give the labels' names.")
         if cells.setdefault(reader.known_name(name.strip()), known) != known:
             raise UserError(
-                f"{path}, row {number}: another row says the opposite of {text_of(row.get(id_column))!r} and {name!r}."
+                f"{path}, row {number}: another row says the opposite of {id_of(row.get(id_column))!r} and {name!r}."
             )
     check_known(path, {name for cells in records.values() for name in cells}, labels)
     for record_id, cells in nothing.items():

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from bulklabel.model.errors import UserError, first_line
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.paths import raise_if_store_failed
+from bulklabel.transforms.reading.arrow_values import values_of
 from bulklabel.transforms.reading.class_names import class_names_of
-from bulklabel.transforms.reading.parquet import values_of
 
 BATCH_ROWS = 2**14
 """So many rows of Parquet become Python values at once."""

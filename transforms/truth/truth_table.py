@@ -18,7 +18,7 @@ from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, unique_files
 from bulklabel.transforms.files.stores.path_names import MISSING
 from bulklabel.transforms.files.text import shortened
-from bulklabel.transforms.reading.record_tables import text_of
+from bulklabel.transforms.reading.record_tables import id_of
 from bulklabel.transforms.reading.records import MISSING_FILE, Columns
 from bulklabel.transforms.truth import ID
 from bulklabel.transforms.truth.keys import find_id_column, key_of
@@ -140,7 +140,7 @@ class _Builder:
         first = list(islice(table.rows, SAMPLED_ROWS))
         sample = [
             SampledRecord(
-                text_of(row.get(id_column)) or "", {n: v for n, v in row.items() if n != id_column}, table.class_names
+                id_of(row.get(id_column)) or "", {n: v for n, v in row.items() if n != id_column}, table.class_names
             )
             for row in first
         ]
@@ -159,7 +159,7 @@ class _Builder:
                 truth = reader.read(row, table.class_names)
             except RecordError as error:
                 raise UserError(f"{path}, row {number}: {error.detail}.") from error
-            self._add_row(path, number, text_of(row.get(id_column)), *truth)
+            self._add_row(path, number, id_of(row.get(id_column)), *truth)
 
     def _add_row(self, path: str, number: int, record_id: str | None, present: Labels, unknown: Labels) -> None:
         if record_id is None:

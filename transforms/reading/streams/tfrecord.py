@@ -16,7 +16,7 @@ from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.files.planned_files import open_planned
 from bulklabel.transforms.files.read_many import MAX_RECORD_BYTES
-from bulklabel.transforms.reading.record_tables import text_of, unreadable
+from bulklabel.transforms.reading.record_tables import id_of, text_of, unreadable
 from bulklabel.transforms.reading.records import Columns, Problem, ReadSpec, Record, Shard, Unreadable
 from bulklabel.transforms.reading.streams.stream_reader import (
     MAX_STATED_BYTES,
@@ -169,14 +169,8 @@ def _record(content: bytes, source: str, position: int, spec: ReadSpec) -> Recor
     record_id = None
     try:
         features = _features(content)
-        record_id = next(
-            (
-                text_of(features[name][0])
-                for name in ([columns.id] if columns.id else ID_FEATURES)
-                if features.get(name)
-            ),
-            None,
-        )
+        names = [columns.id] if columns.id else ID_FEATURES
+        record_id = next(filter(None, (id_of(features[name][0]) for name in names if features.get(name))), None)
         image = features.get(columns.image or IMAGE_FEATURE) or [None]
         if not isinstance(image[0], bytes | None):
             raise RecordError(

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from bulklabel.model.errors import RecordError, first_line
 from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.planned_files import open_planned
-from bulklabel.transforms.reading.record_tables import text_of, unreadable
+from bulklabel.transforms.reading.record_tables import id_of, text_of, unreadable
 from bulklabel.transforms.reading.records import Columns, Problem, ReadSpec, Record, Shard, Unreadable
 from bulklabel.transforms.reading.streams.member_names import SeenKeys, SplitName, choose_split
 from bulklabel.transforms.reading.streams.stream_reader import StreamReader
@@ -137,7 +137,7 @@ def _record(sample: Sample, source: str, position: int, spec: ReadSpec) -> Recor
         if sample.problem:
             raise RecordError("read", sample.problem.reason, sample.problem.detail)
         description = _description(sample)
-        record_id = text_of(_value(sample, description, columns.id or ID_KEY)) or record_id
+        record_id = id_of(_value(sample, description, columns.id or ID_KEY)) or record_id
         image_fields = Fields.of(columns).images
         image = next((sample.fields[name] for name in image_fields if name in sample.fields), None)
         if image is None:
