@@ -54,7 +54,7 @@ def test_without_the_root_the_command_ends_before_the_work_and_names_it(
 ) -> None:
     assert score(table, model_directory, tmp_path / "scores") == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "image_root" in line]
-    assert line.endswith(f"add --image_root {tmp_path / 'photos'}.")
+    assert line.endswith(f"flag: --image_root {tmp_path / 'photos'}.")
     assert not (tmp_path / "scores").exists()
     assert score(table, model_directory, tmp_path / "scores", "--image_root=nowhere") == 2
     remote = ["--runner=DataflowRunner", f"--image_root={tmp_path}"]

@@ -128,7 +128,12 @@ def test_ids_labels_and_carried_columns_come_from_the_row(folder: Path) -> None:
         ("t.csv", "path\n", DEFAULT, "the input holds no records"),
         ("t.csv", "", DEFAULT, "no column 'image', only none"),
         ("t.jsonl", "", DEFAULT, "no column 'image', only none"),
-        ("t.csv", "gs://x/1.png,cat\ngs://x/2.png,dog\n", DEFAULT, "no column 'image', only gs://x/1.png, cat"),
+        (
+            "t.csv",
+            "gs://x/1.png,cat\ngs://x/2.png,dog\n",
+            DEFAULT,
+            r"no column 'image', only gs://x/1.png, cat; .* \(CSV must have a header\)",
+        ),
         ("t.csv", "path\na.png\n".encode("utf-16"), DEFAULT, "it is in UTF-16; save it as UTF-8"),
         ("t.csv", b"path\ra.png\r", DEFAULT, "carriage returns alone"),
         ("t.csv.gz", b"path\na.png\n", DEFAULT, "cannot be read"),
@@ -149,8 +154,8 @@ def test_what_no_row_could_mend_is_one_line_before_the_work(
     [
         (["https://example.com/1.png"] * 3, "is an address of the web"),
         ([r"C:\img\1.png", r"C:\img\2.png"], "is a path of Windows"),
-        (["/data/photos/1.png", "/data/photos/x/2.png"], r"add --image_root /data/photos\.$"),
-        (["s3://b/a/1.png", "s3://b/c/2.png"], r"add --image_root s3://b\.$"),
+        (["/data/photos/1.png", "/data/photos/x/2.png"], r"flag: --image_root /data/photos\.$"),
+        (["s3://b/a/1.png", "s3://b/c/2.png"], r"flag: --image_root s3://b\.$"),
     ],
 )
 def test_a_table_of_which_no_image_may_be_read_ends_the_command(folder: Path, cells: list[str], words: str) -> None:

@@ -76,7 +76,7 @@ def examples_of(path: Path, keep: int = 6) -> Examples:
     shards, _ = plan(path)
     several = []
     for shard in shards:
-        rows = [row for row in read_all(path)[0] if in_shard(row, shard)]
+        rows = [row for row in read_all(path, labels=None)[0] if in_shard(row, shard)]
         assert len(rows) == RECORDS
         random = np.random.default_rng(shard.index)
         truth, probabilities = (
@@ -114,7 +114,7 @@ def test_every_example_has_the_thumbnail_of_its_image(input_format: str, corpus:
     shards, recipe = plan(path)
     examples = examples_of(path)
     assert set(examples.table.column("shard").to_pylist()) == {0, 1, 2}
-    images = {(row["source"], row["position"]): row["image"] for row in read_all(path)[0]}
+    images = {(row["source"], row["position"]): row["image"] for row in read_all(path, labels=None)[0]}
     expected = [(*place, make_thumbnail(images[place])) for place in places_of(examples)]
     assert {decode_whole(thumbnail).shape for *_, thumbnail in expected} == {(32, 32, 3), (96, 64, 3)}
     root = beam.Pipeline(runner=LocalRunner())
@@ -195,7 +195,7 @@ def test_a_torn_file_gives_what_comes_before_and_an_image_that_changed_nothing(c
 def test_an_image_whose_decoder_hangs_has_no_thumbnail(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     path = corpus("parquet")
     (shard, *_), recipe = plan(path)
-    rows = read_all(path)[0][:3]
+    rows = read_all(path, labels=None)[0][:3]
     for_ever = threading.Event()
 
     def sometimes_hanging(data: bytes | None) -> bytes:

@@ -158,13 +158,14 @@ def _pack(groups: Sequence[tuple[int, int | None]], path: str) -> list[Shard]:
     """Returns shards of row groups of some numbers of records, so many of which name their images by paths.
 
     Neighbours of up to `SHARD_RECORDS` are one shard. A larger row group is cut if it holds none of its images: it is
-    small, and its images are many files.
+    small, and its images are many files. The last piece of it is left alone.
     """
     shards: list[Shard] = []
     position = 0
+    is_piece = False
     for group, (size, named) in enumerate(groups):
         by_path = named != 0
-        if shards and (shards[-1].records or 0) + size <= SHARD_RECORDS:
+        if shards and not is_piece and (shards[-1].records or 0) + size <= SHARD_RECORDS:
             last = shards.pop()
             records, by_path = (last.records or 0) + size, last.by_path or by_path
             shards.append(replace(last, stop=group + 1, records=records, by_path=by_path))
@@ -174,6 +175,7 @@ def _pack(groups: Sequence[tuple[int, int | None]], path: str) -> list[Shard]:
                 Shard(0, path, group, group + 1, position + first, min(step, size - first), by_path=by_path)
                 for first in range(0, size, step or 1)
             ]
+            is_piece = 0 < step < size
         position += size
     return shards
 

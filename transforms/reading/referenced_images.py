@@ -89,7 +89,7 @@ def check_first_images(reader: Reader, shards: Sequence[Shard], spec: ReadSpec) 
             refused.append(error)
     if refused and not allowed:
         roots = "".join(f" --image_root {folder}" for folder in image_roots.folders_of(names))
-        fix = f"; add{roots}" if roots else ""
+        fix = f":{roots}" if roots else ""
         raise UserError(
             f"{shard.source}: none of its first {len(names):,} images may be read: {refused[0].detail}{fix}."
         )

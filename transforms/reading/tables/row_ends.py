@@ -127,8 +127,8 @@ def _are_empty(content: npt.NDArray[np.uint8], first: int, ends: Positions) -> n
         return np.zeros(0, np.bool_)
     whole = content[: ends[-1]]
     breaks = (whole == NEWLINE) | (whole == RETURN)
+    # A row that began in an earlier block has a quote in this one, so it is not taken for an empty line.
     empty: npt.NDArray[np.bool_] = np.logical_and.reduceat(breaks, np.append(max(0, first), ends[:-1]))
-    empty[0] &= first >= 0  # what began in an earlier block is a row with a quote
     return empty
 
 

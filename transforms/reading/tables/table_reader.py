@@ -95,7 +95,7 @@ def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
         with _opened(file.path, file) as source:
             header = csv_rows.read_header(source) if CSV.search(file.path) else None
             names = list(header.names) if header else _first_names(source)
-            image = image_column(names, columns.image)
+            image = _image_column(names, columns, in_csv=header is not None)
             _check_once(names, (image, columns.id, *_label_columns(columns), *columns.carry))
             if _is_packed(file.path):
                 return [Shard(0, file.path, 0, None, 0, None, by_path=True)], set(names)
@@ -109,6 +109,13 @@ def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
     return [
         Shard(0, file.path, piece.start, piece.stop, piece.position, piece.rows, by_path=True) for piece in pieces
     ], set(names)
+
+
+def _image_column(names: Sequence[str], columns: Columns, in_csv: bool) -> str:
+    try:
+        return image_column(names, columns.image)
+    except RecordError as error:
+        raise RecordError("read", error.reason, error.detail + " (CSV must have a header)" * in_csv) from error
 
 
 def _label_columns(columns: Columns) -> tuple[str | None, ...]:
