@@ -26,20 +26,24 @@ def run_score_images(
 ) -> Answers:
     """`ScoreImages` on a Parquet file's images, with its answers written as text into a folder that workers share."""
     with beam.Pipeline(argv=[*options]) as root:
-        scored = _read(root, images) | ScoreImages(str(model), max_latency=max_latency)
-        _write(scored.predictions | beam.Map(lambda p: [p.id, p.predicted, p.probabilities]), folder, "predictions")
-        _write(scored.rejected | beam.Map(lambda r: [r.id, r.stage, r.reason, r.detail]), folder, "rejected")
+        _score_images(_read(root, images), model, folder, max_latency)
     return _answers(folder)
 
 
 def run_inference(options: Sequence[str], images: Path, model: Path, folder: Path) -> Answers:
     """The same by Beam's `RunInference`."""
     with beam.Pipeline(argv=[*options]) as root:
-        inferences = _read(root, images) | RunInference(ImageModelHandler(str(model)))
-        rows = inferences | beam.Map(lambda result: [*result.inference])
-        _write(rows | "Good" >> beam.Filter(lambda row: len(row) == 3), folder, "predictions")
-        _write(rows | "Bad" >> beam.Filter(lambda row: len(row) == 4), folder, "rejected")
+        _infer(_read(root, images), model, folder)
     return _answers(folder)
+
+
+def run_both(options: Sequence[str], images: Path, model: Path, folder: Path) -> tuple[Answers, Answers]:
+    """Both in one pipeline, which is read once and starts its workers once."""
+    with beam.Pipeline(argv=[*options]) as root:
+        records = _read(root, images)
+        _score_images(records, model, folder / "scored")
+        _infer(records, model, folder / "inferred")
+    return _answers(folder / "scored"), _answers(folder / "inferred")
 
 
 def run_stream(options: Sequence[str], stream: Stream, hold: beam.PTransform, seen: Path) -> None:
@@ -70,9 +74,22 @@ def _read(root: beam.Pipeline, images: Path) -> beam.PCollection:
     return rows | beam.Map(lambda row: ImageRecord(row["id"], row["image"]))
 
 
+def _score_images(records: beam.PCollection, model: Path, folder: Path, max_latency: float | None = None) -> None:
+    scored = records | ScoreImages(str(model), max_latency=max_latency)
+    _write(scored.predictions | beam.Map(lambda p: [p.id, p.predicted, p.probabilities]), folder, "predictions")
+    _write(scored.rejected | beam.Map(lambda r: [r.id, r.stage, r.reason, r.detail]), folder, "rejected")
+
+
+def _infer(records: beam.PCollection, model: Path, folder: Path) -> None:
+    inferences = records | RunInference(ImageModelHandler(str(model)))
+    rows = inferences | "Row" >> beam.Map(lambda result: [*result.inference])
+    _write(rows | "Good" >> beam.Filter(lambda row: len(row) == 3), folder, "predictions")
+    _write(rows | "Bad" >> beam.Filter(lambda row: len(row) == 4), folder, "rejected")
+
+
 def _write(rows: beam.PCollection, folder: Path, name: str) -> None:
-    lines = rows | f"JSON{name}" >> beam.Map(json.dumps)
-    _ = lines | f"Write{name}" >> beam.io.WriteToText(str(folder / name))
+    lines = rows | f"JSON {folder.name} {name}" >> beam.Map(json.dumps)
+    _ = lines | f"Write {folder.name} {name}" >> beam.io.WriteToText(str(folder / name))
 
 
 def _answers(folder: Path) -> Answers:

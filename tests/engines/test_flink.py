@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import ROOT, answers
 from tests.durability.forked import Run, forked
 from tests.engines.flink_session import JOBS, POOLS, REST, Session, session
-from tests.engines.library_runs import answers_of_file, run_inference, run_score_images
+from tests.engines.library_runs import answers_of_file, run_both
 from tests.support.servers import PATIENCE, free_port, installed, wait_until
 
 SHARDS = 8
@@ -119,6 +119,5 @@ def test_pipelines_of_others(
     flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
 ) -> None:
     images = corpus / "file-0.parquet"
-    expected, flags = answers_of_file(finished, images), [*flink.external, KEPT]
-    assert run_score_images(flags, images, model_directory, tmp_path / "scored") == expected
-    assert run_inference(flags, images, model_directory, tmp_path / "inferred") == expected
+    scored, inferred = run_both([*flink.external, KEPT], images, model_directory, tmp_path)
+    assert scored == inferred == answers_of_file(finished, images)
