@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from airflow.sdk import DAG
+from airflow.utils.db import initdb
 
 
 def dag_in(path: Path) -> DAG:
@@ -23,7 +24,8 @@ def dag_in(path: Path) -> DAG:
 
 
 def main(day: str, *paths: str) -> None:
-    """Run the DAGs of the files one after another."""
+    """Make the database, and run the DAGs of the files one after another."""
+    initdb()
     for path in paths:
         dag = dag_in(Path(path))
         for task in dag.tasks:

@@ -103,7 +103,6 @@ def logs(
     """A folder of scores, and what Airflow logged of a run, of one more of the same day, and of one without a model."""
     folder = tmp_path_factory.mktemp("airflow")
     paths = dag_files(folder, corpus, model_directory)
-    run_airflow(airflow_python, folder, "-m", "airflow", "db", "migrate")
     driver = ROOT / "tests" / "engines" / "airflow_runs.py"
     output = run_airflow(airflow_python, folder, str(driver), "2026-11-22", *map(str, paths))
     runs = re.split(r"^DAG RUN (\w+)\n", output, flags=re.MULTILINE)
