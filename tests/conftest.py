@@ -1,5 +1,6 @@
 """A small corpus and a small model, made once; and the commands, run in this process or in one of their own."""
 
+import gc
 import hashlib
 import io
 import json
@@ -81,6 +82,11 @@ SLOW_FIRST = (
 
 What waits for other programs comes first, and what is done in moments last, so that all end together.
 """
+
+
+def pytest_collection_finish() -> None:
+    """Lets the garbage collector leave alone what is imported, a million objects that it finds alive each time."""
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
