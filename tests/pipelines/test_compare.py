@@ -1,5 +1,6 @@
 """`compare`: two runs against numpy on their predictions, whatever the shards are, and all that is refused."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -16,6 +17,7 @@ from bulklabel.model.report import format_change, format_change_range
 from bulklabel.pipelines.compare import main
 from bulklabel.transforms.evaluating.compare import count_buckets
 from bulklabel.transforms.run_directory.plan import read_plan
+from bulklabel.transforms.run_directory.success import success_of
 from bulklabel.transforms.scoring.model_files import save_model
 from tests.conftest import label_file, metrics_of, predictions_of, score, untrained_model, write_parquet
 
@@ -179,6 +181,13 @@ def test_more_buckets_and_more_processes_change_nothing(
     assert compare(finished, later, tmp_path / "compared", *processes) == 0
     for name in ("comparison.json", "report.html"):
         assert (tmp_path / "compared" / name).read_bytes() == (compared / name).read_bytes()
+
+
+def test_a_comparison_says_at_the_end_that_it_is_whole(compared: Path) -> None:
+    manifest = (compared / "manifest.json").read_bytes()
+    assert (compared / "_SUCCESS").read_bytes() == success_of(manifest)
+    for entry in json.loads(manifest)["published"]:
+        assert entry["sha256"] == hashlib.sha256((compared / entry["name"]).read_bytes()).hexdigest()
 
 
 def test_a_run_against_itself_has_no_changes(finished: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from bulklabel.model.images.demo_collages import collages
 from bulklabel.pipelines.compare import main as compare
 from bulklabel.pipelines.evaluate import main as evaluate
 from bulklabel.pipelines.score import main as score_into
+from bulklabel.transforms.run_directory.success import success_of
 from tests.conftest import answers, collage_rows, metrics_of, png, predictions_of, score, write_parquet
 
 HOLDING = ("--require=f1_micro>=0.05", "--require=recall[3]>=0.001", "--require=rejected_fraction<=0.01")
@@ -169,12 +170,15 @@ def test_evaluate_is_judged_too(finished: Path, tmp_path: Path, capsys: pytest.C
     assert manifest["counts"] == metrics_of(finished)["counts"]
     assert manifest["plan"] == manifest_of(finished)["plan"]
     assert "predictions" not in manifest
+    assert (again / "_SUCCESS").read_bytes() == success_of((again / "manifest.json").read_bytes())
+    shutil.copytree(again, stricter)  # an evaluation that is accepted, before one that is not
     flags = [f"--baseline={again}", "--require=recall_micro>=baseline", "--require=brier<=baseline*1.01"]
     assert evaluate([f"--input={finished}", f"--output={stricter}", "--threshold=0.9", *flags]) == 3
     recalls = [metrics_of(output)["overall"]["recall_micro"] for output in (stricter, again)]
     expected = f"not so: recall_micro>=baseline (it is {recalls[0]:.4g}; the limit is {recalls[1]:.4g})"
     assert expected in capsys.readouterr().err
     assert [gate["passed"] for gate in manifest_of(stricter)["gates"]] == [False, True]
+    assert not (stricter / "_SUCCESS").exists()
     assert metrics_of(stricter)["drift"]["overall"]["drift_probabilities_max"] == 0
     assert metrics_of(stricter)["drift"]["overall"]["drift_label_rate_max"] > 0
     nowhere = f"--output={tmp_path / 'no'}"
