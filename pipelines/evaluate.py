@@ -30,8 +30,8 @@ from bulklabel.transforms.planning.thresholds import choose_thresholds
 from bulklabel.transforms.reading.records import Columns
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE, REPORT_FILE
 from bulklabel.transforms.run_directory.finished_run import FinishedRun, find_run
+from bulklabel.transforms.run_directory.plan import DECODE_SECONDS
 from bulklabel.transforms.run_directory.planned_shards import PlannedShards
-from bulklabel.transforms.scoring.decode import DECODE_SECONDS
 from bulklabel.transforms.truth.truth_table import TruthTable, load_truth
 
 

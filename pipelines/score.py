@@ -176,6 +176,7 @@ def _planned(options: argparse.Namespace, output: str) -> tuple[Plan, RunDirecto
         label_options,
         by_bytes=options.identity == CONTENT,
         truth=find_truth(options.truth, columns, label_options, options.truth_key),
+        decode_seconds=options.decode_timeout,
     )
     directory = RunDirectory(output, plan.stamp)
     state = directory.state(plan, options.overwrite)

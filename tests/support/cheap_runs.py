@@ -65,6 +65,7 @@ def cheap_plan(
         earlier_runs=earlier,
         by_bytes=options.get("by_bytes", False),
         truth=options.get("truth"),
+        decode_seconds=options.get("decode_seconds", 60),
     )
 
 
@@ -83,7 +84,9 @@ def cheap_run(
     if directory.state(plan, overwrite) is State.FINISHED:
         return None
     directory.start(plan, overwrite)
-    score = ScoreShards(directory, plan.recipe, OncePerProcess(CheapScorer), 60, stop_if_changed=stop_if_changed)  # type: ignore[arg-type]
+    network: Any = OncePerProcess(CheapScorer)
+    seconds = plan.recipe.decode_seconds
+    score = ScoreShards(directory, plan.recipe, network, seconds, stop_if_changed=stop_if_changed)
     score.setup()
     results = []
     for shard in plan.sourced_shards():

@@ -80,10 +80,10 @@ def test_a_continued_run_counts_no_time_for_what_was_there_and_tells_no_secret(
     run = tmp_path / "run"
     shutil.copytree(finished, run)
     (run / "_SUCCESS").unlink()
-    assert score(corpus, model_directory, run, "--s3_secret_access_key=hush", "--decode_timeout=50") == 0
+    assert score(corpus, model_directory, run, "--s3_secret_access_key=hush", "--store_retries=3") == 0
     before, after = manifest_of(finished), manifest_of(run)
     assert after["timings"]["seconds"] == dict.fromkeys(STAGES, 0)
-    assert after["options"]["decode_timeout"] == 50
+    assert after["options"]["store_retries"] == 3
     assert b"hush" not in (run / "manifest.json").read_bytes()
     same = before.keys() - {"timings", "options"}
     assert {name: after[name] for name in same} == {name: before[name] for name in same}

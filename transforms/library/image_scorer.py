@@ -11,8 +11,7 @@ from bulklabel.transforms.library.elements import ImageRecord, Prediction, Rejec
 from bulklabel.transforms.planning.make_plan import make_recipe
 from bulklabel.transforms.reading.record_tables import tables
 from bulklabel.transforms.reading.records import Columns, Record
-from bulklabel.transforms.run_directory.plan import Recipe
-from bulklabel.transforms.scoring.decode import DECODE_SECONDS
+from bulklabel.transforms.run_directory.plan import DECODE_SECONDS, Recipe
 from bulklabel.transforms.scoring.decode_and_predict import BatchScorer
 from bulklabel.transforms.scoring.load_scorer import load_scorer
 from bulklabel.transforms.scoring.model_files import load_model

@@ -24,7 +24,7 @@ from bulklabel.transforms.reuse.unchanged_files import (
     without_same_problems,
     without_unchanged,
 )
-from bulklabel.transforms.run_directory.plan import CONTENT, Plan, Recipe
+from bulklabel.transforms.run_directory.plan import CONTENT, DECODE_SECONDS, Plan, Recipe
 from bulklabel.transforms.truth.truth_source import TruthSource, check_sample_joins, rule_of
 
 
@@ -35,10 +35,11 @@ def make_recipe(
     threshold: str | None,
     layout: str,
     rule: LabelRule = NO_TRUTH,
+    decode_seconds: float = DECODE_SECONDS,
 ) -> Recipe:
     """Returns the recipe for scoring records of a format with a model, by the versions that are installed here.
 
-    `rule` says how labels are read.
+    `rule` says how labels are read, `decode_seconds` is the time limit for one image.
 
     Raises:
         UserError: if the threshold cannot be used.
@@ -55,6 +56,7 @@ def make_recipe(
         batch_size=batch_size_for(model.preprocessing),
         versions=deciding_versions(),
         rule=rule,
+        decode_seconds=decode_seconds,
     )
 
 
@@ -70,6 +72,7 @@ def make_plan(
     label_options: LabelOptions = AS_FOUND,
     by_bytes: bool = False,
     truth: TruthSource | None = None,
+    decode_seconds: float = DECODE_SECONDS,
 ) -> Plan:
     """Returns the plan for scoring what is new in the inputs with a model into an output.
 
@@ -88,6 +91,7 @@ def make_plan(
         label_options: what the user says of how labels are written.
         truth: the files whose truth counts instead of the records', if there are any.
         by_bytes: whether a hash of a file's bytes says that it is unchanged, and not what the store says of it.
+        decode_seconds: the time limit for one image.
 
     Raises:
         SourceChangedError: if a file changes meanwhile.
@@ -110,7 +114,7 @@ def make_plan(
         table = truth.load(model.labels)
         check_sample_joins(table, sampled_ids(first_shards, chosen, columns))
         rule, seen = rule_of(table), table.content
-    recipe = replace(make_recipe(model, chosen, columns, threshold, layout, rule), truth=truth)
+    recipe = replace(make_recipe(model, chosen, columns, threshold, layout, rule, decode_seconds), truth=truth)
     # An earlier run is of use only if its recipe gives the same answers.
     usable = earlier_runs.usable(recipe)
     unchanged = list(find_unchanged(usable, listings, earlier_runs.carry_over))

@@ -12,7 +12,7 @@ from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.reading.records import Shard
 from bulklabel.transforms.run_directory.finished_run import FinishedRun
 from bulklabel.transforms.run_directory.part_tables import rejected_schema
-from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS, REJECTED, PartStamp
+from bulklabel.transforms.run_directory.parts import PART_KINDS, PASSING_REASONS, PREDICTIONS, REJECTED, PartStamp
 from bulklabel.transforms.run_directory.plan import EarlierRun, Recipe
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 
@@ -90,6 +90,17 @@ def sources_of(run: FinishedRun, shard: Shard) -> set[str]:
     names = [run.plan.stamp.name(kind, shard) for kind in PART_KINDS]
     columns = [read_column(run.directory.path, name, "source").column(0).to_pylist() for name in names]
     return {source for column in columns for source in column}
+
+
+def passing_sources_of(run: FinishedRun, shard: Shard) -> set[str]:
+    """Returns the files of a run's shard of which records were rejected that another try may score.
+
+    Raises:
+        StoreError: if its part of rejected records is missing or damaged.
+    """
+    name = run.plan.stamp.name(REJECTED, shard)
+    sources, reasons = (read_column(run.directory.path, name, column)[0].to_pylist() for column in ("source", "reason"))
+    return {source for source, reason in zip(sources, reasons, strict=True) if reason in PASSING_REASONS}
 
 
 def rows_of_sources(run: str, name: str, shard: Shard) -> int:

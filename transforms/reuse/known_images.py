@@ -14,7 +14,7 @@ from bulklabel.model.images.kinds import Kind
 from bulklabel.model.labels.predictions import kinds_of, probabilities_of
 from bulklabel.transforms.concurrency.ordered_map import map_in_threads
 from bulklabel.transforms.reuse.earlier_parts import earlier_part, read_column
-from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS, PartStamp
+from bulklabel.transforms.run_directory.parts import PART_KINDS, PASSING_REASONS, PREDICTIONS, REJECTED, PartStamp
 from bulklabel.transforms.run_directory.plan import CONTENT, EarlierRun, Recipe
 
 CACHED_PARTS = 8
@@ -97,11 +97,15 @@ def load_known_images(recipe: Recipe) -> KnownImages:
 
 
 def _hashes(recipe: Recipe, number: int, kind: int, shard: int) -> Hashes:
-    """Returns the hashes in a part, row by row; empty where a row has no image."""
+    """Returns the hashes in a part, row by row; empty where a row has no image, or another try may score it."""
     run = recipe.since[number]
     stamp = PartStamp(run.plan_digest, recipe.model_digest, run.shards)
     name = stamp.name_of(PART_KINDS[kind], shard)
-    return np.array([content or b"" for content in read_column(run.place, name, CONTENT.name)[0].to_pylist()], HASH)
+    hashes = np.array([content or b"" for content in read_column(run.place, name, CONTENT.name)[0].to_pylist()], HASH)
+    if PART_KINDS[kind] == REJECTED:
+        reasons = read_column(run.place, name, "reason")[0].to_pylist()
+        hashes[np.array([reason in PASSING_REASONS for reason in reasons], bool)] = b""
+    return hashes
 
 
 @functools.lru_cache(CACHED_PARTS)

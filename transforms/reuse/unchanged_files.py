@@ -10,9 +10,9 @@ from bulklabel.transforms.files.stores.path_names import MISSING
 from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.reading.image_metadata import is_metadata
 from bulklabel.transforms.reading.records import Inputs, Shard
-from bulklabel.transforms.reuse.earlier_parts import rows_of_sources, sources_of
+from bulklabel.transforms.reuse.earlier_parts import passing_sources_of, rows_of_sources, sources_of
 from bulklabel.transforms.run_directory.finished_run import FinishedRun
-from bulklabel.transforms.run_directory.parts import PART_KINDS, REUSED
+from bulklabel.transforms.run_directory.parts import PART_KINDS, PASSING, REJECTED, REUSED
 from bulklabel.transforms.run_directory.plan import ReusedRecords
 
 
@@ -136,7 +136,8 @@ def by_path(listings: Sequence[Listing]) -> dict[str, File]:
 def _answered(run: FinishedRun, paths: Set[str]) -> set[str]:
     """Returns those of some files whose every record has a row in the run's parts, of predictions or of rejected ones.
 
-    A run with `--match content` leaves out images that earlier runs know by other names.
+    A run with `--match content` leaves out images that earlier runs know by other names. A record that was rejected for
+    what may not come again has no answer.
 
     Raises:
         StoreError: if a part of the run is needed for it, and is missing or damaged.
@@ -145,6 +146,9 @@ def _answered(run: FinishedRun, paths: Set[str]) -> set[str]:
     lacking: set[str] = set()
     for shard in run.plan.shards:
         wanted = paths & set(shard.data_paths)
+        if wanted and PASSING in run.entries[run.plan.stamp.name(REJECTED, shard)]:
+            passing = passing_sources_of(run, shard)
+            lacking |= {path for path in wanted if escape_surrogates(path) in passing}
         if wanted and not _is_whole(run, shard):
             there = sources_of(run, shard) if shard.names else set()
             lacking |= {path for path in wanted if escape_surrogates(path) not in there}

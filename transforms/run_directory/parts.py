@@ -17,6 +17,12 @@ from bulklabel.transforms.reading.records import Shard
 
 REUSED = "reused"
 
+PASSING = "passing"
+"""The entry of a part's footer, and of its entry in the manifest, that counts failures which may not come again."""
+
+PASSING_REASONS = ("timed_out", "unreadable_file", "changed_source")
+"""Why records are rejected that may be scored on another try: their shard is scored again by the next run."""
+
 PREDICTIONS, REJECTED = PART_KINDS = ("predictions", "rejected")
 
 Entry = dict[str, Any]
@@ -66,11 +72,16 @@ class Part:
 
     @cached_property
     def entry(self) -> Entry:
-        """Returns its entry in the manifest: name, rows, bytes and SHA-256, and what `with_reused` added."""
+        """Returns its entry in the manifest: name, rows, bytes and SHA-256, and what was added to its footer."""
         digest = hashlib.sha256(self.content).hexdigest()
         entry: Entry = {"name": self.name, "rows": len(self.table), "bytes": len(self.content), "sha256": digest}
-        reused = metadata_of(self.table.schema).get(REUSED)
-        return entry if reused is None else entry | {REUSED: json.loads(reused)}
+        footer = metadata_of(self.table.schema)
+        return entry | {name: json.loads(footer[name]) for name in (REUSED, PASSING) if name in footer}
+
+    @property
+    def is_passing(self) -> bool:
+        """Returns whether it has records that another try may score."""
+        return PASSING in metadata_of(self.table.schema)
 
 
 def with_reused(table: pa.Table, reused: Sequence[Sequence[int]]) -> pa.Table:
@@ -79,6 +90,12 @@ def with_reused(table: pa.Table, reused: Sequence[Sequence[int]]) -> pa.Table:
     A continued run needs to know it too.
     """
     return with_metadata(table, metadata_of(table.schema) | {REUSED: json.dumps(reused)})
+
+
+def with_passing(rejected: pa.Table) -> pa.Table:
+    """Adds to the metadata of rejected rows how many of them another try may score; nothing if there are none."""
+    count = sum(reason in PASSING_REASONS for reason in rejected.column("reason").to_pylist())
+    return with_metadata(rejected, metadata_of(rejected.schema) | {PASSING: str(count)}) if count else rejected
 
 
 def reused_counts(schema: pa.Schema) -> list[list[int]]:

@@ -77,15 +77,20 @@ def add_reused_of_parts(runs: Sequence[ReusedRecords], parts: Iterable[Sequence[
 DIGEST_BYTES = 100
 
 
+DECODE_SECONDS = 60.0
+"""The time limit for one image unless the user gives another; the slowest that are not too large take about two."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Holds all that decides the answers besides the records.
 
     `labels` and `thresholds` (0…1) are in the order of the network's outputs; `tuned_thresholds` are the model's own,
     kept so that `evaluate` needs no model directory; `batch_size` is images a batch; `versions` are those of the
-    packages that decode and compute; `rule` says how labels are read; `since` are the runs whose answers are known, as
-    `Shard.reused` counts them; `by_content` says that images are recognised by their bytes, `carry_over` that known
-    answers are written again; `truth` names the files whose truth counts instead of the records', if there are any.
+    packages that decode and compute; `rule` says how labels are read; `decode_seconds` is an image's time limit;
+    `since` are the runs whose answers are known, as `Shard.reused` counts them; `by_content` says that images are
+    recognised by their bytes, `carry_over` that known answers are written again; `truth` names the files whose truth
+    counts instead of the records', if there are any.
     """
 
     input_format: str
@@ -99,6 +104,7 @@ class Recipe:
     batch_size: int
     versions: Mapping[str, str]
     rule: LabelRule = NO_TRUTH
+    decode_seconds: float = DECODE_SECONDS
     since: tuple[EarlierRun, ...] = ()
     by_content: bool = False
     carry_over: bool = False

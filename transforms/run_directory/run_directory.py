@@ -30,7 +30,7 @@ from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.reading.records import Shard
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, PLAN_FILE, PUBLISHED, SUCCESS_FILE
-from bulklabel.transforms.run_directory.parts import PART_KINDS, PART_NAME, Part, PartStamp
+from bulklabel.transforms.run_directory.parts import PART_KINDS, PART_NAME, PASSING, REJECTED, Part, PartStamp
 from bulklabel.transforms.run_directory.plan import DIGEST_BYTES, Plan, digest_in
 from bulklabel.transforms.run_directory.published_folder import PublishedFolder
 from bulklabel.transforms.run_directory.success import requests_same
@@ -79,7 +79,7 @@ class RunDirectory(PublishedFolder):
             raise self._not_ours(PLAN_FILE)
         differences = plan.differences(saved)
         if not differences:
-            return State.CONTINUES if self.stated_manifest() is None else State.FINISHED
+            return State.FINISHED if self._is_finished() else State.CONTINUES
         if not overwrite:
             raise UserError(
                 f"{self.path} holds another plan ({differences}); give another --output, or --overwrite to replace it."
@@ -107,7 +107,7 @@ class RunDirectory(PublishedFolder):
         # Another plan's run may have finished just before the folder became this plan's, even in an empty folder.
         # One that is not there is not deleted: a run of this plan may just be about to write it.
         there = self.read_if_there(SUCCESS_FILE) is not None
-        if state is State.REPLACES or (there and self.stated_manifest() is None):
+        if state is State.REPLACES or (there and not self._is_finished()):
             self.files.delete([self.path_of(SUCCESS_FILE)])
         self._clear()
 
@@ -271,6 +271,11 @@ class RunDirectory(PublishedFolder):
         stale = [file.path for folder in folders for file in self.files.list_temporary(folder)]
         foreign = [name for name in self._part_names() if self.stamp.is_foreign(f"/{name}")]
         self.files.delete([*stale, *(self.path_of(name) for name in foreign if self._is_own_part(name, set()))])
+
+    def _is_finished(self) -> bool:
+        """Tells whether `_SUCCESS` states what is there, and no record was rejected that another try may score."""
+        manifest = self.stated_manifest()
+        return manifest is not None and not any(PASSING in entry for entry in json.loads(manifest)[REJECTED])
 
     def _names_there(self) -> list[str]:
         """Returns the names, below the folder, of files that are where a run's are, whoever made them."""

@@ -18,10 +18,7 @@ from bulklabel.transforms.concurrency.timeout import run_with_timeout
 from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.reading.records import Unreadable
 from bulklabel.transforms.run_directory.part_tables import no_records, rejected_row, rejected_row_of
-from bulklabel.transforms.run_directory.plan import Recipe
-
-DECODE_SECONDS = 60.0
-"""The time limit for one image unless the user gives another; the slowest that are not too large take about two."""
+from bulklabel.transforms.run_directory.plan import DECODE_SECONDS, Recipe
 
 Decoded = tuple[Pixels, Kind]
 

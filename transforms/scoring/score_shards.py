@@ -23,7 +23,7 @@ from bulklabel.transforms.reuse.earlier_parts import carried_over
 from bulklabel.transforms.reuse.known_images import load_known_images
 from bulklabel.transforms.reuse.skip_known_images import KnownImageFilter
 from bulklabel.transforms.run_directory.part_tables import no_predictions, rejected_schema
-from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED, Part, make_part, with_reused
+from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED, Part, make_part, with_passing, with_reused
 from bulklabel.transforms.run_directory.places import place_fault
 from bulklabel.transforms.run_directory.plan import Recipe
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
@@ -115,7 +115,11 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
     def _read_back(self, shard: Shard) -> ShardResult | None:
         predictions = self._directory.read_part(PREDICTIONS, shard)
         rejected = predictions and self._directory.read_part(REJECTED, shard)
-        if not (predictions and rejected) or place_fault(shard, self._recipe, predictions.table, rejected.table):
+        if (
+            not (predictions and rejected)
+            or rejected.is_passing
+            or place_fault(shard, self._recipe, predictions.table, rejected.table)
+        ):
             return None
         return ShardResult(shard, predictions, rejected, committed=True)
 
@@ -158,6 +162,6 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         with clock.measure(WRITING):
             parts = (
                 make_part(PREDICTIONS, shard, predictions.combine_chunks(), self._directory.stamp),
-                make_part(REJECTED, shard, rejected.combine_chunks(), self._directory.stamp),
+                make_part(REJECTED, shard, with_passing(rejected.combine_chunks()), self._directory.stamp),
             )
         return ShardResult(shard, *parts, committed=False, seconds=clock.seconds)

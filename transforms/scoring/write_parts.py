@@ -29,6 +29,8 @@ def write_part(result: ShardResult, directory: RunDirectory, kind: str) -> Writt
     clock = StageClock()
     if not result.committed:
         with clock.measure(WRITING):
+            if part.is_passing:  # it may replace the part of a run of this plan that has finished meanwhile
+                directory.withdraw()
             directory.write(part.name, part.content)
     for stage, seconds in result.seconds.items() if kind == PREDICTIONS else ():
         clock.add(stage, seconds)
