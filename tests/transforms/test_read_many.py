@@ -24,7 +24,8 @@ class Store:
     requests: list[tuple[str, int]] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def read(self, path: str, start: int, stop: int) -> bytes:
+    def read(self, path: str, start: int, stop: int, version: str) -> bytes:
+        assert not version  # nothing was listed
         with self.changed:
             self.requests.append((path, start))
             self.waiting += 1

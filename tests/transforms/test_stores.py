@@ -228,7 +228,7 @@ def test_every_format_is_read_from_a_store_as_from_a_folder(store: Store, input_
     rows[7]["image"] = None
     for root in (store.root, str(tmp_path)):
         write_layout(input_format, f"{root}/laid_out/{input_format}", rows, 0, 1)
-    here, there = (read_all(f"{root}/laid_out/{input_format}") for root in (str(tmp_path), store.root))
+    here, there = (read_all(f"{root}/laid_out/{input_format}", labels=None) for root in (str(tmp_path), store.root))
     assert there[1] == here[1]
     assert [row | {"source": row["source"].removeprefix(store.root)} for row in there[0]] == [
         row | {"source": row["source"].removeprefix(str(tmp_path))} for row in here[0]
