@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from bulklabel.model.errors import UserError
 from bulklabel.model.labels.choose_rule import AS_FOUND, LabelOptions
 from bulklabel.model.labels.examine_rule import truth_line
 from bulklabel.model.labels.truth import encode_truth
+from bulklabel.pipelines.flag_values import label_options_of
+from bulklabel.pipelines.flags.evaluate import parser
 from bulklabel.transforms.reading.records import Columns
 from bulklabel.transforms.truth.truth_table import TruthTable, load_truth
+from tests.conftest import ROOT
 
 LABELS = ("cat", "dog", "Caf\u00e9")
 
@@ -229,3 +233,30 @@ def test_objects_in_json_are_rows(tmp_path: Path, name: str) -> None:
     for bad, words in (("[1]", "row 1: '1' is not an object"), ("{", "line 1: it is not JSON"), ("[]", "no columns")):
         with pytest.raises(UserError, match=words):
             truth_in(tmp_path, name, bad)
+
+
+EXAMPLES = re.findall(
+    r"```(?:csv|json|text)\n(.*?)```\n\n`(--truth [^`]+)`\n\n\| image \|.*?\n\| --- .*?\n(.*?)\n\n",
+    (ROOT / "docs" / "truth.md").read_text(),
+    re.DOTALL,
+)
+"""The page's examples: a file, flags, and the rows of a table of what is present and absent."""
+
+
+def test_the_page_has_an_example_of_each_kind() -> None:
+    assert len(EXAMPLES) == 7
+
+
+@pytest.mark.parametrize(("content", "flags", "expected"), EXAMPLES)
+def test_what_the_page_says_of_a_file_is_so(content: str, flags: str, expected: str, tmp_path: Path) -> None:
+    options = parser().parse_args(["--input=run", "--output=out", *shlex.split(flags)])
+    labels = ("cat", "dog", "bird")
+    path = tmp_path / options.truth[0]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    truth = load_truth([str(path)], Columns(), labels, label_options_of(options, labels), options.truth_key)
+    for row in expected.splitlines():
+        image, *listed = (cell.strip() for cell in row.strip("|").split("|"))
+        present, absent = (filter(None, cell.split(", ")) for cell in listed)
+        known = dict.fromkeys(labels, -1) | dict.fromkeys(present, 1) | dict.fromkeys(absent, 0)
+        assert cells(truth, image) == [list(known.values())]
