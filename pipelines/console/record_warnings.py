@@ -22,7 +22,9 @@ def record_warnings(counts: Mapping[str, int], group_by: str | None, example: st
     if counts.get("duplicate_ids"):
         such_as = "" if example is None else f", such as {example[:200]!r}"
         lines.append(f"{counts['duplicate_ids']:,} records have an id that an earlier one has too{such_as}.")
-    if counts.get("without_group"):
+    if counts.get("without_group") and counts.get("without_group") == counts.get("groups"):
+        lines.append(f"no record has a value of {group_by}, so intervals take each record by itself; check the name.")
+    elif counts.get("without_group"):
         lines.append(f"{counts['without_group']:,} records have no value of {group_by}: each is a group of its own.")
     if counts.get("groups", FEW_GROUPS) < FEW_GROUPS:
         few = f"there are only {counts['groups']:,} groups by {group_by}"

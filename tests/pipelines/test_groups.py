@@ -180,6 +180,19 @@ def test_few_groups_are_warned_of(model_directory: Path, tmp_path: Path, capsys:
     assert metrics_of(tmp_path / "run")["counts"]["groups"] == 7
 
 
+def test_a_column_without_any_value_is_told_of(
+    model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    films = write_films(tmp_path / "in", patient=pa.nulls(600, pa.string()))
+    assert score(films, model_directory, tmp_path / "run", "--group_by=patient") == 0
+    assert capsys.readouterr().err == (
+        "bulklabel: warning: no record has a value of patient, so intervals take each record by itself; "
+        "check the name.\n"
+    )
+    counts = metrics_of(tmp_path / "run")["counts"]
+    assert counts["groups"] == counts["without_group"] == counts["scored"]
+
+
 def test_a_column_that_is_not_there_is_one_line(
     films: Path, model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
