@@ -154,6 +154,7 @@ def test_lvis_knows_what_was_looked_for(tmp_path: Path) -> None:
         ({"categories": [{"name": "cat"}]}, "it is not as its kind is written (KeyError: 'id')"),
         ({"annotations": []}, "it has no 'annotations'; give COCO's JSON of instances"),
         ({"categories": [{"id": 17, "name": "Cat"}, {"id": 0, "name": "x"}]}, "no label of the truth is the model's"),
+        ({"categories": [{"id": 17, "name": "x"}, {"id": 0, "name": "y"}]}, "it has 'x', and the model 'cat'"),
         ({"images": [*COCO["images"], {"id": 31, "file_name": "9.jpg"}]}, "the id '9.jpg' occurs twice"),
     ],
 )
@@ -204,6 +205,8 @@ def test_label_studio_counts_what_annotators_agree_on(tmp_path: Path) -> None:
     assert cells(truth_in(tmp_path, "boxes.json", [task("1.jpg") | {"annotations": [{"result": [box]}]}])) == [
         [-1, 1, -1]
     ]
+    with pytest.raises(UserError, match="Label Studio's annotations say nothing of any label"):
+        truth_in(tmp_path, "nothing.json", [task("1.jpg", None)])
     with pytest.raises(UserError, match="task 1: it has no 'image'; it has text"):
         truth_in(tmp_path, "text.json", [{"data": {"text": "hello"}, "annotations": [{"result": []}]}])
 

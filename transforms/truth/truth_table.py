@@ -213,7 +213,10 @@ def _one_row_a_record(
 ) -> tuple[TableRows, LabelOptions]:
     """Returns a table with one row a record, and how its labels are written."""
     if table.kind:
-        check_known(path, [compose(name) for name in table.names[1:]], [compose(name) for name in labels])
+        names = [compose(name) for name in table.names if name not in ("id", table.id_column)]
+        if not names:
+            raise UserError(f"{path}: {table.kind} say nothing of any label; give others.")
+        check_known(path, names, [compose(name) for name in labels])
         return table, replace(options, labels_as=COLUMNS, field=None, unknown_field=None)
     first = list(islice(table.rows, SAMPLED_ROWS))
     rows = chain(first, table.rows)
