@@ -201,3 +201,11 @@ def test_a_run_is_known_by_its_place_however_that_is_written(nights: Nights, wri
     earlier = find_earlier_runs([since, str(nights.folder / "night0")], "/elsewhere", carry_over=True, by_content=False)
     assert earlier.paths == [str(nights.folder.resolve() / "night0")]
     assert [run.path for run in earlier.runs] == [since]
+
+
+def test_a_folder_that_is_given_twice_is_read_once(nights: Nights) -> None:
+    nights.put("a", [1])
+    (nights.folder / "link").symlink_to("input", target_is_directory=True)
+    once = cheap_plan([nights.input], nights.folder / "run")
+    for again in (nights.folder / "link", f"{nights.folder}/link/../input//"):
+        assert cheap_plan([nights.input, again], nights.folder / "run") == once

@@ -49,6 +49,7 @@ def find_listings(inputs: Sequence[str], input_format: str, outputs: Sequence[st
     listings = [files.list_files(path, patterns[input_format]) for path in paths]
     below = tuple(files.real(f"{output}/") for output in outputs)
     listings = [listing.without(lambda path: files.real(path).startswith(below)) for listing in listings]
+    listings = _without_second_names(listings)
     if not any(listing.files for listing in listings):
         raise UserError(f"{', '.join(inputs)}: there is nothing but the output {outputs[0]}; give other files.")
     return choose_format(listings) if input_format == AUTO else (input_format, listings)
@@ -80,6 +81,15 @@ def check_usable(inputs: Sequence[str], shards: Sequence[Shard]) -> None:
     problem = shards[0].problem
     if problem and all(shard.problem for shard in shards):
         raise UserError(f"{shards[0].source}: {problem.detail}.")
+
+
+def _without_second_names(listings: Sequence[Listing]) -> list[Listing]:
+    """Returns the listings without files that one before has by another name, as a link leads to their folder."""
+    names: dict[str, str] = {}
+    for listing in listings:
+        for file in listing.files:
+            names.setdefault(files.real(file.path), file.path)
+    return [listing.without(lambda path: names[files.real(path)] != path) for listing in listings]
 
 
 def _expand_braces(path: str) -> list[str]:
