@@ -74,7 +74,7 @@ def test_two_runs_that_overwrite_at_the_same_moment_leave_one_result(
 
 
 @pytest.mark.parametrize(
-    ("file", "touches"), [("part-00005", 2), ("part-00005", 3), ("metrics.json", 2), ("_SUCCESS", 2)]
+    ("file", "touches"), [("part-00005", 2), ("part-00005", 3), (".metrics.json.", 2), ("._SUCCESS.", 2)]
 )
 def test_a_run_that_wakes_up_in_another_plans_output_does_not_finish_it(
     tiny: list[str], alone: list[Run], tmp_path: Path, file: str, touches: int
