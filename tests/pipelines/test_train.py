@@ -246,7 +246,7 @@ def test_records_that_cannot_be_read_are_said_before_training(
             member = tarfile.TarInfo(name)
             member.size = 3
             tar.addfile(member, io.BytesIO(b"cat"))
-    assert train(tmp_path / "a.tar", tmp_path / "model", "--validation_fraction=0") == 0
+    assert train(tmp_path / "a.tar", tmp_path / "model", "--validation_fraction=0", "--labels_column=txt") == 0
     captured = capsys.readouterr()
     assert "2 records to learn from" in captured.out
     assert "some records cannot be read, so are not learnt: 2 scattered_members" in captured.err
