@@ -11,6 +11,7 @@ from bulklabel.model.metrics.requirements import Gates, parse_requirement
 from bulklabel.transforms.evaluating.baseline import make_gates
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.image_roots import root_of
+from bulklabel.transforms.reading.path_fields import ID, LABELS, groups_in_pattern
 from bulklabel.transforms.reading.records import Columns
 
 
@@ -37,7 +38,8 @@ def columns_of(options: argparse.Namespace) -> Columns:
         UserError: if there is no such folder of images.
     """
     grouped = [options.group_by] if options.group_by else []
-    carried = [*getattr(options, "carry", ()), *slice_columns(options), *grouped]
+    in_paths = sorted(groups_in_pattern(options.path_pattern) - {ID, LABELS})
+    carried = [*getattr(options, "carry", ()), *slice_columns(options), *grouped, *in_paths]
     return Columns(
         options.id_column,
         options.image_column,
@@ -45,6 +47,7 @@ def columns_of(options: argparse.Namespace) -> Columns:
         options.unknown_column,
         tuple(dict.fromkeys(carried)),
         tuple(dict.fromkeys(map(root_of, getattr(options, "image_root", ())))),
+        options.path_pattern,
     )
 
 

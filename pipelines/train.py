@@ -22,6 +22,7 @@ from bulklabel.pipelines.flag_values import columns_of, label_options_of, read_l
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.stores.retry import fail_fast
+from bulklabel.transforms.planning.choose_ids import with_useful_ids
 from bulklabel.transforms.planning.choose_labels import choose_labels, sampled_ids
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.readers import first_image_warnings
@@ -50,6 +51,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     with fail_fast():
         label_file = None if options.label_file is None else read_label_file(options.label_file)
         input_format, inputs = find_shards(options.input, options.input_format, columns)
+        columns, id_warnings = with_useful_ids(inputs.shards, input_format, columns)
         truth = _load_truth(options, columns, label_file)
         if truth is None:
             label_options = label_options_of(options, label_file)
@@ -59,7 +61,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
             check_sample_joins(truth, sampled_ids(inputs.shards, input_format, columns))
             rule, warnings = rule_of(truth), tuple(truth.content["warnings"])
         spec = ReadSpec(input_format, columns, label_file, SHARD_RECORDS, rule)
-        for warning in (*first_image_warnings(inputs.shards, spec), *warnings):
+        for warning in (*first_image_warnings(inputs.shards, spec), *warnings, *id_warnings):
             log.warning(warning)
     source = SampleSource(inputs.shards, spec, options.validation_fraction, options.group_by, truth)
     labels = label_file or _sorted_labels(source.present_labels())

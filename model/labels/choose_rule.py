@@ -212,7 +212,7 @@ class _Chooser:
             )
         if is_vector:
             return replace(rule, form=MULTI_HOT)
-        other = _vector_length(lists)
+        other = _vector_length(lists) if count >= FEWEST_TELLING_LABELS else 0
         if other:
             raise UserError(
                 f"{self.source}: {name!r} has 0/1 vectors of {other} labels, {such}, and the model {count}; give the "

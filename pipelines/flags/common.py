@@ -49,6 +49,13 @@ def add_input_flags(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="folder below which images may lie that a table names by their paths, besides its own; repeatable",
     )
+    parser.add_argument(
+        "--path_pattern",
+        type=pattern,
+        metavar="REGEX",
+        help="regular expression, searched in each record's path, whose named groups give `id`, `labels` or carried "
+        "columns, such as '(?P<labels>[^/]+)/' for folders of one label each",
+    )
     add_label_flags(parser)
 
 
@@ -101,6 +108,21 @@ def add_label_flags(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a name that says that no label is present, such as 'No Finding'; repeatable",
     )
+
+
+def pattern(text: str) -> str:
+    """Parses a regular expression with named groups.
+
+    >>> pattern("(?P<patient>p[0-9]+)_")
+    '(?P<patient>p[0-9]+)_'
+    """
+    try:
+        names = re.compile(text).groupindex
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text} is no regular expression ({error})") from error
+    if not names:
+        raise argparse.ArgumentTypeError(f"{text} has no named group; write one like (?P<labels>[^/]+)")
+    return text
 
 
 def policy(text: str) -> tuple[str, str]:

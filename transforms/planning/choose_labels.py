@@ -9,6 +9,7 @@ from bulklabel.model.labels.examine_rule import Choice, SampledRecord
 from bulklabel.model.labels.label_rule import NO_TRUTH, LabelRule
 from bulklabel.transforms.files.listing import Listing
 from bulklabel.transforms.reading.image_metadata import is_metadata
+from bulklabel.transforms.reading.path_fields import LABELS, groups_in_pattern, with_path_fields
 from bulklabel.transforms.reading.readers import READERS
 from bulklabel.transforms.reading.records import Columns, ReadSpec, Reference, Shard, Unreadable
 
@@ -40,7 +41,8 @@ def choose_labels(
     """
     reader = READERS[input_format]
     options = replace(options, field=columns.labels, unknown_field=columns.unknown)
-    candidates = (columns.labels,) if columns.labels else reader.label_fields
+    in_path = (LABELS,) if LABELS in groups_in_pattern(columns.path_pattern) else ()
+    candidates = (columns.labels,) if columns.labels else in_path or reader.label_fields
     taken = {columns.id, columns.image, *columns.carry}
     own = [name for name in label_names or () if name not in taken]
     wanted = LabelRule(unseen=(*candidates, *own, *options.no_label), unknown_field=columns.unknown)
@@ -82,7 +84,7 @@ def first_files(listings: Sequence[Listing], input_format: str) -> list[Listing]
 
 def _sampled(shard: Shard, spec: ReadSpec) -> Iterator[SampledRecord]:
     """Yields what the readable records of a shard have in the fields that may hold labels."""
-    for item in READERS[spec.input_format].records(shard, spec):
+    for item in with_path_fields(READERS[spec.input_format].records(shard, spec), shard, spec):
         record = item.record if isinstance(item, Reference) else item
         if not isinstance(record, Unreadable):
             name = f"{record.source}#{record.position}" if record.id is None else record.id

@@ -11,6 +11,7 @@ from bulklabel.model.labels.predictions import column_names
 from bulklabel.model.model_directory import Model
 from bulklabel.model.versions import deciding_versions
 from bulklabel.transforms.files.planned_files import with_hashes
+from bulklabel.transforms.planning.choose_ids import with_useful_ids
 from bulklabel.transforms.planning.choose_labels import choose_labels, first_files, sampled_ids
 from bulklabel.transforms.planning.thresholds import choose_thresholds
 from bulklabel.transforms.reading.find_shards import check_usable, find_listings, shards_of
@@ -107,6 +108,7 @@ def make_plan(
     if by_bytes:
         listings = [replace(listing, files=with_hashes(listing.files)) for listing in listings]
     first_shards = shards_of(first_files(listings, chosen), chosen, columns).shards
+    columns, id_warnings = with_useful_ids(first_shards, chosen, columns)
     if truth is None:
         choice = choose_labels(first_shards, chosen, columns, model.labels, label_options)
         rule, seen = choice.rule, truth_content(choice, model.labels)
@@ -114,6 +116,7 @@ def make_plan(
         table = truth.load(model.labels)
         check_sample_joins(table, sampled_ids(first_shards, chosen, columns))
         rule, seen = rule_of(table), table.content
+    seen["warnings"] = [*seen["warnings"], *id_warnings]
     recipe = replace(make_recipe(model, chosen, columns, threshold, layout, rule, decode_seconds), truth=truth)
     # An earlier run is of use only if its recipe gives the same answers.
     usable = earlier_runs.usable(recipe)

@@ -11,12 +11,14 @@ from bulklabel.transforms.files.listing import File, Listing
 from bulklabel.transforms.files.read_many import Content, read_many
 from bulklabel.transforms.files.stores.path_names import MISSING
 from bulklabel.transforms.reading.image_metadata import (
+    ID_COLUMN,
     METADATA_NAMES,
     Description,
     Metadata,
     is_metadata,
     read_metadata,
 )
+from bulklabel.transforms.reading.path_fields import names_in_paths
 from bulklabel.transforms.reading.record_tables import content_of, unreadable
 from bulklabel.transforms.reading.records import (
     SHARD_BYTES,
@@ -39,6 +41,7 @@ class ImagesReader:
     file_pattern = re.compile(
         r"\.(jpe?g|jfif|png|webp|gif|bmp|tiff?)$|(^|/)metadata\.(jsonl|csv|parquet)$", re.IGNORECASE
     )
+    id_fields: tuple[str, ...] = (ID_COLUMN,)
     label_fields: tuple[str, ...] = ("labels", "label")
 
     def recognises(self, head: bytes) -> bool:
@@ -78,8 +81,9 @@ class ImagesReader:
                 if content.problems and path not in inputs and path not in listing.scored
             ]
             inputs |= images | metadata_files
+        in_paths = names_in_paths(inputs, columns)
         for name, flag in columns.flags.items():
-            if name not in column_names:
+            if name not in column_names | in_paths:
                 known = ", ".join(sorted(column_names)) or "none"
                 raise UserError(f"{flag} {name}: no metadata file has this column, only {known}; name one of those.")
         return Inputs(tuple(inputs[path] for path in sorted(inputs)), tuple(shards))

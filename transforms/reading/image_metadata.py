@@ -124,7 +124,9 @@ def describe(row: Mapping[str, Any], columns: Columns, label_fields: Sequence[st
     """Returns what a row says of an image besides its name."""
     fields = {name: row[name] for name in label_fields if name in row}
     return Description(
-        id_of(row.get(columns.id or ID_COLUMN)), fields, tuple(text_of(row.get(name)) for name in columns.carry)
+        next((id_of(row.get(name)) for name in columns.id_names((ID_COLUMN,))), None),
+        fields,
+        tuple(text_of(row.get(name)) for name in columns.carry),
     )
 
 

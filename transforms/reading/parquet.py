@@ -18,6 +18,7 @@ from bulklabel.transforms.files.planned_files import open_planned
 from bulklabel.transforms.files.stores.path_names import MISSING
 from bulklabel.transforms.reading.arrow_values import plain_type, values_of
 from bulklabel.transforms.reading.class_names import class_names_of
+from bulklabel.transforms.reading.path_fields import names_in_paths
 from bulklabel.transforms.reading.record_tables import id_of, text_of
 from bulklabel.transforms.reading.records import (
     MISSING_FILE,
@@ -54,6 +55,7 @@ class ParquetReader:
     """Reads Parquet files that have a column of images, as a `records.Reader`."""
 
     file_pattern = re.compile(r"\.(parquet|parq|pq)$", re.IGNORECASE)
+    id_fields: tuple[str, ...] = (ID_COLUMN,)
     label_fields: tuple[str, ...] = ("labels", "label")
 
     def recognises(self, head: bytes) -> bool:
@@ -72,8 +74,9 @@ class ParquetReader:
         for file_shards, names in map_in_threads(lambda file: _shards_of(file, columns), inputs):
             shards += file_shards
             known_names |= names
+        in_paths = names_in_paths((file.path for file in inputs), columns)
         for name, flag in columns.flags.items():
-            if name not in known_names:
+            if name not in known_names | in_paths:
                 raise UserError(f"{flag} {name}: no such column in {inputs[0].path}; name one that is there.")
         return Inputs(tuple(inputs), tuple(shards))
 
@@ -202,7 +205,12 @@ def _batches(parquet: pq.ParquetFile, group: int, most: int, spec: ReadSpec) -> 
     image = image_column(parquet.schema_arrow.names, columns.image)
     # A path is small, and the id where there is no other.
     read_image = spec.images or pa.types.is_string(plain_type(parquet.schema_arrow.field(image).type))
-    wanted = (columns.id or ID_COLUMN, *([image] if read_image else []), *spec.rule.fields, *columns.carry)
+    wanted = (
+        *columns.id_names(ParquetReader.id_fields),
+        *([image] if read_image else []),
+        *spec.rule.fields,
+        *columns.carry,
+    )
     present = [name for name in dict.fromkeys(wanted) if name in parquet.schema_arrow.names]
     metadata = parquet.metadata.row_group(group)
     row_bytes = max(1, metadata.total_byte_size // max(1, metadata.num_rows))
@@ -222,7 +230,7 @@ def _records_of(
     label_fields = [name for name in spec.rule.fields if name in batch.schema.names]
     texts = [_carried(batch, name, source) for name in columns.carry]
     rows = zip(
-        values_of(batch, columns.id or ID_COLUMN),
+        values_of(batch, next(iter(columns.id_names(ParquetReader.id_fields)), None)),
         values_of(batch, image),
         zip(*(values_of(batch, name) for name in label_fields), strict=True) if label_fields else [()] * len(batch),
         zip(*texts, strict=True) if texts else [()] * len(batch),

@@ -47,6 +47,8 @@ class Columns:
     A field that is None has the name that the format usually gives it. `unknown` has no usual name: it is None if a
     record's labels are either all known or all unknown. Carried fields become text, as `text_of` makes it. An image may
     be named by its path: `image_roots` are folders, besides the file's own, below which such images may lie.
+    `path_pattern` is a regular expression whose named groups give fields from a record's path; `ignored_ids` are fields
+    of ids that identify nothing.
 
     >>> columns = Columns(image="jpg", unknown="unsure", carry=("price",))
     >>> columns.flags
@@ -59,6 +61,16 @@ class Columns:
     unknown: str | None = None
     carry: tuple[str, ...] = ()
     image_roots: tuple[str, ...] = ()
+    path_pattern: str | None = None
+    ignored_ids: tuple[str, ...] = ()
+
+    def id_names(self, usual: Sequence[str]) -> list[str]:
+        """Returns the fields that may hold a record's id, the first that has one counting; `usual` are the format's.
+
+        >>> Columns(ignored_ids=("image/source_id",)).id_names(["image/source_id", "image/filename"])
+        ['image/filename']
+        """
+        return [name for name in ([self.id] if self.id else usual) if name not in self.ignored_ids]
 
     @property
     def flags(self) -> dict[str, str]:
@@ -223,6 +235,10 @@ class Reader(Protocol):
     """Reads one input format, whose files have names in which `file_pattern` is found."""
 
     file_pattern: re.Pattern[str]
+
+    @property
+    def id_fields(self) -> tuple[str, ...]:
+        """Returns the names that fields of ids have in the format, the first that a record has being the one."""
 
     @property
     def label_fields(self) -> tuple[str, ...]:

@@ -53,6 +53,7 @@ class TFRecordReader(StreamReader):
     """Reads TFRecord files of `tf.Example`, as a `records.Reader`."""
 
     file_pattern = re.compile(r"(\.tfrec(ord)?s?|-\d{5,}-of-\d{5,})(\.(gz|zlib|zz))?$", re.IGNORECASE)
+    id_fields: tuple[str, ...] = ID_FEATURES
     label_fields: tuple[str, ...] = LABEL_FEATURES
 
     def is_plain(self, head: bytes) -> bool:
@@ -169,7 +170,7 @@ def _record(content: bytes, source: str, position: int, spec: ReadSpec) -> Recor
     record_id = None
     try:
         features = _features(content)
-        names = [columns.id] if columns.id else ID_FEATURES
+        names = columns.id_names(ID_FEATURES)
         record_id = next(filter(None, (id_of(features[name][0]) for name in names if features.get(name))), None)
         image = features.get(columns.image or IMAGE_FEATURE) or [None]
         if not isinstance(image[0], bytes | None):

@@ -62,6 +62,7 @@ class WebDatasetReader(StreamReader):
     """Reads WebDataset tars, as a `records.Reader`."""
 
     file_pattern = re.compile(r"\.(tar|tar\.gz|tgz)$", re.IGNORECASE)
+    id_fields: tuple[str, ...] = (ID_KEY,)
     label_fields: tuple[str, ...] = LABEL_FIELDS
 
     def is_plain(self, head: bytes) -> bool:
@@ -137,7 +138,8 @@ def _record(sample: Sample, source: str, position: int, spec: ReadSpec) -> Recor
         if sample.problem:
             raise RecordError("read", sample.problem.reason, sample.problem.detail)
         description = _description(sample)
-        record_id = id_of(_value(sample, description, columns.id or ID_KEY)) or record_id
+        given_ids = (id_of(_value(sample, description, name)) for name in columns.id_names((ID_KEY,)))
+        record_id = next(given_ids, None) or record_id
         image_fields = Fields.of(columns).images
         image = next((sample.fields[name] for name in image_fields if name in sample.fields), None)
         if image is None:

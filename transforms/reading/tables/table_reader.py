@@ -13,7 +13,8 @@ from bulklabel.transforms.files.listing import File, Listing, unique_files
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.files.planned_files import open_planned
 from bulklabel.transforms.files.stores.path_names import MISSING
-from bulklabel.transforms.reading.image_metadata import describe
+from bulklabel.transforms.reading.image_metadata import ID_COLUMN, describe
+from bulklabel.transforms.reading.path_fields import names_in_paths
 from bulklabel.transforms.reading.record_tables import unreadable
 from bulklabel.transforms.reading.records import (
     MISSING_FILE,
@@ -42,6 +43,7 @@ class TableReader:
     """Reads CSV, TSV and JSON lines, plain or gzip."""
 
     file_pattern = re.compile(r"\.(csv|tsv|jsonl|ndjson)(\.gz)?$", re.IGNORECASE)
+    id_fields: tuple[str, ...] = (ID_COLUMN,)
     label_fields: tuple[str, ...] = ("labels", "label")
 
     def recognises(self, head: bytes) -> bool:  # noqa: ARG002
@@ -60,8 +62,9 @@ class TableReader:
         for file_shards, names in map_in_threads(lambda file: _shards_of(file, columns), inputs):
             shards += file_shards
             known_names |= names
+        in_paths = names_in_paths((file.path for file in inputs), columns)
         for name, flag in columns.flags.items():
-            if known_names and name not in known_names:
+            if known_names and name not in known_names | in_paths:
                 shown = ", ".join(sorted(known_names))
                 raise UserError(f"{flag} {name}: no such column in {inputs[0].path}, only {shown}; name one of those.")
         return Inputs(tuple(inputs), tuple(shards))
