@@ -101,10 +101,12 @@ def examine_rule(
             f"as {rule.form}, and the model {_listed(sorted(known))}{_near_misses(strange, known)}; name another field "
             f"by --labels_column, or accept this by --labels_as {rule.form}."
         )
-    warnings = [f"labels in the truth that the model does not know: {_listed(strange)}{_near_misses(strange, known)}"]
+    # Other unknown labels are counted, and named at the end; one that is nearly the model's is probably meant to be it.
+    near = _near_misses(strange, known)
+    warnings = (f"labels in the truth that the model does not know: {_listed(strange)}{near}",) if near else ()
     seen = frozenset(present.keys() & known)
     words = _words(rule, label_names) if not reason else f"none: {reason}"
-    return Choice(rule, words, example, seen, len(records), tuple(warnings) if strange else (), accepted)
+    return Choice(rule, words, example, seen, len(records), warnings, accepted)
 
 
 def truth_content(choice: Choice, label_names: Sequence[str]) -> dict[str, Any]:
