@@ -99,7 +99,7 @@ def test_a_run_is_stopped_among_its_shards_and_goes_on(
     assert 1 <= int(said[1]) <= done  # one may be finished while they are counted
     line = f"stopped by SIGTERM; {said[1]} of 8 shards are finished; run the same command again to continue."
     assert errors == f"bulklabel: error: {line}\n"
-    summary = json.loads(printed)
+    summary = json.loads(printed.splitlines()[-1])
     assert (process.returncode, summary["exit_code"], summary["state"]) == (1, 1, "stopped")
     assert summary["error"] == line
     assert score(corpus, model_directory, run) == 0
