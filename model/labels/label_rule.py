@@ -178,7 +178,8 @@ class TruthReader:
 
     @cached_property
     def _spellings(self) -> dict[str, str]:
-        return {compose(name): name for name in self.label_names or ()}
+        names = self.label_names or ()
+        return {compose(name).strip(): name for name in names} | {compose(name): name for name in names}
 
     @cached_property
     def _columns(self) -> dict[str, str]:

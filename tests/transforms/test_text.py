@@ -85,7 +85,7 @@ def test_text_survives(input_format: str, layout: str, tmp_path: Path) -> None:
     assert [row["label"] for row in metrics_of(tmp_path / "out")["per_label"]] == list(NASTY)
     page = Texts()
     page.feed((tmp_path / "out/report.html").read_text())
-    shown = {text.strip() for text in page.texts}
+    shown = {text.strip().removeprefix("'") for text in page.texts}  # as spreadsheets take a formula for text
     assert {label.strip() for label in NASTY} <= shown
     assert "img" not in page.tags
     assert not any("alert(1)" in text for text in page.texts if "function" in text)
@@ -105,4 +105,6 @@ def test_text_survives_csv(tmp_path: Path) -> None:
     assert score(folder, tmp_path / "model", tmp_path / "out") == 0
     predictions = predictions_of(tmp_path / "out")
     assert predictions.column("id").to_pylist() == [row["id"] for row in rows()]
-    assert predictions.column("labels").to_pylist() == [[row["labels"][0], NASTY[0]] for row in rows()]
+    assert predictions.column("labels").to_pylist() == [
+        list(dict.fromkeys([row["labels"][0], NASTY[0]])) for row in rows()
+    ]
