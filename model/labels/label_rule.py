@@ -13,6 +13,7 @@ from typing import Any
 from bulklabel.model.errors import RecordError
 from bulklabel.model.labels import COLUMNS, FILE_INDICES, LONG, MULTI_HOT, NAMES, NONE, POLICIES
 from bulklabel.model.labels.truth import ABSENT, PRESENT, UNKNOWN
+from bulklabel.model.tuples import as_tuples
 
 LIST_TEXT = "[]"
 """The separator of texts that are lists as JSON or Python writes them."""
@@ -91,9 +92,7 @@ class LabelRule:
         >>> LabelRule.from_json(json.loads(json.dumps(asdict(rule)))) == rule
         True
         """
-        pairs = {name: tuple(tuple(pair) for pair in content[name]) for name in ("uncertain", "blank")}
-        names = {name: tuple(content[name]) for name in ("columns", "unseen", "no_label")}
-        return cls(**{**content, **pairs, **names})
+        return cls(**{name: as_tuples(value) for name, value in content.items()})
 
 
 NO_TRUTH = LabelRule()

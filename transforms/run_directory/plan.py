@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.labels.label_rule import NO_TRUTH, LabelRule
+from bulklabel.model.tuples import as_tuples
 from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.reading.records import Columns, Problem, ReadSpec, Shard
 from bulklabel.transforms.run_directory.parts import PartStamp
@@ -207,11 +208,6 @@ def _shard(index: int, fields: Sequence[str], row: Sequence[Any]) -> Shard:
     return Shard(index, **saved | {"names": tuple(saved["names"]), "problem": problem, "reused": reused})
 
 
-def _hashable(value: Any) -> Any:
-    """Returns a value of JSON as a field of a frozen class has it: lists as tuples."""
-    return tuple(value) if isinstance(value, list) else value
-
-
 def digest_in(start: bytes) -> str:
     """Returns the digest that `plan.json` opens with, from its first `DIGEST_BYTES`; empty if it has none."""
     match = re.match(rb'\{\s*"digest": "([0-9a-f]{64})"', start)
@@ -261,7 +257,7 @@ def read_plan(content: bytes) -> Plan:
         recipe=Recipe(
             **recipe
             | {
-                "columns": Columns(**{name: _hashable(value) for name, value in recipe["columns"].items()}),
+                "columns": Columns(**{name: as_tuples(value) for name, value in recipe["columns"].items()}),
                 "labels": tuple(recipe["labels"]),
                 "preprocessing": Preprocessing(**recipe["preprocessing"]),
                 "thresholds": tuple(recipe["thresholds"]),

@@ -11,6 +11,7 @@ from bulklabel.model.labels import LONG
 from bulklabel.model.labels.choose_rule import AS_FOUND, LabelOptions
 from bulklabel.model.labels.label_rule import NO_TRUTH, LabelRule
 from bulklabel.model.labels.predictions import UNKNOWN_COLUMN
+from bulklabel.model.tuples import as_tuples
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, changed_words
 from bulklabel.transforms.files.planned_files import with_hashes
@@ -42,11 +43,9 @@ class TruthSource:
         >>> TruthSource.from_json(json.loads(json.dumps(asdict(source)))) == source
         True
         """
-        options = dict(content["options"])
-        pairs = {name: tuple(tuple(pair) for pair in options[name]) for name in ("uncertain", "blank")}
-        options |= pairs | {"no_label": tuple(options["no_label"])}
+        options = {name: as_tuples(value) for name, value in content["options"].items()}
         listed = tuple(File(**file) for file in content["files"])
-        return cls(listed, content["key"], tuple(content["columns"]), LabelOptions(**options))
+        return cls(listed, content["key"], as_tuples(content["columns"]), LabelOptions(**options))
 
     def load(self, labels: tuple[str, ...]) -> TruthTable:
         """Loads the truth of a model's labels.
