@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
 
 from bulklabel.model.errors import UserError
 from bulklabel.model.labels.label_rule import NO_TRUTH
 from bulklabel.transforms.files.text import shortened
+from bulklabel.transforms.planning.first_records import SAMPLED_RECORDS, first_records, usable_shards
 from bulklabel.transforms.reading.path_fields import groups_in
 from bulklabel.transforms.reading.readers import READERS
-from bulklabel.transforms.reading.records import Columns, ReadSpec, Reference, Shard, Unreadable
-
-SAMPLED_RECORDS = 1000
-"""So many records are looked at."""
+from bulklabel.transforms.reading.records import Columns, ReadSpec, Shard
 
 
 def with_useful_ids(shards: Sequence[Shard], input_format: str, columns: Columns) -> tuple[Columns, list[str]]:
@@ -23,7 +20,7 @@ def with_useful_ids(shards: Sequence[Shard], input_format: str, columns: Columns
     Raises:
         UserError: if the pattern for paths matches none of the first.
     """
-    usable = [shard for shard in shards if not shard.problem and shard.reused is None]
+    usable = usable_shards(shards)
     _check_pattern(usable, columns)
     passed_over: list[str] = []
     words = ""
@@ -44,9 +41,7 @@ def _first_ids(shards: Sequence[Shard], input_format: str, columns: Columns) -> 
     """Returns the ids that files give to their first records; those of the first shard that has more than one."""
     spec = ReadSpec(input_format, columns, None, SAMPLED_RECORDS, NO_TRUTH, images=False)
     for shard in shards[:2]:
-        items = READERS[input_format].records(shard, spec)
-        records = (item.record if isinstance(item, Reference) else item for item in items)
-        ids = [record.id for record in islice(records, SAMPLED_RECORDS) if not isinstance(record, Unreadable)]
+        ids = [record.id for record in first_records(shard, spec, with_paths=False)]
         if len(ids) > 1:
             return ids
     return []

@@ -1,23 +1,24 @@
 """Looks at the first records of the input to choose how their labels are read."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
 
 from bulklabel.model.labels.choose_rule import LabelOptions, choose_rule
 from bulklabel.model.labels.examine_rule import Choice, SampledRecord
 from bulklabel.model.labels.label_rule import NO_TRUTH, LabelRule
 from bulklabel.transforms.files.listing import Listing
+from bulklabel.transforms.planning.first_records import (
+    SAMPLED_RECORDS,
+    SAMPLED_SHARDS,
+    first_records,
+    spread,
+    usable_shards,
+)
 from bulklabel.transforms.reading.image_metadata import is_metadata
-from bulklabel.transforms.reading.path_fields import LABELS, groups_in_pattern, with_path_fields
+from bulklabel.transforms.reading.path_fields import LABELS, groups_in_pattern
 from bulklabel.transforms.reading.readers import READERS
-from bulklabel.transforms.reading.records import Columns, ReadSpec, Reference, Shard, Unreadable
-
-SAMPLED_SHARDS = 10
-"""So many shards are looked at, if the first ones have no truth."""
-
-SAMPLED_RECORDS = 1000
-"""So many records of each are looked at."""
+from bulklabel.transforms.reading.record_tables import name_of
+from bulklabel.transforms.reading.records import Columns, ReadSpec, Shard
 
 
 def choose_labels(
@@ -48,9 +49,11 @@ def choose_labels(
     wanted = LabelRule(unseen=(*candidates, *own, *options.no_label), unknown_field=columns.unknown)
     spec = ReadSpec(input_format, columns, label_names, SAMPLED_RECORDS, wanted, images=False)
     records: list[SampledRecord] = []
-    usable = [shard for shard in shards if not shard.problem and shard.reused is None]
-    for shard in usable[:: max(1, -(-len(usable) // SAMPLED_SHARDS))]:
-        records += islice(_sampled(shard, spec), SAMPLED_RECORDS)
+    usable = usable_shards(shards)
+    for shard in spread(usable):
+        records += [
+            SampledRecord(name_of(record), record.fields, record.class_names) for record in first_records(shard, spec)
+        ]
         if any(value is not None for record in records for value in record.fields.values()):
             break
     return choose_rule(records, candidates, label_names, options, usable[0].source if usable else "the input")
@@ -59,9 +62,7 @@ def choose_labels(
 def sampled_ids(shards: Sequence[Shard], input_format: str, columns: Columns) -> list[str]:
     """Returns the ids of the first records of some shards."""
     spec = ReadSpec(input_format, columns, None, SAMPLED_RECORDS, NO_TRUTH, images=False)
-    usable = [shard for shard in shards if not shard.problem and shard.reused is None]
-    few = usable[:: max(1, -(-len(usable) // SAMPLED_SHARDS))]
-    return [record.id for shard in few for record in islice(_sampled(shard, spec), SAMPLED_RECORDS)]
+    return [name_of(record) for shard in spread(usable_shards(shards)) for record in first_records(shard, spec)]
 
 
 def first_files(listings: Sequence[Listing], input_format: str) -> list[Listing]:
@@ -80,12 +81,3 @@ def first_files(listings: Sequence[Listing], input_format: str) -> list[Listing]
             )
         )
     return listed
-
-
-def _sampled(shard: Shard, spec: ReadSpec) -> Iterator[SampledRecord]:
-    """Yields what the readable records of a shard have in the fields that may hold labels."""
-    for item in with_path_fields(READERS[spec.input_format].records(shard, spec), shard, spec):
-        record = item.record if isinstance(item, Reference) else item
-        if not isinstance(record, Unreadable):
-            name = f"{record.source}#{record.position}" if record.id is None else record.id
-            yield SampledRecord(name, record.fields, record.class_names)

@@ -73,6 +73,15 @@ def _row(record: Record, spec: ReadSpec) -> _Row | Unreadable:
     return _Row(record, labels, unknown, length)
 
 
+def name_of(record: Record) -> str:
+    """Returns a record's id; one that is made of its file and position if the file has none for it.
+
+    >>> name_of(Record(None, "a.tar", 7, {}, None, ()))
+    'a.tar#7'
+    """
+    return escape_surrogates(f"{record.source}#{record.position}" if record.id is None else record.id)
+
+
 def unreadable(source: str, position: int, error: RecordError, record_id: str | None = None) -> Unreadable:
     """Returns one record as unreadable, with the reason and the detail of an error."""
     return Unreadable(source, range(position, position + 1), Problem(error.reason, error.detail), record_id)
@@ -150,10 +159,7 @@ def _escape_all(labels: Labels) -> Labels:
 def _table(rows: Sequence[_Row], spec: ReadSpec) -> pa.Table:
     records = [row.record for row in rows]
     values: dict[str, list[Any]] = {
-        "id": [
-            escape_surrogates(f"{record.source}#{record.position}" if record.id is None else record.id)
-            for record in records
-        ],
+        "id": [name_of(record) for record in records],
         "source": [escape_surrogates(record.source) for record in records],
         "position": [record.position for record in records],
         "labels": [_escape_all(row.labels) for row in rows],
