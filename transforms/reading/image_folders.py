@@ -11,7 +11,6 @@ from bulklabel.transforms.files.listing import File, Listing
 from bulklabel.transforms.files.read_many import Content, read_many
 from bulklabel.transforms.files.stores.path_names import MISSING
 from bulklabel.transforms.reading.image_metadata import (
-    ID_COLUMN,
     METADATA_NAMES,
     Description,
     Metadata,
@@ -30,6 +29,7 @@ from bulklabel.transforms.reading.records import (
     Shard,
     Unreadable,
 )
+from bulklabel.transforms.reading.table_columns import ID_COLUMN, LABEL_COLUMNS
 
 IMAGE_SIGNATURES = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8|BM|II\*\0|MM\0\*", re.DOTALL)
 """The first bytes of JPEG, PNG, WebP, GIF, BMP and TIFF."""
@@ -42,7 +42,7 @@ class ImagesReader:
         r"\.(jpe?g|jfif|png|webp|gif|bmp|tiff?)$|(^|/)metadata\.(jsonl|csv|parquet)$", re.IGNORECASE
     )
     id_fields: tuple[str, ...] = (ID_COLUMN,)
-    label_fields: tuple[str, ...] = ("labels", "label")
+    label_fields: tuple[str, ...] = LABEL_COLUMNS
 
     def recognises(self, head: bytes) -> bool:
         """Returns whether a file starts like an image of a format that can be decoded."""

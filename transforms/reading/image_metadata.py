@@ -17,14 +17,15 @@ from bulklabel.transforms.files.planned_files import read_planned
 from bulklabel.transforms.reading.class_names import class_names_of
 from bulklabel.transforms.reading.record_tables import id_of, text_of
 from bulklabel.transforms.reading.records import Columns, Problem
+from bulklabel.transforms.reading.table_columns import ID_COLUMN
 from bulklabel.transforms.reading.tables import csv_rows, json_rows
 from bulklabel.transforms.reading.tables.csv_rows import Row
 
 METADATA_NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 """The names of metadata files, in lower case; a folder has one of them at most."""
 
-FILE_COLUMN, ID_COLUMN = "file_name", "id"
-"""The names that columns have unless the user gives others."""
+FILE_COLUMN = "file_name"
+"""The name that the column of files has unless the user gives another."""
 
 
 MAX_CACHED_FILES = 4

@@ -11,14 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bulklabel.model.errors import RecordError, SourceChangedError, UserError, first_line
-from bulklabel.transforms.concurrency.ordered_map import map_in_threads
-from bulklabel.transforms.files.listing import File, Listing, changed_words, unique_files
+from bulklabel.transforms.files.listing import File, Listing, changed_words
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.files.planned_files import open_planned
 from bulklabel.transforms.files.stores.path_names import MISSING
 from bulklabel.transforms.reading.arrow_values import plain_type, values_of
 from bulklabel.transforms.reading.class_names import class_names_of
-from bulklabel.transforms.reading.path_fields import names_in_paths
 from bulklabel.transforms.reading.record_tables import id_of, text_of
 from bulklabel.transforms.reading.records import (
     MISSING_FILE,
@@ -33,10 +31,14 @@ from bulklabel.transforms.reading.records import (
     Shard,
     Unreadable,
 )
-from bulklabel.transforms.reading.referenced_images import image_column
-
-ID_COLUMN = "id"
-"""The names that columns have unless the user gives others."""
+from bulklabel.transforms.reading.table_columns import (
+    ID_COLUMN,
+    LABEL_COLUMNS,
+    duplicate_column,
+    image_column,
+    label_columns,
+    shards_of_tables,
+)
 
 REJECTED_SHARD_RECORDS = 2**16
 """The records of a file that cannot be used are rejected in shards of at most so many."""
@@ -56,7 +58,7 @@ class ParquetReader:
 
     file_pattern = re.compile(r"\.(parquet|parq|pq)$", re.IGNORECASE)
     id_fields: tuple[str, ...] = (ID_COLUMN,)
-    label_fields: tuple[str, ...] = ("labels", "label")
+    label_fields: tuple[str, ...] = LABEL_COLUMNS
 
     def recognises(self, head: bytes) -> bool:
         """Returns whether a file starts with the magic number of Parquet."""
@@ -68,17 +70,10 @@ class ParquetReader:
         Raises:
             UserError: if no file has a column of `columns.flags`.
         """
-        inputs = unique_files(listings)
-        known_names: set[str] = set()
-        shards: list[Shard] = []
-        for file_shards, names in map_in_threads(lambda file: _shards_of(file, columns), inputs):
-            shards += file_shards
-            known_names |= names
-        in_paths = names_in_paths((file.path for file in inputs), columns)
-        for name, flag in columns.flags.items():
-            if name not in known_names | in_paths:
-                raise UserError(f"{flag} {name}: no such column in {inputs[0].path}; name one that is there.")
-        return Inputs(tuple(inputs), tuple(shards))
+        inputs, _, missing = shards_of_tables(listings, columns, _shards_of)
+        for name, flag in missing.items():
+            raise UserError(f"{flag} {name}: no such column in {inputs.files[0].path}; name one that is there.")
+        return inputs
 
     def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Reference | Unreadable]:
         """Yields the shard's records; from damage to the end of a row group they are unreadable."""
@@ -277,10 +272,9 @@ def problem_of(schema: pa.Schema, columns: Columns) -> Problem | None:
     except RecordError as error:
         return Problem(error.reason, error.detail)
     id_name = columns.id or ID_COLUMN
-    labels_names = (columns.labels,) if columns.labels else ParquetReader.label_fields
-    for name in filter(None, (id_name, image_name, *labels_names, columns.unknown, *columns.carry)):
-        if schema.names.count(name) > 1:
-            return Problem("duplicate_column", f"the file has {schema.names.count(name)} columns named {name!r}")
+    problem = duplicate_column(schema.names, (id_name, image_name, *label_columns(columns), *columns.carry))
+    if problem:
+        return problem
     kind = schema.field(image_name).type
     if not _may_be_image(plain_type(kind)):
         expected = "expected binary, a struct of bytes and path, or strings that are paths"

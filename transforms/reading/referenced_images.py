@@ -13,13 +13,6 @@ from bulklabel.transforms.files.text import shortened
 from bulklabel.transforms.reading.record_tables import content_of, unreadable
 from bulklabel.transforms.reading.records import Reader, ReadSpec, Record, Reference, Shard, Unreadable
 
-IMAGE_COLUMN = "image"
-"""The name that the column of images has unless the user gives another."""
-
-PATH_COLUMNS = ("path", "file_name", "filename", "file_path", "filepath", "image_path", "uri", "url", "image_uri")
-"""Other names, in lower case, that columns of paths have; one of them counts if it is the only one."""
-
-
 FIRST_RECORDS, FIRST_IMAGES = 100, 8
 """So many records are looked at before the work begins, and so many of their images are read."""
 
@@ -30,28 +23,6 @@ class _Located:
 
     item: Record | Reference | Unreadable
     paths: tuple[str, ...] = ()
-
-
-def image_column(names: Iterable[str], given: str | None) -> str:
-    """Returns which of some columns has the images: the one that the user gives, `image`, or the one of paths.
-
-    Raises:
-        RecordError: if there is none, or more than one that has paths.
-
-    >>> image_column(["id", "Path"], None)
-    'Path'
-    """
-    known = list(names)
-    named = [name for name in known if name.lower() in PATH_COLUMNS]
-    wanted = [given] if given else [IMAGE_COLUMN] if IMAGE_COLUMN in known else named
-    if len(wanted) > 1:
-        words = ", ".join(map(repr, wanted))
-        raise RecordError("read", "missing_column", f"any of {words} may be the images; name one by --image_column")
-    if not wanted or wanted[0] not in known:
-        shown = ", ".join(known) or "none"
-        detail = f"no column {given or IMAGE_COLUMN!r}, only {shown}; name the one with the images by --image_column"
-        raise RecordError("read", "missing_column", detail)
-    return wanted[0]
 
 
 def with_images(

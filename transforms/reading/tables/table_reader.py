@@ -8,13 +8,11 @@ from itertools import islice
 from typing import Any, BinaryIO, cast
 
 from bulklabel.model.errors import RecordError, UserError, first_line
-from bulklabel.transforms.concurrency.ordered_map import map_in_threads
-from bulklabel.transforms.files.listing import File, Listing, unique_files
+from bulklabel.transforms.files.listing import File, Listing
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.files.planned_files import open_planned
 from bulklabel.transforms.files.stores.path_names import MISSING
-from bulklabel.transforms.reading.image_metadata import ID_COLUMN, describe
-from bulklabel.transforms.reading.path_fields import names_in_paths
+from bulklabel.transforms.reading.image_metadata import describe
 from bulklabel.transforms.reading.record_tables import unreadable
 from bulklabel.transforms.reading.records import (
     MISSING_FILE,
@@ -28,7 +26,14 @@ from bulklabel.transforms.reading.records import (
     Shard,
     Unreadable,
 )
-from bulklabel.transforms.reading.referenced_images import image_column
+from bulklabel.transforms.reading.table_columns import (
+    ID_COLUMN,
+    LABEL_COLUMNS,
+    duplicate_column,
+    image_column,
+    label_columns,
+    shards_of_tables,
+)
 from bulklabel.transforms.reading.tables import csv_rows, json_rows
 from bulklabel.transforms.reading.tables.csv_rows import Row
 from bulklabel.transforms.reading.tables.row_ends import cut_rows
@@ -44,7 +49,7 @@ class TableReader:
 
     file_pattern = re.compile(r"\.(csv|tsv|jsonl|ndjson)(\.gz)?$", re.IGNORECASE)
     id_fields: tuple[str, ...] = (ID_COLUMN,)
-    label_fields: tuple[str, ...] = ("labels", "label")
+    label_fields: tuple[str, ...] = LABEL_COLUMNS
 
     def recognises(self, head: bytes) -> bool:  # noqa: ARG002
         """Returns False: text may be anything."""
@@ -56,18 +61,12 @@ class TableReader:
         Raises:
             UserError: if no file has a column of `columns.flags`.
         """
-        inputs = unique_files(listings)
-        known_names: set[str] = set()
-        shards: list[Shard] = []
-        for file_shards, names in map_in_threads(lambda file: _shards_of(file, columns), inputs):
-            shards += file_shards
-            known_names |= names
-        in_paths = names_in_paths((file.path for file in inputs), columns)
-        for name, flag in columns.flags.items():
-            if known_names and name not in known_names | in_paths:
-                shown = ", ".join(sorted(known_names))
-                raise UserError(f"{flag} {name}: no such column in {inputs[0].path}, only {shown}; name one of those.")
-        return Inputs(tuple(inputs), tuple(shards))
+        inputs, known_names, missing = shards_of_tables(listings, columns, _shards_of)
+        for name, flag in missing.items():
+            if known_names:
+                where, shown = inputs.files[0].path, ", ".join(sorted(known_names))
+                raise UserError(f"{flag} {name}: no such column in {where}, only {shown}; name one of those.")
+        return inputs
 
     def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Reference | Unreadable]:
         """Yields the shard's rows, or why they cannot be read."""
@@ -99,7 +98,9 @@ def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
             header = csv_rows.read_header(source) if CSV.search(file.path) else None
             names = list(header.names) if header else _first_names(source)
             image = _image_column(names, columns, in_csv=header is not None)
-            _check_once(names, (image, columns.id, *_label_columns(columns), *columns.carry))
+            problem = duplicate_column(names, (image, columns.id, *label_columns(columns), *columns.carry))
+            if problem:
+                return [Shard.unreadable(file.path, problem)], set()
             if _is_packed(file.path):
                 return [Shard(0, file.path, 0, None, 0, None, by_path=True)], set(names)
             pieces = list(cut_rows(source, header, SHARD_RECORDS))
@@ -119,16 +120,6 @@ def _image_column(names: Sequence[str], columns: Columns, in_csv: bool) -> str:
         return image_column(names, columns.image)
     except RecordError as error:
         raise RecordError("read", error.reason, error.detail + " (CSV must have a header)" * in_csv) from error
-
-
-def _label_columns(columns: Columns) -> tuple[str | None, ...]:
-    return (*((columns.labels,) if columns.labels else TableReader.label_fields), columns.unknown)
-
-
-def _check_once(names: Sequence[str], wanted: Sequence[str | None]) -> None:
-    for name in wanted:
-        if name is not None and names.count(name) > 1:
-            raise RecordError("read", "duplicate_column", f"the file has {names.count(name)} columns named {name!r}")
 
 
 def _first_names(source: BinaryIO) -> list[str]:
