@@ -20,6 +20,9 @@ MAX_VALUE_TEXT = 200
 MAX_LINE_TEXT = 60
 """An example's value and id stand in a line by so many characters each."""
 
+NO_LABEL_KEYS = ("nofinding", "nofindings", "nolabel", "none", "nothing")
+"""Names that say that no label is present, as `_key` has them."""
+
 MAX_LISTED = 3
 """So many names of labels stand in a message."""
 
@@ -101,9 +104,9 @@ def examine_rule(
             f"as {rule.form}, and the model {_listed(sorted(known))}{_near_misses(strange, known)}; name another field "
             f"by --labels_column, or accept this by --labels_as {rule.form}."
         )
-    # Other unknown labels are counted, and named at the end; one that is nearly the model's is probably meant to be it.
-    near = _near_misses(strange, known)
-    warnings = (f"labels in the truth that the model does not know: {_listed(strange)}{near}",) if near else ()
+    # Other unknown labels are counted, and named at the end; these probably mean something else than an unknown label.
+    hint = _near_misses(strange, known) or _no_label_hint(strange)
+    warnings = (f"labels in the truth that the model does not know: {_listed(strange)}{hint}",) if hint else ()
     seen = frozenset(present.keys() & known)
     words = _words(rule, label_names) if not reason else f"none: {reason}"
     return Choice(rule, words, example, seen, len(records), warnings, accepted)
@@ -167,6 +170,12 @@ def _near_misses(strange: Iterable[str], known: Iterable[str]) -> str:
     by_key = {_key(name): name for name in known}
     pairs = [(name, by_key[_key(name)]) for name in strange if _key(name) in by_key]
     return f" (did you mean {pairs[0][1]!r} by {pairs[0][0]!r}?)" if pairs else ""
+
+
+def _no_label_hint(strange: Iterable[str]) -> str:
+    """Returns a hint at a name that usually says that a record has no label; empty if there is none."""
+    name = next((name for name in strange if _key(name) in NO_LABEL_KEYS), None)
+    return f" (give --no_label {name!r} if it says that there is none)" if name else ""
 
 
 def _key(name: str) -> str:

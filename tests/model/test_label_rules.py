@@ -233,6 +233,8 @@ def test_the_rule_is_told_in_a_line_with_an_example() -> None:
     assert warning == (
         "labels in the truth that the model does not know: 'Dog', 'zebra' (did you mean 'dog' by 'Dog'?)"
     )
+    (warning,) = choose(["cat", "No Finding"]).warnings
+    assert warning.endswith("'No Finding' (give --no_label 'No Finding' if it says that there is none)")
 
 
 @given(st.lists(st.lists(st.integers(0, 1), min_size=4, max_size=4), min_size=1))
