@@ -19,7 +19,10 @@ def per_label_csv(metrics: Mapping[str, Any]) -> str:
     Args:
         metrics: the content of `metrics.json`.
     """
-    rows = [flatten(row) for row in metrics["per_label"]]
+    rows = [
+        {name: text_cell(value) if isinstance(value, str) else value for name, value in flatten(row).items()}
+        for row in metrics["per_label"]
+    ]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)))
     writer.writeheader()
@@ -51,7 +54,6 @@ def flatten(row: Mapping[str, Any]) -> dict[str, Any]:
             ranges |= _range(name, row[name])
     for name, interval in (row.get("intervals") or {}).items():
         ranges |= _range(f"{name}_interval", interval)
-    scalars = {name: text_cell(value) if isinstance(value, str) else value for name, value in scalars.items()}
     return scalars | ranges | {f"suggested_{name}": value for name, value in (row.get("suggested") or {}).items()}
 
 
