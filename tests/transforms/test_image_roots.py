@@ -7,7 +7,7 @@ import pytest
 from bulklabel.model.errors import RecordError, UserError
 from bulklabel.transforms.files.image_roots import ImageRoots, root_of
 
-ROOTS = ImageRoots("/tables/x", ("/data/birds", "s3://b/root"))
+ROOTS = ImageRoots("/tables/x", ("/data/birds", "s3://b/birds"))
 
 
 @pytest.mark.parametrize(
@@ -20,10 +20,10 @@ ROOTS = ImageRoots("/tables/x", ("/data/birds", "s3://b/root"))
         ("file:///data/birds/a%20b.png", "/data/birds/a b.png"),
         ("file:/data/birds/1.png", "/data/birds/1.png"),
         ("FILE://localhost/data/birds/1.png", "/data/birds/1.png"),
-        ("s3://b/root/x/../1.png", "s3://b/root/1.png"),
-        ("s3://b/root/a//1.png", "s3://b/root/a//1.png"),  # another object than a/1.png
-        ("s3a://b/root/1.png", "s3://b/root/1.png"),
-        ("S3N://b/root/1.png", "s3://b/root/1.png"),
+        ("s3://b/birds/x/../1.png", "s3://b/birds/1.png"),
+        ("s3://b/birds/a//1.png", "s3://b/birds/a//1.png"),  # another object than a/1.png
+        ("s3a://b/birds/1.png", "s3://b/birds/1.png"),
+        ("S3N://b/birds/1.png", "s3://b/birds/1.png"),
     ],
 )
 def test_a_place_below_a_root_is_read_however_it_is_written(name: str, path: str) -> None:
@@ -35,8 +35,8 @@ def test_a_place_below_a_root_is_read_however_it_is_written(name: str, path: str
     [
         *("/etc/passwd", "/data/birds/../cats/1.png", "/data/birds", "/data/birds2/1.png", "../1.png", "x/../../1.png"),
         *("file:///data/birds/%2e%2e/1.png", "file:///data/birds/..%2f1.png", "file://host/data/birds/1.png"),
-        *("s3://b/1.png", "s3://b/root/../1.png", "s3://b//root/1.png", "s3://b/root2/1.png", "s3://c/root/1.png"),
-        *("gs://b/root/1.png", "s3://b/root", "http://b/root/1.png", "https://example.com/1.png"),
+        *("s3://b/1.png", "s3://b/birds/../1.png", "s3://b//birds/1.png", "s3://b/birds2/1.png", "s3://c/birds/1.png"),
+        *("gs://b/birds/1.png", "s3://b/birds", "http://b/birds/1.png", "https://example.com/1.png"),
         *(r"C:\img\1.png", "C:/img/1.png", r"\\server\img\1.png", "", " ", "a\0b.png", "\ud800.png"),
     ],
 )
@@ -47,7 +47,7 @@ def test_all_else_is_refused_with_the_flag_that_helps(name: str) -> None:
 
 
 def test_a_relative_path_is_looked_for_in_the_tables_folder_then_in_each_root() -> None:
-    assert ROOTS.paths_of("a/1.png") == ["/tables/x/a/1.png", "/data/birds/a/1.png", "s3://b/root/a/1.png"]
+    assert ROOTS.paths_of("a/1.png") == ["/tables/x/a/1.png", "/data/birds/a/1.png", "s3://b/birds/a/1.png"]
     assert ImageRoots("/t", ()).paths_of("a%20b.png") == ["/t/a%20b.png", "/t/a b.png"]
     assert ImageRoots("/t", ()).paths_of(r"a\b.png") == [r"/t/a\b.png", "/t/a/b.png"]
     assert ImageRoots("/t", ()).paths_of("%2e%2e/1.png") == ["/t/%2e%2e/1.png"]
