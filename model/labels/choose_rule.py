@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from bulklabel.model.errors import RecordError, UserError
@@ -98,29 +99,30 @@ class ItemList:
     items: Sequence[Any]
 
 
+@dataclass(frozen=True)
 class _Chooser:
     """Looks at the values of some records; its methods return a rule, or raise a question as `UserError`."""
 
-    def __init__(
-        self,
-        records: Sequence[SampledRecord],
-        candidates: Sequence[str],
-        label_names: tuple[str, ...] | None,
-        options: LabelOptions,
-        source: str,
-    ) -> None:
-        self.records = records
-        self.candidates = candidates
-        self.label_names = label_names
-        self.options = options
-        self.source = source
-        self.known = {compose(name) for name in label_names or ()}
-        self.base = LabelRule(
-            uncertain=options.uncertain,
-            blank=options.blank,
-            no_label=options.no_label,
-            unknown_field=options.unknown_field,
-            offset=options.offset or 0,
+    records: Sequence[SampledRecord]
+    candidates: Sequence[str]
+    label_names: tuple[str, ...] | None
+    options: LabelOptions
+    source: str
+
+    @cached_property
+    def known(self) -> set[str]:
+        """Returns the model's labels, composed."""
+        return {compose(name) for name in self.label_names or ()}
+
+    @property
+    def base(self) -> LabelRule:
+        """Returns a rule with what the user says, whatever the notation."""
+        return LabelRule(
+            uncertain=self.options.uncertain,
+            blank=self.options.blank,
+            no_label=self.options.no_label,
+            unknown_field=self.options.unknown_field,
+            offset=self.options.offset or 0,
         )
 
     def choose(self) -> tuple[LabelRule, str]:
