@@ -113,8 +113,9 @@ class SampleSource:
                 joined.add(table.column("id").to_pylist())
             truth, unnamed = truth_of(table, labels)
             others.update(unnamed)
-            training.add(truth[self.on_side(table, labels, validation=False)])
-            validation.add(truth[self.on_side(table, labels, validation=True)])
+            in_training, in_validation = self.sides(table, truth)
+            training.add(truth[in_training])
+            validation.add(truth[in_validation])
         without_truth = records - training.samples - validation.samples
         return Survey(training, validation, without_truth, others, unreadable, counter.distinct())
 
@@ -125,10 +126,13 @@ class SampleSource:
 
     def on_side(self, table: pa.Table, labels: Sequence[str], validation: bool) -> npt.NDArray[np.bool_]:
         """Returns which records of a table are on this side of the split, and anything is known of their labels."""
+        return self.sides(table, truth_of(table, labels)[0])[validation]
+
+    def sides(self, table: pa.Table, truth: Truth) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Returns which of a table's N records are for training, and which for validation, by their truth, N×L."""
         kept = below(hash_groups(table, self.group_by), self.validation_fraction)
-        truth, _ = truth_of(table, labels)
-        side: npt.NDArray[np.bool_] = (kept == validation) & (truth != UNKNOWN).any(axis=1)
-        return side
+        known = (truth != UNKNOWN).any(axis=1)
+        return ~kept & known, kept & known
 
 
 @dataclass(frozen=True)
