@@ -23,7 +23,8 @@ from bulklabel.transforms.reading.records import Columns, Shard
 from bulklabel.transforms.run_directory.parts import Part
 from bulklabel.transforms.run_directory.plan import read_plan
 from bulklabel.transforms.scoring.score_shards import ShardResult
-from bulklabel.transforms.truth.truth_source import TruthSource, find_truth
+from bulklabel.transforms.truth.truth_source import TruthSource, check_sample_joins, find_truth
+from bulklabel.transforms.truth.truth_table import load_truth
 from tests.conftest import metrics_of, predictions_of
 from tests.support.cheap_runs import MODEL, cheap_plan, cheap_run, picture
 
@@ -116,6 +117,16 @@ def test_no_two_records_share_a_row(ids: list[str], shared: bool) -> None:
         root = stack.enter_context(beam.Pipeline())
         statistic = root | "Statistic" >> beam.Create([Statistic.zero(1)])
         _ = statistic | CheckTruthKeys(root | "Results" >> beam.Create(results), "name")
+
+
+@pytest.mark.parametrize("key", ["id", "name", "stem"])
+def test_first_records_without_truth_are_refused_only_if_another_key_would_join_them(tmp_path: Path, key: str) -> None:
+    """Later records may have truth, so these alone say nothing."""
+    (tmp_path / "truth.csv").write_text("id,cat\n9.jpg,1\n")
+    truth = load_truth([str(tmp_path / "truth.csv")], Columns(), ("cat",), key=key)
+    check_sample_joins(truth, ["cats/1.jpg", "cats/2.jpg"])
+    with pytest.raises(UserError, match="give --truth_key ") if key == "id" else contextlib.nullcontext():
+        check_sample_joins(truth, ["cats/1.jpg", "cats/9.jpg"])
 
 
 def test_train_learns_from_a_table(tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

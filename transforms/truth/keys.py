@@ -99,6 +99,19 @@ class JoinCount:
                 )
 
 
+def joining_key(key: str, truth_ids: Sequence[str], record_ids: Callable[[], Iterable[str]]) -> str | None:
+    """Returns what would join some row to a record, other than `key` itself; None if nothing would.
+
+    >>> joining_key("id", ["1.jpg"], lambda: ["cats/1.jpg"])
+    'name'
+    """
+    for other in TRUTH_KEYS:
+        keys = {key_of(truth_id, other) for truth_id in truth_ids}
+        if other != key and any(key_of(record_id, other) in keys for record_id in record_ids()):
+            return other
+    return None
+
+
 def nothing_joins(
     origin: str, key: str, truth_ids: Sequence[str], record_ids: Callable[[], Iterable[str]]
 ) -> UserError | None:
@@ -115,12 +128,8 @@ def nothing_joins(
         return None
     if not truth_ids:
         return UserError(f"{origin}: there is no row of truth; give a table with one row a record.")
-    fix = "name the column with the ids of the records by --id_column"
-    for other in TRUTH_KEYS:
-        keys = {key_of(truth_id, other) for truth_id in truth_ids}
-        if other != key and any(key_of(record_id, other) in keys for record_id in record_ids()):
-            fix = f"give --truth_key {other}"
-            break
+    other = joining_key(key, truth_ids, record_ids)
+    fix = f"give --truth_key {other}" if other else "name the column with the ids of the records by --id_column"
     joined_by = "id" if key == ID else f"--truth_key {key}"
     return UserError(
         f"{origin}: no row joins a record by {joined_by}: the truth is of {shortened(truth_ids[0])}, the first record "

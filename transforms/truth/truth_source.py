@@ -16,7 +16,7 @@ from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, changed_words
 from bulklabel.transforms.files.planned_files import with_hashes
 from bulklabel.transforms.reading.records import Columns, Unreadable
-from bulklabel.transforms.truth.keys import JoinCount, nothing_joins
+from bulklabel.transforms.truth.keys import JoinCount, joining_key, nothing_joins
 from bulklabel.transforms.truth.truth_table import TruthTable, list_truth, load_truth
 
 
@@ -96,6 +96,8 @@ def check_sample_joins(truth: TruthTable, record_ids: Sequence[str]) -> None:
     """
     count = JoinCount(truth.rows, truth.key)
     count.add(record_ids)
-    error = None if count.used else nothing_joins(truth.origin, truth.key, truth.ids, lambda: record_ids)
-    if error is not None and (not truth.ids or "--truth_key" in str(error)):
+    if count.used or (truth.ids and joining_key(truth.key, truth.ids, lambda: record_ids) is None):
+        return
+    error = nothing_joins(truth.origin, truth.key, truth.ids, lambda: record_ids)
+    if error is not None:
         raise error
