@@ -26,6 +26,7 @@ from bulklabel.transforms.evaluating.read_parts import ReadParts, ReplaceTruth, 
 from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.stores.retry import fail_fast
+from bulklabel.transforms.files.text import json_value
 from bulklabel.transforms.planning.thresholds import choose_thresholds
 from bulklabel.transforms.reading.records import Columns
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE, REPORT_FILE
@@ -90,7 +91,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         with fail_fast():
             records, used = len(truth.get().ids), count_used_truth(directory, plan, truth.get())
         provenance |= {"truth": ", ".join(options.truth), "truth_records": records, "truth_records_used": used}
-        truth_words = truth.get().content
+        truth_words = json_value(truth.get().content)
         print("\n".join(_truth_lines(records, used, truth.get().labels_without_column, recipe.labels)))
         print(truth_line(truth_words))
     publication = Publication(

@@ -273,6 +273,22 @@ def test_a_truth_of_unknown_labels_alone_is_found_at_the_end_too(
     assert metrics_of(tmp_path / "run")["unknown_labels"] == {"Cat": 99}
 
 
+def test_an_example_may_have_bytes_that_are_no_characters(model: Path, tmp_path: Path) -> None:
+    """In its name or in its labels: what is published of it is UTF-8."""
+    (tmp_path / "in").mkdir()
+    name, (image, *_) = "caf\udce9.png", [row["image"] for row in collage_rows(1)]
+    (tmp_path / "in" / name).write_bytes(image)
+    line = json.dumps({"file_name": name, "labels": ["cat", "\udce9"]})
+    (tmp_path / "in" / "metadata.jsonl").write_text(line)
+    assert score(tmp_path / "in", model, tmp_path / "run") == 0
+    example = metrics_of(tmp_path / "run")["truth"]["example"]
+    assert (example["id"], example["labels"]) == ("caf\\udce9.png", ["cat", "\\udce9"])
+    (tmp_path / "truth.json").write_text(json.dumps([{"id": name, "labels": ["\udce9", "cat"]}]))
+    again = [f"--input={tmp_path / 'run'}", f"--output={tmp_path / 'again'}", f"--truth={tmp_path / 'truth.json'}"]
+    assert evaluate(again) == 0
+    assert metrics_of(tmp_path / "again")["counts"]["with_truth"] == 1
+
+
 def test_train_reads_truth_by_the_same_rule(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "labels.txt").write_text("\n".join(LABELS))
     path = as_parquet(tmp_path, {"r0": {"labels": [0, 9]}, "r1": {"labels": [3]}})

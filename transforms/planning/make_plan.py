@@ -11,6 +11,7 @@ from bulklabel.model.labels.predictions import column_names
 from bulklabel.model.model_directory import Model
 from bulklabel.model.versions import deciding_versions
 from bulklabel.transforms.files.planned_files import with_hashes
+from bulklabel.transforms.files.text import json_value
 from bulklabel.transforms.planning.choose_ids import with_useful_ids
 from bulklabel.transforms.planning.choose_labels import choose_labels, first_files, sampled_ids
 from bulklabel.transforms.planning.thresholds import choose_thresholds
@@ -116,7 +117,7 @@ def make_plan(
         table = truth.load(model.labels)
         check_sample_joins(table, sampled_ids(first_shards, chosen, columns))
         rule, seen = rule_of(table), table.content
-    seen["warnings"] = [*seen["warnings"], *id_warnings]
+    seen = json_value({**seen, "warnings": [*seen["warnings"], *id_warnings]})
     recipe = replace(make_recipe(model, chosen, columns, threshold, layout, rule, decode_seconds), truth=truth)
     # An earlier run is of use only if its recipe gives the same answers.
     usable = earlier_runs.usable(recipe)

@@ -17,7 +17,7 @@ from bulklabel.model.labels.predictions import LABELS_COLUMN, UNKNOWN_COLUMN
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, unique_files
 from bulklabel.transforms.files.stores.path_names import MISSING
-from bulklabel.transforms.files.text import shortened
+from bulklabel.transforms.files.text import escape_surrogates, shortened
 from bulklabel.transforms.reading.record_tables import id_of
 from bulklabel.transforms.reading.records import MISSING_FILE, Columns
 from bulklabel.transforms.truth import ID
@@ -164,6 +164,7 @@ class _Builder:
     def _add_row(self, path: str, number: int, record_id: str | None, present: Labels, unknown: Labels) -> None:
         if record_id is None:
             raise UserError(f"{path}, row {number}: it has no id; give one id a row.")
+        record_id = escape_surrogates(record_id)  # as records have it
         truth = self._numbered(present), self._numbered(unknown)
         row = self._rows.setdefault(key_of(record_id, self._key), len(self._ids))
         if row == len(self._ids):
@@ -187,7 +188,8 @@ class _Builder:
     def _numbered(self, labels: Labels) -> list[int] | None:
         if labels is None:
             return None
-        return [self._numbers.setdefault(label, len(self._numbers)) for label in labels]
+        names = (label and escape_surrogates(label) for label in labels)
+        return [self._numbers.setdefault(name, len(self._numbers)) for name in names]
 
     def table(self) -> TruthTable:
         """Returns what was added."""
