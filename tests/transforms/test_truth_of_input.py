@@ -15,6 +15,7 @@ import pytest
 from bulklabel.model.errors import UserError
 from bulklabel.model.labels.choose_rule import AS_FOUND
 from bulklabel.model.statistic import Statistic
+from bulklabel.pipelines.runners.in_process import LocalRunner
 from bulklabel.pipelines.score import main as score
 from bulklabel.pipelines.train import main as train
 from bulklabel.pipelines.verify import main as verify
@@ -114,7 +115,7 @@ def test_no_two_records_share_a_row(ids: list[str], shared: bool) -> None:
             stack.enter_context(
                 pytest.raises(UserError, match="the records 'a/1' and 'b/1' have the same name, so one")
             )
-        root = stack.enter_context(beam.Pipeline())
+        root = stack.enter_context(beam.Pipeline(runner=LocalRunner()))
         statistic = root | "Statistic" >> beam.Create([Statistic.zero(1)])
         _ = statistic | CheckTruthKeys(root | "Results" >> beam.Create(results), "name")
 
