@@ -27,9 +27,10 @@ class Killed(BaseException):
 class Store:
     """Files in memory, by path, and what runs did to files in `FOLDER` that were another plan's by then.
 
-    No run can know that: it may be stopped between asking whose the folder is and writing there. `late` are files that
-    were written too late, with their writers. `torn` are runs that deleted files of another run, when both replace a
-    third plan at the same time.
+    No run can know that: it may be stopped between asking whose the folder is and writing there, and between seeing
+    that a file is its own and deleting it. `late` are files that were written too late, with their writers. `torn` are
+    runs that deleted files of another run: when both replace a third plan at the same time, or when what it takes back
+    has just been written anew.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -91,6 +92,7 @@ class Process:
         self.error: BaseException | None = None
         self._store, self._local, self._command, self._may_delete = store, local, command, may_delete
         self._seen_owner = ""
+        self._late: set[str] = set()
         self._temporaries = 0
         self._kill = ""
         self._go, self._stands = threading.Semaphore(0), threading.Semaphore(0)
@@ -179,13 +181,18 @@ class Process:
             )
             if self._operation("write", path, lambda: self._rename(temporary, path)):  # noqa: B023
                 return
-        self._operation("write", path, lambda: self._store.put(path, content, self))
+        self._operation("write", path, lambda: self._put(path, content))
+
+    def _put(self, path: str, content: bytes) -> None:
+        self._store.put(path, content, self)
+        if self._store.late.get(path) is self:
+            self._late.add(path)
 
     def _rename(self, temporary: str, path: str) -> bool:
         """Whether it could: another run may have deleted the temporary file."""
         if temporary not in self._store.files:
             return False
-        self._store.put(path, self._store.files.pop(temporary), self)
+        self._put(path, self._store.files.pop(temporary))
         return True
 
     def delete(self, paths: Sequence[str]) -> None:
@@ -193,7 +200,7 @@ class Process:
             self._operation("delete", path, lambda: self._delete(path))  # noqa: B023 (it is called at once)
 
     def _delete(self, path: str) -> None:
-        own = TEMPORARY.search(path) or path.endswith(f"/{SUCCESS_FILE}") or self._store.late.get(path) is self
+        own = TEMPORARY.search(path) or path.endswith(f"/{SUCCESS_FILE}") or path in self._late
         assert own or path not in self._store.files or self._may_delete(path), f"{path} is lost"
         self._store.drop(path, self)
 

@@ -459,6 +459,14 @@ def test_a_run_leaves_what_another_run_of_its_plan_has_published_as_it_is(promis
     assert is_stated(promises)
 
 
+def test_a_run_that_another_request_overtook_leaves_no_success_that_says_nothing(promises: Promises) -> None:
+    """It has replaced the manifest that the other's `_SUCCESS` is about, and cannot publish its own."""
+    promises.sleep((0.5, 0.5), ("", "holds"), MANIFEST_FILE, "write", 1000)
+    promises.end(0)
+    assert not promises.processes
+    assert f"{FOLDER}/{SUCCESS_FILE}" not in promises.store.files
+
+
 @pytest.mark.parametrize("name", [PREDICTIONS, METRICS_FILE, MANIFEST_FILE])
 def test_a_run_whose_requirement_fails_withdraws_the_success_of_another_run(promises: Promises, name: str) -> None:
     promises.start(THIS, False, "fails")

@@ -131,14 +131,29 @@ class PublishedFolder:
         except StoreError:
             if written is not None:
                 self.take_back(SUCCESS_FILE, written)
+            elif self.stated_manifest() is None:  # another run's `_SUCCESS` is about what this one has replaced
+                with contextlib.suppress(StoreError):
+                    self.withdraw()
             raise
 
     def take_back(self, name: str, content: bytes) -> None:
         """Deletes a file that was written too late, unless another run has replaced it, and `_SUCCESS` before it."""
         with contextlib.suppress(FileNotFoundError):
-            if self.files.read(self.path_of(name)) == content:
+            if self._is(name, content):
                 self.files.delete([self.path_of(SUCCESS_FILE)])
                 self.files.delete([self.path_of(name)])
+
+    def _is(self, name: str, content: bytes) -> bool:
+        """Tells whether a file is as it was written; a `_SUCCESS` that cannot be read is taken for it.
+
+        A run that cannot see that it has succeeded ends with an error: no statement is better than one beside that.
+        """
+        try:
+            return self.files.read(self.path_of(name)) == content
+        except StoreError:
+            if name != SUCCESS_FILE:
+                raise
+            return True
 
     def read_if_there(self, name: str) -> bytes | None:
         """Returns the bytes of a file, by its name below the folder; None if there is none."""
