@@ -133,6 +133,8 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         return
     if plan.reused is not None:
         print(summary(plan))
+    if state is not State.FINISHED:
+        print(truth_line(plan.truth))
     model = files.absolute(options.model), plan.recipe.model_digest, options.trust_model_code
     scorer = OncePerProcess(load_scorer, *model)
     if state is State.FINISHED:
@@ -181,7 +183,6 @@ def _planned(options: argparse.Namespace, output: str) -> tuple[Plan, RunDirecto
     directory = RunDirectory(output, plan.stamp)
     state = directory.state(plan, options.overwrite)
     if state is not State.FINISHED:
-        print(truth_line(plan.truth))
         for warning in [*earlier_runs.warnings(plan.recipe), *warnings(plan), *plan.truth["warnings"]]:
             log.warning(warning)
     return plan, directory, state, gates
