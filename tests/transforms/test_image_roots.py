@@ -54,16 +54,16 @@ def test_a_relative_path_is_looked_for_in_the_tables_folder_then_in_each_root() 
 
 
 def test_links_that_lead_out_of_a_root_are_refused_and_others_are_followed(tmp_path: Path) -> None:
-    for folder in ("root/deep", "secret", "tables"):
+    for folder in ("birds/deep", "secret", "tables"):
         (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "root" / "out").symlink_to(tmp_path / "secret")
-    (tmp_path / "root" / "out.png").symlink_to(tmp_path / "secret" / "1.png")
-    (tmp_path / "root" / "in").symlink_to(tmp_path / "root" / "deep")
-    (tmp_path / "linked").symlink_to(tmp_path / "root")
+    (tmp_path / "birds" / "out").symlink_to(tmp_path / "secret")
+    (tmp_path / "birds" / "out.png").symlink_to(tmp_path / "secret" / "1.png")
+    (tmp_path / "birds" / "in").symlink_to(tmp_path / "birds" / "deep")
+    (tmp_path / "linked").symlink_to(tmp_path / "birds")
     root = str(tmp_path / "linked")
     image_roots = ImageRoots(str(tmp_path / "tables"), (root,))
     assert image_roots.paths_of(f"{root}/in/1.png") == [f"{root}/in/1.png"]
-    assert image_roots.paths_of(f"{tmp_path}/root/1.png") == [f"{tmp_path}/root/1.png"]
+    assert image_roots.paths_of(f"{tmp_path}/birds/1.png") == [f"{tmp_path}/birds/1.png"]
     for name in ("out/1.png", "out.png", "in/../../secret/1.png"):
         with pytest.raises(RecordError, match="--image_root"):
             image_roots.paths_of(f"{root}/{name}")
