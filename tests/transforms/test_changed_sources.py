@@ -17,7 +17,7 @@ from bulklabel.transforms.files.stores import local, local_walk
 from bulklabel.transforms.reading.image_metadata import read_metadata
 from bulklabel.transforms.reading.streams.tf_example import Example
 from bulklabel.transforms.reading.streams.tfrecord import framed
-from bulklabel.transforms.run_directory.plan import Plan
+from bulklabel.transforms.run_directory.plan import Plan, read_plan
 from tests.conftest import predictions_of, rejected_of, write_parquet
 from tests.support.cheap_runs import cheap_plan, cheap_run, picture
 
@@ -131,6 +131,21 @@ def test_a_parquet_file_of_other_row_groups_loses_and_doubles_nothing(
     counts = cheap_run(plan, tmp_path / "run")
     assert counts == {"records": RECORDS, "scored": 0, "rejected": RECORDS}
     assert [place for _, place in places(tmp_path / "run")] == list(range(RECORDS))
+
+
+def test_a_parquet_file_is_known_by_its_footer_even_if_size_time_and_row_groups_are_the_same(tmp_path: Path) -> None:
+    """As where it is rewritten in place and its time is set back, or changes within one tick of the clock."""
+    source = WRITERS["parquet"](tmp_path, 200)
+    before = source.stat()
+    plan = cheap_plan([source], tmp_path / "run")
+    WRITERS["parquet"](tmp_path, 100)
+    os.utime(source, ns=(1, before.st_mtime_ns))
+    assert source.stat().st_size == before.st_size
+    again = cheap_plan([source], tmp_path / "run")
+    assert again.differences(plan.to_json()) == "1 input file modified or touched"
+    assert read_plan(plan.to_json()).inputs[0].footer == plan.inputs[0].footer != ""
+    assert cheap_run(plan, tmp_path / "run") == {"records": RECORDS, "scored": 0, "rejected": RECORDS}
+    assert reasons(tmp_path / "run") == {"changed_source"}
 
 
 def pq_table(content: list[dict[str, Any]], schema: Any) -> Any:

@@ -1,5 +1,6 @@
 """The Parquet reader: what people's files hold, and what is wrong with some of them."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from bulklabel.model.labels.choose_rule import AS_FOUND, LabelOptions
 from bulklabel.model.labels.label_rule import NO_TRUTH
 from bulklabel.transforms.files import files, planned_files
 from bulklabel.transforms.planning.choose_labels import choose_labels
+from bulklabel.transforms.reading import parquet
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.parquet import ParquetReader
 from bulklabel.transforms.reading.readers import read_shard
@@ -280,3 +282,28 @@ def test_times_inside_of_carried_lists_cost_no_record(tmp_path: Path) -> None:
     assert [row["seen"] for row in read] == [f'["{first}", null]', None, "[]"]
     assert [row["deep"] for row in read] == [f'[{{"at": ["{first}"]}}]', "[]", None]
     assert [row["map"] for row in read] == [None, None, None]  # Python has no such time, and Arrow no such text
+
+
+class CountedReads(io.BytesIO):
+    """Bytes in memory that count how often they are read."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.reads += 1
+        return super().read(size)
+
+
+@pytest.mark.parametrize("groups", [1, 2000])
+def test_a_footer_is_hashed_without_reading_more_than_pyarrow_does(groups: int) -> None:
+    written = io.BytesIO()
+    table = pa.table({"id": [str(number) for number in range(groups)], "image": [b""] * groups})
+    pq.write_table(table, written, row_group_size=1)
+    theirs, ours = CountedReads(written.getvalue()), CountedReads(written.getvalue())
+    metadata = pq.ParquetFile(theirs).metadata
+    assert (metadata.serialized_size > parquet.FOOTER_BYTES) is (groups > 1)
+    footer = parquet._read_footer(ours)
+    assert len(footer) == metadata.serialized_size + 8
+    assert ours.reads == theirs.reads
+    assert parquet._open(ours, Shard(0, "a", 0, 1, 0, 1)).metadata == metadata
+    assert ours.reads == 2 * theirs.reads

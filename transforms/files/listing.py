@@ -1,7 +1,8 @@
 """Describes files before anything is read: paths, sizes and versions, and which of them a user's path stands for."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -9,7 +10,8 @@ class File:
     """Identifies a file: its path, its size in bytes, and its `version`, which changes whenever its content does.
 
     The version is what a listing has: the nanosecond at which a local file was modified, an S3 object's ETag, a
-    generation on Google Cloud Storage. It is empty if it is not known.
+    generation on Google Cloud Storage. It is empty if it is not known. `footer` is the hash of a Parquet file's footer
+    once that was read. No listing has it, so it does not count where files are compared.
 
     >>> File("a.png", 10, "1") == File("a.png", 10, "2")
     False
@@ -18,6 +20,16 @@ class File:
     path: str
     size: int
     version: str = ""
+    footer: str = field(default="", compare=False)
+
+    @property
+    def row(self) -> list[Any]:
+        """Returns what a plan saves of it, which `File` takes.
+
+        >>> File(*File("a.png", 10, "1").row).row
+        ['a.png', 10, '1']
+        """
+        return [self.path, self.size, self.version, *([self.footer] if self.footer else [])]
 
 
 @dataclass(frozen=True)

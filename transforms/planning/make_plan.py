@@ -125,7 +125,7 @@ def make_plan(
     # Unchanged files are left out before shards are made, so that not even their footers are read again.
     new = shards_of(without_unchanged(listings, unchanged, chosen), chosen, columns)
     if earlier_runs.carry_over:
-        planned, reused = with_unchanged(new, unchanged, listings)
+        planned, reused = with_unchanged(new, unchanged)
     else:
         planned, reused = without_same_problems(new, unchanged)
     plan = Plan(

@@ -1,11 +1,13 @@
 """Reads records from Parquet files, whose shards are row groups, small neighbours packed together."""
 
 import functools
+import hashlib
 import logging
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,6 +36,7 @@ from bulklabel.transforms.reading.records import (
 from bulklabel.transforms.reading.table_columns import (
     ID_COLUMN,
     LABEL_COLUMNS,
+    Table,
     duplicate_column,
     image_column,
     label_columns,
@@ -49,6 +52,11 @@ PIECE_ROWS = 2**16
 READ_BYTES = 2**20
 """A column is read in pieces of this size, so that a huge row group is never in memory at once."""
 
+
+FOOTER_BYTES = 2**16
+"""Bytes at the end of a file that are read first: most footers are in them."""
+
+MAGIC = b"PAR1"
 
 log = logging.getLogger("bulklabel")
 
@@ -70,7 +78,7 @@ class ParquetReader:
         Raises:
             UserError: if no file has a column of `columns.flags`.
         """
-        inputs, _, missing = shards_of_tables(listings, columns, _shards_of)
+        inputs, _, missing = shards_of_tables(listings, columns, _open_table)
         for name, flag in missing.items():
             raise UserError(f"{flag} {name}: no such column in {inputs.files[0].path}; name one that is there.")
         return inputs
@@ -78,7 +86,7 @@ class ParquetReader:
     def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Reference | Unreadable]:
         """Yields the shard's records; from damage to the end of a row group they are unreadable."""
         with open_planned(shard.source, shard.planned.get(shard.source)) as source:
-            parquet = pq.ParquetFile(source, buffer_size=READ_BYTES, page_checksum_verification=True)
+            parquet = _open(source, shard)
             class_names = class_names_of(parquet.schema_arrow)
             image = image_column(parquet.schema_arrow.names, spec.columns.image)
             sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.metadata.num_row_groups)]
@@ -110,34 +118,72 @@ class ParquetReader:
                 position = end
 
 
-def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
+def _open(source: BinaryIO, shard: Shard) -> pq.ParquetFile:
+    """Opens the file of a shard, whose footer must be the one that was planned, whatever is known of its version.
+
+    Raises:
+        SourceChangedError: if it is not.
+    """
+    planned = shard.planned.get(shard.source)
+    footer = _read_footer(source)
+    if planned and planned.footer and planned.footer != _hash_of(footer):
+        raise SourceChangedError(changed_words(shard.source))
+    metadata = pq.read_metadata(pa.BufferReader(footer)) if footer else None
+    return pq.ParquetFile(source, metadata=metadata, buffer_size=READ_BYTES, page_checksum_verification=True)
+
+
+def _read_footer(source: BinaryIO) -> bytes:
+    """Returns the footer of a Parquet file, with its length and the magic number behind it; empty if it has none.
+
+    It is read as pyarrow reads it, which then need not do so again.
+    """
+    size = source.seek(0, os.SEEK_END)
+    source.seek(max(0, size - FOOTER_BYTES))
+    end = source.read()
+    length = int.from_bytes(end[-8:-4], "little") + 8
+    if not end.endswith(MAGIC) or length > size:
+        return b""
+    if length > len(end):
+        source.seek(size - length)
+        end = source.read(length)
+    return end[-length:]
+
+
+def _hash_of(footer: bytes) -> str:
+    return hashlib.blake2b(footer, digest_size=16).hexdigest()
+
+
+def _open_table(file: File, columns: Columns) -> Table:
     """Returns the shards of one file, and which names of `columns.flags` its columns have."""
     if file.size == MISSING:
-        return [Shard.unreadable(file.path, MISSING_FILE)], set()
+        return Table(file, [Shard.unreadable(file.path, MISSING_FILE)])
     try:
         with open_planned(file.path, file) as source:
-            parquet = pq.ParquetFile(source)
+            footer = _read_footer(source)
+            parquet = pq.ParquetFile(pa.BufferReader(footer) if footer else source)
             metadata, schema = parquet.metadata, parquet.schema_arrow
             groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
             sizes = [group.num_rows for group in groups]
     except Exception as error:
         raise_if_store_failed(error)
         problem = Problem("damaged_file", f"not a Parquet file ({first_line(error)}); take it out of --input")
-        return [Shard.unreadable(file.path, problem)], set()
+        return Table(file, [Shard.unreadable(file.path, problem)])
+    file = replace(file, footer=_hash_of(footer))
     known_names = columns.flags.keys() & set(schema.names)
     # More records than the file has bytes are a damaged footer's, and each would become a rejected record.
     if not all(0 <= size <= file.size for size in sizes):
         problem = Problem("damaged_file", f"its footer claims {sum(sizes):,} records in {file.size:,} bytes")
-        return [Shard.unreadable(file.path, problem)], known_names
+        return Table(file, [Shard.unreadable(file.path, problem)], known_names)
     unusable = problem_of(schema, columns)
     if unusable:
         starts = range(0, sum(sizes), REJECTED_SHARD_RECORDS)
         sizes = [min(REJECTED_SHARD_RECORDS, sum(sizes) - start) for start in starts]
-        return [
-            Shard(0, file.path, 0, 0, start, size, problem=unusable) for start, size in zip(starts, sizes, strict=True)
-        ], known_names
+        pieces = zip(starts, sizes, strict=True)
+        unreadable = [Shard(0, file.path, 0, 0, start, size, problem=unusable) for start, size in pieces]
+        return Table(file, unreadable, known_names)
     image = schema.field(image_column(schema.names, columns.image))
-    return _pack([(group.num_rows, _named_images(group, image)) for group in groups], file.path), known_names
+    shards = _pack([(group.num_rows, _named_images(group, image)) for group in groups], file.path)
+    return Table(file, shards, known_names)
 
 
 def _named_images(group: pq.RowGroupMetaData, image: pa.Field) -> int | None:

@@ -1,6 +1,7 @@
 """Finds the columns of tables, text or Parquet: which has the images, and which names are there, once or more often."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import dataclass
 
 from bulklabel.model.errors import RecordError
 from bulklabel.transforms.concurrency.ordered_map import map_in_threads
@@ -21,31 +22,37 @@ LABEL_COLUMNS = ("labels", "label")
 """The names that the column of labels has unless the user gives another."""
 
 
+@dataclass(frozen=True)
+class Table:
+    """Holds what one file is found to hold: its shards, and the names of its columns as far as they matter."""
+
+    file: File
+    shards: Sequence[Shard]
+    names: Set[str] = frozenset()
+
+
 def shards_of_tables(
     listings: Sequence[Listing],
     columns: Columns,
-    shards_of: Callable[[File, Columns], tuple[list[Shard], set[str]]],
+    open_table: Callable[[File, Columns], Table],
 ) -> tuple[Inputs, set[str], dict[str, str]]:
     """Returns the listed tables with their shards, the names of their columns, and those asked for that are missing.
 
     Args:
         listings: what the user's paths stand for.
         columns: what the user calls a record's fields.
-        shards_of: returns the shards of one file, and the names of its columns as far as they matter.
+        open_table: finds out what one file holds.
 
     Returns:
         The files and shards; the names of the columns; and the names of `columns.flags` that are neither among these
         nor in a path, each with its flag.
     """
-    inputs = unique_files(listings)
-    known_names: set[str] = set()
-    shards: list[Shard] = []
-    for file_shards, names in map_in_threads(lambda file: shards_of(file, columns), inputs):
-        shards += file_shards
-        known_names |= names
-    found = known_names | names_in_paths((file.path for file in inputs), columns)
+    tables = [*map_in_threads(lambda file: open_table(file, columns), unique_files(listings))]
+    inputs = Inputs(tuple(table.file for table in tables), tuple(shard for table in tables for shard in table.shards))
+    known_names = {name for table in tables for name in table.names}
+    found = known_names | names_in_paths((file.path for file in inputs.files), columns)
     missing = {name: flag for name, flag in columns.flags.items() if name not in found}
-    return Inputs(tuple(inputs), tuple(shards)), known_names, missing
+    return inputs, known_names, missing
 
 
 def duplicate_column(names: Sequence[str], wanted: Iterable[str | None]) -> Problem | None:

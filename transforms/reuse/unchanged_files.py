@@ -108,17 +108,15 @@ def without_same_problems(new: Inputs, unchanged: Sequence[UnchangedFiles]) -> t
     return rest, tuple(reused)
 
 
-def with_unchanged(
-    new: Inputs, unchanged: Sequence[UnchangedFiles], listings: Sequence[Listing]
-) -> tuple[Inputs, tuple[ReusedRecords, ...]]:
+def with_unchanged(new: Inputs, unchanged: Sequence[UnchangedFiles]) -> tuple[Inputs, tuple[ReusedRecords, ...]]:
     """Adds the unchanged files, as shards of their own before the new ones, whose answers will be carried over.
 
     Returns:
         All files and shards, and how many records of each run are reused.
     """
-    listed = by_path(listings)
     inputs = {file.path: file for file in new.files}
-    inputs |= {path: listed[path] for earlier in unchanged for path in earlier.paths}
+    for earlier in unchanged:
+        inputs |= {file.path: file for file in earlier.run.plan.inputs if file.path in earlier.paths}
     carried = [
         replace(shard, reused=(number, shard.index))
         for number, earlier in enumerate(unchanged)

@@ -183,7 +183,7 @@ class Plan:
     def _content(self) -> dict[str, Any]:
         fields = (*SHARD_FIELDS, *(name for name in SOMETIMES if any(getattr(shard, name) for shard in self.shards)))
         return {
-            "inputs": [[file.path, file.size, file.version] for file in self.inputs],
+            "inputs": [file.row for file in self.inputs],
             "recipe": recipe_content(self.recipe),
             "shard_fields": list(fields),
             "shards": [_row(shard, fields) for shard in self.shards],
@@ -192,7 +192,8 @@ class Plan:
 
 def recipe_content(recipe: Recipe) -> dict[str, Any]:
     """Returns a recipe as `plan.json` has it; the fields of `INCREMENTAL` only where they are set."""
-    content: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(recipe)))
+    truth = recipe.truth and recipe.truth.content
+    content: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(recipe) | {"truth": truth}))
     return {key: value for key, value in content.items() if value or key not in INCREMENTAL}
 
 
@@ -219,7 +220,7 @@ def _canonical(content: Mapping[str, Any]) -> bytes:
 
 
 def _input_differences(old: list[list[Any]], new: list[list[Any]]) -> list[str]:
-    before, after = ({path: (size, version) for path, size, version in inputs} for inputs in (old, new))
+    before, after = ({path: (size, identity) for path, size, *identity in inputs} for inputs in (old, new))
     both = [(before[path], after[path]) for path in before.keys() & after.keys()]
     counted = {
         "added": len(after.keys() - before.keys()),

@@ -1,7 +1,7 @@
 """Names the files that truth is from instead of the records, for a plan; and joins it to records as they are read."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -35,17 +35,21 @@ class TruthSource:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "TruthSource":
-        """Returns what `dataclasses.asdict` made content of, after JSON made lists of its tuples.
+        """Returns what `content` was made of, after JSON made lists of its tuples.
 
         >>> import json
-        >>> from dataclasses import asdict
         >>> source = TruthSource((File("a.csv", 7, "blake2b:00"),), "id", options=LabelOptions(blank=(("", "absent"),)))
-        >>> TruthSource.from_json(json.loads(json.dumps(asdict(source)))) == source
+        >>> TruthSource.from_json(json.loads(json.dumps(source.content))) == source
         True
         """
         options = {name: as_tuples(value) for name, value in content["options"].items()}
-        listed = tuple(File(**file) for file in content["files"])
+        listed = tuple(File(*row) for row in content["files"])
         return cls(listed, content["key"], as_tuples(content["columns"]), LabelOptions(**options))
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """Returns what a plan saves of it."""
+        return asdict(self) | {"files": [file.row for file in self.files]}
 
     def load(self, labels: tuple[str, ...]) -> TruthTable:
         """Loads the truth of a model's labels.

@@ -29,6 +29,7 @@ from bulklabel.transforms.reading.records import (
 from bulklabel.transforms.reading.table_columns import (
     ID_COLUMN,
     LABEL_COLUMNS,
+    Table,
     duplicate_column,
     image_column,
     label_columns,
@@ -61,7 +62,7 @@ class TableReader:
         Raises:
             UserError: if no file has a column of `columns.flags`.
         """
-        inputs, known_names, missing = shards_of_tables(listings, columns, _shards_of)
+        inputs, known_names, missing = shards_of_tables(listings, columns, _open_table)
         for name, flag in missing.items():
             if known_names:
                 where, shown = inputs.files[0].path, ", ".join(sorted(known_names))
@@ -89,10 +90,10 @@ class TableReader:
             yield Unreadable(shard.source, range(position, stop), problem)
 
 
-def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
+def _open_table(file: File, columns: Columns) -> Table:
     """Returns the shards of one file, and the names of its columns."""
     if file.size == MISSING:
-        return [Shard.unreadable(file.path, MISSING_FILE)], set()
+        return Table(file, [Shard.unreadable(file.path, MISSING_FILE)])
     try:
         with _opened(file.path, file) as source:
             header = csv_rows.read_header(source) if CSV.search(file.path) else None
@@ -100,19 +101,20 @@ def _shards_of(file: File, columns: Columns) -> tuple[list[Shard], set[str]]:
             image = _image_column(names, columns, in_csv=header is not None)
             problem = duplicate_column(names, (image, columns.id, *label_columns(columns), *columns.carry))
             if problem:
-                return [Shard.unreadable(file.path, problem)], set()
+                return Table(file, [Shard.unreadable(file.path, problem)])
             if _is_packed(file.path):
-                return [Shard(0, file.path, 0, None, 0, None, by_path=True)], set(names)
+                return Table(file, [Shard(0, file.path, 0, None, 0, None, by_path=True)], set(names))
             pieces = list(cut_rows(source, header, SHARD_RECORDS))
     except RecordError as error:
-        return [Shard.unreadable(file.path, Problem(error.reason, error.detail))], set()
+        return Table(file, [Shard.unreadable(file.path, Problem(error.reason, error.detail))])
     except Exception as error:
         raise_if_store_failed(error)
         detail = f"it cannot be read ({first_line(error)}); take it out of --input"
-        return [Shard.unreadable(file.path, Problem("damaged_file", detail))], set()
-    return [
+        return Table(file, [Shard.unreadable(file.path, Problem("damaged_file", detail))])
+    shards = [
         Shard(0, file.path, piece.start, piece.stop, piece.position, piece.rows, by_path=True) for piece in pieces
-    ], set(names)
+    ]
+    return Table(file, shards, set(names))
 
 
 def _image_column(names: Sequence[str], columns: Columns, in_csv: bool) -> str:
