@@ -162,9 +162,13 @@ def test_what_is_no_truth_is_one_line(
 
 def test_what_is_no_table_is_one_line(tmp_path: Path) -> None:
     contents: dict[str, tuple[bytes, str]] = {
-        "empty.csv": (b"", "is not a CSV file"),
-        "ragged.csv": (b"id,cat\na\n", "is not a CSV file"),
-        "latin.csv": (b"id,cat\n\xff,1\n", "is not a CSV file"),
+        "empty.csv": (b"", "there are none"),
+        "short.csv": (b"id,cat\na,1\nb\n", "short.csv, row 2: the row that starts 'b' has 1 cells, the header 2; put"),
+        "long.csv": (b"id,cat\na,1,0\n", "row 1: the row that starts 'a' has 3 cells, the header 2"),
+        "quote.csv": (b'id,cat\na,"1\nb,1\n', "row 1: a quote is never closed, in the row that starts 'a,"),
+        "quotes.csv": (b'id,labels\na,"["cat", "dog"]"\n', "row 1: the row cannot be read"),
+        "utf16.csv": ("id,cat\na,1\n".encode("utf-16"), "utf16.csv: it is in UTF-16; save it as UTF-8"),
+        "latin.csv": (b"id,cat,M\xf6we\na,1,1\n", "the names of its columns are not UTF-8; save it as UTF-8"),
         "plain.csv.gz": (b"id,cat\na,1\n", "is not a CSV file"),
         "cut.csv.gz": (gzip.compress(b"id,cat\na,1\n")[:-9], "is not a CSV file"),
         "text.parquet": (b"id,cat\na,1\n", "is not a Parquet file"),
@@ -177,6 +181,8 @@ def test_what_is_no_table_is_one_line(tmp_path: Path) -> None:
     write_parquet(tmp_path / "nested.parquet", ["id", "cat"], ["a", [1]])
     with pytest.raises(UserError, match=r"record 'a': 'cat' is '\[1\]'; expected 1"):
         load(tmp_path / "nested.parquet")
+    (tmp_path / "names.csv").write_bytes(b"id,cat\ncaf\xe9.png,1\n")  # files may have such names, and so may ids
+    assert load(tmp_path / "names.csv").ids == ["caf\\udce9.png"]
     lists = write_csv(tmp_path / "lists.csv", ["id", "labels"], ["a", "cat"])
     truth = load(lists, write_csv(tmp_path / "columns.csv", ["id", "cat"], ["b", 1]))
     assert matrix(truth, ["a", "b"]) == [[1, 0, 0, 0], [1, -1, -1, -1]]

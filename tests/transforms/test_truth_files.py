@@ -233,7 +233,11 @@ def test_objects_in_json_are_rows(tmp_path: Path, name: str) -> None:
     rows = [{"file_name": "1.jpg", "labels": ["cat"]}, {"file_name": "2.jpg", "labels": []}]
     text = json.dumps(rows) if name.endswith("json") else "\n".join(map(json.dumps, rows))
     assert cells(truth_in(tmp_path, name, text)) == [[1, 0, 0], [0, 0, 0]]
-    for bad, words in (("[1]", "row 1: '1' is not an object"), ("{", "line 1: it is not JSON"), ("[]", "no columns")):
+    for bad, words in (
+        ("[1]", "row 1: '1' is not an object"),
+        ("{", "row 1: the row '{' is no JSON"),
+        ("[]", "no columns"),
+    ):
         with pytest.raises(UserError, match=words):
             truth_in(tmp_path, name, bad)
 

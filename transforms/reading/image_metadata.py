@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from bulklabel.model.errors import RecordError, UserError, first_line
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File
@@ -17,8 +15,8 @@ from bulklabel.transforms.files.planned_files import read_planned
 from bulklabel.transforms.reading.class_names import class_names_of
 from bulklabel.transforms.reading.record_tables import id_of, text_of
 from bulklabel.transforms.reading.records import Columns, Problem
-from bulklabel.transforms.reading.table_columns import ID_COLUMN
-from bulklabel.transforms.reading.tables import csv_rows, json_rows
+from bulklabel.transforms.reading.table_columns import ID_COLUMN, duplicate_column, label_columns
+from bulklabel.transforms.reading.tables import csv_rows, json_rows, parquet_rows
 from bulklabel.transforms.reading.tables.csv_rows import Row
 
 METADATA_NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
@@ -74,13 +72,15 @@ def read_metadata(
 
     Raises:
         SourceChangedError: if it is not.
-        UserError: if none of its rows names a file.
+        UserError: if none of its rows names a file, or a column that is needed is there twice.
     """
     metadata = Metadata()
     folder = posixpath.dirname(path)
     try:
-        for position, row in enumerate(_rows(path, metadata, planned)):
+        for position, row in enumerate(_rows(path, metadata, planned, columns)):
             _add(metadata, position, row, folder, columns, label_fields)
+    except UserError:
+        raise
     except Exception as error:
         raise_if_store_failed(error)
         detail = f"{path} cannot be read further ({first_line(error)})"
@@ -131,15 +131,24 @@ def describe(row: Mapping[str, Any], columns: Columns, label_fields: Sequence[st
     )
 
 
-def _rows(path: str, metadata: Metadata, planned: File | None) -> Iterator[Row | RecordError]:
+def _rows(path: str, metadata: Metadata, planned: File | None, columns: Columns) -> Iterator[Row | RecordError]:
     """Yields each row as a dictionary, or what is wrong with it; names of class numbers are put into `metadata`."""
-    content = read_planned(planned) if planned else files.read(path)
+    source = io.BytesIO(read_planned(planned) if planned else files.read(path))
     if path.lower().endswith(".parquet"):
-        table = pq.read_table(io.BytesIO(content))
-        metadata.class_names.update(class_names_of(table.schema))
-        yield from table.to_pylist()
+        schema = parquet_rows.read_schema(source)
+        _check_names(path, schema.names, columns)
+        metadata.class_names.update(class_names_of(schema))
+        yield from parquet_rows.read_rows(source)
     elif path.lower().endswith(".csv"):
-        source = io.BytesIO(content)
-        yield from csv_rows.read_rows(source, csv_rows.read_header(source))
+        header = csv_rows.read_header(source)
+        _check_names(path, header.names, columns)
+        yield from csv_rows.read_rows(source, header)
     else:
-        yield from json_rows.read_rows(io.BytesIO(content))
+        yield from json_rows.read_rows(source)
+
+
+def _check_names(path: str, names: Sequence[str], columns: Columns) -> None:
+    wanted = (columns.image or FILE_COLUMN, columns.id or ID_COLUMN, *label_columns(columns), *columns.carry)
+    problem = duplicate_column(names, wanted)
+    if problem:
+        raise UserError(f"{path}: {problem.detail}; keep one of them.")

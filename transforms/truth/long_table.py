@@ -86,7 +86,7 @@ def long_rows(
         cells = records.setdefault(id_of(row.get(id_column)), {})
         name, known = row.get(label_column), meaning(row.get(confidence)) if confidence else PRESENT
         if known not in (PRESENT, ABSENT):
-            shown = str(row.get(confidence or ""))[:40]
+            shown = str(row.get(confidence or "") or "")[:40]
             raise UserError(
                 f"{path}, row {number}: {confidence!r} is {shown!r}; expected 1 (present) or 0 (absent): leave out "
                 "what nobody verified."

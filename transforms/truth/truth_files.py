@@ -3,20 +3,21 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 from bulklabel.model.errors import UserError, first_line
+from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File
+from bulklabel.transforms.reading.tables.packed import unpacked
 from bulklabel.transforms.truth.coco import coco_rows
 from bulklabel.transforms.truth.label_studio import annotation_rows, task_rows
 from bulklabel.transforms.truth.table_rows import (
     TableRows,
-    csv_rows,
-    json_lines,
-    json_rows,
-    parquet_rows,
+    csv_table,
+    json_lines_table,
+    objects_table,
+    parquet_table,
     reporting,
-    text_in,
 )
 from bulklabel.transforms.truth.voc import VOC_FILE, voc_rows
 
@@ -33,28 +34,30 @@ def open_truth(listed: Sequence[File]) -> Iterator[tuple[str, TableRows]]:
     lists = [file.path for file in listed if file.path.lower().endswith(".txt")]
     for file in listed:
         if file.path not in lists:
-            yield file.path, _open(file.path)
+            with files.open_file(file.path) as opened, unpacked(file.path, opened) as source:
+                yield file.path, _table(file.path, source)
     if lists:
         yield lists[0] if len(lists) == 1 else f"{lists[0]} and {len(lists) - 1:,} more", voc_rows(lists)
 
 
-def _open(path: str) -> TableRows:
+def _table(path: str, source: BinaryIO) -> TableRows:
     name = path.lower().removesuffix(".gz")
     if name.endswith((".csv", ".tsv")):
         with reporting(path, "CSV"):
-            return _of_annotators(path, csv_rows(path, text_in(path)))
+            return _of_annotators(path, csv_table(path, source))
     if name.endswith((".json", ".jsonl", ".ndjson")):
         with reporting(path, "JSON"):
-            return _json(path, text_in(path))
+            return _json(path, source)
     with reporting(path, "Parquet"):
-        return parquet_rows(path)
+        return parquet_table(path, source)
 
 
-def _json(path: str, text: str) -> TableRows:
+def _json(path: str, source: BinaryIO) -> TableRows:
     try:
-        content = json.loads(text)
+        content = json.loads(source.read().decode("utf-8-sig"))
     except (ValueError, RecursionError):
-        content = json_lines(path, text)
+        source.seek(0)
+        return _of_annotators(path, json_lines_table(path, source))
     rows = content if isinstance(content, list) else [content]
     first: Any = rows[0] if rows else {}
     kinds: Mapping[str, Callable[[], TableRows]] = {
@@ -69,7 +72,7 @@ def _json(path: str, text: str) -> TableRows:
             except (KeyError, TypeError, AttributeError, ValueError) as error:
                 words = f"{type(error).__name__}: {first_line(error)}"
                 raise UserError(f"{path}: it is not as its kind is written ({words}).") from error
-    return _of_annotators(path, json_rows(path, rows))
+    return _of_annotators(path, objects_table(path, rows))
 
 
 def _of_annotators(path: str, table: TableRows) -> TableRows:

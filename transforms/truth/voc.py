@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bulklabel.model.errors import UserError
-from bulklabel.transforms.truth.table_rows import TableRows, reporting, text_in
+from bulklabel.transforms.files import files
+from bulklabel.transforms.truth.table_rows import TableRows, reporting
 
 VOC_FILE = re.compile(r"[^/]_(train|val|trainval|test)\.txt$")
 """Matches the names of such lists."""
@@ -27,7 +28,7 @@ def voc_rows(paths: Sequence[str]) -> TableRows:
         label = posixpath.basename(path).removesuffix(".txt").rpartition("_")[0]
         labels[label] = None
         with reporting(path, "text"):
-            lines = text_in(path).splitlines()
+            lines = files.read(path).decode("utf-8-sig").splitlines()
         for number, line in enumerate(lines, 1):
             image, *rest = line.split() or [""]
             if image and (not label or len(rest) != 1 or rest[0] not in CELLS):

@@ -4,11 +4,10 @@ import csv
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, BinaryIO
 
 from bulklabel.model.errors import RecordError, first_line
-from bulklabel.transforms.files.text import shortened
+from bulklabel.transforms.files.text import escape_surrogates, shortened
 
 SEPARATORS = ",;\t"
 
@@ -18,9 +17,6 @@ WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 """The first bytes of UTF-16."""
 
 LONGEST_HEADER = 2**20
-
-END = "\0end of the rows\n"
-"""A line put behind the last one: if it becomes a part of a row, a quote was never closed."""
 
 Row = dict[str, Any]
 
@@ -40,8 +36,8 @@ class CsvHeader:
     spaced: bool
 
     def reader(self, lines: Iterable[str]) -> Iterator[list[str]]:
-        """Returns Python's reader of lines in this form."""
-        return csv.reader(lines, delimiter=self.separator, skipinitialspace=self.spaced)
+        """Returns Python's reader of lines in this form, which refuses what two programs would read in two ways."""
+        return csv.reader(lines, delimiter=self.separator, skipinitialspace=self.spaced, strict=True)
 
 
 def read_header(source: BinaryIO) -> CsvHeader:
@@ -67,12 +63,17 @@ def read_header(source: BinaryIO) -> CsvHeader:
             raise RecordError("read", "damaged_file", "a quote in its header is never closed")
         line += more
     text = _decoded(line)
+    if text != escape_surrogates(text):
+        raise RecordError("read", "damaged_file", "the names of its columns are not UTF-8; save it as UTF-8")
     unquoted = re.sub('"[^"]*"', "", text)
     # In `id;red, green` the comma is a part of a name, and in `id, path` it is not.
     separator = max(SEPARATORS, key=lambda mark: (len(re.findall(f"{mark}(?! )", unquoted)), unquoted.count(mark)))
     if "\r" in unquoted.rstrip("\r\n"):
         raise RecordError("read", "damaged_file", "its lines end in carriage returns alone; save it with line feeds")
-    names = next(csv.reader([text], delimiter=separator, skipinitialspace=True), [])
+    try:
+        names = next(csv.reader([text], delimiter=separator, skipinitialspace=True, strict=True), [])
+    except csv.Error as error:
+        raise RecordError("read", "damaged_file", f"its header cannot be read ({first_line(error)})") from error
     spaced = f"{separator} " in unquoted and separator != "\t"
     return CsvHeader(tuple(name.strip() for name in names), separator, source.tell(), spaced)
 
@@ -87,36 +88,54 @@ def read_rows(source: BinaryIO, header: CsvHeader, stop: int | None = None) -> I
     >>> list(read_rows(source, read_header(source)))
     [{'id': '1', 'path': 'a,\nb.png'}, {'id': '2', 'path': None}]
     """
-    reader = header.reader(chain(_lines(source, stop), [END]))
+    lines = _Lines(source, stop)
+    reader = header.reader(lines)
     while True:
+        lines.first = ""
         try:
-            cells = next(reader)
+            cells = next(reader, None)
         except csv.Error as error:
-            yield RecordError("read", "damaged_record", f"the row cannot be read ({first_line(error)})")
+            yield _unreadable(error, lines.first)
             continue
-        if cells == [END.rstrip("\n")]:
-            return
-        if cells and cells[-1].endswith((END, END.rstrip("\n"))):
-            yield RecordError("read", "torn_file", f"a quote is never closed, in the row that starts {cells[0][:40]!r}")
+        if cells is None:
             return
         if cells:
             yield _row(cells, header.names)
 
 
+def _unreadable(error: csv.Error, line: str) -> RecordError:
+    if "unexpected end" in str(error):
+        return RecordError("read", "torn_file", f"a quote is never closed, in the row that starts {shortened(line)}")
+    return RecordError("read", "damaged_record", f"the row cannot be read ({first_line(error)})")
+
+
 def _row(cells: list[str], names: tuple[str, ...]) -> Row | RecordError:
-    if len(cells) > len(names):
+    if len(cells) != len(names):
         words = f"the row that starts {shortened(cells[0])} has {len(cells)} cells, the header {len(names)}"
         return RecordError("read", "damaged_record", f"{words}; put cells that hold the separator in quotes")
-    return {name: cell or None for name, cell in zip(names, cells, strict=False)}
+    return {name: cell or None for name, cell in zip(names, cells, strict=True)}
 
 
-def _lines(source: BinaryIO, stop: int | None) -> Iterator[str]:
-    position = source.tell() if stop is not None else 0
-    for line in source:
-        yield _decoded(line)
-        position += len(line)
-        if stop is not None and position >= stop:
-            return
+class _Lines:
+    """Gives the lines to the byte `stop`, or the end of a source; `first` is the first since it was made empty."""
+
+    def __init__(self, source: BinaryIO, stop: int | None) -> None:
+        self._source = source
+        self._stop = stop
+        self._position = source.tell() if stop is not None else 0
+        self.first = ""
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._source.readline() if self._stop is None or self._position < self._stop else b""
+        if not line:
+            raise StopIteration
+        self._position += len(line)
+        text = _decoded(line)
+        self.first = self.first or text
+        return text
 
 
 def _decoded(line: bytes) -> str:

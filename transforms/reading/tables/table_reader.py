@@ -1,11 +1,10 @@
 """Reads CSV and JSON lines with a column of paths or URIs of images, as records."""
 
-import gzip
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from bulklabel.model.errors import RecordError, UserError, first_line
 from bulklabel.transforms.files.listing import File, Listing
@@ -37,6 +36,7 @@ from bulklabel.transforms.reading.table_columns import (
 )
 from bulklabel.transforms.reading.tables import csv_rows, json_rows
 from bulklabel.transforms.reading.tables.csv_rows import Row
+from bulklabel.transforms.reading.tables.packed import is_packed, unpacked
 from bulklabel.transforms.reading.tables.row_ends import cut_rows
 
 CSV = re.compile(r"\.[ct]sv(\.gz)?$", re.IGNORECASE)
@@ -102,7 +102,7 @@ def _open_table(file: File, columns: Columns) -> Table:
             problem = duplicate_column(names, (image, columns.id, *label_columns(columns), *columns.carry))
             if problem:
                 return Table(file, [Shard.unreadable(file.path, problem)])
-            if _is_packed(file.path):
+            if is_packed(file.path):
                 return Table(file, [Shard(0, file.path, 0, None, 0, None, by_path=True)], set(names))
             pieces = list(cut_rows(source, header, SHARD_RECORDS))
     except RecordError as error:
@@ -132,19 +132,11 @@ def _first_names(source: BinaryIO) -> list[str]:
     return names
 
 
-def _is_packed(path: str) -> bool:
-    return path.lower().endswith(".gz")
-
-
 @contextmanager
 def _opened(path: str, planned: File | None) -> Iterator[BinaryIO]:
-    """Opens a table, as it was planned, unpacked if its name says that it is gzip."""
-    with open_planned(path, planned) as opened:
-        if _is_packed(path):
-            with gzip.GzipFile(fileobj=opened) as stream:
-                yield cast(BinaryIO, stream)
-        else:
-            yield opened
+    """Opens a table as it was planned."""
+    with open_planned(path, planned) as opened, unpacked(path, opened) as source:
+        yield source
 
 
 def _rows(source: BinaryIO, shard: Shard) -> Iterator[Row | RecordError]:
