@@ -3,7 +3,7 @@
 Records are in groups by a hash of their id, or of what they belong to. How much a metric moves when each group in turn
 is left out tells its standard error (Kott, "The delete-a-group jackknife", 2001); the interval is Student's, with one
 degree of freedom less than there are groups of equal size. For metrics in 0…1 it is drawn on the logit scale, so that
-it stays inside of them.
+it stays inside of them. For shares of things that are counted it is Wilson's, which holds for a handful of them too.
 """
 
 from collections.abc import Callable
@@ -18,29 +18,67 @@ Values = npt.NDArray[np.float64]
 
 LEVEL = 0.95
 
-Interval = Callable[[Values, Values, float], tuple[Values, Values]]
+Freedom = Values | float
+
+Interval = Callable[[Values, Values, Freedom], tuple[Values, Values]]
 """From the metrics of all records, of any shape, the same without each of the G groups that hold records, G×that shape,
-and the degrees of freedom, to the low and high ends of their intervals; NaN where there is none.
+and the degrees of freedom, one or of that shape, to the low and high ends of their intervals; NaN where there is none.
 
 A metric that moves with no group has an interval of no width, which says that nothing is known of its error.
 """
 
 
-def degrees_of_freedom(sizes: Counts) -> float:
-    """Returns the degrees of freedom of an interval, from the number of records of each group; at least 1.
+def degrees_of_freedom(sizes: Counts) -> Values:
+    """Returns the degrees of freedom of intervals, at least 1, from the numbers of records of each group, G×any shape.
 
     Where a few patients have very many films some groups are large, and the error rests on these. So groups count as
     their effective number: the square of the sum of their sizes, by the sum of the squares (Kish, "Survey Sampling",
     1965).
 
-    >>> degrees_of_freedom(np.array([5, 5, 5, 5])), degrees_of_freedom(np.array([17, 1, 1, 1]))
-    (3.0, 1.0)
+    >>> degrees_of_freedom(np.array([[5, 17], [5, 1], [5, 1], [5, 1]]))
+    array([3., 1.])
     """
-    numbers = sizes.tolist()  # Python's, which no square overflows
-    return max(sum(numbers) ** 2 / sum(number**2 for number in numbers) - 1, 1.0) if any(numbers) else 1.0
+    numbers = sizes.astype(np.float64)  # which no square overflows
+    squares = np.maximum(np.square(numbers).sum(axis=0), 1)
+    freedom: Values = np.maximum(np.square(numbers.sum(axis=0)) / squares - 1, 1)
+    return freedom
 
 
-def share_interval(value: Values, without: Values, freedom: float) -> tuple[Values, Values]:
+def counted_interval(value: Values, without: Values, freedom: Freedom, counted: Counts) -> tuple[Values, Values]:
+    """Returns the ends for shares of `counted` things, by Wilson's score interval (1927); NaN where none are counted.
+
+    Things of one group resemble each other, so they count as their effective number: as many as would by themselves
+    have the jackknife's error, corrected for its degrees of freedom, and no more than there are (Korn and Graubard,
+    "Confidence intervals for proportions with small expected number of positive counts", 1998). Where no group makes a
+    difference, as where a few answers are all right, they count as what they are.
+
+    >>> low, high = counted_interval(np.array(1.0), np.ones(20), 19, np.array(5))
+    >>> print(f"{low:.3f} {high:.3f}")
+    0.566 1.000
+    """
+    error = standard_error(without)
+    quantile, size = (1 + LEVEL) / 2, np.maximum(counted, 1)
+    correction = stdtrit(np.maximum(size - 1, 1), quantile) / stdtrit(freedom, quantile)
+    spread = value * (1 - value)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        effective = np.where((spread > 0) & (error > 0), np.minimum(spread * np.square(correction / error), size), size)
+    squared = stdtrit(np.inf, quantile) ** 2
+    centre, half = (
+        value + squared / (2 * effective),
+        np.sqrt(squared * (spread + squared / (4 * effective)) / effective),
+    )
+    scale = np.where((counted > 0) & ~np.isnan(error), 1 + squared / effective, np.nan)
+    low, high = (centre - half) / scale, (centre + half) / scale
+    return np.clip(low, 0, value), np.clip(high, value, 1)  # rounded they could pass the value by a last bit
+
+
+def f1_interval(value: Values, without: Values, freedom: Freedom, counted: Counts) -> tuple[Values, Values]:
+    """Returns the ends for F1, which is no share but follows from one: the Jaccard index, of `counted` things."""
+    low, high = counted_interval(value / (2 - value), without / (2 - without), freedom, counted)
+    return np.minimum(2 * low / (1 + low), value), np.maximum(2 * high / (1 + high), value)
+
+
+def share_interval(value: Values, without: Values, freedom: Freedom) -> tuple[Values, Values]:
     """Returns the ends for metrics in 0…1, drawn on the logit scale.
 
     >>> low, high = share_interval(np.array(0.75), np.array([0.74, 0.75, 0.76]), 2)
@@ -57,13 +95,13 @@ def share_interval(value: Values, without: Values, freedom: float) -> tuple[Valu
     return np.where(inside, low, at_end), np.where(inside, high, at_end)
 
 
-def unbounded_interval(value: Values, without: Values, freedom: float) -> tuple[Values, Values]:
+def unbounded_interval(value: Values, without: Values, freedom: Freedom) -> tuple[Values, Values]:
     """Returns the ends for metrics that are not negative and may exceed 1, such as log losses."""
     _, spread = _error_and_spread(without, freedom)
     return np.maximum(value - spread, 0), value + spread
 
 
-def distance_interval(value: Values, without: Values, freedom: float) -> tuple[Values, Values]:
+def distance_interval(value: Values, without: Values, freedom: Freedom) -> tuple[Values, Values]:
     """Returns the ends for means of distances without their sign, such as the expected calibration error, in 0…1.
 
     Such a mean comes out too large by about a constant over the root of the number of records. Without a group it grows
@@ -74,13 +112,13 @@ def distance_interval(value: Values, without: Values, freedom: float) -> tuple[V
     return np.maximum(value - spread - 2 * _bias(value, without), 0), np.minimum(value + spread, 1)
 
 
-def change_interval(value: Values, without: Values, freedom: float) -> tuple[Values, Values]:
+def change_interval(value: Values, without: Values, freedom: Freedom) -> tuple[Values, Values]:
     """Returns the ends for differences of two metrics, which may be negative."""
     _, spread = _error_and_spread(without, freedom)
     return value - spread, value + spread
 
 
-def _error_and_spread(without: Values, freedom: float) -> tuple[Values, Values]:
+def _error_and_spread(without: Values, freedom: Freedom) -> tuple[Values, Values]:
     """Returns the standard error, and half the width of the interval on a straight scale."""
     error = standard_error(without)
     return error, stdtrit(freedom, (1 + LEVEL) / 2) * error

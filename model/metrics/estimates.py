@@ -10,7 +10,7 @@ from bulklabel.model.counting.sums import Sums
 from bulklabel.model.counting.tally import Counts
 from bulklabel.model.metric_families.families import estimate
 from bulklabel.model.metric_families.family import Estimate, Totals
-from bulklabel.model.metric_families.jackknife import degrees_of_freedom
+from bulklabel.model.metric_families.jackknife import Values, degrees_of_freedom
 from bulklabel.model.statistic import Statistic
 
 
@@ -36,9 +36,16 @@ class Evidence:
         return self.sums.total()
 
     @property
-    def freedom(self) -> float:
-        """The degrees of freedom of intervals."""
+    def freedom(self) -> Values:
+        """The degrees of freedom of intervals of metrics of all labels."""
         return degrees_of_freedom(self.sums["with_truth"])
+
+    @property
+    def label_freedom(self) -> Values:
+        """The degrees of freedom of intervals of each label's metrics, L, which rest on the rarer of its two sides."""
+        present = self.sums["true_positives"] + self.sums["false_negatives"]
+        absent = self.sums["false_positives"] + self.sums["true_negatives"]
+        return np.minimum(degrees_of_freedom(present), degrees_of_freedom(absent))
 
     def estimate(self) -> Estimate:
         """Returns the metrics of all records."""

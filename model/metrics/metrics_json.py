@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bulklabel.model.metric_families.confusion import known, support
-from bulklabel.model.metric_families.families import interval_of
 from bulklabel.model.metric_families.family import Estimate
 from bulklabel.model.metrics.distributions import distributions
 from bulklabel.model.metrics.estimates import Evidence
+from bulklabel.model.metrics.intervals import label_intervals, overall_intervals
 from bulklabel.model.metrics.sliced import slice_evidence
 from bulklabel.model.metrics.threshold_goals import Choice, Goal, choose, threshold_curve
 from bulklabel.model.statistic import Statistic
@@ -52,7 +51,7 @@ def compute_metrics(
     choices = [choose(threshold_curve(histogram), goal) for histogram in evidence.histograms]
     estimate, without = evidence.estimate(), list(evidence.without_groups())
     rows = _label_rows(evidence, estimate, labels, thresholds)
-    intervals = _label_intervals(evidence, estimate, without)
+    intervals = label_intervals(evidence, estimate, without)
     for index, (row, choice) in enumerate(zip(rows, choices, strict=True)):
         row["coverage"] = _number(row["known"] / statistic.scored if statistic.scored else math.nan)
         row["unknown"] = statistic.scored - row["known"]
@@ -117,10 +116,7 @@ def _overall(evidence: Evidence, estimate: Estimate) -> Row:
 
 def _overall_intervals(evidence: Evidence, estimate: Estimate, without: Sequence[Estimate]) -> Row:
     """Returns by name of each overall metric [low, high], or None."""
-    ends = {}
-    for name, value in estimate.overall.items():
-        others = np.array([other.overall.get(name, math.nan) for other in without])
-        ends[name] = interval_of(name)(np.array(value), others, evidence.freedom)
+    ends = overall_intervals(evidence, estimate, without)
     return {name: _pair(float(low), float(high)) for name, (low, high) in ends.items()}
 
 
@@ -144,17 +140,6 @@ def _label_rows(
         | {f"{name}_bounds": _pair(low[index], high[index]) for name, (low, high) in estimate.label_bounds.items()}
         for index, label in enumerate(labels)
     ]
-
-
-def _label_intervals(
-    evidence: Evidence, estimate: Estimate, without: Sequence[Estimate]
-) -> dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
-    """Returns by name of each label's metric the low and the high ends, L each."""
-    ends = {}
-    for name, values in estimate.per_label.items():
-        others = np.array([other.per_label[name] for other in without]).reshape(-1, len(values))
-        ends[name] = interval_of(name)(values, others, evidence.freedom)
-    return ends
 
 
 def _suggested(choice: Choice, support: int) -> Row:

@@ -43,12 +43,12 @@ def paired_changes(before: Evidence, after: Evidence) -> tuple[dict[str, Change]
     per_label = [(one.per_label, other.per_label) for one, other in without]
     return (
         _changes(first.overall, second.overall, overall, after.freedom),
-        _changes(first.per_label, second.per_label, per_label, after.freedom),
+        _changes(first.per_label, second.per_label, per_label, after.label_freedom),
     )
 
 
 def _changes(
-    before: Metrics, after: Metrics, without: Sequence[tuple[Metrics, Metrics]], freedom: float
+    before: Metrics, after: Metrics, without: Sequence[tuple[Metrics, Metrics]], freedom: Values
 ) -> dict[str, Change]:
     changes = {}
     for name in before:

@@ -5,16 +5,19 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from bulklabel.model.metric_families.families import interval_of
 from bulklabel.model.metric_families.family import Estimate
 from bulklabel.model.metric_families.jackknife import (
     change_interval,
+    counted_interval,
     degrees_of_freedom,
+    f1_interval,
     share_interval,
     standard_error,
 )
 from bulklabel.model.metrics.estimates import Evidence
+from bulklabel.model.metrics.intervals import label_intervals, overall_intervals
 from bulklabel.model.statistic import GROUPS, merge
 from tests.support import clusters
 from tests.support.simulation import LABELS, evidence_of, sample
@@ -34,14 +37,18 @@ def numbers(found: Estimate) -> dict[str, float]:
 
 
 def intervals(evidence: Evidence) -> dict[str, tuple[float, float]]:
-    value, without = numbers(evidence.estimate()), [numbers(other) for other in evidence.without_groups()]
-    ends = {
-        name: interval_of(name.split()[0])(
-            np.array(value[name]), np.array([other[name] for other in without]), evidence.freedom
+    given = evidence, evidence.estimate(), list(evidence.without_groups())
+    overall, per_label = overall_intervals(*given), label_intervals(*given)
+    low, high = (
+        numbers(
+            Estimate(
+                {name: float(ends[side]) for name, ends in overall.items()},
+                {name: ends[side] for name, ends in per_label.items()},
+            )
         )
-        for name in value
-    }
-    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
+        for side in (0, 1)
+    )
+    return {name: (low[name], high[name]) for name in low}
 
 
 def coverage(records: int, sets: int) -> dict[str, float]:
@@ -129,6 +136,28 @@ def test_the_standard_error_of_a_mean_is_the_textbooks() -> None:
     assert standard_error(without) == pytest.approx(values.std(ddof=1) / math.sqrt(20))
     low, high = change_interval(values.mean(), without, 19)
     assert (high - low) / 2 == pytest.approx(2.093024 * values.std(ddof=1) / math.sqrt(20))
+
+
+@pytest.mark.parametrize(("hits", "counted"), [(0, 7), (3, 7), (7, 7), (1, 1), (999, 1000)])
+def test_a_share_that_moves_with_no_group_has_wilsons_interval(hits: int, counted: int) -> None:
+    value = np.array(hits / counted)
+    found = counted_interval(value, np.full(20, hits / counted), 19, np.array(counted))
+    assert found == pytest.approx(stats.binomtest(hits, counted).proportion_ci(method="wilson"), abs=1e-12)
+    f1 = f1_interval(2 * value / (1 + value), np.full(20, 2 * value / (1 + value)), 19, np.array(counted))
+    assert f1 == pytest.approx([2 * end / (1 + end) for end in found], abs=1e-12)
+
+
+def test_a_share_of_things_that_resemble_each_other_counts_fewer_of_them() -> None:
+    groups = np.repeat([0.2, 0.8], 10) + np.linspace(-0.1, 0.1, 20)  # each the share in a tenth of a group
+    without = (groups.sum() - groups) / 19
+    wide, narrow = (counted_interval(np.array(0.5), without, 19, np.array(counted)) for counted in (1000, 10))
+    error = float(standard_error(without))
+    assert wide[1] - wide[0] == pytest.approx(2 * stats.t.ppf(0.975, 19) * error, rel=0.1)
+    assert narrow == pytest.approx(stats.binomtest(5, 10).proportion_ci(method="wilson"), abs=1e-12)
+
+
+def test_of_nothing_counted_there_is_no_interval() -> None:
+    assert np.isnan(counted_interval(np.array([0.0]), np.zeros((20, 1)), 19, np.array([0]))).all()
 
 
 def test_near_the_ends_of_the_range_an_interval_leans_inwards() -> None:

@@ -72,8 +72,10 @@ def check(
     without = [groups != group for group in held]
     moved = np.array([metric(truth[kept], after[kept]) - metric(truth[kept], before[kept]) for kept in without])
     error = np.sqrt((len(held) - 1) / len(held) * np.sum((moved - moved.mean()) ** 2))
-    sizes = np.bincount(groups[(truth != -1).any(axis=1)]).astype(float)
-    spread = stats.t.ppf(0.975, max(sizes.sum() ** 2 / (sizes**2).sum() - 1, 1)) * error
+    sides = [(truth != -1).any(axis=1)] if place == () else [truth[:, place] == answer for answer in (0, 1)]
+    sizes = [np.bincount(groups[side]).astype(float) for side in sides]
+    freedom = max(min(size.sum() ** 2 / (size**2).sum() for size in sizes) - 1, 1)
+    spread = stats.t.ppf(0.975, freedom) * error
     change = metric(truth, after) - metric(truth, before)
     values = [value[place] for value in (found.before, found.after, found.change, found.low, found.high)]
     expected = [metric(truth, before), metric(truth, after), change, change - spread, change + spread]

@@ -7,6 +7,8 @@ prints the share of data sets whose 95 % interval of F1 contains the F1 of 300,0
 
 import sys
 from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import scipy.optimize
@@ -15,9 +17,10 @@ from bulklabel.model.counting.block import Block
 from bulklabel.model.counting.sums import Sums
 from bulklabel.model.metric_families.averages import AVERAGES
 from bulklabel.model.metric_families.confusion import CONFUSION
-from bulklabel.model.metric_families.families import interval_of, sums_of
-from bulklabel.model.metric_families.family import Totals
-from bulklabel.model.metric_families.jackknife import degrees_of_freedom
+from bulklabel.model.metric_families.families import sums_of
+from bulklabel.model.metric_families.family import Estimate, Totals
+from bulklabel.model.metrics.estimates import Evidence
+from bulklabel.model.metrics.intervals import label_intervals, overall_intervals
 from bulklabel.model.statistic import GROUPS
 from tests.support.synthetic import Batch
 
@@ -59,11 +62,28 @@ def sums(batch: Batch, groups: np.ndarray) -> Sums:
     return sums_of(Block.of(*batch, [0.5] * LABELS), groups, GROUPS)
 
 
-def f1_of(total: Sums) -> Coverage:
+def f1_metrics(total: Sums) -> Estimate:
+    """The metrics that are made of counts alone."""
+    return CONFUSION.estimate(Totals(total)) | AVERAGES.estimate(Totals(total))
+
+
+def f1_values(overall: Mapping[str, Any], per_label: Mapping[str, Any]) -> dict[str, Any]:
     """F1 of all labels together, and of each."""
-    estimate = CONFUSION.estimate(Totals(total)) | AVERAGES.estimate(Totals(total))
-    rows = {f"f1 {label}": float(estimate.per_label["f1"][label]) for label in range(LABELS)}
-    return {"f1_micro": estimate.overall["f1_micro"]} | rows
+    return {"f1_micro": overall["f1_micro"]} | {f"f1 {label}": per_label["f1"][label] for label in range(LABELS)}
+
+
+def f1_intervals(by_group: Sums) -> dict[str, tuple[float, float]]:
+    total = by_group.total()
+    without = [f1_metrics(total - by_group.group(int(group))) for group in np.flatnonzero(by_group["with_truth"])]
+    given = Evidence(by_group, np.zeros(0, np.int64)), f1_metrics(total), without
+    lows, highs = (
+        f1_values(
+            {name: ends[side] for name, ends in overall_intervals(*given).items()},
+            {name: ends[side] for name, ends in label_intervals(*given).items()},
+        )
+        for side in (0, 1)
+    )
+    return {name: (float(lows[name]), float(highs[name])) for name in lows}
 
 
 def coverage(patients: int, sets: int, seed: int = 7) -> tuple[Coverage, Coverage]:
@@ -75,17 +95,13 @@ def coverage(patients: int, sets: int, seed: int = 7) -> tuple[Coverage, Coverag
         part = sums(batch, np.zeros(len(of), np.int64))
         true_sums = part if true_sums is None else true_sums.__iadd__(part)
     assert true_sums is not None
-    true = f1_of(true_sums.total())
+    known = f1_metrics(true_sums.total())
+    true = f1_values(known.overall, known.per_label)
     hits: list[dict[str, int]] = [defaultdict(int), defaultdict(int)]
     for _ in range(sets):
         batch, of = films(random, patients)
         for side, groups in enumerate((random.integers(0, GROUPS, patients)[of], random.integers(0, GROUPS, len(of)))):
-            by_group = sums(batch, groups)
-            value, sizes = f1_of(by_group.total()), by_group["with_truth"]
-            without = [f1_of(by_group.total() - by_group.group(int(group))) for group in np.flatnonzero(sizes)]
-            for name in true:
-                others = np.array([other[name] for other in without])
-                low, high = interval_of(name.split()[0])(np.array(value[name]), others, degrees_of_freedom(sizes))
+            for name, (low, high) in f1_intervals(sums(batch, groups)).items():
                 hits[side][name] += bool(low <= true[name] <= high)
     grouped, ungrouped = ({name: hit[name] / sets for name in true} for hit in hits)
     return grouped, ungrouped
