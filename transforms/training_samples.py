@@ -84,9 +84,9 @@ class SampleSource:
     truth: TruthTable | None = None
 
     def present_labels(self) -> set[str]:
-        """Returns the labels that any record has, found in one pass without decoding an image."""
+        """Returns the labels that any record has, found in one pass that reads no image where that can be avoided."""
         labels: set[str] = set()
-        for table in self.tables(self.shards, self.spec):
+        for table in self.tables(self.shards, replace(self.spec, images=False)):
             if not isinstance(table, Unreadable):
                 labels.update(pc.list_flatten(table.column(LABELS_COLUMN)).drop_null().unique().to_pylist())
         return labels

@@ -9,7 +9,7 @@ from bulklabel.model.errors import UserError
 from bulklabel.model.labels import AUTO, FORMS, POLICIES
 from bulklabel.transforms.concurrency.deadline import Deadline
 from bulklabel.transforms.reading import FORMATS
-from bulklabel.transforms.truth import ID, TRUTH_KEYS
+from bulklabel.transforms.truth import ID, LAST, TRUTH_KEYS
 
 DAY = 86_400
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -71,8 +71,10 @@ def add_truth_flags(parser: argparse.ArgumentParser, replaced: str) -> None:
     parser.add_argument(
         "--truth_key",
         default=ID,
-        choices=TRUTH_KEYS,
-        help="what joins --truth and records: ids, names of files, or these without extension (default: %(default)s)",
+        type=truth_key,
+        metavar="KEY",
+        help="what joins --truth and records: id, name (of the file), stem (that without extension), or last:N, so "
+        "many parts at the end of paths, such as last:3 for patient1/study1/1.jpg (default: %(default)s)",
     )
 
 
@@ -122,6 +124,13 @@ def pattern(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{text} is no regular expression ({error})") from error
     if not names:
         raise argparse.ArgumentTypeError(f"{text} has no named group; write one like (?P<labels>[^/]+)")
+    return text
+
+
+def truth_key(text: str) -> str:
+    """Returns what joins truth and records; raises ArgumentTypeError for anything else."""
+    if text not in TRUTH_KEYS and not LAST.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(TRUTH_KEYS)}, or last:N, such as last:3")
     return text
 
 

@@ -34,8 +34,13 @@ FORMS = {
     "positive": r"[1-9]\d*",
     "not_negative": r"\d+",
     "duration": rf"{NUMBER}[smh]?",
+    "truth_key": r"id|name|stem|last:[1-9]\d{0,3}",
 }
-"""By the type of a flag; `duration` is not a number for the console's form."""
+"""By the type of a flag."""
+
+TEXTS = ("duration", "truth_key")
+"""Types that are no numbers for the console's form."""
+
 PLACE = r"[a-z0-9]+://.+"
 """No path of the launcher."""
 
@@ -59,7 +64,7 @@ def _parameter(action: argparse.Action) -> dict[str, Any]:
         form = PLACE
     elif action.type is not None:
         name = getattr(action.type, "__name__", "")
-        kind, form = "TEXT" if name not in FORMS or name == "duration" else "NUMBER", FORMS.get(name, ".+")
+        kind, form = "NUMBER" if name in FORMS and name not in TEXTS else "TEXT", FORMS.get(name, ".+")
     if isinstance(action, argparse._AppendAction):
         text, form = f"{text}; several as a list in JSON", rf'{form}|\[".*"\]'
     return _entry(action.dest, text, form, kind, not action.required)

@@ -195,7 +195,17 @@ def test_an_id_or_a_label_may_be_named_like_the_other(tmp_path: Path) -> None:
     assert matrix(load(path, columns=Columns(id="cat")), ["x"]) == [[1, 0, 0, 0]]
 
 
-@pytest.mark.parametrize(("key", "joined"), [("id", [-1, 1, -1]), ("name", [1, 1, -1]), ("stem", [1, 1, 1])])
+@pytest.mark.parametrize(
+    ("key", "joined"),
+    [
+        ("id", [-1, 1, -1]),
+        ("name", [1, 1, -1]),
+        ("stem", [1, 1, 1]),
+        ("last:1", [1, 1, -1]),
+        ("last:2", [-1, 1, -1]),
+        ("last:9", [-1, 1, -1]),
+    ],
+)
 def test_rows_join_by_a_key(tmp_path: Path, key: str, joined: list[int]) -> None:
     path = write_csv(tmp_path / "a.csv", ["id", "cat"], ["1.png", 1], ["x/2.png", 1], ["3", 1])
     truth = load(path, key=key)
@@ -218,6 +228,28 @@ def test_names_are_no_keys_where_they_are_not_unique(tmp_path: Path) -> None:
     assert len(load(other).ids) == 2
     with pytest.raises(UserError, match=r"'a/1\.png' and 'b/1.png' have the same name and different truth"):
         load(other, key="name")
+
+
+def test_the_end_of_a_path_joins_only_where_it_tells_records_apart(tmp_path: Path) -> None:
+    """As CheXpert's, whose table names another folder than the one where its images lie, all of one name."""
+    rows = [f"full/{part}/patient{number}/study1/1.jpg" for part, number in (("train", 1), ("train", 2), ("valid", 1))]
+    path = write_csv(tmp_path / "a.csv", ["Path", "cat"], *zip(rows, (1, 0, 0), strict=True))
+    ids = [name.replace("full", "/data/small") for name in rows]
+    truth = load(path, columns=Columns(), key="last:4")
+    assert [row[0] for row in matrix(truth, ids)] == [1, 0, 0]
+    with pytest.raises(UserError, match="have the same last 3 parts and different truth"):
+        load(path, columns=Columns(), key="last:3")
+    count = JoinCount(truth.rows, "last:4")
+    with pytest.raises(UserError, match="have the same last 4 parts, so one row of truth would be that of both"):
+        count.add([ids[0], ids[0].replace("small", "other")])
+    for key, records, advice in (
+        ("id", ids, "--truth_key last:4."),
+        ("last:5", ids, "--truth_key last:4."),
+        ("last:9", [f"x/{name}" for name in rows], "--truth_key last:5."),
+        ("id", ["patient1/study1/1.jpg"], "--id_column."),
+    ):
+        assert str(nothing_joins("a.csv", key, rows, records.copy)).endswith(advice)
+    assert str(nothing_joins("a.csv", "id", rows[:2], lambda: ["patient1/study1/1.jpg"])).endswith("last:3.")
 
 
 @pytest.mark.parametrize(

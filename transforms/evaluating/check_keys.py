@@ -1,4 +1,4 @@
-"""CheckTruthKeys: fails a run in which one row of truth, joined by name or stem, would be that of several records."""
+"""CheckTruthKeys: fails a run in which one row of truth, joined by how paths end, would be that of several."""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,7 +9,7 @@ from bulklabel.model.labels.predictions import LABELS_COLUMN
 from bulklabel.model.statistic import Statistic
 from bulklabel.transforms.files.text import shortened
 from bulklabel.transforms.scoring.score_shards import ShardResult
-from bulklabel.transforms.truth.keys import key_of
+from bulklabel.transforms.truth.keys import key_of, same_words
 
 
 class CheckTruthKeys(beam.PTransform):  # type: ignore[misc]
@@ -54,7 +54,7 @@ def _first_two(keyed: tuple[str, Iterable[str]]) -> list[tuple[str, str]]:
 def _check_none(statistic: Statistic, shared: list[tuple[str, str]], key: str) -> Statistic:
     for first, second in shared:
         raise UserError(
-            f"--truth_key {key}: the records {shortened(first)} and {shortened(second)} have the same {key}, so one "
-            "row of truth would be that of both; give truth with ids that tell them apart."
+            f"--truth_key {key}: the records {shortened(first)} and {shortened(second)} have the same "
+            f"{same_words(key)}, so one row of truth would be that of both; give truth with ids that tell them apart."
         )
     return statistic

@@ -1,11 +1,11 @@
-"""Says by what rows of truth are joined to records: whole ids, or the names of files in them."""
+"""Says by what rows of truth are joined to records: whole ids, or how the paths in them end."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
 
 from bulklabel.model.errors import UserError
 from bulklabel.transforms.files.text import shortened
-from bulklabel.transforms.truth import ID, NAME, TRUTH_KEYS
+from bulklabel.transforms.truth import ID, LAST, STEM, TRUTH_KEYS
 
 ID_COLUMNS = (
     "id",
@@ -25,16 +25,32 @@ EXTENSION = re.compile(r"(?<=.)\.[a-z][a-z0-9]{0,4}$", re.IGNORECASE)
 """Matches what is left out of a stem; a number after a dot is a part of the id."""
 
 
+SEPARATOR = re.compile(r"[/\\]")
+
+
 def key_of(record_id: str, key: str) -> str:
     r"""Returns what is compared of an id.
 
     >>> [key_of("train/0001.v2.jpg", key) for key in TRUTH_KEYS], key_of("0001.5", "stem"), key_of("a\\1.png", "name")
     (['train/0001.v2.jpg', '0001.v2.jpg', '0001.v2'], '0001.5', '1.png')
+    >>> key_of("small/train/p1/1.jpg", "last:3"), key_of("train\\p1\\1.jpg", "last:3"), key_of("1.jpg", "last:3")
+    ('train/p1/1.jpg', 'train/p1/1.jpg', '1.jpg')
     """
     if key == ID:
         return record_id
-    name = re.split(r"[/\\]", record_id)[-1]
-    return name if key == NAME else EXTENSION.sub("", name)
+    last = LAST.fullmatch(key)
+    name = "/".join(SEPARATOR.split(record_id)[-int(last[1] if last else 1) :])
+    return EXTENSION.sub("", name) if key == STEM else name
+
+
+def same_words(key: str) -> str:
+    """Returns what two ids have in common that are one by a key.
+
+    >>> same_words("name"), same_words("last:3")
+    ('name', 'last 3 parts')
+    """
+    last = LAST.fullmatch(key)
+    return f"last {last[1]} parts" if last else key
 
 
 def find_id_column(path: str, names: Sequence[str], named: str | None, labels: Sequence[str]) -> str:
@@ -95,19 +111,28 @@ class JoinCount:
             if other != record_id:
                 raise UserError(
                     f"--truth_key {self._key}: the records {shortened(other)} and {shortened(record_id)} have the same "
-                    f"{self._key}, so one row of truth would be that of both; give truth with ids that tell them apart."
+                    f"{same_words(self._key)}, so one row of truth would be that of both; give truth with ids that "
+                    "tell them apart."
                 )
 
 
 def joining_key(key: str, truth_ids: Sequence[str], record_ids: Callable[[], Iterable[str]]) -> str | None:
     """Returns what would join some row to a record, other than `key` itself; None if nothing would.
 
+    Of several it is the one that compares the most. None counts by which two rows of truth would be one.
+
     >>> joining_key("id", ["1.jpg"], lambda: ["cats/1.jpg"])
     'name'
+    >>> joining_key("id", ["full/p1/1.jpg", "full/p2/1.jpg"], lambda: ["small/p2/1.jpg"])
+    'last:2'
     """
-    for other in TRUTH_KEYS:
+    parts = max((len(SEPARATOR.split(truth_id)) for truth_id in truth_ids), default=1)
+    last = [f"last:{number}" for number in range(parts, 1, -1)]
+    for other in (TRUTH_KEYS[0], *last, *TRUTH_KEYS[1:]):
         keys = {key_of(truth_id, other) for truth_id in truth_ids}
-        if other != key and any(key_of(record_id, other) in keys for record_id in record_ids()):
+        if other == key or len(keys) < len(truth_ids):
+            continue
+        if any(key_of(record_id, other) in keys for record_id in record_ids()):
             return other
     return None
 

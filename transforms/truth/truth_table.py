@@ -21,7 +21,7 @@ from bulklabel.transforms.files.text import escape_surrogates, shortened
 from bulklabel.transforms.reading.record_tables import id_of
 from bulklabel.transforms.reading.records import MISSING_FILE, Columns
 from bulklabel.transforms.truth import ID
-from bulklabel.transforms.truth.keys import find_id_column, key_of
+from bulklabel.transforms.truth.keys import find_id_column, key_of, same_words
 from bulklabel.transforms.truth.long_table import check_known, is_long, long_rows
 from bulklabel.transforms.truth.table_rows import TableRows
 from bulklabel.transforms.truth.truth_files import TRUTH_FILES, open_truth
@@ -181,8 +181,9 @@ class _Builder:
         first = self._present[row], self._unknown[row]
         if any((a is None) != (b is None) or set(a or ()) != set(b or ()) for a, b in zip(first, truth, strict=True)):
             raise UserError(
-                f"{self._origin}: {shortened(self._ids[row])} and {shortened(record_id)} have the same {self._key} and "
-                f"different truth; give ids that are the records' own, or another --truth_key."
+                f"{self._origin}: {shortened(self._ids[row])} and {shortened(record_id)} have the same "
+                f"{same_words(self._key)} and different truth; give ids that are the records' own, or another "
+                "--truth_key."
             )
 
     def _numbered(self, labels: Labels) -> list[int] | None:
