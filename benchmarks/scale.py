@@ -82,7 +82,7 @@ def measure_steps(place: Path, shards: int) -> None:
     write_files(place / "in", shards)
     print(f"{shards:,} shards{'':<17}{'processor s':>12}{'wall s':>9}{'peak MB':>9}")
     with step("plan"):
-        plan = make_plan([str(place / "in")], "tfrecord", Columns(), model, None, "wide", output, EarlierRuns())
+        plan = make_plan([str(place / "in")], "tfrecord", Columns(), model, output, EarlierRuns())
         directory = RunDirectory(output, plan.stamp)
         directory.state(plan, overwrite=False)
     with step("start: write plan.json"):
@@ -91,7 +91,7 @@ def measure_steps(place: Path, shards: int) -> None:
     launch = launch_of({"model": "model"}, now())
     with step("graph"):
         root = beam.Pipeline(argv=LOCAL)
-        build(root, Job(plan, OncePerProcess(load_scorer, "model", model.digest), launch, publication, 60))
+        build(root, Job(plan, OncePerProcess(load_scorer, "model", model.digest), launch, publication))
         graph = len(root.to_runner_api().SerializeToString())
     with step("read plan.json"):
         assert read_plan(Path(output, PLAN_FILE).read_bytes()) == plan

@@ -31,7 +31,6 @@ from bulklabel.transforms.planning.thresholds import choose_thresholds
 from bulklabel.transforms.reading.records import Columns
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE, REPORT_FILE
 from bulklabel.transforms.run_directory.finished_run import FinishedRun, find_run
-from bulklabel.transforms.run_directory.plan import DECODE_SECONDS
 from bulklabel.transforms.run_directory.planned_shards import PlannedShards
 from bulklabel.transforms.truth.truth_table import TruthTable, load_truth
 
@@ -51,7 +50,7 @@ def build(
     evaluation = Evaluation(recipe.labels, recipe.thresholds, publication.slice_by, publication.group_by)
     statistic = results | "Evaluate" >> Evaluate(evaluation)
     distinct = results | "CountDistinct" >> CountDistinct(count_partitions(run.plan), publication.group_by)
-    thumbnails = statistic | "Thumbnails" >> MakeThumbnails(shards, recipe, DECODE_SECONDS)
+    thumbnails = statistic | "Thumbnails" >> MakeThumbnails(shards, recipe)
     _ = statistic | "Publish" >> PublishEvaluation(directory, publication, distinct, thumbnails)
 
 

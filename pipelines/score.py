@@ -32,7 +32,7 @@ from bulklabel.transforms.evaluating.publish import Publish
 from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.stores.retry import fail_fast
-from bulklabel.transforms.planning.make_plan import make_plan, warnings
+from bulklabel.transforms.planning.make_plan import ScoreOptions, make_plan, warnings
 from bulklabel.transforms.reuse.earlier_runs import find_earlier_runs, summary
 from bulklabel.transforms.run_directory.file_names import REPORT_FILE
 from bulklabel.transforms.run_directory.manifest import Launch, launch_of, now
@@ -57,15 +57,14 @@ if TYPE_CHECKING:
 class Job:
     """Holds all that the graph is made of: the plan, the scorer, and what is published.
 
-    `launch` is what the manifest says of this command, `decode_seconds` an image's time limit, and `deadline` the
-    moment after which no further shard is begun. `stop_if_changed` ends the run where an input is not as planned.
+    `launch` is what the manifest says of this command, `deadline` the moment after which no further shard is begun.
+    `stop_if_changed` ends the run where an input is not as planned.
     """
 
     plan: Plan
     scorer: "OncePerProcess[Scorer]"
     launch: Launch
     publication: Publication
-    decode_seconds: float
     deadline: Deadline | None = None
     stop_if_changed: bool = False
 
@@ -81,7 +80,7 @@ def build(root: beam.Pipeline, job: Job) -> None:
     needs = worker_requirements(plan, directory, job.launch.model_directory)
     # The shards come from plan.json, so that a job of a million shards is as small as one of ten.
     shards = root | "Start" >> CheckedStart(needs) | "Shards" >> PlannedShards(directory)
-    score_shards = ScoreShards(directory, recipe, job.scorer, job.decode_seconds, job.deadline, job.stop_if_changed)
+    score_shards = ScoreShards(directory, recipe, job.scorer, job.deadline, job.stop_if_changed)
     results, left = (
         shards
         # Without a reshuffle all shards would stay with the worker that read the plan.
@@ -101,7 +100,7 @@ def build(root: beam.Pipeline, job: Job) -> None:
     # Whether an id or a group was met before is seen only where all shards meet, so these are counted apart.
     distinct = results | "CountDistinct" >> CountDistinct(count_partitions(plan), job.publication.group_by)
     # Which records are shown is known only once everything is merged, so their images are read again.
-    thumbnails = statistic | "Thumbnails" >> MakeThumbnails(shards, recipe, job.decode_seconds)
+    thumbnails = statistic | "Thumbnails" >> MakeThumbnails(shards, recipe)
     publish = Publish(directory, job.publication, job.launch, distinct, thumbnails, predictions, rejected)
     _ = statistic | "Publish" >> publish
 
@@ -151,7 +150,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
             )
     launched = launch_of(vars(options), started)
     stop = options.changed_input == STOP
-    job = Job(plan, scorer, launched, publication, options.decode_timeout, options.deadline, stop)
+    job = Job(plan, scorer, launched, publication, options.deadline, stop)
     if not launch(pipeline_options, plan, output, lambda root: build(root, job)):
         return
     print_summary(options.output)
@@ -164,21 +163,20 @@ def _planned(options: argparse.Namespace, output: str) -> tuple[Plan, RunDirecto
     model = load_model(options.model)
     gates = gates_of(options, model.labels, output, options.group_by)
     earlier_runs = find_earlier_runs(options.since, output, options.carry_over, options.match == CONTENT)
-    columns, threshold = columns_of(options), options.threshold
+    columns = columns_of(options)
+    score_options = ScoreOptions(options.threshold, options.layout, options.decode_timeout)
     label_options = label_options_of(options, model.labels)
     plan = make_plan(
         options.input,
         options.input_format,
         columns,
         model,
-        threshold,
-        options.layout,
         output,
         earlier_runs,
+        score_options,
         label_options,
         by_bytes=options.identity == CONTENT,
         truth=find_truth(options.truth, columns, label_options, options.truth_key),
-        decode_seconds=options.decode_timeout,
     )
     directory = RunDirectory(output, plan.stamp)
     state = directory.state(plan, options.overwrite)

@@ -11,7 +11,7 @@ from bulklabel.model.images.kinds import Kind, kinds_from_json, kinds_to_json
 from bulklabel.model.labels.thresholds import predict_labels
 from bulklabel.model.labels.truth import Truth, decode_predicted, encode_truth
 
-LIST = "list"
+WIDE, LIST = "wide", "list"
 PROBABILITY = "prob_"
 PROBABILITIES = "probabilities"
 

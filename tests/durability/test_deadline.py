@@ -101,13 +101,13 @@ def test_it_may_pass_among_the_shards(corpus: Path, model_directory: Path, tmp_p
     from bulklabel.transforms.scoring.model_files import load_model
 
     model, output = load_model(str(model_directory)), str(tmp_path / "run")
-    plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide", output, EarlierRuns())
+    plan = make_plan([str(corpus)], "auto", Columns(), model, output, EarlierRuns())
     RunDirectory(output, plan.stamp).start(plan, overwrite=False)
     root = beam.Pipeline(runner="bulklabel.pipelines.runners.in_process.LocalRunner", argv=[])
     scorer = OncePerProcess(load_scorer, str(model_directory), model.digest)
     publication = Publication(output, plan.recipe, {}, Goal(), ())
     deadline = AfterThree(0, "a test", output)
-    build(root, Job(plan, scorer, launch_of({"model": "m"}, now()), publication, 60, deadline))
+    build(root, Job(plan, scorer, launch_of({"model": "m"}, now()), publication, deadline))
     with pytest.raises(DeadlineError, match="the deadline of a test has passed; 3 of 8 shards"):
         root.run()
     assert len(list(tmp_path.glob("run/predictions/*.parquet"))) == 3

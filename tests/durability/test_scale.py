@@ -107,7 +107,7 @@ def graph_bytes(plan: Plan, shards: int, names: int, output: Path) -> int:
     scorer = OncePerProcess(load_scorer, "model", large.recipe.model_digest)
     about = provenance_of(large, "model")
     publication = Publication(str(output), large.recipe, about, Goal(), (), reused=large.reused)
-    build(root, Job(large, scorer, launch_of({"model": "model"}, now()), publication, 60))
+    build(root, Job(large, scorer, launch_of({"model": "model"}, now()), publication))
     return len(root.to_runner_api().SerializeToString())
 
 

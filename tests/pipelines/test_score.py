@@ -372,14 +372,14 @@ def test_the_graph_counts_what_it_does(runner: str, corpus: Path, model_director
     from bulklabel.transforms.scoring.model_files import load_model
 
     model, run = load_model(str(model_directory)), str(tmp_path / "run")
-    plan = make_plan([str(corpus)], "auto", Columns(), model, None, "wide", run, EarlierRuns())
+    plan = make_plan([str(corpus)], "auto", Columns(), model, run, EarlierRuns())
     flags = [f"--prism_location={servers.installed('prism')}"] if runner == PRISM_RUNNER else []
     root = beam.Pipeline(runner, PipelineOptions(flags))
     scorer = OncePerProcess(load_scorer, str(model_directory), model.digest)
     RunDirectory(run, plan.stamp).start(plan, overwrite=False)
     launch = launch_of({"model": str(model_directory)}, now())
     publication = Publication(run, plan.recipe, provenance_of(plan, str(model_directory)), Goal(), ())
-    build(root, Job(plan, scorer, launch, publication, decode_seconds=60))
+    build(root, Job(plan, scorer, launch, publication))
     result = root.run()
     result.wait_until_finish()
     found = result.metrics().query(MetricsFilter().with_namespace("bulklabel"))

@@ -13,7 +13,7 @@ from bulklabel.model.images.resize import Pixels, Preprocessing
 from bulklabel.model.model_directory import Model
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.evaluating.publish import to_json
-from bulklabel.transforms.planning.make_plan import make_plan
+from bulklabel.transforms.planning.make_plan import ScoreOptions, make_plan
 from bulklabel.transforms.reading.records import Columns, Shard
 from bulklabel.transforms.reuse.earlier_runs import find_earlier_runs
 from bulklabel.transforms.run_directory.manifest import Launch, build_manifest, now
@@ -59,13 +59,11 @@ def cheap_plan(
         input_format=options.get("input_format", "auto"),
         columns=options.get("columns", Columns()),
         model=MODEL,
-        threshold=options.get("threshold"),
-        layout="wide",
         output=str(output),
         earlier_runs=earlier,
+        options=ScoreOptions(options.get("threshold"), decode_seconds=options.get("decode_seconds", 60)),
         by_bytes=options.get("by_bytes", False),
         truth=options.get("truth"),
-        decode_seconds=options.get("decode_seconds", 60),
     )
 
 
@@ -85,8 +83,7 @@ def cheap_run(
         return None
     directory.start(plan, overwrite)
     network: Any = OncePerProcess(CheapScorer)
-    seconds = plan.recipe.decode_seconds
-    score = ScoreShards(directory, plan.recipe, network, seconds, stop_if_changed=stop_if_changed)
+    score = ScoreShards(directory, plan.recipe, network, stop_if_changed=stop_if_changed)
     score.setup()
     results = []
     for shard in plan.sourced_shards():

@@ -31,8 +31,6 @@ from tests.conftest import DEFAULT, collage_rows, png, read_all
 
 FILES, RECORDS = 3, 60
 LABELS = ("cat", "dog")
-SECONDS = 60.0
-
 Corpus = Callable[[str], Path]
 
 
@@ -101,11 +99,7 @@ def again(before: tuple[tuple[Shard, ...], Recipe], examples: Examples) -> list[
     """The thumbnails that are made now, without a pipeline."""
     shards, recipe = before
     wanted = choose_records(examples, [0, 0])
-    return [
-        thumbnail
-        for shard in shards
-        for thumbnail in thumbnails_of(shard, wanted.get(shard.index, {}), recipe, SECONDS)
-    ]
+    return [thumbnail for shard in shards for thumbnail in thumbnails_of(shard, wanted.get(shard.index, {}), recipe)]
 
 
 @pytest.mark.parametrize("input_format", list(LAYOUTS))
@@ -119,7 +113,7 @@ def test_every_example_has_the_thumbnail_of_its_image(input_format: str, corpus:
     assert {decode_whole(thumbnail).shape for *_, thumbnail in expected} == {(32, 32, 3), (96, 64, 3)}
     root = beam.Pipeline(runner=LocalRunner())
     statistic = root | "Statistic" >> beam.Create([replace(Statistic.zero(2), examples=examples)])
-    made = statistic | MakeThumbnails(root | "Shards" >> beam.Create(shards), recipe, SECONDS)
+    made = statistic | MakeThumbnails(root | "Shards" >> beam.Create(shards), recipe)
     assert_that(made, equal_to(expected))
     result = root.run()
     missing = result.metrics().query(MetricsFilter().with_name("thumbnails_missing"))["counters"]
@@ -133,7 +127,7 @@ def test_no_examples_make_no_thumbnails(corpus: Corpus) -> None:
     shards, recipe = plan(corpus("parquet"))
     with beam.Pipeline(runner=LocalRunner()) as root:
         statistic = root | "Statistic" >> beam.Create([Statistic.zero(2)])
-        made = statistic | MakeThumbnails(root | "Shards" >> beam.Create(shards), recipe, SECONDS)
+        made = statistic | MakeThumbnails(root | "Shards" >> beam.Create(shards), recipe)
         assert_that(made, equal_to([]))
 
 
@@ -205,7 +199,7 @@ def test_an_image_whose_decoder_hangs_has_no_thumbnail(corpus: Corpus, monkeypat
 
     monkeypatch.setattr(thumbnails, "make_thumbnail", sometimes_hanging)
     wanted = {(row["source"], row["position"]): row["id"] for row in rows}
-    made = thumbnails_of(shard, wanted, recipe, decode_seconds=0.5)
+    made = thumbnails_of(shard, wanted, replace(recipe, decode_seconds=0.5))
     for_ever.set()
     assert [position for _, position, _ in made] == [0, 2]
 

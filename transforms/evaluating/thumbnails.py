@@ -39,11 +39,10 @@ class MakeThumbnails(beam.PTransform):  # type: ignore[misc]
     too, or a continued run would show less than another.
     """
 
-    def __init__(self, shards: beam.PCollection[Shard], recipe: Recipe, decode_seconds: float) -> None:
+    def __init__(self, shards: beam.PCollection[Shard], recipe: Recipe) -> None:
         super().__init__()
         self._shards = shards
         self._recipe = recipe
-        self._decode_seconds = decode_seconds
 
     def expand(self, statistic: beam.PCollection[Statistic]) -> beam.PCollection[Thumbnail]:
         """Adds the steps that choose the records and read them."""
@@ -54,7 +53,7 @@ class MakeThumbnails(beam.PTransform):  # type: ignore[misc]
             self._shards
             | "Find" >> beam.FlatMap(_wanted_of, beam.pvalue.AsSingleton(wanted))
             | "Reshuffle" >> beam.Reshuffle()
-            | "Read" >> beam.FlatMap(_read, self._recipe, self._decode_seconds)
+            | "Read" >> beam.FlatMap(_read, self._recipe)
         )
 
 
@@ -91,23 +90,22 @@ def _wanted_of(shard: Shard, wanted: Mapping[int, IdsByKey]) -> list[tuple[Shard
     return [(shard, wanted[shard.index])] if shard.index in wanted else []
 
 
-def _read(chosen: tuple[Shard, IdsByKey], recipe: Recipe, decode_seconds: float) -> list[Thumbnail]:
-    return thumbnails_of(*chosen, recipe, decode_seconds)
+def _read(chosen: tuple[Shard, IdsByKey], recipe: Recipe) -> list[Thumbnail]:
+    return thumbnails_of(*chosen, recipe)
 
 
-def thumbnails_of(shard: Shard, wanted: IdsByKey, recipe: Recipe, decode_seconds: float) -> list[Thumbnail]:
+def thumbnails_of(shard: Shard, wanted: IdsByKey, recipe: Recipe) -> list[Thumbnail]:
     """Makes thumbnails of records of a shard, except those whose images are gone or cannot be decoded.
 
     Args:
         shard: the records', as it was planned.
         wanted: the ids of the records, by their keys.
         recipe: how the shard was read when it was scored.
-        decode_seconds: the time limit for one image.
     """
     thumbnails: list[Thumbnail] = []
     with contextlib.suppress(Exception):  # whatever became of the input since then, the records have been scored
         for (source, position), image in _images(shard, wanted, recipe):
-            thumbnail = _thumbnail(image, decode_seconds)
+            thumbnail = _thumbnail(image, recipe.decode_seconds)
             if thumbnail is not None:
                 thumbnails.append((source, position, thumbnail))
     Metrics.counter("bulklabel", "thumbnails_missing").inc(len(wanted) - len(thumbnails))

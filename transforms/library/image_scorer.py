@@ -8,10 +8,10 @@ from bulklabel.model.labels.predictions import LIST, probabilities_of
 from bulklabel.transforms.concurrency.stage_clock import StageClock
 from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.library.elements import ImageRecord, Prediction, RejectedRecord, ScoredRecord
-from bulklabel.transforms.planning.make_plan import make_recipe
+from bulklabel.transforms.planning.make_plan import ScoreOptions, make_recipe
 from bulklabel.transforms.reading.record_tables import tables
 from bulklabel.transforms.reading.records import Columns, Record
-from bulklabel.transforms.run_directory.plan import DECODE_SECONDS, Recipe
+from bulklabel.transforms.run_directory.plan import Recipe
 from bulklabel.transforms.scoring.decode_and_predict import BatchScorer
 from bulklabel.transforms.scoring.load_scorer import load_scorer
 from bulklabel.transforms.scoring.model_files import load_model
@@ -35,7 +35,7 @@ class ImageScorer:
         threads = os.cpu_count() or 1
         pool = ThreadPoolExecutor(threads, thread_name_prefix="score")
         scorer = load_scorer(directory, recipe.model_digest, trusted)
-        self._scorer = BatchScorer(recipe, scorer, DECODE_SECONDS, pool, threads)
+        self._scorer = BatchScorer(recipe, scorer, pool, threads)
 
     def score(self, images: Sequence[ImageRecord]) -> list[ScoredRecord]:
         """Scores N records, any number of them; returns N predictions and rejected records, in order.
@@ -65,4 +65,4 @@ def recipe_for_model(directory: str) -> Recipe:
     """
     with fail_fast():
         model = load_model(directory)
-    return make_recipe(model, input_format="", columns=Columns(), threshold=None, layout=LIST)
+    return make_recipe(model, "", Columns(), ScoreOptions(layout=LIST))

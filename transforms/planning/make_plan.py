@@ -1,13 +1,13 @@
 """Makes the plan of a run from its inputs, its model, and what earlier runs have scored."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bulklabel.model.images.decode import batch_size_for
 from bulklabel.model.labels.choose_rule import AS_FOUND, LabelOptions
 from bulklabel.model.labels.examine_rule import truth_content
 from bulklabel.model.labels.label_rule import NO_TRUTH, LabelRule
-from bulklabel.model.labels.predictions import column_names
+from bulklabel.model.labels.predictions import WIDE, column_names
 from bulklabel.model.model_directory import Model
 from bulklabel.model.versions import deciding_versions
 from bulklabel.transforms.files.planned_files import with_hashes
@@ -30,18 +30,28 @@ from bulklabel.transforms.run_directory.plan import CONTENT, DECODE_SECONDS, Pla
 from bulklabel.transforms.truth.truth_source import TruthSource, check_sample_joins, rule_of
 
 
+@dataclass(frozen=True)
+class ScoreOptions:
+    """Holds what the user says of how images are scored.
+
+    `threshold` is what `--threshold` gives, as `choose_thresholds` takes it; `layout` how predictions are laid out in
+    columns, `wide` for one a label, `list` for one of lists; `decode_seconds` the time limit for one image.
+    """
+
+    threshold: str | None = None
+    layout: str = WIDE
+    decode_seconds: float = DECODE_SECONDS
+
+
+AS_THE_MODEL_SAYS = ScoreOptions()
+
+
 def make_recipe(
-    model: Model,
-    input_format: str,
-    columns: Columns,
-    threshold: str | None,
-    layout: str,
-    rule: LabelRule = NO_TRUTH,
-    decode_seconds: float = DECODE_SECONDS,
+    model: Model, input_format: str, columns: Columns, options: ScoreOptions, rule: LabelRule = NO_TRUTH
 ) -> Recipe:
     """Returns the recipe for scoring records of a format with a model, by the versions that are installed here.
 
-    `rule` says how labels are read, `decode_seconds` is the time limit for one image.
+    `rule` says how labels are read.
 
     Raises:
         UserError: if the threshold cannot be used.
@@ -52,13 +62,13 @@ def make_recipe(
         model_digest=model.digest,
         labels=model.labels,
         preprocessing=model.preprocessing,
-        thresholds=choose_thresholds(threshold, model.thresholds, model.labels),
+        thresholds=choose_thresholds(options.threshold, model.thresholds, model.labels),
         tuned_thresholds=model.thresholds,
-        layout=layout,
+        layout=options.layout,
         batch_size=batch_size_for(model.preprocessing),
         versions=deciding_versions(),
         rule=rule,
-        decode_seconds=decode_seconds,
+        decode_seconds=options.decode_seconds,
     )
 
 
@@ -67,14 +77,12 @@ def make_plan(
     input_format: str,
     columns: Columns,
     model: Model,
-    threshold: str | None,
-    layout: str,
     output: str,
     earlier_runs: EarlierRuns,
+    options: ScoreOptions = AS_THE_MODEL_SAYS,
     label_options: LabelOptions = AS_FOUND,
     by_bytes: bool = False,
     truth: TruthSource | None = None,
-    decode_seconds: float = DECODE_SECONDS,
 ) -> Plan:
     """Returns the plan for scoring what is new in the inputs with a model into an output.
 
@@ -86,14 +94,12 @@ def make_plan(
         input_format: one of `FORMATS`, or `auto`.
         columns: what the user calls a record's fields.
         model: the model to score with.
-        threshold: what `--threshold` gives, as `choose_thresholds` takes it.
-        layout: how predictions are laid out in columns, `wide` for one a label, `list` for one of lists.
         output: the run directory, whose own files are not taken as inputs.
         earlier_runs: the runs whose answers are taken over where the inputs are unchanged.
+        options: what the user says of how images are scored.
         label_options: what the user says of how labels are written.
         truth: the files whose truth counts instead of the records', if there are any.
         by_bytes: whether a hash of a file's bytes says that it is unchanged, and not what the store says of it.
-        decode_seconds: the time limit for one image.
 
     Raises:
         SourceChangedError: if a file changes meanwhile.
@@ -118,7 +124,7 @@ def make_plan(
         check_sample_joins(table, sampled_ids(first_shards, chosen, columns))
         rule, seen = rule_of(table), table.content
     seen = json_value({**seen, "warnings": [*seen["warnings"], *id_warnings]})
-    recipe = replace(make_recipe(model, chosen, columns, threshold, layout, rule, decode_seconds), truth=truth)
+    recipe = replace(make_recipe(model, chosen, columns, options, rule), truth=truth)
     # An earlier run is of use only if its recipe gives the same answers.
     usable = earlier_runs.usable(recipe)
     unchanged = list(find_unchanged(usable, listings, earlier_runs.carry_over))

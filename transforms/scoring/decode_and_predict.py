@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BatchScorer:
-    """Computes `predict(decode(table))` in a pool of `threads`; `decode_seconds` is an image's time limit."""
+    """Computes `predict(decode(table))` in a pool of `threads`."""
 
     recipe: Recipe
     scorer: "Scorer"
-    decode_seconds: float
     pool: ThreadPoolExecutor
     threads: int
 
@@ -47,5 +46,5 @@ class BatchScorer:
         if isinstance(table, Unreadable):
             return reject_unreadable(table, recipe)
         with clock.measure(DECODING):
-            decoded = decode_batch(table, recipe.preprocessing, self.decode_seconds)
+            decoded = decode_batch(table, recipe.preprocessing, recipe.decode_seconds)
         return predict_batch(decoded, self.scorer, recipe) if len(decoded) == recipe.batch_size else decoded

@@ -78,13 +78,11 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         directory: RunDirectory,
         recipe: Recipe,
         scorer: OncePerProcess["Scorer"],
-        decode_seconds: float,
         deadline: Deadline | None = None,
         stop_if_changed: bool = False,
     ) -> None:
         self._directory = directory
         self._deadline = deadline
-        self._decode_seconds = decode_seconds
         self._recipe = recipe
         self._scorer = scorer
         self._stop_if_changed = stop_if_changed
@@ -141,7 +139,7 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         known_filter = KnownImageFilter(recipe, self._known.get()) if recipe.by_content else None
         clock = StageClock()
         tables = clock.measure_each(READING, known_filter.new_records(records) if known_filter else records)
-        batch_scorer = BatchScorer(recipe, scorer, self._decode_seconds, self._pool, self._threads)
+        batch_scorer = BatchScorer(recipe, scorer, self._pool, self._threads)
         batches = list(batch_scorer.score(tables, clock))
         for batch in batches:
             Metrics.distribution("bulklabel", "batch_milliseconds").update(batch.milliseconds)
