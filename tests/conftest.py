@@ -246,6 +246,12 @@ def sign(run: Path, **counts: int) -> None:
     (run / "_SUCCESS").write_bytes(success_of(path.read_bytes()))
 
 
+def part_of(output: Path, kind: str, index: int) -> Path:
+    """Where the part of the shard with this index is."""
+    (path,) = output.glob(f"{kind}/part-{index:05d}-of-*.parquet")
+    return path
+
+
 def predictions_of(output: Path) -> pa.Table:
     """All parts, in the order of their names."""
     return pa.concat_tables([pq.read_table(path) for path in sorted(output.glob("predictions/*.parquet"))])

@@ -12,7 +12,7 @@ from bulklabel.model.errors import DeadlineError
 from bulklabel.model.metrics import Goal
 from bulklabel.pipelines.flags.common import duration
 from bulklabel.transforms.concurrency.deadline import Deadline
-from tests.conftest import answers, score
+from tests.conftest import answers, part_of, score
 from tests.durability.forked import forked
 
 OVER = "--deadline=0.001s"
@@ -46,14 +46,15 @@ def test_finished_shards_are_counted_and_the_others_left(
     run = shutil.copytree(finished, tmp_path / "run")
     (run / "_SUCCESS").unlink()
     (run / "metrics.json").unlink()
-    for name in ("predictions/part-00001-of-00008.parquet", "rejected/part-00006-of-00008.parquet"):
-        (run / name).unlink()
+    lost = part_of(run, "predictions", 1), part_of(run, "rejected", 6)
+    for path in lost:
+        path.unlink()
     assert score(corpus, model_directory, run, OVER) == 1
     assert said(capsys) == (
         "the deadline of 0.001s has passed; 6 of 8 shards are finished; run the same command again to continue."
     )
     assert not (run / "metrics.json").exists()
-    assert not (run / "predictions/part-00001-of-00008.parquet").exists()
+    assert not lost[0].exists()
     assert score(corpus, model_directory, run) == 0
     assert answers(run) == answers(finished)
 

@@ -85,7 +85,7 @@ def test_a_plan_that_another_one_replaces_at_the_last_moment_ends_the_run(
 
 @pytest.mark.parametrize("shards", [1, 100_000, 100_001, 300_000])
 def test_the_names_of_parts_are_in_the_order_of_the_shards(shards: int) -> None:
-    stamp = PartStamp("", "", shards)
+    stamp = PartStamp("0123456789abcdef", "", shards)
     names = [stamp.name_of("predictions", index) for index in range(shards)]
     assert names == sorted(names)
     assert not stamp.is_foreign(f"/{names[-1]}")

@@ -19,7 +19,7 @@ from bulklabel.transforms.evaluating.compare import count_buckets
 from bulklabel.transforms.run_directory.plan import read_plan
 from bulklabel.transforms.run_directory.success import success_of
 from bulklabel.transforms.scoring.model_files import save_model
-from tests.conftest import label_file, metrics_of, predictions_of, score, untrained_model, write_parquet
+from tests.conftest import label_file, metrics_of, part_of, predictions_of, score, untrained_model, write_parquet
 
 LABELS = [str(digit) for digit in range(10)]
 
@@ -268,7 +268,8 @@ def test_what_cannot_be_compared_is_one_line(
 ) -> None:
     save_model(untrained_model(("zebra", "lion")), str(tmp_path / "model"))
     assert score(corpus, tmp_path / "model", tmp_path / "zoo") == 0
-    for name, gone in (("unfinished", "manifest.json"), ("torn", "predictions/part-00002-of-00008.parquet")):
+    part = part_of(finished, "predictions", 2).relative_to(finished)
+    for name, gone in (("unfinished", "manifest.json"), ("torn", part)):
         shutil.copytree(finished, tmp_path / name)
         (tmp_path / name / gone).unlink()
     shutil.copytree(finished, tmp_path / "odd")
@@ -283,7 +284,7 @@ def test_what_cannot_be_compared_is_one_line(
         (finished, later, finished): "is a run, whose report is kept",
         (finished, later, later): "is a run, whose report is kept",
         (finished, later, tmp_path / "zoo"): "is a run, whose report is kept",
-        (tmp_path / "torn", later, output): "part-00002-of-00008.parquet is missing or damaged",
+        (tmp_path / "torn", later, output): f"{part.name} is missing or damaged",
     }.items():
         assert compare(*arguments) == 2
         error = capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from bulklabel.pipelines.evaluate import main
-from tests.conftest import answers, metrics_of, predictions_of
+from tests.conftest import answers, metrics_of, part_of, predictions_of
 
 
 def evaluate(run: Path, output: Path, *flags: str) -> int:
@@ -88,8 +88,9 @@ def test_a_missing_part_is_named(finished: Path, tmp_path: Path, capsys: pytest.
 
     run = tmp_path / "run"
     shutil.copytree(finished, run)
-    (run / "predictions" / "part-00002-of-00008.parquet").unlink()
+    part = part_of(run, "predictions", 2)
+    part.unlink()
     assert evaluate(run, tmp_path / "e") == 2
     error = capsys.readouterr().err
-    assert "part-00002-of-00008.parquet is missing or damaged" in error
+    assert f"{part.name} is missing or damaged" in error
     assert error.count("\n") == 1

@@ -15,7 +15,7 @@ from bulklabel.pipelines.compare import main as compare
 from bulklabel.pipelines.evaluate import main as evaluate
 from bulklabel.pipelines.score import main as score_into
 from bulklabel.transforms.run_directory.success import success_of
-from tests.conftest import answers, collage_rows, metrics_of, png, predictions_of, score, write_parquet
+from tests.conftest import answers, collage_rows, metrics_of, part_of, png, predictions_of, score, write_parquet
 
 HOLDING = ("--require=f1_micro>=0.05", "--require=recall[3]>=0.001", "--require=rejected_fraction<=0.01")
 FAILING = ("--require=f1_micro>=0.9999", "--require=label_rate[3]>0.99", "--require=records==4800")
@@ -113,8 +113,9 @@ def test_a_baseline_is_the_limit_and_shows_what_drifted(
     assert found == metrics_of(finished)
     before = answers(run)
     (run / "_SUCCESS").unlink()
-    for name in ("predictions/part-00001-of-00008.parquet", "rejected/part-00006-of-00008.parquet"):
-        (run / name).unlink()
+    lost = part_of(run, "predictions", 1), part_of(run, "rejected", 6)
+    for path in lost:
+        path.unlink()
     assert score(corpus, model_directory, run, *flags) == 0
     assert answers(run) == before
 

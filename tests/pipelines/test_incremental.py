@@ -32,6 +32,7 @@ from tests.conftest import (
     ROOT,
     collage_rows,
     metrics_of,
+    part_of,
     predictions_of,
     rejected_of,
     sign,
@@ -309,7 +310,7 @@ def test_a_lost_part_is_named_with_the_way_to_mend_it(nights: Nights, capsys: py
     first = nights.score("first")
     kept = shutil.copytree(first, nights.root / "kept")
     nights.put("parquet", 2)
-    part = first / "rejected" / "part-00001-of-00002.parquet"
+    part = part_of(first, "rejected", 1)
     content = part.read_bytes()
     part.write_bytes(content[:-9])
     capsys.readouterr()

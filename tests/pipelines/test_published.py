@@ -18,7 +18,7 @@ from sklearn import metrics as oracle
 from bulklabel.model.labels.predictions import probabilities_of
 from bulklabel.model.labels.truth import encode_truth
 from bulklabel.pipelines.evaluate import main as evaluate
-from tests.conftest import answers, collage_rows, metrics_of, predictions_of, score
+from tests.conftest import answers, collage_rows, metrics_of, part_of, predictions_of, score
 
 CAMERAS = (None, "box", "pin-hole", *(f"rare-{number:02d}" for number in range(30)))
 
@@ -109,7 +109,7 @@ def test_what_is_published_agrees(sliced: Path) -> None:
 def test_a_run_that_was_interrupted_publishes_the_same(sliced: Path, cameras: Path, model_directory: Path) -> None:
     before = answers(sliced) | {name: (sliced / name).read_bytes() for name in ("report.html", "per_label.csv")}
     (sliced / "_SUCCESS").unlink()
-    (sliced / "predictions" / "part-00001-of-00003.parquet").unlink()
+    part_of(sliced, "predictions", 1).unlink()
     assert score(cameras, model_directory, sliced, "--slice_by=camera,country") == 0
     after = answers(sliced) | {name: (sliced / name).read_bytes() for name in ("report.html", "per_label.csv")}
     assert after == before

@@ -1,6 +1,7 @@
 """`score` end to end: its answers against scikit-learn, its honesty, and that nothing but the plan decides them."""
 
 import json
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -29,6 +30,7 @@ from tests.conftest import (
     collage_rows,
     command,
     metrics_of,
+    part_of,
     png,
     predictions_of,
     rejected_of,
@@ -136,7 +138,7 @@ def test_every_record_is_accounted_for(finished: Path) -> None:
 def test_the_manifest_reconciles_with_the_parts(finished: Path) -> None:
     manifest = json.loads((finished / "manifest.json").read_bytes())
     for kind in ("predictions", "rejected"):
-        names = [f"{kind}/part-{i:05d}-of-{SHARDS:05d}.parquet" for i in range(SHARDS)]
+        names = [f"{kind}/part-{i:05d}-of-{SHARDS:05d}-{manifest['plan'][:8]}.parquet" for i in range(SHARDS)]
         assert [entry["name"] for entry in manifest[kind]] == names
         for entry in manifest[kind]:
             parquet = pq.ParquetFile(finished / entry["name"])
@@ -222,8 +224,8 @@ def test_a_run_that_lacks_a_part_makes_only_that_part_again(
     run = tmp_path / "run"
     shutil.copytree(finished, run)
     (run / "_SUCCESS").unlink()
-    name = "part-00003-of-00008.parquet"
-    part = run / "predictions" / name
+    part = part_of(run, "predictions", 3)
+    name = part.name
     if damage == "truncate":
         part.write_bytes(part.read_bytes()[:-100])
     elif damage == "overwrite":
@@ -269,7 +271,8 @@ def test_overwrite_leaves_nothing_of_the_other_plan(
     more = tmp_path / "more.parquet"
     write_parquet(more, collage_rows(10))
     assert score(more, model_directory, run, "--overwrite") == 0
-    assert [path.name for path in run.glob("predictions/*")] == ["part-00000-of-00001.parquet"]
+    assert [*run.glob("predictions/*")] == [*run.glob("predictions/part-00000-of-00001-*.parquet")]
+    assert len([*run.glob("predictions/*")]) == 1
     assert score(corpus, model_directory, run, "--overwrite") == 0
     assert answers(run) == answers(finished)
 
@@ -459,7 +462,7 @@ def test_a_store_that_fails_in_mid_run_is_one_line_and_continues(
     monkeypatch.setattr(files, "_put", full_disk)
     assert score(corpus, model_directory, tmp_path / "run") == 1
     error = capsys.readouterr().err
-    assert "part-00005-of-00008.parquet cannot be written (No space left on device)" in error
+    assert re.search(r"part-00005-of-00008-[0-9a-f]{8}\.parquet cannot be written \(No space left on device\)", error)
     assert error.count("\n") == 1
     assert not (tmp_path / "run" / "_SUCCESS").exists()
     monkeypatch.undo()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -27,12 +28,19 @@ OTHER_PART = "predictions/part-00004-of-00008.parquet"
 REJECTED_PART = "rejected/part-00003-of-00008.parquet"
 
 
+def at(run: Path, name: str) -> Path:
+    """Where a part is whose name is given without the plan's digest."""
+    (path,) = run.glob(name.replace(".parquet", "-????????.parquet"))
+    return path
+
+
 def verify(run: Path, capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, list[str], str]:
-    """Exit code, lines on stdout but for the summary, and what is on stderr."""
+    """Exit code, lines on stdout but for the summary and the digest in parts' names, and what is on stderr."""
     capsys.readouterr()
     code = main([str(run), *flags])
     printed = capsys.readouterr()
-    return code, printed.out.splitlines()[:-1], printed.err
+    lines = re.sub(r"(part-\d+-of-\d+)-[0-9a-f]{8}\.parquet", r"\1.parquet", printed.out).splitlines()
+    return code, lines[:-1], printed.err
 
 
 def flip(path: Path, at: int) -> None:
@@ -52,19 +60,19 @@ def edit_json(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
 
 
 def flip_a_part(run: Path) -> None:
-    flip(run / PART, 1000)
+    flip(at(run, PART), 1000)
 
 
 def truncate_a_part(run: Path) -> None:
-    (run / PART).write_bytes((run / PART).read_bytes()[:-1])
+    at(run, PART).write_bytes(at(run, PART).read_bytes()[:-1])
 
 
 def remove_a_part(run: Path) -> None:
-    (run / REJECTED_PART).unlink()
+    at(run, REJECTED_PART).unlink()
 
 
 def add_foreign_files(run: Path) -> None:
-    (run / "predictions" / "part-00000-of-00001.parquet").write_bytes((run / PART).read_bytes())
+    (run / "predictions" / "part-00000-of-00001.parquet").write_bytes(at(run, PART).read_bytes())
     (run / "rejected" / "deeper").mkdir()
     (run / "rejected" / "deeper" / "notes.txt").touch()
     (run / "notes.txt").touch()
@@ -128,9 +136,9 @@ def remove_success(run: Path) -> None:
 
 
 def leave_unfinished(run: Path) -> None:
-    for name in ("_SUCCESS", "manifest.json", PART, REJECTED_PART):
-        (run / name).unlink()
-    flip(run / OTHER_PART, 1000)
+    for path in (run / "_SUCCESS", run / "manifest.json", at(run, PART), at(run, REJECTED_PART)):
+        path.unlink()
+    flip(at(run, OTHER_PART), 1000)
 
 
 def refuse(run: Path) -> None:
@@ -139,24 +147,24 @@ def refuse(run: Path) -> None:
 
 
 def swap_two_parts(run: Path) -> None:
-    one, other = (run / PART).read_bytes(), (run / OTHER_PART).read_bytes()
-    (run / PART).write_bytes(other)
-    (run / OTHER_PART).write_bytes(one)
+    one, other = at(run, PART).read_bytes(), at(run, OTHER_PART).read_bytes()
+    at(run, PART).write_bytes(other)
+    at(run, OTHER_PART).write_bytes(one)
     sign(run)
 
 
 def lose_a_row(run: Path) -> None:
-    rewrite(run / PART, lambda table: table.slice(1))
+    rewrite(at(run, PART), lambda table: table.slice(1))
     sign(run)
 
 
 def lose_a_row_and_count_so(run: Path) -> None:
-    rewrite(run / PART, lambda table: table.slice(1))
+    rewrite(at(run, PART), lambda table: table.slice(1))
     sign(run, records=4799, scored=4795)
 
 
 def double_a_row(run: Path) -> None:
-    rewrite(run / PART, lambda table: table.take([0, 0, *range(2, len(table))]))
+    rewrite(at(run, PART), lambda table: table.take([0, 0, *range(2, len(table))]))
     sign(run)
 
 
@@ -166,21 +174,21 @@ def move_a_row(run: Path) -> None:
         positions = [10_000, *table.column("position").to_pylist()[1:]]
         return table.set_column(index, "position", pa.array(positions))
 
-    rewrite(run / PART, moved)
+    rewrite(at(run, PART), moved)
     sign(run)
 
 
 def lose_a_column(run: Path) -> None:
-    rewrite(run / PART, lambda table: table.drop_columns(["prob_3"]))
+    rewrite(at(run, PART), lambda table: table.drop_columns(["prob_3"]))
     sign(run)
 
 
 def write_no_parquet(run: Path) -> None:
-    (run / PART).write_bytes((run / PART).read_bytes()[:-1])
+    at(run, PART).write_bytes(at(run, PART).read_bytes()[:-1])
     path = run / "manifest.json"
     manifest = json.loads(path.read_bytes())
-    (entry,) = (entry for entry in manifest["predictions"] if entry["name"] == PART)
-    entry |= {"bytes": entry["bytes"] - 1, "sha256": hashlib.sha256((run / PART).read_bytes()).hexdigest()}
+    (entry,) = (entry for entry in manifest["predictions"] if at(run, PART) == run / entry["name"])
+    entry |= {"bytes": entry["bytes"] - 1, "sha256": hashlib.sha256(at(run, PART).read_bytes()).hexdigest()}
     path.write_text(json.dumps(manifest))
     (run / "_SUCCESS").write_bytes(success_of(path.read_bytes()))
 

@@ -9,12 +9,12 @@ from bulklabel.model.errors import UserError
 from bulklabel.transforms.run_directory.file_names import PUBLISHED, SUCCESS_FILE
 from bulklabel.transforms.run_directory.plan import Plan
 from bulklabel.transforms.run_directory.run_directory import RunDirectory, State
-from tests.conftest import write_parquet
+from tests.conftest import part_of, write_parquet
 from tests.support.cheap_runs import cheap_plan, cheap_run, picture
 
 MINE = ["predictions/2023/thesis.txt", "rejected/mine.parquet", "notes.txt"]
 
-NAMED_LIKE_A_PART = "predictions/part-00007-of-00009.parquet"
+NAMED_LIKE_A_PART = "predictions/part-00007-of-00009-0123abcd.parquet"
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_run_that_replaces_another_leaves_what_no_run_has_made(output: Path, p
         directory.start(plans[1], overwrite=False)
     directory.start(plans[1], overwrite=True)
     assert all(path.read_bytes() == b"mine" for path in theirs)
-    assert not (output / "predictions/part-00000-of-00001.parquet").exists()
+    assert not [*output.glob("predictions/part-*")]
 
 
 def test_a_file_that_is_named_like_a_part_is_no_runs_before_its_footer_says_so(
@@ -91,7 +91,7 @@ def test_what_a_run_has_left_without_its_plan_is_known_by_manifest_or_parts(
 
 def test_a_damaged_part_that_the_plan_lists_is_a_runs(output: Path, plans: tuple[Plan, Plan]) -> None:
     cheap_run(plans[0], output)
-    put(output, "predictions/part-00000-of-00001.parquet")
+    part_of(output, "predictions", 0).write_bytes(b"mine")
     plan = json.loads((output / "plan.json").read_bytes())
     assert len(plan["shards"]) == 1
     RunDirectory(str(output), plans[1].stamp).start(plans[1], overwrite=True)

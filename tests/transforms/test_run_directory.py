@@ -119,7 +119,7 @@ RUNS = {
     for number, contents in enumerate(INPUTS)
     for threshold in (0.5, 0.6)
 }
-"""By input and threshold. The parts of two runs that differ in the threshold have the same names and sizes."""
+"""By input and threshold. The parts of two runs that differ in the threshold have the same sizes."""
 
 BY_PLAN = {run.plan.digest: run for run in RUNS.values()}
 
@@ -280,8 +280,8 @@ class Promises(RuleBasedStateMachine):
             self.check_existence()
 
     def check(self) -> None:
-        """What holds at every moment, but for files of runs that came too late and have not taken them back yet."""
-        assert self.store.is_disturbed() or not fault(self.store, FOLDER), fault(self.store, FOLDER)
+        """What holds at every moment, whatever runs did too late and died before they could take it back."""
+        assert not fault(self.store, FOLDER), fault(self.store, FOLDER)
         assert not fault(self.store, EVALUATED), fault(self.store, EVALUATED)
 
     def check_existence(self) -> None:
@@ -362,13 +362,11 @@ class Promises(RuleBasedStateMachine):
         process = self.launch(run, overwrite=self.store.owner() != run.plan.digest, asked=asked)
         self.go_on(process, 1000)
         assert process.outcome in ("gate failed",) if asked == "fails" else ("finished", "nothing to do")
-        if process.outcome != "nothing to do":
-            assert not self.store.late
-            self.store.torn.clear()
-        self.killed = self.store.is_disturbed()
-        if not self.killed:
-            self.check_ended(run, asked, process.outcome)
-        if evaluated and not self.killed:
+        self.store.late.clear()  # whatever came too late is gone, or nobody takes it for anything
+        self.store.torn.clear()
+        self.killed = False
+        self.check_ended(run, asked, process.outcome)
+        if evaluated:
             self.evaluate_alone(run, asked)
 
     def check_ended(self, run: Fresh, asked: str, outcome: str) -> None:
@@ -548,6 +546,24 @@ def test_what_a_run_wrote_too_late_it_takes_back(promises: Promises, name: str) 
     promises.end(0)
     assert not has_success(promises)
     promises.run_alone(OTHER, "")
+
+
+@pytest.mark.parametrize("name", [*PART_KINDS, METRICS_FILE, MANIFEST_FILE, SUCCESS_FILE])
+def test_what_a_run_wrote_too_late_before_it_died_is_taken_for_nothing(promises: Promises, name: str) -> None:
+    """The folder is another plan's by then, which had finished: its command does not end with "nothing to do"."""
+    promises.start(THIS, False, "")
+    promises.stop_before(0, "write", name, "")
+    promises.start(OTHER, True, "")
+    promises.end(1)
+    before = dict(promises.store.files)
+    promises.stop_before(0, "write", name, "after")
+    assert promises.store.files != before
+    assert not is_stated(promises)
+    promises.start(OTHER, False, "")
+    again = promises.processes[0]
+    promises.end(0)
+    assert again.outcome == "finished"
+    promises.check_ended(promises.fresh_run(OTHER), "", again.outcome)
 
 
 def test_a_run_whose_folder_is_replaced_stops_before_it_writes_another_file(promises: Promises) -> None:

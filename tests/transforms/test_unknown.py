@@ -19,6 +19,7 @@ from tests.conftest import (
     answers,
     collage_rows,
     metrics_of,
+    part_of,
     predictions_of,
     read_all,
     rejected_of,
@@ -180,7 +181,7 @@ def test_a_continued_run_honours_what_is_unknown(
     continued = tmp_path / "run"
     shutil.copytree(run, continued)
     (continued / "_SUCCESS").unlink()
-    (continued / "predictions" / "part-00001-of-00002.parquet").unlink()
+    part_of(continued, "predictions", 1).unlink()
     assert score(corpus / "*.parquet", model, continued, "--unknown_column=doubt") == 0
     assert answers(continued) == answers(run)
 

@@ -27,7 +27,10 @@ PREDICTIONS, REJECTED = PART_KINDS = ("predictions", "rejected")
 
 Entry = dict[str, Any]
 """What the manifest says of a file."""
-PART_NAME = re.compile(r"/part-(\d{5,})-of-(\d{5,})\.parquet$")
+
+PART_NAME = re.compile(r"/part-(\d{5,})-of-(\d{5,})-([0-9a-f]{8})\.parquet$")
+"""Matches shard, shards and the start of the plan's digest: a run that writes too late, in a folder that has become
+another plan's, replaces none of its parts."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class PartStamp:
     def name_of(self, kind: str, index: int) -> str:
         """Returns the name of the part of the shard with this index; names sort in the order of the shards."""
         digits = max(5, len(str(self.shards - 1)))
-        return f"{kind}/part-{index:0{digits}d}-of-{self.shards:05d}.parquet"
+        return f"{kind}/part-{index:0{digits}d}-of-{self.shards:05d}-{self.plan_digest[:8]}.parquet"
 
     @property
     def names(self) -> list[str]:
@@ -55,7 +58,8 @@ class PartStamp:
     def is_foreign(self, path: str) -> bool:
         """Returns whether a path is named as a part, but of no shard of this plan."""
         named = PART_NAME.search(path)
-        return named is not None and not int(named[1]) < self.shards == int(named[2])
+        own = self.plan_digest[:8]
+        return named is not None and not (int(named[1]) < self.shards == int(named[2]) and named[3] == own)
 
     def metadata(self, shard: Shard) -> dict[str, str]:
         """Returns the entries of the footer."""

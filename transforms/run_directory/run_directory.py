@@ -5,13 +5,15 @@ dead run leaves behind would have to be broken by hand. What holds instead:
 
 - `plan.json` says whose the folder is. It is read before and after each file is written, so a run whose folder was
   given to another plan stops, and takes back what it wrote last.
-- A part's bytes follow from the plan, so that two runs of one plan may both write it.
+- A part's bytes follow from the plan, so that two runs of one plan may both write it. Its name has the start of the
+  plan's digest, so that no run of another plan replaces it.
 - `_SUCCESS` comes last and holds the SHA-256 of `manifest.json`, which holds those of all other files. Whoever finds
   it reads it: that it exists proves nothing. It is deleted before anything that it is about is replaced.
 
-One window is left: a run may sleep between reading `plan.json` and writing its file, and wake up in the folder of
-another plan, perhaps after that one's `_SUCCESS`. It then takes `_SUCCESS` and its own file back, so the other plan's
-run is unfinished rather than wrong; if it dies before it has done so, `bulklabel verify` finds the foreign file.
+A run may sleep between reading `plan.json` and writing its file, and wake up in the folder of another plan, perhaps
+after that one's `_SUCCESS`. It then takes `_SUCCESS` and its own file back: the other plan's run is unfinished rather
+than wrong. If it dies before it has done so, `_SUCCESS` says nothing any more: it is not of this manifest, or a file is
+not the one that this lists, or there is a part that belongs to no shard. The same command mends it.
 """
 
 import contextlib
@@ -291,8 +293,8 @@ class RunDirectory(PublishedFolder):
         """Returns the names of the parts that the plan and the manifest that are there list."""
         names: set[str] = set()
         with contextlib.suppress(KeyError, TypeError, ValueError):
-            shards = len(json.loads(self.read_if_there(PLAN_FILE) or b"")["shards"])
-            names |= set(replace(self.stamp, shards=shards).names)
+            plan = json.loads(self.read_if_there(PLAN_FILE) or b"")
+            names |= set(replace(self.stamp, plan_digest=plan["digest"], shards=len(plan["shards"])).names)
         with contextlib.suppress(KeyError, TypeError, ValueError):
             manifest = json.loads(self.read_if_there(MANIFEST_FILE) or b"")
             names |= {str(entry["name"]) for kind in PART_KINDS for entry in manifest[kind]}
