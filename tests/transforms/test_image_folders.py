@@ -45,6 +45,28 @@ def test_the_id_is_the_path_below_the_folder(tmp_path: Path) -> None:
     assert ids(read_all(f"{tmp_path}/a/x.png")[0]) == ["x.png"]
 
 
+@pytest.mark.parametrize("link", ["hard", "soft", "two inputs"])
+def test_two_links_to_one_file_elsewhere_are_two_records_and_a_warning(
+    link: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    inputs = [str(folder_of(tmp_path / "in", {"a.png": b"A", "b.png": b"A"}))]
+    find_shards(inputs, "images", DEFAULT)
+    assert not caplog.records
+    (tmp_path / "c.png").write_bytes(b"C")
+    if link == "hard":
+        (tmp_path / "in" / "d.png").hardlink_to(tmp_path / "in" / "b.png")
+    elif link == "soft":
+        for name in ("d.png", "e.png"):
+            (tmp_path / "in" / name).symlink_to(tmp_path / "c.png")
+    else:
+        (tmp_path / "in" / "d.png").symlink_to(tmp_path / "c.png")
+        inputs.append(str(tmp_path / "c.png"))
+    find_shards(inputs, "images", DEFAULT)
+    (record,) = caplog.records
+    assert "are links to one file: its records count under each name" in record.message
+    assert "/in/d.png" in record.message
+
+
 def test_many_small_files_make_few_shards(tmp_path: Path) -> None:
     folder_of(tmp_path, {f"{index:04d}.png": b"x" for index in range(SHARD_RECORDS + 10)})
     _, inputs = find_shards([str(tmp_path)], "auto", DEFAULT)

@@ -1,5 +1,6 @@
 """Random nights of `--since`, against the oracle of scoring everything anew: the same records, the same answers."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from bulklabel.model.errors import UserError
+from bulklabel.transforms.files import planned_files
+from bulklabel.transforms.reading.records import Shard
 from bulklabel.transforms.reuse.earlier_runs import find_earlier_runs
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE
 from bulklabel.transforms.run_directory.parts import PREDICTIONS, REUSED
@@ -56,6 +59,7 @@ class Nights(RuleBasedStateMachine):
     """Files come, change and go; each night some earlier runs are named, and their answers left out or taken over."""
 
     kind = "images"
+    by_bytes = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,6 +124,7 @@ class Nights(RuleBasedStateMachine):
             carry_over and bool(earlier),
             by_content,
             threshold=threshold,
+            by_bytes=self.by_bytes,
         )
         cheap_run(plan, output)
         self.compare(plan, output, [night.output for night in earlier])
@@ -129,7 +134,13 @@ class Nights(RuleBasedStateMachine):
         """Compares a night with a run that scores everything."""
         anew = self.folder / "anew"
         cheap_run(
-            cheap_plan([self.input], anew, by_content=plan.recipe.by_content, threshold=str(plan.recipe.thresholds[0])),
+            cheap_plan(
+                [self.input],
+                anew,
+                by_content=plan.recipe.by_content,
+                threshold=str(plan.recipe.thresholds[0]),
+                by_bytes=self.by_bytes,
+            ),
             anew,
         )
         wanted, made = rows_of(anew), rows_of(output)
@@ -157,11 +168,63 @@ class NightsOfParquet(Nights):
     kind = "parquet"
 
 
-for machine in (Nights, NightsOfParquet):
+class NightsOfSilentChanges(Nights):
+    """Files are rewritten in place as well, with their size and their time, which `--identity content` alone sees."""
+
+    by_bytes = True
+
+    @rule(name=st.sampled_from([*NAMES, KEPT]), colours=COLOURS)
+    def rewrite(self, name: str, colours: list[int]) -> None:
+        if self.path(name).exists():
+            before = self.path(name).stat()
+            self.put(name, colours)
+            os.utime(self.path(name), ns=(before.st_atime_ns, before.st_mtime_ns))
+            planned_files._hash_of_version.cache_clear()  # a process trusts times between two of its shards
+
+    @rule(name=st.sampled_from([*NAMES, KEPT]), colours=COLOURS, shard=st.integers(0, 1), kill=st.booleans())
+    def rewrite_while_a_run_goes_on(self, name: str, colours: list[int], shard: int, kill: bool) -> None:
+        """Whatever comes out of it is an answer to what was planned, or a rejection; and it is no other plan's."""
+        planned, output = self.folder / "planned", self.folder / "meanwhile"
+        plan = cheap_plan([self.input], output, by_bytes=True)
+        cheap_run(cheap_plan([self.input], planned, by_bytes=True), planned)
+
+        def change(at: Shard) -> None:
+            if at.index == shard:
+                self.rewrite(name, colours)
+                if kill:
+                    raise KeyboardInterrupt
+
+        with contextlib.suppress(KeyboardInterrupt):
+            cheap_run(plan, output, before=change)
+            wanted, made = rows_of(planned), rows_of(output)
+            kept = {place: row for place, row in made.items() if row.get("reason") != "changed_source"}
+            assert kept.items() <= wanted.items()
+            assert made.keys() <= wanted.keys()
+            assert len(made) == len(wanted)
+        again = cheap_plan([self.input], output, by_bytes=True)
+        if again == plan:
+            cheap_run(again, output)
+            assert rows_of(output) == rows_of(planned)
+        else:
+            with pytest.raises(UserError, match="holds another plan"):
+                cheap_run(again, output)
+        shutil.rmtree(planned)
+        shutil.rmtree(output)
+
+
+class NightsOfSilentChangesOfParquet(NightsOfSilentChanges):
+    kind = "parquet"
+
+
+for machine in (Nights, NightsOfParquet, NightsOfSilentChanges, NightsOfSilentChangesOfParquet):
     machine.TestCase.settings = settings(
         max_examples=12, stateful_step_count=14, suppress_health_check=list(HealthCheck), print_blob=False
     )
 TestNights, TestNightsOfParquet = Nights.TestCase, NightsOfParquet.TestCase
+TestSilentChanges, TestSilentChangesOfParquet = (
+    NightsOfSilentChanges.TestCase,
+    NightsOfSilentChangesOfParquet.TestCase,
+)
 
 
 @pytest.fixture(params=[Nights, NightsOfParquet])

@@ -11,7 +11,8 @@ class File:
 
     The version is what a listing has: the nanosecond at which a local file was modified, an S3 object's ETag, a
     generation on Google Cloud Storage. It is empty if it is not known. `footer` is the hash of a Parquet file's footer
-    once that was read. No listing has it, so it does not count where files are compared.
+    once that was read. No listing has it, so it does not count where files are compared. Nor does `inode`, device and
+    number of a local file in one: names that share it are links to one file.
 
     >>> File("a.png", 10, "1") == File("a.png", 10, "2")
     False
@@ -21,6 +22,7 @@ class File:
     size: int
     version: str = ""
     footer: str = field(default="", compare=False)
+    inode: int = field(default=0, compare=False, repr=False)
 
     @property
     def row(self) -> list[Any]:

@@ -1,19 +1,23 @@
 """Finds the files that `--input` stands for, their format, and the shards in them."""
 
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import bracex
 
 from bulklabel.model.errors import UserError
 from bulklabel.transforms.files import files
-from bulklabel.transforms.files.listing import Listing
+from bulklabel.transforms.files.listing import Listing, unique_files
 from bulklabel.transforms.reading.readers import ANY_FORMAT, AUTO, READERS, choose_format
 from bulklabel.transforms.reading.records import Columns, Inputs, Shard
 
 MAX_EXPANDED_PATHS = 1_000_000
 """The most paths that one `--input` with braces may stand for."""
+
+log = logging.getLogger("bulklabel")
 
 
 def find_shards(
@@ -50,6 +54,14 @@ def find_listings(inputs: Sequence[str], input_format: str, outputs: Sequence[st
     below = tuple(files.real(f"{output}/") for output in outputs)
     listings = [listing.without(lambda path: files.real(path).startswith(below)) for listing in listings]
     listings = _without_second_names(listings)
+    aliases = list(_aliases(listings))
+    if aliases:
+        others = f", and {len(aliases) - 1:,} more like them" * (len(aliases) > 1)
+        first, second = aliases[0]
+        log.warning(
+            f"{first} and {second} are links to one file{others}: its records count under each name; "
+            "give one name of it, if that is not meant."
+        )
     if not any(listing.files for listing in listings):
         raise UserError(f"{', '.join(inputs)}: there is nothing but the output {outputs[0]}; give other files.")
     return choose_format(listings) if input_format == AUTO else (input_format, listings)
@@ -90,6 +102,18 @@ def _without_second_names(listings: Sequence[Listing]) -> list[Listing]:
         for file in listing.files:
             names.setdefault(files.real(file.path), file.path)
     return [listing.without(lambda path: names[files.real(path)] != path) for listing in listings]
+
+
+def _aliases(listings: Sequence[Listing]) -> Iterator[tuple[str, str]]:
+    """Yields pairs of listed names that are links to one local file, as stores make that keep equal contents once.
+
+    A file system that makes inodes up, as some mounts of object stores do, may give two files the same one: what else
+    is known of them must be equal too.
+    """
+    local = sorted((file for file in unique_files(listings) if file.inode), key=lambda file: file.inode)
+    for file, other in pairwise(local):
+        if (file.inode, file.size, file.version) == (other.inode, other.size, other.version):
+            yield file.path, other.path
 
 
 def _expand_braces(path: str) -> list[str]:

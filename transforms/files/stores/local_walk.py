@@ -123,7 +123,7 @@ def describe(path: str) -> File | None:
 
 def described(path: str, status: os.stat_result) -> File:
     """Describes a file by what the system says of it."""
-    return File(path, status.st_size, str(status.st_mtime_ns))
+    return File(path, status.st_size, str(status.st_mtime_ns), inode=status.st_dev << 64 | status.st_ino)
 
 
 @contextlib.contextmanager
