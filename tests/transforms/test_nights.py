@@ -181,7 +181,7 @@ class NightsOfSilentChanges(Nights):
             os.utime(self.path(name), ns=(before.st_atime_ns, before.st_mtime_ns))
             planned_files._hash_of_version.cache_clear()  # a process trusts times between two of its shards
 
-    @rule(name=st.sampled_from([*NAMES, KEPT]), colours=COLOURS, shard=st.integers(0, 1), kill=st.booleans())
+    @rule(name=st.sampled_from([*NAMES, KEPT]), colours=COLOURS, shard=st.sampled_from([0, 0, 1]), kill=st.booleans())
     def rewrite_while_a_run_goes_on(self, name: str, colours: list[int], shard: int, kill: bool) -> None:
         """Whatever comes out of it is an answer to what was planned, or a rejection; and it is no other plan's."""
         planned, output = self.folder / "planned", self.folder / "meanwhile"
@@ -218,7 +218,7 @@ class NightsOfSilentChangesOfParquet(NightsOfSilentChanges):
 
 for machine in (Nights, NightsOfParquet, NightsOfSilentChanges, NightsOfSilentChangesOfParquet):
     machine.TestCase.settings = settings(
-        max_examples=12, stateful_step_count=14, suppress_health_check=list(HealthCheck), print_blob=False
+        max_examples=20, stateful_step_count=14, suppress_health_check=list(HealthCheck), print_blob=False
     )
 TestNights, TestNightsOfParquet = Nights.TestCase, NightsOfParquet.TestCase
 TestSilentChanges, TestSilentChangesOfParquet = (
@@ -252,6 +252,15 @@ def test_answers_of_a_run_that_knew_its_images_are_carried_over_by_one_that_does
     nights.night([], by_content=True, carry_over=False, threshold=None)
     nights.night([1], by_content=False, carry_over=True, threshold="0.2")
     assert "content" not in next(iter(rows_of(nights.nights[-1].output).values()))
+
+
+@pytest.mark.parametrize("kind", [NightsOfSilentChanges, NightsOfSilentChangesOfParquet])
+@pytest.mark.parametrize("kill", [False, True])
+def test_a_silent_change_while_a_run_goes_on_is_seen_by_who_looks_at_bytes(kind: type[Nights], kill: bool) -> None:
+    nights: Any = kind()
+    nights.put(KEPT, [2, 2])
+    nights.rewrite_while_a_run_goes_on(name=KEPT, colours=[1, 1], shard=0, kill=kill)
+    nights.teardown()
 
 
 @pytest.mark.parametrize("written", ["latest", "night0/../night0/", ".//night0", "latest/../night0"])
