@@ -27,6 +27,7 @@ from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.readers import read_shard
 from bulklabel.transforms.reading.records import Columns, ReadSpec, Unreadable
 from bulklabel.transforms.run_directory.success import success_of
+from tests.support.beam_signatures import remember_signatures
 from tests.support.once import made_once
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def unsynced(fd: Any) -> None:
 
 
 os.fsync = unsynced
+remember_signatures()
 
 settings.register_profile("bulklabel", deadline=None, derandomize=True)
 settings.load_profile("bulklabel")

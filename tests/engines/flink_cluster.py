@@ -25,6 +25,9 @@ JOB_SERVER = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 OPENED = ("java.lang", "java.net", "java.io", "java.nio", "java.text", "java.time", "java.util", "java.util.concurrent")
 """Packages of Java itself that Flink's serialisers reach into, as the scripts of its distribution open them."""
 
+SHORT_LIVED = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""Java's options for processes of some minutes: its best compiler costs them more than their work, half of all time."""
+
 SLOTS = 2
 HOSTS = ("127.0.0.1", "127.0.0.2")
 """A TaskManager each. All have their ports on the first; what they call `pool` is their own address."""
@@ -161,7 +164,7 @@ class Cluster:
 
     def _java(self, name: str, *command: str) -> subprocess.Popen[bytes]:
         opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED]
-        line = ["java", "-Xmx512m", *opened, "-cp", f"{self._jars}/*", *command]
+        line = ["java", *SHORT_LIVED, *opened, "-cp", f"{self._jars}/*", *command]
         with (self._folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(line, cwd=self._folder, stdout=log, stderr=log)
         self._processes.append(process)
