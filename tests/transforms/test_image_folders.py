@@ -1,6 +1,8 @@
 """The reader of image folders: ids, metadata files, and paths that lead out of the folder."""
 
+import errno
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,11 @@ import pytest
 
 from bulklabel.model.errors import UserError
 from bulklabel.transforms.files import read_many
+from bulklabel.transforms.files.stores.path_names import MISSING
 from bulklabel.transforms.reading import record_tables
 from bulklabel.transforms.reading.find_shards import find_shards
-from bulklabel.transforms.reading.records import SHARD_RECORDS, Columns
+from bulklabel.transforms.reading.readers import read_shard
+from bulklabel.transforms.reading.records import SHARD_RECORDS, Columns, ReadSpec, Unreadable
 from tests.conftest import DEFAULT, read_all
 
 
@@ -65,6 +69,46 @@ def test_two_links_to_one_file_elsewhere_are_two_records_and_a_warning(
     (record,) = caplog.records
     assert "are links to one file: its records count under each name" in record.message
     assert "/in/d.png" in record.message
+
+
+def test_what_a_mount_lists_and_does_not_find_is_a_missing_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As goofys did of objects that it had just listed; they were left out without a word."""
+    folder_of(tmp_path, {"a.png": b"A", "b.png": b"B", "c/d.png": b"D"})
+    stat = os.stat
+
+    def forgetful(path: Any, **options: Any) -> os.stat_result:
+        if str(path).endswith("b.png"):
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", forgetful)
+    _, inputs = find_shards([str(tmp_path)], "images", DEFAULT)
+    monkeypatch.undo()
+    (tmp_path / "b.png").unlink()
+    assert [file.size for file in inputs.files] == [1, MISSING, 1]
+    spec = ReadSpec("images", DEFAULT, (), 10)
+    tables = [each for shard in inputs.shards for each in read_shard(shard, spec)]
+    assert [each.problem.reason for each in tables if isinstance(each, Unreadable)] == ["missing_file"]
+
+
+def test_a_folder_that_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder_of(tmp_path, {"a.png": b"A", "c/d.png": b"D"})
+    scandir = os.scandir
+
+    def denied(path: str) -> Any:
+        if path.endswith("/c"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    assert ids(read_all(tmp_path)[0]) == ["a.png"]
+    assert {record.message for record in caplog.records} == {
+        f"{tmp_path}/c may not be read; what is in it is left out."
+    }
 
 
 def test_many_small_files_make_few_shards(tmp_path: Path) -> None:

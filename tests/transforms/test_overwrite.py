@@ -89,6 +89,15 @@ def test_what_a_run_has_left_without_its_plan_is_known_by_manifest_or_parts(
     assert [path.name for path in output.rglob("*") if path.is_file()] == ["plan.json"]
 
 
+@pytest.mark.parametrize("name", [".nfs000000000123abcd00000001", ".DS_Store"])
+def test_hidden_files_of_a_file_system_are_nobodys_run(name: str, output: Path, plans: tuple[Plan, Plan]) -> None:
+    path = put(output, f"predictions/{name}")
+    assert cheap_run(plans[0], output)
+    assert cheap_run(plans[0], output) is None
+    assert not RunDirectory(str(output), plans[0].stamp).strangers()
+    assert path.exists()
+
+
 def test_a_damaged_part_that_the_plan_lists_is_a_runs(output: Path, plans: tuple[Plan, Plan]) -> None:
     cheap_run(plans[0], output)
     part_of(output, "predictions", 0).write_bytes(b"mine")

@@ -19,6 +19,7 @@ not the one that this lists, or there is a part that belongs to no shard. The sa
 import contextlib
 import io
 import json
+import posixpath
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -280,10 +281,14 @@ class RunDirectory(PublishedFolder):
         return manifest is not None and not any(PASSING in entry for entry in json.loads(manifest)[REJECTED])
 
     def _names_there(self) -> list[str]:
-        """Returns the names, below the folder, of files that are where a run's are, whoever made them."""
+        """Returns the names, below the folder, of files that are where a run's are, whoever made them.
+
+        Hidden ones are a file system's own, such as NFS's `.nfs…` for deleted files that are open, or a browser's.
+        """
         inside = [file.path for kind in PART_KINDS for file in self.files.list_folder(self.path_of(kind))]
         beside = [name for name in (*PUBLISHED, SUCCESS_FILE) if self.read_if_there(name) is not None]
-        return [*beside, *(path.removeprefix(f"{self.path}/") for path in inside)]
+        names = [*beside, *(path.removeprefix(f"{self.path}/") for path in inside)]
+        return [name for name in names if not posixpath.basename(name).startswith(".")]
 
     def _holds_a_run(self) -> bool:
         """Tells whether a run has left a manifest or a part, though its `plan.json` is gone."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,8 @@ from bulklabel.transforms.files.stores.path_names import MISSING
 
 TRANSIENT_ERRORS = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.EINTR, errno.ETIMEDOUT, errno.EBUSY}
 """Errors of network mounts whose server is away for a while."""
+
+log = logging.getLogger("bulklabel")
 
 
 @dataclass(frozen=True)
@@ -28,37 +31,49 @@ class Walked:
 
 
 def walk(root: str, deep: bool) -> Iterator[Walked]:
-    """Yields all that is no folder, at any depth if `deep`; a link that leads nowhere has the size `MISSING`.
+    """Yields all that is no folder, at any depth if `deep`; what is not there where its name is has the size `MISSING`.
 
     Links to folders are followed, unless they lead to a folder that holds them, or their names start with `.` or `_`.
+    A folder below the first that may not be read is left out, with a warning.
     """
     real_root = os.path.realpath(root)
     # A folder, where it really is, and the real places of the links that led there.
     pending: list[tuple[str, str, tuple[str, ...]]] = [(root, real_root, ())]
     while pending:
         folder, real, links = pending.pop()
-        for entry in entries_of(folder, must_exist=folder == root):
-            if not is_folder(entry):
-                yield from _walked(entry, root, real_root, posixpath.join(real, entry.name) if links else None)
-            elif not deep:
-                continue
-            elif not entry.is_symlink():
-                pending.append((entry.path, posixpath.join(real, entry.name), links))
-            elif not entry.name.startswith((".", "_")):
-                target = os.path.realpath(entry.path)
-                if not any(_holds(target, place) for place in (real, *links)):
-                    pending.append((entry.path, target, (real, *links)))
+        try:
+            for entry in entries_of(folder, must_exist=True):
+                if not is_folder(entry):
+                    yield _walked(entry, root, real_root, posixpath.join(real, entry.name) if links else None)
+                elif deep:
+                    pending += _followed(entry, real, links)
+        except PermissionError:
+            if folder == root:
+                raise
+            log.warning(f"{folder} may not be read; what is in it is left out.")
 
 
-def _walked(entry: "os.DirEntry[str]", root: str, real_root: str, real: str | None) -> Iterator[Walked]:
-    """Yields a file, which a link above it may have led to; nothing if it has vanished."""
+def _followed(entry: "os.DirEntry[str]", real: str, links: tuple[str, ...]) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Returns a folder that was found, where it really is, and the links that led there; none if it is to be left."""
+    if not entry.is_symlink():
+        return [(entry.path, posixpath.join(real, entry.name), links)]
+    target = os.path.realpath(entry.path)
+    if entry.name.startswith((".", "_")) or any(_holds(target, place) for place in (real, *links)):
+        return []
+    return [(entry.path, target, (real, *links))]
+
+
+def _walked(entry: "os.DirEntry[str]", root: str, real_root: str, real: str | None) -> Walked:
+    """Describes a file, which a link above it may have led to.
+
+    One that is listed and cannot be described is missing, whether it has just been deleted, a link leads nowhere, or a
+    mount lists what it cannot find yet: somebody has it, so it counts.
+    """
     is_link = entry.is_symlink()
     target = os.path.realpath(entry.path) if is_link else real
     if target and _holds(real_root, target):
         target = root.rstrip("/") + target.removeprefix(real_root.rstrip("/"))
-    described = describe(entry.path) or (File(entry.path, MISSING) if is_link else None)
-    if described:
-        yield Walked(described, target, is_link)
+    return Walked(describe(entry.path) or File(entry.path, MISSING), target, is_link)
 
 
 def _holds(folder: str, path: str) -> bool:
