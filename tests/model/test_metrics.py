@@ -11,10 +11,11 @@ from sklearn.calibration import calibration_curve
 
 from bulklabel.model.counting.bins import bin_of, bins_count
 from bulklabel.model.metric_families.areas import areas
+from bulklabel.model.metrics.estimates import Evidence
 from bulklabel.model.metrics.report_curves import drawings
 from bulklabel.model.statistic import Statistic
 from bulklabel.model.statistic.histograms import fine_precision
-from tests.support.synthetic import THRESHOLD, Batch, batches, logistic_batch, metrics_of_statistic, statistic_of
+from tests.support.synthetic import NASTY, THRESHOLD, Batch, batches, logistic_batch, metrics_of_statistic, statistic_of
 
 RATES: dict[str, Callable[..., float]] = {
     "precision": oracle.precision_score,
@@ -293,6 +294,66 @@ def test_the_first_labels_of_each_record_equal_plain_sorting(batch: Batch) -> No
         if rank <= labels:
             assert overall[f"precision_at_{rank}"] == same(np.mean(precision[rank]))
             assert overall[f"recall_at_{rank}"] == near(np.mean(recall[rank]))
+
+
+def overall_of(batch: Batch) -> dict[str, Any]:
+    """What `metrics.json` has of all labels, without the work of intervals."""
+    estimate = Evidence.of(statistic_of(batch)).estimate()
+    values = {name: None if np.isnan(value) else value for name, value in estimate.overall.items()}
+    return values | {f"{name}_bounds": bounds for name, bounds in estimate.bounds.items()}
+
+
+def extreme_batch(seed: int) -> Batch:
+    """Few or many labels that are common, rare, always or never there, and scores that are equal, nasty or ordinary."""
+    random = np.random.default_rng(seed)
+    records, labels = int(random.choice([1, 2, 7, 60, 300])), int(random.choice([2, 3, 5, 12]))
+    truth = (random.random((records, labels)) < random.choice([0, 0.01, 0.5, 1], labels)).astype(np.int8)
+    scores = [
+        random.random(truth.shape),
+        random.choice(NASTY, truth.shape),
+        random.choice([0.0, 1.0], truth.shape),
+        np.full(truth.shape, random.choice(NASTY)),
+        1 / (1 + np.exp(-random.normal(0, 30, truth.shape))),
+    ]
+    return truth, scores[seed % len(scores)].astype(np.float32)
+
+
+@pytest.mark.parametrize("start", range(0, 740, 74))
+def test_extreme_cases_equal_scikit_learn(start: int) -> None:
+    """Averages of ROC AUC and average precision, cross-entropy, calibration and the first labels of each record."""
+    for seed in range(start, start + 74):
+        truth, scores = extreme_batch(seed)
+        overall, exact = overall_of((truth, scores)), scores.astype(np.float64)
+        for name in ("roc_auc", "average_precision"):
+            columns = [area(name, truth[:, label], exact[:, label]) for label in range(truth.shape[1])]
+            expected = {
+                "micro": area(name, truth.ravel(), exact.ravel()),
+                "macro": mean_defined(columns),
+                "weighted": mean_defined(columns, truth.sum(axis=0)),
+            }
+            for average, value in expected.items():
+                found, bounds = overall[f"{name}_{average}"], overall[f"{name}_{average}_bounds"]
+                assert (found is None) is (value is None), (seed, name, average)
+                if value is not None:
+                    assert bounds[0] <= value <= bounds[1], (seed, name, average)
+                    assert bounds[0] <= found <= bounds[1], (seed, name, average)
+        assert overall["log_loss"] == near(oracle.log_loss(truth.ravel(), exact.ravel(), labels=[0, 1])), seed
+        assert overall["ece"] == near(calibration_error(truth.ravel(), exact.ravel())), seed
+        order = np.argsort(-exact, axis=1, kind="stable")
+        for rank in (k for k in (1, 3, 5) if k <= truth.shape[1]):
+            hits = np.take_along_axis(truth, order[:, :rank], axis=1).sum(axis=1)
+            assert overall[f"precision_at_{rank}"] == same(hits.mean() / rank), seed
+            assert overall[f"recall_at_{rank}"] == near((hits / np.maximum(truth.sum(axis=1), 1)).mean()), seed
+        single = np.eye(truth.shape[1], dtype=np.int8)[np.arange(len(truth)) % truth.shape[1]]
+        if truth.shape[1] > 2 and distinct(exact):
+            found = overall_of((single, scores))["recall_at_1"]
+            names = np.arange(truth.shape[1])
+            assert found == near(oracle.top_k_accuracy_score(single.argmax(axis=1), exact, k=1, labels=names)), seed
+
+
+def distinct(scores: np.ndarray) -> bool:
+    """Whether no record has two equal scores, of which anybody may call either the first."""
+    return all(len(set(row)) == len(row) for row in scores.tolist())
 
 
 @given(batches(unknown=True))

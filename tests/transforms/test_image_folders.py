@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bulklabel.model.errors import UserError
+from bulklabel.model.labels.label_rule import NO_TRUTH
 from bulklabel.transforms.files import read_many
 from bulklabel.transforms.files.stores.path_names import MISSING
 from bulklabel.transforms.reading import record_tables
@@ -88,7 +89,7 @@ def test_what_a_mount_lists_and_does_not_find_is_a_missing_file(
     monkeypatch.undo()
     (tmp_path / "b.png").unlink()
     assert [file.size for file in inputs.files] == [1, MISSING, 1]
-    spec = ReadSpec("images", DEFAULT, (), 10)
+    spec = ReadSpec("images", DEFAULT, (), 10, NO_TRUTH)
     tables = [each for shard in inputs.shards for each in read_shard(shard, spec)]
     assert [each.problem.reason for each in tables if isinstance(each, Unreadable)] == ["missing_file"]
 
