@@ -1,6 +1,5 @@
 """Airflow's own operator runs the pipeline: real Airflow with a database, in an environment of its own."""
 
-import hashlib
 import os
 import re
 import subprocess
@@ -10,38 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, answers, missing
-from tests.support.once import locked
+from tests.conftest import ROOT, answers
+from tests.engines.airflow_environment import installed
 
 DAG_FILE = ROOT / "deploy" / "airflow" / "score_dag.py"
-LOCKS = [ROOT / "tests" / "engines" / "airflow.lock", ROOT / "tests" / "engines" / "airflow_providers.lock"]
 
 
 @pytest.fixture(scope="module")
 def airflow_python() -> Path:
-    """The interpreter of an environment with what the lock files say, made by uv where it is not there yet."""
-    environment = ROOT / ".tools" / "airflow"
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in LOCKS)).hexdigest()
-    python, stamp = environment / "bin" / "python", environment / "installed"
-    with locked(environment):
-        if not stamp.exists() or stamp.read_text() != digest:
-            install(environment, python)
-            stamp.write_text(digest)
-    return python
-
-
-def install(environment: Path, python: Path) -> None:
-    """Makes the environment.
-
-    What is installed is exactly what is locked: Google's provider would bring two gigabytes for other services.
-    """
-    uv = [sys.executable, "-m", "uv"]
-    subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, environment], check=True)
-    line = [*uv, "pip", "install", "--quiet", "--python", str(python), "--compile-bytecode", "--no-deps"]
-    files = [argument for path in LOCKS for argument in ("-r", str(path))]
-    done = subprocess.run([*line, "--require-hashes", *files], stderr=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        missing(f"Airflow cannot be installed: {done.stderr.strip().splitlines()[-1]}")
+    """The interpreter of an environment with Airflow."""
+    return installed()
 
 
 def replaced(text: str, changes: dict[str, str]) -> str:
