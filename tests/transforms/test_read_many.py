@@ -1,16 +1,25 @@
 """Many small files of a store: how many are under way at once, in which order they come, and how many bytes wait."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
+from bulklabel.model.errors import SourceChangedError
 from bulklabel.transforms.files import read_many as module
+from bulklabel.transforms.files import remote_file
+from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.read_many import BYTES_AHEAD, FILES_AHEAD, REQUESTS, read_many
+from bulklabel.transforms.files.stores import local
+from bulklabel.transforms.files.stores.local_walk import described
+from bulklabel.transforms.files.stores.retry import RetryPolicy
 
 PIECE = 2**20
+ANEW = -1
 
 
 @dataclass
@@ -37,6 +46,10 @@ class Store:
             raise FileNotFoundError(path)
         return path[-1:].encode() * max(0, min(self.sizes[path], stop) - start)
 
+    def read_one_version(self, path: str, stop: int) -> bytes:
+        self.requests.append((path, ANEW))
+        return path[-1:].encode() * min(self.sizes[path], stop)
+
 
 Serve = Callable[..., Store]
 
@@ -46,6 +59,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
     def make(sizes: dict[str, int], together: int = 1) -> Store:
         store = Store(sizes, together)
         monkeypatch.setattr(module, "read_remote", store.read)
+        monkeypatch.setattr(module, "read_one_version", store.read_one_version)
         monkeypatch.setattr(module, "PIECE_BYTES", PIECE)
         return store
 
@@ -98,3 +112,33 @@ def test_no_more_of_a_file_is_read_than_a_record_may_have(serve: Serve, monkeypa
     (content,) = read_many([["s3://x/a"]])
     assert isinstance(content, bytes)
     assert len(content) == 2 * PIECE + 1
+
+
+def test_no_content_is_of_two_versions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An object is replaced between two pieces, a local file while it is read."""
+    versions = iter(["old", "old", "new"])
+
+    class Replaced:
+        def describe(self, path: str) -> File:
+            return File(path, 3 * PIECE, "old")
+
+        def get(self, path: str, start: int, stop: int, version: str) -> bytes:
+            now = next(versions)
+            if version not in ("", now):
+                raise SourceChangedError(path)
+            return now[:1].encode() * (min(stop, 3 * PIECE) - start)
+
+    monkeypatch.setattr(remote_file, "store_of", lambda _: (Replaced(), RetryPolicy(None, 0)))
+    for each in (module, remote_file):
+        monkeypatch.setattr(each, "PIECE_BYTES", PIECE)
+    path = tmp_path / "a.png"
+    path.write_bytes(b"old" * 1000)
+
+    def described_while_written(name: str, status: os.stat_result) -> File:
+        with path.open("ab") as file:
+            file.write(b"new")
+        return described(name, status)
+
+    monkeypatch.setattr(local, "described", described_while_written)
+    contents = [*read_many([["s3://x/a"], [str(path)]])]
+    assert [type(content) for content in contents] == [SourceChangedError] * 2

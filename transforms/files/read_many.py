@@ -9,7 +9,7 @@ from bulklabel.model.errors import SourceChangedError
 from bulklabel.transforms.files.content_hash import hash_of, is_hashed
 from bulklabel.transforms.files.listing import File, changed_words
 from bulklabel.transforms.files.local_file import read_local
-from bulklabel.transforms.files.remote_file import read_remote
+from bulklabel.transforms.files.remote_file import read_one_version, read_remote
 from bulklabel.transforms.files.stores.path_names import MISSING, is_remote
 from bulklabel.transforms.files.stores.store import PIECE_BYTES
 
@@ -38,7 +38,9 @@ def read_many(alternatives: Iterable[Sequence[Wanted]]) -> Iterator[Content]:
 
     Where none is there it yields a `FileNotFoundError`. A listed file that has changed, or is gone, is a
     `SourceChangedError`; one that was missing is not looked for. Remote files are fetched by several threads ahead of
-    the consumer: their first piece, which is all of most. The rest of a large one is fetched when it is its turn.
+    the consumer: their first piece, which is all of most. The rest of a large one is fetched when it is its turn. No
+    content is of two versions: a large file that was not listed is fetched anew, and one that changes while it is read
+    is a `SourceChangedError`.
 
     Raises:
         StoreError: if a remote store fails; `UserError` within `fail_fast`.
@@ -87,6 +89,8 @@ class _Remote:
         if not isinstance(start, bytes) or len(start) < PIECE_BYTES or not is_remote(path_of(file)):
             return _checked(file, start)
         try:
+            if not isinstance(file, File):  # what comes now may be of another version than the start
+                return read_one_version(file, MAX_RECORD_BYTES + 1)
             rest = read_remote(path_of(file), PIECE_BYTES, MAX_RECORD_BYTES + 1, _version_of(file))
             return _checked(file, start + rest)
         except (OSError, SourceChangedError) as error:

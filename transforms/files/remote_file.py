@@ -50,6 +50,16 @@ def read_remote(path: str, start: int = 0, stop: int = sys.maxsize, version: str
     return b"".join(pieces)
 
 
+def read_one_version(path: str, stop: int) -> bytes:
+    """Returns the bytes of a remote file to before `stop`, all of them of the version that is there now.
+
+    Raises:
+        FileNotFoundError, StoreError, UserError: as `read_remote` does.
+        SourceChangedError: if the file changes meanwhile.
+    """
+    return read_remote(path, 0, stop, RemoteFile(path).version)
+
+
 class RemoteFile(io.RawIOBase):
     """Reads a remote file by ranges: each is a request of its own, with its time limit and its retries.
 
@@ -66,6 +76,11 @@ class RemoteFile(io.RawIOBase):
         self._window = b""
         self._start = 0
         self._fetch_bytes = FIRST_BYTES // 2
+
+    @property
+    def version(self) -> str:
+        """Returns the version that was there when it was opened."""
+        return self._file.version
 
     def describe(self) -> File:
         """Describes what has the path now."""
