@@ -5,15 +5,15 @@ of the mantissa; above, what does so in one minus the probability. So bins are a
 are rare or nearly always right: about 2**-precision wide in terms of the odds.
 """
 
-import functools
-
 import numpy as np
 import numpy.typing as npt
 
 OCTAVES = 24
 """Of each side: from one half down to 2**-25. One minus a float32 is never smaller, unless it is 0."""
 
-_MANTISSA_BITS = 23
+EXACT = 23
+"""The precision with which a bin holds one float32 alone; a mantissa has as many bits."""
+
 _LOWEST_EXPONENT = 127 - 1 - OCTAVES
 
 Bins = npt.NDArray[np.int32]
@@ -52,10 +52,12 @@ def bin_of(probabilities: npt.NDArray[np.float32], precision: int) -> Bins:
     >>> bin_of(np.array([0.0, 0.25, 0.5, 1.0], np.float32), precision=0)
     array([ 0, 23, 24, 47], dtype=int32)
     """
+    if precision == EXACT:
+        return probabilities.view(np.int32)
     side = OCTAVES << precision
     upper = probabilities >= np.float32(0.5)
     distance = np.where(upper, np.float32(1) - probabilities, probabilities)  # exact above one half
-    bins = (distance.view(np.int32) >> (_MANTISSA_BITS - precision)) - np.int32(_LOWEST_EXPONENT << precision)
+    bins = (distance.view(np.int32) >> (EXACT - precision)) - np.int32(_LOWEST_EXPONENT << precision)
     np.clip(bins, 0, side - 1, out=bins)
     return np.where(upper, np.int32(2 * side - 1) - bins, bins)
 
@@ -66,30 +68,42 @@ def coarser(bins: Bins, precision: int, coarse: int) -> Bins:
     >>> coarser(np.array([12287, 512], np.int32), precision=8, coarse=0)
     array([47,  2], dtype=int32)
     """
+    if precision == EXACT > coarse:
+        return bin_of(bins.view(np.float32), coarse)
     return bins >> (precision - coarse)
 
 
-@functools.lru_cache(8)
-def lowest_of(precision: int) -> npt.NDArray[np.float32]:
+def lowest_of(bins: Bins, precision: int) -> npt.NDArray[np.float32]:
     """Returns the smallest float32 of each bin: what is at or above that of the bin b lies in b or above.
 
-    >>> float(lowest_of(precision=0)[24])
-    0.5
+    >>> lowest_of(np.array([24, 47], np.int32), precision=0).tolist()
+    [0.5, 1.0]
     """
+    if precision == EXACT:
+        return bins.view(np.float32)
     side = OCTAVES << precision
-    first_bits = (np.arange(side + 1, dtype=np.int32) + np.int32(_LOWEST_EXPONENT << precision)) << (
-        _MANTISSA_BITS - precision
-    )
-    ends = first_bits.view(np.float32)  # the bin i of the lower side is ends[i] <= p < ends[i + 1]
-    lower = ends[:-1].copy()
-    lower[0] = 0
-    beyond = 1 - ends[:0:-1].astype(np.float64)  # exact, and just below the bin
-    upper = beyond.astype(np.float32)
-    upper = np.where(upper > beyond, upper, np.nextafter(upper, np.float32(1)))
-    upper[0] = 0.5  # one half itself belongs to the first bin of the upper side
-    lowest = np.concatenate([lower, upper])
-    lowest.flags.writeable = False
-    return lowest
+    upper = bins >= side
+    ends = np.where(upper, 2 * side - bins, bins) + np.int32(_LOWEST_EXPONENT << precision)
+    distance = (ends << (EXACT - precision)).view(np.float32)  # from 0 where a lower bin begins, from 1 below an upper
+    below = 1 - distance.astype(np.float64)  # exact
+    above = below.astype(np.float32)
+    above = np.where(above > below, above, np.nextafter(above, np.float32(1)))
+    above[bins == side] = 0.5  # one half itself belongs to the first bin of the upper side
+    return np.where(upper, above, np.where(bins == 0, np.float32(0), distance))
+
+
+def single_valued(bins: Bins, precision: int) -> npt.NDArray[np.bool_]:
+    """Returns which bins hold one float32 number alone: the finest near 1, and 1 itself.
+
+    >>> single_valued(np.array([45, 46, 47], np.int32), precision=0)
+    array([False,  True,  True])
+    """
+    if precision == EXACT:
+        return np.ones(bins.shape, np.bool_)
+    lowest = lowest_of(bins, precision)
+    single: npt.NDArray[np.bool_] = np.nextafter(lowest, np.float32(2)) == lowest_of(bins + 1, precision)
+    single[bins == bins_count(precision) - 1] = True
+    return single
 
 
 def coarser_counts(counts: npt.NDArray[np.int64], coarse: int) -> npt.NDArray[np.int64]:

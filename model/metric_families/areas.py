@@ -1,16 +1,18 @@
-"""Computes areas under curves from histograms of probabilities, each between rigorous bounds.
+"""Computes areas under curves from histograms of probabilities, exactly or between rigorous bounds.
 
-Records in one bin may be in any order. The low bound has all absent ones above the present ones in every bin, the high
-bound has them below: scikit-learn's value on the probabilities themselves lies between. A bin that holds a single
-float32 number is no guess: there all are equal, and scikit-learn says what that is worth.
+Where each bin holds one float32, or one record, all is known, and an area is what scikit-learn computes of the
+probabilities themselves. In other bins records may be in any order. The low bound has all absent ones above the present
+ones in every bin, the high bound has them below: scikit-learn's value lies between.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from bulklabel.model.counting.bins import lowest_of, precision_of
+from bulklabel.model.counting.bins import single_valued
+from bulklabel.model.counting.filled_bins import FilledBins
 from bulklabel.model.counting.tally import Counts
 from bulklabel.model.labels.truth import ABSENT, PRESENT
 from bulklabel.model.metric_families.confusion import support
@@ -22,25 +24,13 @@ Area = tuple[Values, Values, Values]
 """Value, low and high bound, L each; NaN where undefined."""
 
 ROUNDING = 1e-12
-"""By so much bounds are wider than computed: scikit-learn's own sums are off by less."""
-
-CHUNK_CELLS = 2**20
+"""By so much bounds that differ are wider than computed: scikit-learn's own sums are off by less."""
 
 
-def single_valued(precision: int) -> npt.NDArray[np.bool_]:
-    """Returns which bins hold one float32 number alone: the finest near 1, and 1 itself.
+def areas(histograms: FilledBins) -> dict[str, Area]:
+    """Returns `roc_auc` and `average_precision` of each label from its histogram; unknown truth is left out.
 
-    >>> np.flatnonzero(single_valued(precision=0)).tolist()
-    [46, 47]
-    """
-    lowest = lowest_of(precision)
-    return np.append(np.nextafter(lowest[:-1], np.float32(2)) == lowest[1:], lowest[-1] == 1)
-
-
-def areas(histograms: Counts) -> dict[str, Area]:
-    """Returns `roc_auc` and `average_precision` of each label from its histogram, L×2×bins or L×3×bins.
-
-    Each comes with a low and a high bound. Records of unknown truth, the third plane, are left out.
+    Each comes with a low and a high bound, which are the value itself where that is exact.
 
     ROC AUC is NaN where no record is present, or none absent; average precision is 0 where none is present, as in
     scikit-learn, and NaN where nothing is known.
@@ -48,14 +38,61 @@ def areas(histograms: Counts) -> dict[str, Area]:
     >>> histograms = np.zeros((1, 2, 48), np.int64)
     >>> histograms[0, PRESENT, [40, 20]] = 1
     >>> histograms[0, ABSENT, 30] = 1
-    >>> {name: float(value[0].round(4)) for name, (value, low, high) in areas(histograms).items()}
+    >>> found = areas(FilledBins.of_counts(histograms))
+    >>> {name: float(value[0].round(4)) for name, (value, low, high) in found.items()}
     {'roc_auc': 0.5, 'average_precision': 0.8333}
     """
-    labels, _, bins = histograms.shape
-    step = max(1, CHUNK_CELLS // bins)
-    single = single_valued(precision_of(bins))
-    chunks = [_areas(histograms[first : first + step], single) for first in range(0, labels, step)]
-    return {name: _joined([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    chunks = [_areas(_ranked(chunk)) for chunk in histograms.in_chunks()]
+    return dict(zip(("roc_auc", "average_precision"), map(_joined, zip(*chunks, strict=True)), strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class _Ranked:
+    """Holds, of each bin with present records, how many are in it (`present`), and how many present ones are `above`.
+
+    Beside these stand the absent ones in the bin (`mixed`) and in those `absent_above`. `ties` says where all records
+    of the bin count as equal, `starts` where the bins of a label begin; `positives` and `negatives` are L.
+    """
+
+    present: Counts
+    above: Counts
+    mixed: Counts
+    absent_above: Counts
+    ties: npt.NDArray[np.bool_]
+    starts: Counts
+    positives: Counts
+    negatives: Counts
+
+    def by_label(self, values: Counts | Values) -> Values:
+        """Returns the sums of what the bins hold, by label, L."""
+        sums = np.zeros(len(self.positives), values.dtype)
+        filled = self.starts[1:] > self.starts[:-1]
+        if filled.any():
+            sums[filled] = np.add.reduceat(values, self.starts[:-1][filled])
+        return sums.astype(np.float64)
+
+
+def _ranked(histograms: FilledBins) -> _Ranked:
+    present, absent = histograms.plane(PRESENT), histograms.plane(ABSENT)
+    wanted, keys = (_keys(plane.bins, plane.starts) for plane in (present, absent))
+    place, behind = np.searchsorted(keys, wanted), np.searchsorted(keys, wanted, side="right")
+    up_to, absent_up_to = (np.concatenate([[0], np.cumsum(plane.counts)]) for plane in (present, absent))
+    label = np.repeat(np.arange(histograms.labels), np.diff(present.starts))
+    mixed = absent_up_to[behind] - absent_up_to[place]
+    return _Ranked(
+        present.counts,
+        up_to[present.starts[1:]][label] - up_to[1:],
+        mixed,
+        absent_up_to[absent.starts[1:]][label] - absent_up_to[behind],
+        single_valued(present.bins, histograms.precision) | ((present.counts == 1) & (mixed == 0)),
+        present.starts,
+        np.diff(up_to[present.starts]),
+        np.diff(absent_up_to[absent.starts]),
+    )
+
+
+def _keys(bins: npt.NDArray[np.int32], starts: Counts) -> npt.NDArray[np.int64]:
+    return np.repeat(np.arange(len(starts) - 1) << 32, np.diff(starts)) | bins
 
 
 def _averages(
@@ -81,31 +118,20 @@ def _averages(
     return metrics
 
 
-def _areas(histograms: Counts, single: npt.NDArray[np.bool_]) -> dict[str, Area]:
-    """Returns the areas of few labels; everything runs from the highest bin down."""
-    filled = np.flatnonzero(histograms[:, [ABSENT, PRESENT]].any(axis=(0, 1)))[::-1]
-    present, absent, ties = histograms[:, PRESENT, filled], histograms[:, ABSENT, filled], single[filled]
-    return {
-        "roc_auc": _roc_auc(present, absent, ties),
-        "average_precision": _average_precision(present, absent, ties),
-    }
-
-
-def _roc_auc(present: Counts, absent: Counts, ties: npt.NDArray[np.bool_]) -> Area:
+def _roc_auc(ranked: _Ranked) -> Area:
     """Returns the share of pairs of a present and an absent record that are in order; equal ones count half."""
-    positives, negatives = present.sum(axis=1), absent.sum(axis=1)
-    if positives.max(initial=0) * float(negatives.max(initial=0)) > 2**62:
-        present, absent = present.astype(np.float64), absent.astype(np.float64)
-    below = negatives[:, None] - np.cumsum(absent, axis=1)
-    unordered = present * absent
-    certain = (present * below).sum(axis=1) + unordered[:, ties].sum(axis=1) / 2
-    open_pairs = unordered[:, ~ties].sum(axis=1)
-    pairs = positives * negatives.astype(np.float64)
+    present, ties = ranked.present, ranked.ties
+    if ranked.positives.max(initial=0) * float(ranked.negatives.max(initial=0)) > 2**61:
+        present = present.astype(np.float64)
+    below = np.repeat(ranked.negatives, np.diff(ranked.starts)) - ranked.mixed - ranked.absent_above
+    halves = ranked.by_label(present * (2 * below + ranked.mixed * ties))
+    undecided = ranked.by_label(present * ranked.mixed * ~ties)
+    pairs = ranked.positives * ranked.negatives.astype(np.float64)
     with np.errstate(invalid="ignore"):  # 0/0 is NaN: undefined
-        return _bounded(certain / pairs, (certain + open_pairs) / pairs)
+        return _bounded(halves / 2 / pairs, (halves / 2 + undecided) / pairs)
 
 
-def _average_precision(present: Counts, absent: Counts, ties: npt.NDArray[np.bool_]) -> Area:
+def _average_precision(ranked: _Ranked) -> Area:
     """Returns the mean over present records of the precision among the records that are as probable or more.
 
     Take a bin with p present and n absent records, behind t present and f absent ones in higher bins. If the present
@@ -115,23 +141,31 @@ def _average_precision(present: Counts, absent: Counts, ties: npt.NDArray[np.boo
     log(1 + p / (t + F)): the low bound, unless p times the first precision is more. In a bin where all probabilities
     are equal, each has (t + p) / (t + p + F), as in scikit-learn.
     """
-    positives, negatives = present.sum(axis=1), absent.sum(axis=1)
-    with_before, all_absent = np.cumsum(present, axis=1), np.cumsum(absent, axis=1)
-    before, absent_before = with_before - present, all_absent - absent
-    with np.errstate(invalid="ignore", divide="ignore"):
-        together = present * (with_before / (with_before + all_absent))
-        best = np.where(ties, together, present * (with_before / (with_before + absent_before)))
-        first = present * ((before + 1) / (before + 1 + all_absent))
-        integral = present - all_absent * np.log1p(present / (before + all_absent))
-        worst = np.where(ties, together, np.fmax(first, integral))
-        low, high = (np.where(present > 0, sums, 0).sum(axis=1) / positives for sums in (worst, best))
-    nothing = np.where(negatives > 0, 0.0, np.nan)
-    return _bounded(*(np.where(positives > 0, bound, nothing) for bound in (low, high)))
+    present, before, ties, absent_before = ranked.present, ranked.above, ranked.ties, ranked.absent_above
+    with_before, all_absent = before + present, absent_before + ranked.mixed
+    worst = best = present * (with_before / (with_before + all_absent))
+    if not ties.all():
+        with np.errstate(invalid="ignore", divide="ignore"):
+            first = present * ((before + 1) / (before + 1 + all_absent))
+            integral = present - all_absent * np.log1p(present / (before + all_absent))
+            best = np.where(ties, best, present * (with_before / (with_before + absent_before)))
+            worst = np.where(ties, worst, np.fmax(first, integral))
+    nothing = np.where(ranked.negatives > 0, 0.0, np.nan)
+    some = ranked.positives > 0
+    low, high = (
+        np.divide(ranked.by_label(sums), ranked.positives, out=nothing.copy(), where=some) for sums in (worst, best)
+    )
+    return _bounded(low, high)
 
 
 def _bounded(low: Values, high: Values) -> Area:
-    """Widens the bounds: scikit-learn's sum of quotients may pass 1, to 1.0000000000000002 at times."""
-    return (low + high) / 2, np.maximum(low - ROUNDING, 0), high + ROUNDING
+    """Widens bounds that differ: scikit-learn's sum of quotients may pass 1, to 1.0000000000000002 at times."""
+    slack = np.where(low == high, 0, ROUNDING)
+    return (low + high) / 2, np.maximum(low - slack, 0), high + slack
+
+
+def _areas(ranked: _Ranked) -> tuple[Area, Area]:
+    return _roc_auc(ranked), _average_precision(ranked)
 
 
 def _joined(parts: Sequence[Area]) -> Area:
@@ -142,7 +176,7 @@ def _joined(parts: Sequence[Area]) -> Area:
 def _estimate(totals: Totals) -> Estimate:
     if totals.histograms is None:
         return Estimate()
-    by_label, pooled = areas(totals.histograms), areas(totals.histograms.sum(axis=0, keepdims=True))
+    by_label, pooled = areas(totals.histograms), areas(totals.histograms.pooled())
     averaged = _averages(by_label, pooled, support(totals.sums))
     return Estimate(
         {name: value for name, (value, _, _) in averaged.items()},

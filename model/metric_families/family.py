@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bulklabel.model.counting.block import Block
+from bulklabel.model.counting.filled_bins import FilledBins
 from bulklabel.model.counting.grouping import Grouping
 from bulklabel.model.counting.sums import Sums
 from bulklabel.model.counting.tally import Counts
@@ -20,12 +21,11 @@ NamedSums = dict[str, Counts]
 class Totals:
     """Holds what was counted of some records: their sums, without groups, and each label's histogram of probabilities.
 
-    `histograms` is L×2×bins (absent, present) or L×3×bins (and unknown), with any precision of the bins, or None where
-    none was kept.
+    `histograms` have bins of any precision; None where none were kept.
     """
 
     sums: Sums
-    histograms: Counts | None = None
+    histograms: FilledBins | None = None
 
 
 @dataclass(frozen=True, eq=False)

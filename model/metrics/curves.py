@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bulklabel.model.metrics.threshold_goals import Curve, threshold_curve
+from bulklabel.model.metrics.threshold_goals import Curve, threshold_curves
 from bulklabel.model.statistic import Statistic
 
 MOST_ROWS = 2_000_000
@@ -39,7 +39,7 @@ def curves_table(statistic: Statistic, labels: Sequence[str]) -> pa.Table:
     Thresholds fall within a label; precision, recall and f1 are 0 where they are 0/0.
     """
     points = max(2, MOST_ROWS // len(labels))
-    curves = [threshold_curve(histogram) for histogram in statistic.histograms.counts()]
+    curves = threshold_curves(statistic.histograms.filled())
     return pa.concat_tables(
         [_rows(label, curve, spread(curve, points)) for label, curve in zip(labels, curves, strict=True)]
     )

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from bulklabel.model.counting.bins import lowest_of, precision_of
+from bulklabel.model.counting.bins import bins_count, lowest_of
+from bulklabel.model.counting.histograms import LEAST_PRECISION
 from bulklabel.model.counting.tally import Counts
 from bulklabel.model.images.kinds import formats_of, sizes_of
 from bulklabel.model.metrics.estimates import Evidence
@@ -42,10 +43,10 @@ def distributions(statistic: Statistic, evidence: Evidence, labels: Sequence[str
 
 def _histograms(evidence: Evidence) -> Counts:
     """Returns L×16 counts; the end of a bin belongs to the one that is nearer to one half."""
-    lowest = lowest_of(precision_of(evidence.histograms.shape[-1]))
+    lowest = lowest_of(np.arange(bins_count(LEAST_PRECISION), dtype=np.int32), LEAST_PRECISION)
     of_bin = np.minimum(lowest * np.float32(BINS), BINS - 1).astype(np.int64)
     last = np.searchsorted(of_bin, np.arange(BINS), side="right") - 1
-    up_to = np.cumsum(evidence.histograms.sum(axis=1), axis=1)
+    up_to = np.cumsum(evidence.histograms.whole(LEAST_PRECISION).sum(axis=1), axis=1)
     return np.diff(up_to[:, last], axis=1, prepend=0)
 
 

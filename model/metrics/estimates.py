@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from bulklabel.model.counting.filled_bins import FilledBins
 from bulklabel.model.counting.sums import Sums
 from bulklabel.model.counting.tally import Counts
 from bulklabel.model.metric_families.families import estimate
@@ -16,19 +17,19 @@ from bulklabel.model.statistic import Statistic
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Holds sums by group, G×…, beside histograms of probabilities: all records' (L×3×bins), and by group where known.
+    """Holds sums by group, G×…, beside histograms of probabilities: all records', and by group where truth is known.
 
-    `histograms_by_group` is G×L×2×bins, with coarser bins, or None.
+    `histograms_by_group` is G×L×2×bins, with coarse bins, or None.
     """
 
     sums: Sums
-    histograms: Counts
+    histograms: FilledBins
     histograms_by_group: Counts | None = None
 
     @staticmethod
     def of(statistic: Statistic) -> "Evidence":
         """Returns all that a statistic holds of its records."""
-        return Evidence(statistic.sums, statistic.histograms.counts(), statistic.histograms_by_group.counts())
+        return Evidence(statistic.sums, statistic.histograms.filled(), statistic.histograms_by_group.counts())
 
     @cached_property
     def total(self) -> Sums:
@@ -57,5 +58,5 @@ class Evidence:
         for group in np.flatnonzero(self.sums["with_truth"]):
             histograms = None
             if known_histograms is not None and self.histograms_by_group is not None:
-                histograms = known_histograms - self.histograms_by_group[group]
+                histograms = FilledBins.of_counts(known_histograms - self.histograms_by_group[group])
             yield estimate(Totals(self.total - self.sums.group(int(group)), histograms))

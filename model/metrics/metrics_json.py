@@ -12,7 +12,7 @@ from bulklabel.model.metrics.distributions import distributions
 from bulklabel.model.metrics.estimates import Evidence
 from bulklabel.model.metrics.intervals import label_intervals, overall_intervals
 from bulklabel.model.metrics.sliced import slice_evidence
-from bulklabel.model.metrics.threshold_goals import Choice, Goal, choose, threshold_curve
+from bulklabel.model.metrics.threshold_goals import Choice, Goal, choose, threshold_curves
 from bulklabel.model.statistic import Statistic
 from bulklabel.model.statistic.distinct import Distinct
 
@@ -48,7 +48,7 @@ def compute_metrics(
     (0.8, [1.0, 0.0], {'cat': 0.29998782, 'dog': 0.25})
     """
     evidence = Evidence.of(statistic)
-    choices = [choose(threshold_curve(histogram), goal) for histogram in evidence.histograms]
+    choices = [choose(curve, goal) for curve in threshold_curves(evidence.histograms)]
     estimate, without = evidence.estimate(), list(evidence.without_groups())
     rows = _label_rows(evidence, estimate, labels, thresholds)
     intervals = label_intervals(evidence, estimate, without)

@@ -10,7 +10,7 @@ from bulklabel.model.counting.tally import Counts
 from bulklabel.model.metric_families.calibration import RELIABILITY
 from bulklabel.model.metric_families.confusion import support
 from bulklabel.model.metrics.curves import spread
-from bulklabel.model.metrics.threshold_goals import Curve, threshold_curve
+from bulklabel.model.metrics.threshold_goals import Curve, threshold_curves
 from bulklabel.model.statistic import Statistic
 from bulklabel.model.statistic.pairs import CONFUSED, PREDICTED, TRUTH
 
@@ -28,10 +28,10 @@ def drawings(statistic: Statistic) -> dict[str, Any]:
     bins of probability, [records, records where the label is present, mean probability or None].
     """
     total = statistic.sums.total()
-    histograms = statistic.histograms.counts()
+    histograms = statistic.histograms.filled()
     return {
-        "cuts": [_cuts(threshold_curve(histogram)) for histogram in histograms],
-        "all_cuts": _cuts(threshold_curve(histograms.sum(axis=0))),
+        "cuts": [_cuts(curve) for curve in threshold_curves(histograms)],
+        "all_cuts": _cuts(threshold_curves(histograms.pooled())[0]),
         "reliability": [_reliability(total, slice(label, label + 1)) for label in range(statistic.labels)],
         "all_reliability": _reliability(total, slice(None)),
         "pairs": _pairs(statistic.pairs.counts(), total),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from bulklabel.model.counting.bins import coarser_counts
+from bulklabel.model.counting.filled_bins import FilledBins
 from bulklabel.model.metrics.estimates import Evidence
 from bulklabel.model.statistic import GROUPS, Statistic
 from bulklabel.model.statistic.histograms import coarse_precision
@@ -23,13 +23,13 @@ def slice_evidence(
     named = sorted(slices, key=lambda value: (-slices[value].records, value is not None, value))[:MOST_SLICES]
     precision = coarse_precision(statistic.labels, GROUPS)
     left_sums = statistic.sums
-    left_histograms = coarser_counts(statistic.histograms.counts(), precision)
+    left_histograms = statistic.histograms.filled().whole(precision)
     left = statistic.scored
     for value in named:
         counted = slices[value]
         histograms = counted.histograms.counts()
-        yield value, False, counted.records, Evidence(counted.sums, histograms)
+        yield value, False, counted.records, Evidence(counted.sums, FilledBins.of_counts(histograms))
         left_sums, left_histograms = left_sums - counted.sums, left_histograms - histograms
         left -= counted.records
     if left:
-        yield None, True, left, Evidence(left_sums, left_histograms)
+        yield None, True, left, Evidence(left_sums, FilledBins.of_counts(left_histograms))

@@ -9,12 +9,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from bulklabel.model.counting.bins import lowest_of, precision_of
+from bulklabel.model.counting.bins import bins_count, finest, lowest_of
+from bulklabel.model.counting.filled_bins import BIN_MASK, PLANE_BITS, PLANES, FilledBins
 from bulklabel.model.counting.tally import Counts
 from bulklabel.model.labels.thresholds import DEFAULT_THRESHOLD
 from bulklabel.model.labels.truth import ABSENT, PRESENT, UNKNOWN, Truth
 
 F1, PRECISION, RECALL, BUDGET = "f1", "precision", "recall", "budget"
+
+MOST_PRECISION = 12
+MOST_CELLS = 40_000_000
+"""Limits of the bins between which thresholds are looked for."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +60,24 @@ class Curve:
     false_positives: Counts
 
 
-def threshold_curve(histogram: Counts) -> Curve:
-    """Returns the curve of one label from its histogram, 3×bins: a threshold below each bin that holds records."""
-    lowest = lowest_of(precision_of(histogram.shape[1]))
-    filled = np.flatnonzero(histogram.any(axis=0))
-    excluded = np.append(-1, filled[:-1])
-    end = np.append(lowest, np.float32(1))[excluded + 1]  # just above what is excluded
-    end[excluded == -1] = 0
-    return _falling(_middle(end, lowest[filled]), lowest[filled], histogram[:, filled])
+def threshold_curves(histograms: FilledBins) -> list[Curve]:
+    """Returns the curve of each label from its histogram: a threshold below each bin that holds records."""
+    bins = histograms.coarser(finest(PLANES * histograms.labels, MOST_CELLS, MOST_PRECISION))
+    keys = bins.label << PLANE_BITS | (bins.keys & BIN_MASK)
+    columns, column = np.unique(keys, return_inverse=True)
+    counts = np.zeros((PLANES, len(columns)), np.int64)
+    counts[bins.keys >> np.uint32(PLANE_BITS), column] = bins.counts
+    filled = (columns & BIN_MASK).astype(np.int32)
+    starts = np.searchsorted(columns, np.arange(histograms.labels + 1) << PLANE_BITS)
+    lowest = lowest_of(filled, bins.precision)
+    end = np.zeros_like(lowest)  # just above what is excluded
+    end[1:] = lowest_of(np.minimum(filled[:-1] + 1, bins_count(bins.precision) - 1), bins.precision)
+    end[starts[starts < len(end)]] = 0
+    middle = _middle(end, lowest)
+    return [
+        _falling(middle[label], lowest[label], counts[:, label])
+        for label in map(slice, starts[:-1].tolist(), starts[1:].tolist())
+    ]
 
 
 def exact_curve(truth: Truth, probabilities: npt.NDArray[np.float32]) -> Curve:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bulklabel.model.counting.block import Block, Probabilities, row_blocks
+from bulklabel.model.counting.histograms import Histograms
 from bulklabel.model.counting.sums import Sums
 from bulklabel.model.counting.tally import Counts, Tally
 from bulklabel.model.images.kinds import Kind, Kinds
@@ -42,9 +43,9 @@ class Statistic:
 
     `scored`, `rejected` (by stage and reason), `kinds` (scored images by kind), `unknown_labels` (records by label
     name), `predicted` (records given each label, L), `histograms` and `examples` are of all records, the rest only of
-    those with truth. `histograms` is L×3×bins (absent, present, unknown), and `histograms_by_group` G×L×2×bins, with
-    coarser bins; `slices` are by column and value. `places` is a sum modulo 2⁶⁴ that tells whose records these are,
-    those rejected among them.
+    those with truth. `histograms` are by truth (absent, present, unknown) and as fine as can be, `histograms_by_group`
+    is G×L×2×bins, with coarse bins; `slices` are by column and value. `places` is a sum modulo 2⁶⁴ that tells whose
+    records these are, those rejected among them.
     """
 
     scored: int
@@ -53,7 +54,7 @@ class Statistic:
     unknown_labels: dict[str, int]
     predicted: Counts
     sums: Sums
-    histograms: Tally
+    histograms: Histograms
     histograms_by_group: Tally
     pairs: Tally
     examples: Examples

@@ -10,11 +10,11 @@ from sklearn import metrics as oracle
 from sklearn.calibration import calibration_curve
 
 from bulklabel.model.counting.bins import bin_of, bins_count
+from bulklabel.model.counting.filled_bins import FilledBins
 from bulklabel.model.metric_families.areas import areas
 from bulklabel.model.metrics.estimates import Evidence
 from bulklabel.model.metrics.report_curves import drawings
 from bulklabel.model.statistic import Statistic
-from bulklabel.model.statistic.histograms import fine_precision
 from tests.support.synthetic import NASTY, THRESHOLD, Batch, batches, logistic_batch, metrics_of_statistic, statistic_of
 
 RATES: dict[str, Callable[..., float]] = {
@@ -147,7 +147,7 @@ def test_binary_crossentropy_equals_keras(batch: Batch) -> None:
 
 @settings(max_examples=200)
 @given(batches(unknown=True, fewest=0))
-def test_bounds_of_areas_contain_what_scikit_learn_says(batch: Batch) -> None:
+def test_areas_equal_scikit_learn_and_have_bounds_of_no_width(batch: Batch) -> None:
     found, columns = metrics_of(batch), known_columns(batch)
     everything = [np.concatenate([column[side] for column in columns]) for side in (0, 1)]
     support = np.array([truth.sum() for truth, _ in columns])
@@ -158,19 +158,26 @@ def test_bounds_of_areas_contain_what_scikit_learn_says(batch: Batch) -> None:
             "macro": mean_defined(exact),
             "weighted": mean_defined(exact, support),
         }
-        pairs = [
-            (row[name], row[f"{name}_bounds"], value) for row, value in zip(found["per_label"], exact, strict=True)
-        ]
-        pairs += [
-            (found["overall"][f"{name}_{average}"], found["overall"][f"{name}_{average}_bounds"], value)
-            for average, value in expected.items()
-        ]
-        for value, bounds, truth in pairs:
-            if truth is None:
-                assert value is bounds is None
+        rows = [(row, name, value) for row, value in zip(found["per_label"], exact, strict=True)]
+        rows += [(found["overall"], f"{name}_{average}", value) for average, value in expected.items()]
+        for row, key, value in rows:
+            if value is None:
+                assert row[key] is row[f"{key}_bounds"] is None
             else:
-                assert bounds[0] <= truth <= bounds[1], (name, value)
-                assert bounds[0] <= value <= bounds[1]
+                assert row[key] == same(value), key
+                assert row[f"{key}_bounds"] == [row[key], row[key]]
+
+
+@pytest.mark.parametrize(("labels", "records", "present"), [(26, 1903, 0.045), (3, 50_000, 0.0005)])
+def test_areas_of_rare_labels_are_exact(labels: int, records: int, present: float) -> None:
+    random = np.random.default_rng(labels)
+    truth = (random.random((records, labels)) < present).astype(np.int8)
+    scores = (1 / (1 + np.exp(4 - 2 * truth - random.normal(0, 2, truth.shape)))).astype(np.float32)
+    found = metrics_of((truth, scores))
+    for row, column, score in zip(found["per_label"], truth.T, scores.T, strict=True):
+        for name in ("roc_auc", "average_precision"):
+            assert row[name] == same(area(name, column, score.astype(float)))
+            assert row[f"{name}_bounds"] == [row[name], row[name]]
 
 
 @given(batches(unknown=True))
@@ -180,51 +187,23 @@ def test_bounds_are_as_narrow_as_coarse_bins_allow_and_contain_the_value_still(b
         for precision in (0, 1, 5):
             counts = np.zeros((1, 2, bins_count(precision)), np.int64)
             np.add.at(counts[0], (truth.astype(int), bin_of(score, precision)), 1)
-            for name, (value, low, high) in areas(counts).items():
+            for name, (value, low, high) in areas(FilledBins.of_counts(counts)).items():
                 exact = area(name, truth, scores)
                 if exact is None:
                     assert np.isnan([value[0], low[0], high[0]]).all()
                 else:
-                    assert low[0] <= exact <= high[0]
+                    assert low[0] <= exact <= high[0] or value[0] == low[0] == high[0] == same(exact)
                     assert low[0] <= value[0] <= high[0]
 
 
-def test_saturated_answers_have_exact_areas() -> None:
-    truth = np.array([[1], [0], [1], [0], [1]], np.int8)
-    batch = (truth, np.array([[1], [1], [1], [0.3], [0.2]], np.float32))
-    row = metrics_of(batch)["per_label"][0]
-    for name in ("roc_auc", "average_precision"):
-        assert row[name] == same(area(name, truth[:, 0], batch[1][:, 0]))
-        assert row[f"{name}_bounds"][1] - row[f"{name}_bounds"][0] < 1e-11
-
-
-def test_bounds_are_narrow_on_ordinary_data() -> None:
-    batch = logistic_batch(np.random.default_rng(0), 20_000, 10)
-    found = metrics_of(batch)
-    for row, (truth, scores) in zip(found["per_label"], known_columns(batch), strict=True):
-        for name in ("roc_auc", "average_precision"):
-            low, high = row[f"{name}_bounds"]
-            assert low <= (area(name, truth, scores) or 0) <= high
-            assert high - low < 1e-3
-            assert row[name] == pytest.approx(area(name, truth, scores), abs=1e-4)
-    for name in ("roc_auc", "average_precision"):
-        for average in ("micro", "macro", "weighted"):
-            low, high = found["overall"][f"{name}_{average}_bounds"]
-            exact = getattr(oracle, f"{name}_score")(*batch, average=average)
-            assert low <= exact <= high
-            assert high - low < 1e-3
-
-
-def test_bounds_are_narrow_with_the_bins_of_a_thousand_labels() -> None:
-    precision = fine_precision(1000)
+@pytest.mark.parametrize("precision", [8, 11, 16])
+def test_bounds_are_narrow_in_bins_of_ordinary_data(precision: int) -> None:
     truth, scores = (column[:, 0] for column in logistic_batch(np.random.default_rng(1), 20_000, 1))
-    counts = np.zeros((1, 2, bins_count(precision)), np.int64)
-    np.add.at(counts[0], (truth, bin_of(scores, precision)), 1)
-    for name, (value, low, high) in areas(counts).items():
-        exact = area(name, truth, scores)
-        assert low[0] <= exact <= high[0]
-        assert high[0] - low[0] < 1e-3, name
-        assert value[0] == pytest.approx(exact, abs=1e-4)
+    exact = statistic_of((truth[:, None], scores[:, None])).histograms.filled()
+    for name, (value, low, high) in areas(exact.coarser(precision)).items():
+        assert low[0] <= area(name, truth, scores.astype(float)) <= high[0]
+        assert high[0] - low[0] < 0.3 / 2**precision, name
+        assert value[0] == pytest.approx(area(name, truth, scores.astype(float)), abs=1e-4)
 
 
 @given(batches())

@@ -101,7 +101,7 @@ def test_records_without_truth_are_scored_and_nothing_else() -> None:
     found = statistic_of(batch)
     assert (found.scored, int(found.sums["with_truth"].sum())) == (4, 0)
     assert found.sums == Statistic.zero(2).sums
-    assert found.histograms.counts().sum(axis=(0, 2)).tolist() == [0, 0, 8]
+    assert found.histograms.filled().whole(0).sum(axis=(0, 2)).tolist() == [0, 0, 8]
     assert found.histograms_by_group.counts().sum() == found.pairs.counts().sum() == 0
 
 

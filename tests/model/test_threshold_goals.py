@@ -12,8 +12,7 @@ from sklearn import metrics as oracle
 from bulklabel.model.counting.bins import bin_of, lowest_of
 from bulklabel.model.labels.thresholds import predict_labels, read_thresholds
 from bulklabel.model.metrics import Goal, thresholds_file
-from bulklabel.model.metrics.threshold_goals import Choice, choose, threshold_curve, tune_thresholds
-from bulklabel.model.statistic.histograms import fine_precision
+from bulklabel.model.metrics.threshold_goals import MOST_PRECISION, Choice, choose, threshold_curves, tune_thresholds
 from tests.support.synthetic import Batch, batches, logistic_batch, metrics_of_statistic, statistic_of
 
 GOALS = [
@@ -28,8 +27,7 @@ Counts = tuple[int, int, int]
 
 def chosen(batch: Batch, goal: Goal) -> list[tuple[Choice, np.ndarray, np.ndarray]]:
     """Each label's choice with its truth and its probabilities."""
-    histograms = statistic_of(batch).histograms.counts()
-    choices = [choose(threshold_curve(histogram), goal) for histogram in histograms]
+    choices = [choose(curve, goal) for curve in threshold_curves(statistic_of(batch).histograms.filled())]
     return list(zip(choices, batch[0].T, batch[1].T, strict=True))
 
 
@@ -41,8 +39,7 @@ def counted(truth: np.ndarray, scores: np.ndarray, threshold: float) -> Counts:
 
 def possible(truth: np.ndarray, scores: np.ndarray) -> list[Counts]:
     """The counts at every threshold that separates two bins."""
-    precision = fine_precision(1)
-    cuts = lowest_of(precision)[np.unique(bin_of(np.abs(scores), precision))]
+    cuts = lowest_of(np.unique(bin_of(np.abs(scores), MOST_PRECISION)), MOST_PRECISION)
     return [counted(truth, scores, float(cut)) for cut in cuts[::-1]]
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from bulklabel.model.counting.bins import bin_of, bins_count, coarser_counts
 from bulklabel.model.counting.block import Block
+from bulklabel.model.counting.filled_bins import FilledBins
 from bulklabel.model.metric_families.families import sums_of
 from bulklabel.model.metrics.estimates import Evidence
 from bulklabel.model.statistic import GROUPS
@@ -33,4 +34,4 @@ def evidence_of(batch: Batch, groups: np.ndarray, coarse: int = COARSE) -> Evide
     size = GROUPS * LABELS * 2 * bins_count(FINE)
     scores = np.bincount(cells.ravel(), minlength=size).reshape(GROUPS, LABELS, 2, -1)
     sums = sums_of(block, groups, GROUPS)
-    return Evidence(sums, scores.sum(axis=0), coarser_counts(scores, coarse))
+    return Evidence(sums, FilledBins.of_counts(scores.sum(axis=0)), coarser_counts(scores, coarse))
