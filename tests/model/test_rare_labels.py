@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from bulklabel.model.counting.bins import bin_of, bins_count
+from bulklabel.model.counting.filled_bins import FilledBins
 from bulklabel.model.counting.sums import Sums
 from bulklabel.model.metric_families.areas import AREAS
 from bulklabel.model.metric_families.averages import AVERAGES
@@ -111,9 +112,13 @@ def given(sums: Sums, by_group: np.ndarray | None) -> tuple[Evidence, Estimate, 
     """What intervals are drawn from."""
     total = sums.total()
     everything = None if by_group is None else by_group.sum(axis=0)
-    rest = [None if by_group is None else everything - by_group[group] for group in range(GROUPS)]
-    without = [estimate(Totals(total - sums.group(group), histograms)) for group, histograms in enumerate(rest)]
-    return Evidence(sums, np.zeros(0, np.int64)), estimate(Totals(total, everything)), without
+    rest = [None if everything is None or by_group is None else everything - by_group[group] for group in range(GROUPS)]
+    without = [estimate(Totals(total - sums.group(group), filled(counts))) for group, counts in enumerate(rest)]
+    return Evidence(sums, FilledBins.none(0)), estimate(Totals(total, filled(everything))), without
+
+
+def filled(counts: np.ndarray | None) -> FilledBins | None:
+    return None if counts is None else FilledBins.of_counts(counts)
 
 
 def coverage(case: Case, sets: int, with_areas: bool = False) -> dict[str, float]:

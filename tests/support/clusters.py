@@ -14,6 +14,7 @@ import numpy as np
 import scipy.optimize
 
 from bulklabel.model.counting.block import Block
+from bulklabel.model.counting.filled_bins import FilledBins
 from bulklabel.model.counting.sums import Sums
 from bulklabel.model.metric_families.averages import AVERAGES
 from bulklabel.model.metric_families.confusion import CONFUSION
@@ -75,7 +76,7 @@ def f1_values(overall: Mapping[str, Any], per_label: Mapping[str, Any]) -> dict[
 def f1_intervals(by_group: Sums) -> dict[str, tuple[float, float]]:
     total = by_group.total()
     without = [f1_metrics(total - by_group.group(int(group))) for group in np.flatnonzero(by_group["with_truth"])]
-    given = Evidence(by_group, np.zeros(0, np.int64)), f1_metrics(total), without
+    given = Evidence(by_group, FilledBins.none(LABELS)), f1_metrics(total), without
     lows, highs = (
         f1_values(
             {name: ends[side] for name, ends in overall_intervals(*given).items()},
