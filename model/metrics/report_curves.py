@@ -1,5 +1,6 @@
 """Picks what the report draws beyond the metrics: curves, reliability, and pairs of labels, small enough for a page."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -21,16 +22,22 @@ PAIRED, MOST_CONFUSED = 40, 50
 """Labels in the tables of pairs, and pairs in the list of what is confused."""
 
 
-def drawings(statistic: Statistic) -> dict[str, Any]:
+def drawings(statistic: Statistic, shown: Collection[int] | None = None) -> dict[str, Any]:
     """Returns curves (`cuts`), `reliability` and `pairs`, of each label and of all answers.
 
     A cut is [threshold, true positives, false positives], thresholds falling. Reliability is, for each of ten equal
     bins of probability, [records, records where the label is present, mean probability or None].
+
+    Curves of labels whose index is not in `shown` are left empty; without it, none are.
     """
+    shown = None if shown is None else frozenset(shown)
     total = statistic.sums.total()
     histograms = statistic.histograms.filled()
     return {
-        "cuts": [_cuts(curve) for curve in threshold_curves(histograms)],
+        "cuts": [
+            _cuts(curve) if shown is None or label in shown else []
+            for label, curve in enumerate(threshold_curves(histograms))
+        ],
         "all_cuts": _cuts(threshold_curves(histograms.pooled())[0]),
         "reliability": [_reliability(total, slice(label, label + 1)) for label in range(statistic.labels)],
         "all_reliability": _reliability(total, slice(None)),

@@ -77,12 +77,7 @@ def page_data(metrics: Mapping[str, Any], drawings: Mapping[str, Any]) -> dict[s
         "slices": {column: _slice_points(entries) for column, entries in slice_tables(metrics).items()},
         "f1": metrics["overall"].get("f1_micro"),
         "drift": drift_points(drift_content(metrics)),
-        "examples": [
-            example | {"label": place[example["label"]]}
-            for example in drawings.get("examples") or []
-            if example["label"] in place
-        ],
-        "thumbnails": drawings.get("thumbnails") or [],
+        **_gallery(drawings, place),
         "plots": plots(),
         "config": CONFIG,
     }
@@ -103,6 +98,20 @@ def confused_labels(metrics: Mapping[str, Any], drawings: Mapping[str, Any]) -> 
         }
         for i, j, records in (drawings.get("pairs") or {}).get("top_confused", [])
     ]
+
+
+def _gallery(drawings: Mapping[str, Any], place: Mapping[int, int]) -> dict[str, list[Any]]:
+    """Returns the examples of labels that are shown, by their place on the page, and the thumbnails of these alone."""
+    examples = [example for example in drawings.get("examples") or [] if example["label"] in place]
+    used = sorted({example["thumbnail"] for example in examples} - {None})
+    number = {thumbnail: index for index, thumbnail in enumerate(used)}
+    return {
+        "examples": [
+            example | {"label": place[example["label"]], "thumbnail": number.get(example["thumbnail"])}
+            for example in examples
+        ],
+        "thumbnails": [drawings["thumbnails"][thumbnail] for thumbnail in used],
+    }
 
 
 def _of_shown(values: Sequence[Any] | None, shown: Sequence[int]) -> list[Any] | None:

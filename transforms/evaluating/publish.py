@@ -10,6 +10,7 @@ import apache_beam as beam
 from bulklabel.model.metrics import curves_table, drawings, thresholds_file
 from bulklabel.model.report import per_label_csv, render_report
 from bulklabel.model.report.gallery import Thumbnail, gallery
+from bulklabel.model.report.page_data import shown_labels
 from bulklabel.model.statistic import Statistic
 from bulklabel.model.statistic.distinct import Distinct
 from bulklabel.model.statistic.hash_ids import hash_ids
@@ -96,12 +97,34 @@ class PublishEvaluation(beam.PTransform):  # type: ignore[misc]
 
 
 def to_json(content: Mapping[str, Any]) -> bytes:
-    r"""Returns content as published JSON: indented, and the same bytes for the same content.
+    r"""Returns content as published JSON: a line for each entry and for each of its own, such as a label's.
 
-    >>> to_json({"f1": 0.5})
-    b'{\n  "f1": 0.5\n}\n'
+    The same content gives the same bytes. Lines are short enough to be read and few enough for 10,000 labels.
+
+    >>> print(to_json({"f1": 0.5, "per_label": [{"f1": 0.5, "support": 2}]}).decode(), end="")
+    {
+      "f1": 0.5,
+      "per_label": [
+        {"f1": 0.5, "support": 2}
+      ]
+    }
     """
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    lines = [f"  {_json(name)}: {_json_lines(value)}" for name, value in content.items()]
+    return "\n".join(["{", ",\n".join(lines), "}\n"]).encode()
+
+
+def _json_lines(value: Any) -> str:
+    if isinstance(value, Mapping) and value:
+        lines, (opening, closing) = [f"{_json(name)}: {_json(item)}" for name, item in value.items()], "{}"
+    elif isinstance(value, list | tuple) and value:
+        lines, (opening, closing) = [_json(item) for item in value], "[]"
+    else:
+        return _json(value)
+    return "\n    ".join([opening, ",\n    ".join(lines)]) + f"\n  {closing}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _publish(
@@ -165,7 +188,9 @@ def _metrics_files(
 ) -> dict[str, bytes]:
     """Returns by name what follows from the statistic, all from one set of metrics."""
     metrics = acceptance.metrics
-    drawn = drawings(statistic) | gallery(statistic.examples, thumbnails) if metrics["counts"]["records"] else {}
+    drawn = {}
+    if metrics["counts"]["records"]:
+        drawn = drawings(statistic, shown_labels(metrics)) | gallery(statistic.examples, thumbnails)
     return {
         METRICS_FILE: to_json(metrics),
         PER_LABEL_FILE: per_label_csv(metrics).encode(),
