@@ -12,6 +12,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from bulklabel.model.labels.examine_rule import truth_line
 from bulklabel.model.metrics.requirements import Gates
+from bulklabel.model.network.import_tensorflow import import_tensorflow
+from bulklabel.model.network.precision import Parity
 from bulklabel.model.report import plotting_library
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.exit_codes import NOTHING_TO_DO
@@ -40,6 +42,7 @@ from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED
 from bulklabel.transforms.run_directory.plan import Plan
 from bulklabel.transforms.run_directory.planned_shards import PlannedShards
 from bulklabel.transforms.run_directory.run_directory import RunDirectory, State
+from bulklabel.transforms.scoring.check_precision import check_precision
 from bulklabel.transforms.scoring.check_workers import CheckedStart, CheckWorker, worker_requirements
 from bulklabel.transforms.scoring.deadline import EndAtDeadline
 from bulklabel.transforms.scoring.load_scorer import load_scorer
@@ -134,13 +137,15 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         print(summary(plan))
     if state is not State.FINISHED:
         print(truth_line(plan.truth))
-    model = files.absolute(options.model), plan.recipe.model_digest, options.trust_model_code
+    model = files.absolute(options.model), plan.recipe.model_digest, options.trust_model_code, plan.recipe.precision
     scorer = OncePerProcess(load_scorer, *model)
+    parity: Parity | None = None
     if state is State.FINISHED:
         directory.reopen()
     else:
         if plan.new_shards:
-            scorer.get()  # a network that cannot be used is reported before anything is written
+            import_tensorflow(wrappers=options.trust_model_code)
+            parity = check_precision(plan, scorer.get())  # what cannot be used is reported before anything is written
         strangers = directory.strangers()
         directory.start(plan, options.overwrite)
         if strangers:
@@ -148,7 +153,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
                 f"{options.output}: {len(strangers):,} files stay that no run has made, such as {strangers[0]}; move "
                 "them away, since whoever reads the whole folder takes them for parts."
             )
-    launched = launch_of(vars(options), started)
+    launched = launch_of(vars(options), started, None if parity is None else parity.content)
     stop = options.changed_input == STOP
     job = Job(plan, scorer, launched, publication, options.deadline, stop)
     if not launch(pipeline_options, plan, output, lambda root: build(root, job)):
@@ -164,7 +169,7 @@ def _planned(options: argparse.Namespace, output: str) -> tuple[Plan, RunDirecto
     gates = gates_of(options, model.labels, output, options.group_by)
     earlier_runs = find_earlier_runs(options.since, output, options.carry_over, options.match == CONTENT)
     columns = columns_of(options)
-    score_options = ScoreOptions(options.threshold, options.layout, options.decode_timeout)
+    score_options = ScoreOptions(options.threshold, options.layout, options.decode_timeout, options.precision)
     label_options = label_options_of(options, model.labels)
     plan = make_plan(
         options.input,

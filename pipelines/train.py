@@ -142,7 +142,7 @@ def _warn(survey: Survey, labels: Sequence[str], label_file: str | None) -> None
 
 def _fit_and_save(options: argparse.Namespace, source: SampleSource, survey: Survey, labels: tuple[str, ...]) -> None:
     """Trains on the samples, and writes the model directory."""
-    import_tensorflow()  # takes seconds, so only once the inputs are known to be good
+    import_tensorflow(wrappers=False)  # takes seconds, so only once the inputs are known to be good
     from bulklabel.model.network.golden_images import add_golden
     from bulklabel.model.network.train import Side, train_network
 

@@ -13,6 +13,7 @@ from bulklabel.model.images.decode import batch_size_for
 from bulklabel.model.images.resize import Pixels
 from bulklabel.model.model_directory import DESCRIPTION_FILE, NETWORK_FILE, Model
 from bulklabel.model.network.keras_archive import check_shapes, load_network
+from bulklabel.model.network.precision import BFLOAT16, FLOAT32
 
 Probabilities = npt.NDArray[np.float32]
 """N×L, 0…1: how probable the network finds each label of each record."""
@@ -26,7 +27,12 @@ SMALLEST_BATCH = 2
 of 2 to 256 gave the same bits in all networks that were tried: ours, VGG, ResNet, MobileNet, EfficientNet.
 """
 
+BFLOAT16_OPTION = "auto_mixed_precision_onednn_bfloat16"
+
 log = logging.getLogger("bulklabel")
+
+_thread = threading.local()
+"""Remembers the precision that TensorFlow was last told in a thread, since it keeps its options by thread."""
 
 RunBatch = Callable[[Pixels], tf.Tensor]
 """The network, compiled for one batch shape."""
@@ -51,6 +57,8 @@ class Scorer:
         self._halving = threading.Lock()
         self.batch_size = batch_size_for(model.preprocessing)
         """Images a batch of the plan."""
+        self.precision = FLOAT32
+        """`FLOAT32`, or `BFLOAT16` on a processor that computes in it. One process has scorers of one at a time."""
         self._compiled = self._compile(self.batch_size)
 
     @property
@@ -68,6 +76,7 @@ class Scorer:
         Raises:
             OutOfMemoryError: if it does not suffice for `SMALLEST_BATCH` images.
         """
+        self._tell_precision()
         while True:
             size, run = self._compiled
             starts = range(0, len(pixels), size)
@@ -79,6 +88,12 @@ class Scorer:
                 if isinstance(error, tf.errors.AbortedError) and "a primitive" not in str(error):
                     raise  # oneDNN says so where it finds no memory for its code or its scratch space
                 self._halve(size)
+
+    def _tell_precision(self) -> None:
+        """Has TensorFlow compute in the scorer's precision in this thread, as it decides where a graph is run."""
+        if getattr(_thread, "precision", None) != self.precision:
+            tf.config.optimizer.set_experimental_options({BFLOAT16_OPTION: self.precision == BFLOAT16})
+            _thread.precision = self.precision
 
     def _predict(self, pixels: Pixels, size: int, run: RunBatch) -> Probabilities:
         count = len(pixels)

@@ -64,6 +64,13 @@ def parser() -> CommandParser:
         help="an image whose decoder takes longer is rejected (default: 60)",
     )
     flags.add_argument(
+        "--precision",
+        default="float32",
+        choices=("float32", "bfloat16"),
+        help="what the network computes in; bfloat16 is faster on processors that have it, and its answers are "
+        "compared with those of float32 first (default: float32)",
+    )
+    flags.add_argument(
         "--identity",
         default=LISTING,
         choices=(LISTING, CONTENT),

@@ -9,6 +9,7 @@ from bulklabel.model.labels.examine_rule import truth_content
 from bulklabel.model.labels.label_rule import NO_TRUTH, LabelRule
 from bulklabel.model.labels.predictions import WIDE, column_names
 from bulklabel.model.model_directory import Model
+from bulklabel.model.network.precision import FLOAT32
 from bulklabel.model.versions import deciding_versions
 from bulklabel.transforms.files.planned_files import with_hashes
 from bulklabel.transforms.files.text import json_value
@@ -35,12 +36,14 @@ class ScoreOptions:
     """Holds what the user says of how images are scored.
 
     `threshold` is what `--threshold` gives, as `choose_thresholds` takes it; `layout` how predictions are laid out in
-    columns, `wide` for one a label, `list` for one of lists; `decode_seconds` the time limit for one image.
+    columns, `wide` for one a label, `list` for one of lists; `decode_seconds` the time limit for one image;
+    `precision` what the network computes in, `float32` or `bfloat16`.
     """
 
     threshold: str | None = None
     layout: str = WIDE
     decode_seconds: float = DECODE_SECONDS
+    precision: str = FLOAT32
 
 
 AS_THE_MODEL_SAYS = ScoreOptions()
@@ -69,6 +72,7 @@ def make_recipe(
         versions=deciding_versions(),
         rule=rule,
         decode_seconds=options.decode_seconds,
+        precision=options.precision,
     )
 
 

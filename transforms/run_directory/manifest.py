@@ -23,12 +23,14 @@ class Launch:
     """Holds what the command knows and no worker does.
 
     `options` are the command's own flags as they were given, never Beam's; `model_directory` is where the model was,
-    absolute; `started` is the wall clock's time in UTC.
+    absolute; `started` is the wall clock's time in UTC; `parity` says how far the plan's precision is
+    from float32, where it is another.
     """
 
     options: Mapping[str, Any]
     model_directory: str
     started: datetime
+    parity: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,9 @@ class UnreconciledError(Exception):
     """Says that the parts are not what was counted, which no input causes: it is a mistake in bulklabel."""
 
 
-def launch_of(options: Mapping[str, Any], started: datetime) -> Launch:
+def launch_of(options: Mapping[str, Any], started: datetime, parity: Mapping[str, Any] | None = None) -> Launch:
     """Returns how `score` was launched, from its parsed flags, `model` among them."""
-    return Launch(json_value(options), escape_surrogates(files.absolute(options["model"])), started)
+    return Launch(json_value(options), escape_surrogates(files.absolute(options["model"])), started, parity)
 
 
 def now() -> datetime:
@@ -96,6 +98,7 @@ def build_manifest(
         "platform": _platform(),
         "options": launch.options,
         "model_directory": launch.model_directory,
+        **({} if launch.parity is None else {"parity": launch.parity}),
         "timings": _timings(launch.started, parts),
         **verdict,
         "places": f"{places:016x}",

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.labels.label_rule import NO_TRUTH, LabelRule
+from bulklabel.model.network.precision import FLOAT32
 from bulklabel.model.tuples import as_tuples
 from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.reading.records import Columns, Problem, ReadSpec, Shard
@@ -89,6 +90,7 @@ class Recipe:
     `labels` and `thresholds` (0…1) are in the order of the network's outputs; `tuned_thresholds` are the model's own,
     kept so that `evaluate` needs no model directory; `batch_size` is images a batch; `versions` are those of the
     packages that decode and compute; `rule` says how labels are read; `decode_seconds` is an image's time limit;
+    `precision` is what the network computes in, `float32` or `bfloat16`;
     `since` are the runs whose answers are known, as `Shard.reused` counts them; `by_content` says that images are
     recognised by their bytes, `carry_over` that known answers are written again; `truth` names the files whose truth
     counts instead of the records', if there are any.
@@ -106,6 +108,7 @@ class Recipe:
     versions: Mapping[str, str]
     rule: LabelRule = NO_TRUTH
     decode_seconds: float = DECODE_SECONDS
+    precision: str = FLOAT32
     since: tuple[EarlierRun, ...] = ()
     by_content: bool = False
     carry_over: bool = False

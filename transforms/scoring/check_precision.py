@@ -1,0 +1,57 @@
+"""Compares a plan's precision with float32 on its first images, before anything is scored in it."""
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from bulklabel.model.errors import UserError
+from bulklabel.model.images.resize import Pixels
+from bulklabel.model.network.precision import FLOAT32, Parity, compare_precisions
+from bulklabel.transforms.planning.first_records import usable_shards
+from bulklabel.transforms.reading.readers import read_shard
+from bulklabel.transforms.run_directory.plan import Plan
+from bulklabel.transforms.scoring.decode import decode_batch
+
+if TYPE_CHECKING:
+    from bulklabel.model.network.scorer import Probabilities, Scorer
+
+COMPARED = 1024
+"""So many images of the first shard that can be read are compared: 0.1 to 0.2 s for a small network."""
+
+
+def check_precision(plan: Plan, scorer: "Scorer") -> Parity | None:
+    """Scores a plan's first images in float32 and in its precision; returns None if that is float32 or none is good.
+
+    Raises:
+        UserError: if the answers are too far apart.
+    """
+    precision = plan.recipe.precision
+    pixels = None if precision == FLOAT32 else _first_pixels(plan)
+    if pixels is None or not len(pixels):
+        return None
+    scorer.precision = FLOAT32
+    exact = _probabilities(scorer, pixels)
+    scorer.precision = precision
+    parity = compare_precisions(exact, _probabilities(scorer, pixels), plan.recipe.thresholds)
+    if not parity.is_accepted:
+        raise UserError(f"--precision {precision}: {parity.words}, which is too much; leave the flag out.")
+    return parity
+
+
+def _first_pixels(plan: Plan) -> Pixels | None:
+    """Returns the good images among the first `COMPARED` of the first shard that can be read; None if there is none."""
+    recipe = plan.recipe
+    for shard in usable_shards(plan.shards)[:1]:
+        found = (item for item in read_shard(shard, recipe.read_spec) if isinstance(item, pa.Table))
+        tables = islice(found, -(-COMPARED // recipe.batch_size))
+        batches = [decode_batch(table, recipe.preprocessing, recipe.decode_seconds) for table in tables]
+        if batches:
+            return np.concatenate([batch.pixels[batch.good] for batch in batches])[:COMPARED]
+    return None
+
+
+def _probabilities(scorer: "Scorer", pixels: Pixels) -> "Probabilities":
+    starts = range(0, len(pixels), scorer.batch_size)
+    return np.concatenate([scorer.predict(pixels[at : at + scorer.batch_size]) for at in starts])
