@@ -16,6 +16,7 @@ from bulklabel.model.metric_families.quotients import divide_known, ratio
 FLOAT_EPSILON = float(np.finfo(np.float64).eps)
 KERAS_EPSILON = 1e-7
 _BELOW_ONE = 1 - float(np.float32(1 - KERAS_EPSILON))
+_LEAST = -np.log1p(-_BELOW_ONE)
 
 
 def _label_sums(block: Block, grouping: Grouping) -> NamedSums:
@@ -38,7 +39,7 @@ def _log_losses(block: Block) -> tuple[Values, Values]:
     exact = block.probabilities.astype(np.float64)
     truth = np.where(block.present, exact, 1 - exact)
     losses = -np.log(np.clip(truth, FLOAT_EPSILON, 1 - FLOAT_EPSILON))
-    clipped = np.clip(losses, -np.log1p(-_BELOW_ONE), -np.log(np.where(block.present, KERAS_EPSILON, _BELOW_ONE)))
+    clipped = np.clip(losses, _LEAST, np.where(block.present, -np.log(KERAS_EPSILON), -np.log(_BELOW_ONE)))
     return losses * block.known, clipped * block.known
 
 
