@@ -196,6 +196,16 @@ def test_bounds_are_as_narrow_as_coarse_bins_allow_and_contain_the_value_still(b
                     assert low[0] <= value[0] <= high[0]
 
 
+def test_a_bin_of_present_records_alone_leaves_average_precision_open() -> None:
+    truth, scores = np.array([1, 1, 0], np.int8), np.array([0.3, 0.4, 0.9], np.float32)
+    filled = statistic_of((truth[:, None], scores[:, None])).histograms.filled().coarser(0)
+    value, low, high = (part[0] for part in areas(filled)["average_precision"])
+    exact = area("average_precision", truth, scores.astype(float))
+    assert exact is not None
+    assert low < exact < high
+    assert low <= value <= high
+
+
 @pytest.mark.parametrize("precision", [8, 11, 16])
 def test_bounds_are_narrow_in_bins_of_ordinary_data(precision: int) -> None:
     truth, scores = (column[:, 0] for column in logistic_batch(np.random.default_rng(1), 20_000, 1))
