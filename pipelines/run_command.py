@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import os
 from collections.abc import Callable, Sequence
 
 from bulklabel.model.errors import first_line
@@ -61,6 +62,8 @@ def _run(name: str, argv: Sequence[str], rewrite: Rewrite) -> int:
 
 def _parse_and_run(name: str, argv: Sequence[str]) -> None:
     """Imports the command, and Beam with it, only once its flags are known to be good: `--help` answers at once."""
+    # numpy's products are small here, and other threads keep all cores busy, for which its own would wait in a loop.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     parser = importlib.import_module(f"bulklabel.pipelines.flags.{name}").parser()
     options, beam_flags = parser.parse_command(argv)
     from bulklabel.pipelines.runners.beam_options import beam_options

@@ -20,6 +20,20 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+MODULES = """
+import sys
+from bulklabel.model.network.import_tensorflow import import_tensorflow
+import_tensorflow(wrappers=False)
+assert "sklearn" not in sys.modules
+import sklearn, os
+assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
+"""
+
+
+def test_keras_imports_no_scikit_learn_for_us_and_whoever_needs_it_can() -> None:
+    subprocess.run([sys.executable, "-c", MODULES], env=os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0"}, check=True)
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no mallopt")
 def test_freed_memory_is_used_again() -> None:
     faults = {}

@@ -1,4 +1,4 @@
-"""TensorFlow takes seconds and a gigabyte: only what runs a network imports it."""
+"""TensorFlow takes seconds and a gigabyte: only what runs a network imports it, and nothing imports scikit-learn."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.durability.forked import Run
 
 NETWORK = ROOT / "model" / "network"
-CHECK = "import sys; assert not sys.modules.keys() & {'tensorflow', 'keras'}"
+CHECK = "import sys; assert not sys.modules.keys() & {'tensorflow', 'keras', 'sklearn'}"
 
 
 def runs_without_tensorflow(code: str) -> None:
