@@ -1,12 +1,12 @@
 """Applies thresholds, from which probability on a label is predicted, and reads them from files."""
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from bulklabel.model.errors import UserError
+from bulklabel.model.parse_json import parse_json
 
 DEFAULT_THRESHOLD = 0.5
 TUNED = "tuned"
@@ -49,7 +49,7 @@ def read_thresholds(content: bytes, labels: Sequence[str], origin: str) -> tuple
     (0.4, 0.6)
     """
     try:
-        given = {str(label): parse_threshold(str(value)) for label, value in json.loads(content).items()}
+        given = {str(label): parse_threshold(str(value)) for label, value in parse_json(content).items()}
     except (ValueError, AttributeError) as error:
         raise UserError(
             f'{origin} is not a thresholds file ({error}); expected a JSON object like {{"cat": 0.4, "dog": 0.55}}.'

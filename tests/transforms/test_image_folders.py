@@ -171,15 +171,21 @@ def test_rows_that_name_no_image_are_rejected_each_for_its_reason(tmp_path: Path
     climbing = ["../secret.png", "x/../../secret.png", "..\\secret.png"]
     unsafe = ["\ud800.png", f"{tmp_path}/secret.png", "gs://b/x.png", "", *climbing]
     rows: list[Any] = [{"file_name": name} for name in ["a.png", "a.png", "gone.png", *unsafe]]
-    (tmp_path / "data/metadata.jsonl").write_text(jsonl(*rows, {"id": "none"}, [1]) + "{torn")
+    twice = '{"file_name": "b.png", "file_name": "a.png"}\n'
+    (tmp_path / "data/metadata.jsonl").write_text(jsonl(*rows, {"id": "none"}, [1]) + twice + "{torn")
     records, unreadable = read_all(tmp_path / "data")
     assert ids(records) == ["a.png"]
     reasons = {(position, reason) for position, reason, _ in unreadable}
     assert (0, "missing_file") in reasons
     assert (1, "duplicate_file") in reasons
     assert reasons >= {(position, "unsafe_path") for position in range(3, 10)}
-    assert reasons >= {(10, "missing_column"), (11, "damaged_metadata"), (12, "damaged_metadata")}
-    assert len(unreadable) == 12
+    assert reasons >= {
+        (10, "missing_column"),
+        (11, "damaged_metadata"),
+        (12, "damaged_metadata"),
+        (13, "damaged_metadata"),
+    }
+    assert len(unreadable) == 13
 
 
 def test_a_metadata_file_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ JSON = {
     '{"path": "a.png", "url": "https://example.com/a.png"}': "missing_column",
     '["a.png"]': "damaged_record",
     '{"path": "a.png"': "damaged_record",
+    '{"path": "a.png", "labels": ["cat"], "labels": ["dog"]}': "damaged_record",
     '{"path": "a\\u0000.png"}': "unsafe_path",
     '{"path": "\\ud800.png"}': "unsafe_path",
 }

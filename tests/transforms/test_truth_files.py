@@ -224,8 +224,12 @@ def test_label_studio_with_a_row_an_annotation(tmp_path: Path) -> None:
         )
         for number, (image, choice) in enumerate(made)
     )
-    truth = truth_in(tmp_path, "min.csv", f"image,id,choice,annotator,annotation_id,lead_time\n{lines}")
+    header = "image,id,choice,annotator,annotation_id,lead_time\n"
+    truth = truth_in(tmp_path, "min.csv", f"{header}{lines}")
     assert cells(truth, "1.jpg", "2.jpg") == [[1, -1, -1], [0, 1, -1]]
+    twice = """1.jpg,1,"{""choices"": [""cat""], ""choices"": [""dog""]}",1,7,2.5\n"""
+    with pytest.raises(UserError, match=r"min\.csv: an object has the key 'choices' twice"):
+        truth_in(tmp_path, "min.csv", f"{header}{twice}")
 
 
 @pytest.mark.parametrize("name", ["rows.json", "rows.jsonl"])
@@ -237,6 +241,10 @@ def test_objects_in_json_are_rows(tmp_path: Path, name: str) -> None:
         ("[1]", "row 1: '1' is not an object"),
         ("{", "row 1: the row '{' is no JSON"),
         ("[]", "no columns"),
+        (
+            text.replace('"labels":', '"labels": [], "labels":'),
+            "an object has the key 'labels' twice; keep one of them",
+        ),
     ):
         with pytest.raises(UserError, match=words):
             truth_in(tmp_path, name, bad)

@@ -80,6 +80,8 @@ def test_what_is_wrong_with_a_member_costs_its_record_alone(tmp_path: Path) -> N
         "f.jpg": b"F",
         "f.json": b'{"labels": ["\\ud800"]}',
         "\udcff.jpg": b"G",
+        "g.jpg": b"g",
+        "g.json": b'{"labels": ["cat"], "labels": ["dog"]}',
     }
     path = tar_of(tmp_path / "a.tar", members)
     with tarfile.open(path, "a") as tar:
@@ -97,12 +99,13 @@ def test_what_is_wrong_with_a_member_costs_its_record_alone(tmp_path: Path) -> N
         (2, "missing_image", "c"),
         (3, "bad_labels", "d"),
         (4, "bad_labels", "e"),
-        (7, "link", "h"),
+        (7, "bad_labels", "g"),
+        (8, "link", "h"),
     ]
     assert [(row["id"], row["position"], row["labels"]) for row in records] == [
         ("f", 5, ["\\ud800"]),
         ("\\udcff", 6, None),
-        ("i", 8, None),
+        ("i", 9, None),
     ]
 
 

@@ -1,13 +1,13 @@
 """Reads the exports of Label Studio: tasks in JSON, and a row an annotation in JSON or CSV."""
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from bulklabel.model.errors import UserError
+from bulklabel.model.errors import RecordError, UserError
+from bulklabel.model.parse_json import RepeatedKeyError, parse_json
 from bulklabel.transforms.truth.table_rows import TableRows
 
 UPLOAD = re.compile(r"^/?data/upload/(?:\d+/)?(?:[0-9a-f]{8}-)?")
@@ -103,7 +103,9 @@ def _unquoted(value: Any) -> Any:
     """Returns a value as it is, or the object or list that a text is in JSON."""
     if isinstance(value, str) and value.startswith(("{", "[")):
         try:
-            return json.loads(value)
+            return parse_json(value)
+        except RepeatedKeyError as error:
+            raise RecordError("read", "damaged_record", str(error)) from error
         except ValueError:
             return value
     return value

@@ -1,11 +1,11 @@
 """Opens files of truth: what kind each is of is told by its name and its content."""
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from bulklabel.model.errors import UserError, first_line
+from bulklabel.model.parse_json import RepeatedKeyError, parse_json
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.reading.tables.packed import unpacked
@@ -54,7 +54,9 @@ def _table(path: str, source: BinaryIO) -> TableRows:
 
 def _json(path: str, source: BinaryIO) -> TableRows:
     try:
-        content = json.loads(source.read().decode("utf-8-sig"))
+        content = parse_json(source.read().decode("utf-8-sig"))
+    except RepeatedKeyError as error:
+        raise UserError(f"{path}: {error}.") from error
     except (ValueError, RecursionError):
         source.seek(0)
         return _of_annotators(path, json_lines_table(path, source))

@@ -1,13 +1,13 @@
 """Reads records from WebDataset tars, plain or gzip; members are never written to disk and never unpickled."""
 
 import dataclasses
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from bulklabel.model.errors import RecordError, first_line
+from bulklabel.model.parse_json import parse_json
 from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.planned_files import open_planned
 from bulklabel.transforms.reading.record_tables import id_of, text_of, unreadable
@@ -166,10 +166,10 @@ def _description(sample: Sample) -> dict[str, Any]:
         RecordError: if it is damaged, or no object.
     """
     try:
-        description = json.loads(sample.fields.get(JSON_FIELD, b"{}"))
+        description = parse_json(sample.fields.get(JSON_FIELD, b"{}"))
     except (ValueError, RecursionError) as error:
         raise RecordError(
-            "read", "bad_labels", f"{sample.key}.{JSON_FIELD} is not JSON ({first_line(error)})"
+            "read", "bad_labels", f"{sample.key}.{JSON_FIELD} cannot be read ({first_line(error)})"
         ) from error
     if not isinstance(description, dict):
         raise RecordError(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from bulklabel.model.errors import RecordError
+from bulklabel.model.parse_json import RepeatedKeyError, parse_json
 from bulklabel.transforms.files.text import shortened
 
 Row = dict[str, Any]
@@ -37,7 +38,9 @@ def is_blank(line: bytes) -> bool:
 
 def _parsed(line: bytes) -> Row | RecordError:
     try:
-        row = json.loads(line.decode("utf-8-sig"))
+        row = parse_json(line.decode("utf-8-sig"))
+    except RepeatedKeyError as error:
+        return RecordError("read", "damaged_record", str(error))
     except (ValueError, RecursionError):
         text = line.decode("utf-8", "backslashreplace").strip()
         return RecordError("read", "damaged_record", f"the row {shortened(text)} is no JSON")
