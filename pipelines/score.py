@@ -37,7 +37,7 @@ from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.planning.make_plan import ScoreOptions, make_plan, warnings
 from bulklabel.transforms.reuse.earlier_runs import find_earlier_runs, summary
 from bulklabel.transforms.run_directory.file_names import REPORT_FILE
-from bulklabel.transforms.run_directory.manifest import Launch, launch_of, now
+from bulklabel.transforms.run_directory.manifest import Launch, launch_of
 from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED
 from bulklabel.transforms.run_directory.plan import Plan
 from bulklabel.transforms.run_directory.planned_shards import PlannedShards
@@ -121,7 +121,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     )
     plotting_library()
     prepare(pipeline_options)
-    account, started, output = current(), now(), files.absolute(options.output)
+    account, output = current(), files.absolute(options.output)
     account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"
     with fail_fast():
         plan, directory, state, gates = _planned(options, output)
@@ -153,12 +153,12 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
                 f"{options.output}: {len(strangers):,} files stay that no run has made, such as {strangers[0]}; move "
                 "them away, since whoever reads the whole folder takes them for parts."
             )
-    launched = launch_of(vars(options), started, None if parity is None else parity.content)
+    launched = launch_of(vars(options), account.started, None if parity is None else parity.content)
     stop = options.changed_input == STOP
     job = Job(plan, scorer, launched, publication, options.deadline, stop)
     if not launch(pipeline_options, plan, output, lambda root: build(root, job)):
         return
-    print_summary(options.output)
+    print_summary(options.output, in_one_go=state in (State.STARTS, State.REPLACES) and plan.reused is None)
     if plan.recipe.by_content and plan.reused is not None:
         print_reused(options.output)
 

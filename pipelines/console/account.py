@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from bulklabel.model.errors import first_line
 from bulklabel.pipelines.console.exit_codes import DONE, PUBLISHED, STATES, WITHOUT_AN_END
@@ -25,6 +26,8 @@ class Account:
         self._stdout = sys.stdout
         self._prints_summary = log_format == JSON or not (sys.stdout and sys.stdout.isatty())
         self._started = time.monotonic()
+        self.started = datetime.now(UTC)
+        """When the command started, before it imported anything large."""
         self._exit_code: int | None = None
         self._closing = threading.Lock()
         self.progress: Callable[[], tuple[int, int]] | None = None

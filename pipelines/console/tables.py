@@ -2,13 +2,16 @@
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
+from bulklabel.model.network.precision import ABLE, FLOAT32
 from bulklabel.model.report import format_change, format_change_range, headlines, most_flipped, verdict_lines
 from bulklabel.model.report.numbers import format_number as number
 from bulklabel.pipelines.console.logs import is_json, log
 from bulklabel.pipelines.console.record_warnings import record_warnings
+from bulklabel.transforms.concurrency.stage_clock import DECODING, PREDICTING, READING, STAGES, WRITING
 from bulklabel.transforms.evaluating.compare import COMPARISON_FILE
 from bulklabel.transforms.files import files
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, METRICS_FILE, REPORT_FILE
@@ -31,10 +34,20 @@ MOST_FLIPPED = 10
 """Labels of a comparison that are printed."""
 
 
-def print_summary(output: str) -> None:
+ADVICE = {
+    READING: "a faster disk or a nearer store would help, and files of many images where each is a file of its own",
+    DECODING: "more cores would help, and where images are small more processes (--direct_num_workers)",
+    PREDICTING: "more cores or a smaller network would help",
+    WRITING: "a faster disk or a nearer store for --output would help",
+}
+"""What would make a run faster, by the stage that took most of its time."""
+
+
+def print_summary(output: str, in_one_go: bool = False) -> None:
     """Prints an output's metrics, the verdicts on its requirements, and the path of its report; logs what is doubtful.
 
-    Prints nothing with `--log_format json`: machines get the account's summary.
+    Prints nothing with `--log_format json`: machines get the account's summary. A run that was scored `in_one_go` has a
+    line on what bound it, too: of others the manifest's times tell a part.
     """
     metrics, manifest = (
         json.loads(files.read(files.join(files.absolute(output), name))) for name in (METRICS_FILE, MANIFEST_FILE)
@@ -46,7 +59,44 @@ def print_summary(output: str) -> None:
     print(summary(metrics, manifest["group_by"]))
     if manifest["gates"]:
         print("\n".join(["", *verdict_lines(manifest["gates"])]))
+    bound = bound_line(manifest["timings"], manifest["platform"], manifest["options"]["precision"]) if in_one_go else ""
+    if bound:
+        print(f"\n  {bound}")
     print(f"\n  {output}/{REPORT_FILE}")
+
+
+def bound_line(timings: Mapping[str, Any], platform: Mapping[str, Any], precision: str) -> str:
+    """Says what took most of a run's time, and what would help; empty if the network was not asked.
+
+    Args:
+        timings: the manifest's, of a run that was scored in one go.
+        platform: the manifest's.
+        precision: what the network computed in.
+
+    >>> seconds = {"reading": 1.0, "decoding": 2.0, "predicting": 16.0, "writing": 1.0}
+    >>> times = {"started": "2026-01-01T00:00:00", "ended": "2026-01-01T00:00:20"}
+    >>> outside = {"seconds_to_first_batch": 5.0, "seconds_from_last_batch": 2.0}
+    >>> bound_line({**times, **outside, "seconds": seconds}, {"processor_flags": []}, "float32")
+    "predicting: 80 % of the threads' time; more cores or a smaller network would help"
+    """
+    before, after = timings["seconds_to_first_batch"], timings["seconds_from_last_batch"]
+    seconds = timings["seconds"]
+    if before is None or not any(seconds.values()):
+        return ""
+    started, ended = (datetime.fromisoformat(timings[name]) for name in ("started", "ended"))
+    whole = (ended - started).total_seconds()
+    if 2 * (before + after) > whole:
+        return (
+            f"start-up and end: {before + after:.0f} of {whole:.0f} s, before the first batch was scored and after the "
+            "last; fewer, larger runs would help"
+        )
+    most = max(STAGES, key=seconds.__getitem__)
+    advice = ADVICE[most]
+    if most == PREDICTING and precision == FLOAT32 and ABLE & set(platform["processor_flags"]):
+        advice = f"{platform['processor']} computes in bfloat16, so --precision bfloat16 may be faster"
+    return (
+        f"{most}: {seconds[most] / sum(seconds.values()):.0%}".replace("%", " %") + f" of the threads' time; {advice}"
+    )
 
 
 def print_reused(output: str) -> None:

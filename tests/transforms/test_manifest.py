@@ -5,7 +5,7 @@ import itertools
 import json
 import shutil
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,9 @@ def test_the_manifest_says_how_the_run_came_about(finished: Path, corpus: Path, 
     started, ended = (datetime.fromisoformat(timings[name]) for name in ("started", "ended"))
     assert started <= ended
     assert started.utcoffset() == ended.utcoffset() == now().utcoffset()
+    outside = timings["seconds_to_first_batch"], timings["seconds_from_last_batch"]
+    assert min(outside) > 0
+    assert sum(outside) <= (ended - started).total_seconds() + 0.01
     assert set(timings["seconds"]) == set(STAGES)
     assert all(seconds > 0 for seconds in timings["seconds"].values())
 
@@ -83,6 +86,7 @@ def test_a_continued_run_counts_no_time_for_what_was_there_and_tells_no_secret(
     assert score(corpus, model_directory, run, "--s3_secret_access_key=hush", "--store_retries=3") == 0
     before, after = manifest_of(finished), manifest_of(run)
     assert after["timings"]["seconds"] == dict.fromkeys(STAGES, 0)
+    assert after["timings"]["seconds_to_first_batch"] is after["timings"]["seconds_from_last_batch"] is None
     assert after["options"]["store_retries"] == 3
     assert b"hush" not in (run / "manifest.json").read_bytes()
     same = before.keys() - {"timings", "options"}
@@ -92,7 +96,10 @@ def test_a_continued_run_counts_no_time_for_what_was_there_and_tells_no_secret(
 def manifest_with(
     finished: Path, predictions: list[int], rejected: list[int], places: int = 0, **counts: int
 ) -> dict[str, Any]:
-    """A manifest of a plan of two shards, of parts with so many rows."""
+    """A manifest of a plan of two shards, of parts with so many rows, that was started 100 s ago.
+
+    The network answered for the first part's batches 90 and 80 s ago, for each further one 10 s later.
+    """
     plan = read_plan((finished / "plan.json").read_bytes())
     stamp = replace(plan, shards=plan.shards[:2]).stamp
     entries: list[Entry] = [
@@ -100,15 +107,23 @@ def manifest_with(
         for kind, rows in zip(PART_KINDS, (predictions, rejected), strict=True)
         for index, count in enumerate(rows)
     ]
-    written = [Written(entry, {"reading": 0.25}, places=2**62) for entry in reversed(entries)]  # their sum is 2⁶⁴
-    launch = launch_of({"model": "m"}, now())
+    started = now() - timedelta(seconds=100)
+    begun = [started.timestamp() + 10 + 10 * number for number in range(len(entries))]
+    written = [  # the sum of their places is 2⁶⁴
+        Written(entry, {"reading": 0.25}, places=2**62, answered=(time, time + 10))
+        for entry, time in zip(reversed(entries), begun, strict=True)
+    ]
+    launch = launch_of({"model": "m"}, started)
     return build_manifest({"versions": {}}, stamp, launch, {"counts": COUNTS | counts}, written, places, [])
 
 
 def test_parts_are_listed_in_order_and_their_seconds_summed(finished: Path) -> None:
     manifest = manifest_with(finished, [4, 6], [2, 0])
     assert [entry["rows"] for kind in PART_KINDS for entry in manifest[kind]] == [4, 6, 2, 0]
-    assert manifest["timings"]["seconds"] == {"reading": 1, "decoding": 0, "predicting": 0, "writing": 0}
+    timings = manifest["timings"]
+    assert timings["seconds"] == {"reading": 1, "decoding": 0, "predicting": 0, "writing": 0}
+    assert timings["seconds_to_first_batch"] == 10
+    assert timings["seconds_from_last_batch"] == pytest.approx(50, abs=1)
 
 
 @pytest.mark.parametrize(

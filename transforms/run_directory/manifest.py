@@ -37,12 +37,14 @@ class Launch:
 class Written:
     """Names a part that was written: its entry in the manifest, and the seconds by stage that it took in this run.
 
-    `places` is the digest of its records, as `places_digest` has it.
+    `places` is the digest of its records, as `places_digest` has it; `answered` is the wall clock's time, in seconds
+    since 1970, when the network answered for the shard's first and last batch: empty if it was not asked in this run.
     """
 
     entry: Entry
     seconds: Mapping[str, float]
     places: int
+    answered: tuple[float, ...] = ()
 
 
 class UnreconciledError(Exception):
@@ -120,10 +122,19 @@ def _reconcile(of_kind: Mapping[str, Sequence[Entry]], counts: Mapping[str, int]
 
 
 def _timings(started: datetime, parts: Sequence[Written]) -> dict[str, Any]:
-    """Returns times and seconds by stage; shards that were finished before this run took no seconds of it."""
+    """Returns times and seconds by stage; shards that were finished before this run took no seconds of it.
+
+    The seconds to the first batch and from the last one are None where the network was not asked. They compare this
+    machine's clock with the workers'.
+    """
     seconds = {stage: round(sum(part.seconds.get(stage, 0) for part in parts), 3) for stage in STAGES}
-    times = {"started": started, "ended": now()}
-    return {name: time.isoformat(timespec="seconds") for name, time in times.items()} | {"seconds": seconds}
+    ended, answered = now(), [time for part in parts for time in part.answered]
+    times = {"started": started, "ended": ended}
+    return {name: time.isoformat(timespec="milliseconds") for name, time in times.items()} | {
+        "seconds_to_first_batch": round(min(answered) - started.timestamp(), 3) if answered else None,
+        "seconds_from_last_batch": round(ended.timestamp() - max(answered), 3) if answered else None,
+        "seconds": seconds,
+    }
 
 
 def _other_versions() -> dict[str, str]:

@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScoredBatch:
-    """Holds a batch after the network: its table of predictions, its rejected rows, and the network's milliseconds."""
+    """Holds a batch after the network: its table of predictions, its rejected rows, and the network's milliseconds.
+
+    `answered` is the wall clock's time of the network's answer, in seconds since 1970; None if it was not asked.
+    """
 
     predictions: pa.Table
     rejected: list[dict[str, Any]]
     milliseconds: int
+    answered: float | None
 
 
 def full_batches(batches: Iterable[DecodedBatch | ScoredBatch], size: int) -> Iterator[DecodedBatch | ScoredBatch]:
@@ -72,6 +76,7 @@ def predict_batch(batch: DecodedBatch | ScoredBatch, scorer: "Scorer", recipe: R
     else:
         probabilities = np.zeros((len(batch), len(recipe.labels)), np.float32)
     milliseconds = round(1000 * (time.monotonic() - started))
+    answered = time.time() if good.any() else None
     rejected, kept = [*batch.rejected], good.copy()
     for valid, error in _validity(probabilities):
         rejected += [rejected_row_of(batch.records, int(row), error) for row in np.flatnonzero(kept & ~valid)]
@@ -80,7 +85,7 @@ def predict_batch(batch: DecodedBatch | ScoredBatch, scorer: "Scorer", recipe: R
     kinds = [kind for kind in itertools.compress(batch.kinds, kept) if kind]
     records = with_kinds(batch.records.filter(pa.array(kept)), kinds)
     table = predictions_table(records, probabilities[kept], recipe.thresholds, recipe.labels, recipe.layout)
-    return ScoredBatch(table, rejected, milliseconds)
+    return ScoredBatch(table, rejected, milliseconds, answered)
 
 
 def _validity(probabilities: npt.NDArray[np.float32]) -> list[tuple[npt.NDArray[np.bool_], RecordError]]:

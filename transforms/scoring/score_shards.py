@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING, Literal
@@ -51,7 +51,8 @@ def load_planned_truth(recipe: Recipe) -> TruthTable | None:
 class ShardResult:
     """Holds the two parts that a shard became, and the seconds by stage that it took.
 
-    `committed` tells that both parts had been written before; then it took none.
+    `answered` is when the network answered for its first and its last batch, as `Written` has it. `committed` tells
+    that both parts had been written before; then there are neither seconds nor answers.
     """
 
     shard: Shard
@@ -59,6 +60,7 @@ class ShardResult:
     rejected: Part
     committed: bool
     seconds: Mapping[str, float] = field(default_factory=dict)
+    answered: tuple[float, ...] = ()
 
     @cached_property
     def id_hashes(self) -> Hashes:
@@ -151,7 +153,9 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
             predictions, rejected, reused = known_filter.joined(predictions, rejected)
             predictions = with_reused(predictions, reused)
         rejected.sort(key=itemgetter("source", "position"))
-        return self._make_result(shard, predictions, pa.Table.from_pylist(rejected, rejected_schema(recipe)), clock)
+        times = [batch.answered for batch in batches if batch.answered is not None]
+        result = self._make_result(shard, predictions, pa.Table.from_pylist(rejected, rejected_schema(recipe)), clock)
+        return replace(result, answered=(min(times), max(times)) if times else ())
 
     def _make_result(self, shard: Shard, predictions: pa.Table, rejected: pa.Table, clock: StageClock) -> ShardResult:
         fault = place_fault(shard, self._recipe, predictions, rejected)

@@ -34,4 +34,4 @@ def write_part(result: ShardResult, directory: RunDirectory, kind: str) -> Writt
             directory.write(part.name, part.content)
     for stage, seconds in result.seconds.items() if kind == PREDICTIONS else ():
         clock.add(stage, seconds)
-    return Written(part.entry, clock.seconds, places_digest(part.table))
+    return Written(part.entry, clock.seconds, places_digest(part.table), result.answered)
