@@ -1,7 +1,9 @@
 """The `bulklabel` command: finds a command by its name and hands it the rest of the line."""
 
+import difflib
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from bulklabel.pipelines.console.logs import log
 from bulklabel.pipelines.run_command import run_command
@@ -30,23 +32,31 @@ def usage() -> str:
             *lines,
             "",
             "`bulklabel COMMAND --help` lists a command's flags; Apache Beam's own can be added to each.",
+            "`bulklabel --version` says which version this is.",
         ]
     )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit code, or 2 if there is no such command."""
+    """Runs one command; returns its exit code, or 2 if there is no such command. `help NAME` is `NAME --help`."""
     with forgiving_streams(log.warning):
         return _main(argv)
 
 
 def _main(argv: Sequence[str] | None) -> int:
     command, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
-    if command in ("-h", "--help"):
+    if command == "help" and rest:
+        command, rest = rest[0], ["--help"]
+    if command in ("-h", "--help", "help"):
         print(usage())
         return 0
+    if command == "--version":
+        print(f"bulklabel {version('bulklabel')}")
+        return 0
     if command not in COMMANDS:
-        print(f"bulklabel: error: no command {command!r}; give one of {', '.join(COMMANDS)}.", file=sys.stderr)
+        close = difflib.get_close_matches(command, COMMANDS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"give one of {', '.join(COMMANDS)}."
+        print(f"bulklabel: error: no command {command!r}; {hint}", file=sys.stderr)
         return 2
     return run_command(command, rest)
 

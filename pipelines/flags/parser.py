@@ -11,7 +11,18 @@ Check = Callable[[argparse.Namespace, Sequence[str], Sequence[str]], None]
 
 
 class LineParser(argparse.ArgumentParser):
-    """Raises its errors, as one line, instead of printing the usage."""
+    """Raises its errors, as one line, instead of printing the usage; takes `--a-flag` for `--a_flag`."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parses flags as argparse does, those of this parser also with hyphens."""
+        return super().parse_known_args(None if args is None else [self._spelt(each) for each in args], namespace)
+
+    def _spelt(self, argument: str) -> str:
+        flag, equals, value = argument.partition("=")
+        spelt = "--" + flag[2:].replace("-", "_")
+        return spelt + equals + value if flag.startswith("--") and spelt in self._option_string_actions else argument
 
     def error(self, message: str) -> NoReturn:
         """Raises the error instead of printing the usage.

@@ -5,11 +5,15 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from bulklabel.model.errors import UserError
 from bulklabel.pipelines.cli import COMMANDS, main
+from bulklabel.pipelines.flags.score import parser
+from bulklabel.transforms.scoring.model_files import load_model
 from tests.conftest import ROOT, command
 
 
@@ -35,8 +39,33 @@ def test_help_imports_neither_beam_nor_tensorflow(name: str) -> None:
 
 def test_an_unknown_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["scor"]) == 2
-    assert "no command 'scor'" in capsys.readouterr().err
+    assert capsys.readouterr().err == "bulklabel: error: no command 'scor'; did you mean score?\n"
+    assert main(["frobnicate"]) == 2
+    assert "give one of demo, train" in capsys.readouterr().err
     assert main([]) == 0
+
+
+def test_what_people_try_first_is_answered(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"bulklabel {version('bulklabel')}\n"
+    assert main(["help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: bulklabel COMMAND")
+    with pytest.raises(SystemExit, match="0"):
+        main(["help", "score"])
+    assert capsys.readouterr().out.startswith("usage: bulklabel score")
+
+
+def test_flags_may_have_hyphens() -> None:
+    known = ["--input=a-b", "--model", "m", "--output=o"]
+    options, beams = parser().parse_command([*known, "--max-rejected-fraction=0.5", "--no-label", "x-y", "--not-ours"])
+    assert (options.input, options.max_rejected_fraction, options.no_label) == (["a-b"], 0.5, ["x-y"])
+    assert beams == ["--not-ours"]
+
+
+def test_a_file_of_a_model_directory_is_not_one(tmp_path: Path) -> None:
+    (tmp_path / "model.keras").touch()
+    with pytest.raises(UserError, match=r"model\.keras is a file of a model directory; give the folder that it is in"):
+        load_model(f"{tmp_path}/model.keras")
 
 
 @pytest.mark.parametrize("name", COMMANDS)

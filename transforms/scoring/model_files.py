@@ -14,6 +14,8 @@ def load_model(directory: str) -> Model:
     content = {name: _read(directory, name) for name in (DESCRIPTION_FILE, NETWORK_FILE, GOLDEN_FILE)}
     description, network = content[DESCRIPTION_FILE], content[NETWORK_FILE]
     if description is None or network is None:
+        if directory.endswith(f"/{NETWORK_FILE}"):
+            raise UserError(f"{directory} is a file of a model directory; give the folder that it is in.")
         missing = DESCRIPTION_FILE if description is None else NETWORK_FILE
         raise UserError(f"{directory} is not a model directory: {missing} is missing; {MAKE_AGAIN}.")
     return read_model(description, network, content[GOLDEN_FILE], directory)
