@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Two processes that take the tests a file at a time, in the order of tests/conftest.py.
 PROCESSES := -n 2 --dist=loadfile --no-loadscope-reorder --max-worker-restart=0
 
-.PHONY: demo test check format flink test-flink lock clean
+.PHONY: demo test check format flink test-flink bench lock clean
 
 demo: .venv/installed
 	$(BIN)/bulklabel demo
@@ -25,6 +25,12 @@ flink: .venv/tested
 
 test-flink: .venv/tested
 	$(BIN)/pytest tests/engines/test_flink.py
+
+# bulklabel beside its peers, on the same images and network; see docs/performance.md. `make bench ROUNDS=5`.
+ROUNDS := 3
+BENCH := .tools/bench/bin/python
+bench: .venv/installed .tools/bench/installed
+	$(BIN)/python -m benchmarks.compare_peers --rounds $(ROUNDS)
 
 format: .venv/tested
 	$(BIN)/ruff format .
@@ -56,15 +62,25 @@ CHECK := $(UV) check --quiet --python $(BIN)/python
 	$(CHECK)
 	touch $@
 
+# The peers, in an environment of their own; the locked setuptools builds the one that comes as source.
+.tools/bench/installed: .venv/bootstrapped benchmarks/peers.lock
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .tools/bench
+	$(UV) install --python $(BENCH) $(FROM_LOCK) -r requirements-build.lock
+	$(UV) install --python $(BENCH) --compile-bytecode $(FROM_LOCK) -r benchmarks/peers.lock
+	$(UV) check --quiet --python $(BENCH)
+	touch $@
+
 COMPILE := $(UV) compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url $(UPGRADE)
 # Reads the names in lock files that another one is installed besides.
 besides = $$(sed -n 's/==.*//p' $(1) | sed 's/^/--no-emit-package /')
 ALL := .tools/all.lock
+# What bulklabel's peers have in the same version.
+SAME := apache-beam|keras|numpy|pillow|pyarrow|scikit-learn|tensorflow
 
-# Exact versions and hashes of everything, from what pyproject.toml asks for, and of the Airflow that tests run. Versions
-# stay what they are where they can; `make lock UPGRADE=--upgrade` takes the newest. All are found together, so that the
-# files agree, and each file is a part of that.
+# Exact versions and hashes of everything, from what pyproject.toml asks for, and of the Airflow that tests run and of the
+# peers of `make bench`. Versions stay what they are where they can; `make lock UPGRADE=--upgrade` takes the newest. All are
+# found together, so that the files agree, and each file is a part of that.
 lock: .venv/bootstrapped
 	mkdir -p .tools
 	cat requirements*.lock > $(ALL)
@@ -76,6 +92,8 @@ lock: .venv/bootstrapped
 		-o requirements-test.lock pyproject.toml
 	$(COMPILE) -c $(ALL) --group build -o requirements-build.lock
 	$(COMPILE) -o tests/engines/airflow.lock tests/engines/airflow.in
+	sed -nE 's/^(($(SAME))==[^ ]+) .*/\1/p' $(ALL) > .tools/same.in
+	$(COMPILE) -c .tools/same.in -o benchmarks/peers.lock benchmarks/peers.in
 
 clean:
 	rm -rf .venv .tools build dist *.egg-info demo model/report/vega.js

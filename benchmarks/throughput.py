@@ -47,10 +47,11 @@ PHOTOGRAPH = (375, 500)
 
 @dataclass(frozen=True)
 class Corpus:
-    """What is measured: distinct images, the two sizes of the job, records a row group, and the network."""
+    """Holds what is measured: distinct images, the two sizes of the job, records a row group, and the network."""
 
     name: str
     images: list[bytes]
+    labels: list[list[str]]
     small: int
     large: int
     group: int
@@ -60,10 +61,11 @@ class Corpus:
 def corpora(name: str) -> Corpus:
     textbook = build_network(32, 32, len(DIGITS), seed=0)
     if name == "collages":
-        images = [image for image, _ in collages(10_000, 0, held_out=False)]
-        return Corpus("32×32 PNG", images, 40_000, 160_000, 2_000, textbook)
+        images, labels = zip(*collages(10_000, 0, held_out=False), strict=True)
+        return Corpus("32×32 PNG", list(images), list(labels), 40_000, 160_000, 2_000, textbook)
     network = thin_network() if name == "photographs_thin" else textbook
-    return Corpus("500×375 JPEG", [photograph(seed) for seed in range(500)], 3_000, 18_000, 500, network)
+    photographs, digits = [photograph(seed) for seed in range(500)], [[DIGITS[seed % 10]] for seed in range(500)]
+    return Corpus("500×375 JPEG", photographs, digits, 3_000, 18_000, 500, network)
 
 
 def photograph(seed: int) -> bytes:
@@ -87,8 +89,7 @@ def main(name: str, rounds: int) -> None:
     corpus = corpora(name)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        model = Model(DIGITS, SIZE, network_bytes(corpus.network))
-        save_model(model, str(folder / "model"))
+        model = write_model(folder / "model", corpus)
         for records in (corpus.small, corpus.large):
             write_corpus(folder / f"{records}.parquet", corpus, records)
         starts = range(0, min(len(corpus.images), 10_000) - 255, 256)
@@ -112,11 +113,18 @@ def main(name: str, rounds: int) -> None:
         print_table(corpus, rates, memory)
 
 
+def write_model(folder: Path, corpus: Corpus) -> Model:
+    model = Model(DIGITS, SIZE, network_bytes(corpus.network))
+    save_model(model, str(folder))
+    return model
+
+
 def write_corpus(path: Path, corpus: Corpus, records: int) -> None:
     with pq.ParquetWriter(path, pa.schema({"image": pa.binary(), "labels": pa.list_(pa.string())})) as writer:
         for first in range(0, records, corpus.group):
-            some = [corpus.images[(first + i) % len(corpus.images)] for i in range(corpus.group)]
-            writer.write_table(pa.table({"image": pa.array(some, pa.binary()), "labels": [["1", "7"]] * corpus.group}))
+            some = [(first + i) % len(corpus.images) for i in range(corpus.group)]
+            columns = {"image": [corpus.images[i] for i in some], "labels": [corpus.labels[i] for i in some]}
+            writer.write_table(pa.table(columns, schema=writer.schema))
 
 
 def records_of(images: list[bytes]) -> pa.Table:
