@@ -199,6 +199,13 @@ def test_a_metadata_file_that_cannot_be_used_is_one_line(tmp_path: Path) -> None
     folder_of(tmp_path, {"d/x.png": b"X", "d/metadata.csv": "file_name,label,label\nx.png,cat,dog\n"})
     with pytest.raises(UserError, match=r"d/metadata\.csv: the file has 2 columns named 'label'; keep one of them"):
         find_shards([str(tmp_path / "d")], "auto", DEFAULT)
+    for content, words in (
+        ("sep=;\nfile_name;labels\nx.png;cat\n", "first line is 'sep=;'"),
+        ("file_name".encode("utf-16"), "UTF-16"),
+    ):
+        folder_of(tmp_path, {"d/metadata.csv": content})
+        with pytest.raises(UserError, match=rf"d/metadata\.csv: .*{words}"):
+            read_all(tmp_path / "d")
     folder_of(tmp_path, {"c/x.png": b"X", "c/metadata.parquet": "not a table"})
     records, unreadable = read_all(tmp_path / "c")
     assert (ids(records), [row[:2] for row in unreadable]) == (["x.png"], [(0, "damaged_metadata")])

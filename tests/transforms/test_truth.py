@@ -168,6 +168,8 @@ def test_what_is_no_table_is_one_line(tmp_path: Path) -> None:
         "quote.csv": (b'id,cat\na,"1\nb,1\n', "row 1: a quote is never closed, in the row that starts 'a,"),
         "quotes.csv": (b'id,labels\na,"["cat", "dog"]"\n', "row 1: the row cannot be read"),
         "utf16.csv": ("id,cat\na,1\n".encode("utf-16"), "utf16.csv: it is in UTF-16; save it as UTF-8"),
+        "excel.csv": (b"sep=;\nid;cat\na;1\n", "excel.csv: its first line is 'sep=;', and not the names"),
+        "comment.csv": (b"## v2\nid;cat\na;1\n", "comment.csv: its first line is '## v2'"),
         "latin.csv": (b"id,cat,M\xf6we\na,1,1\n", "the names of its columns are not UTF-8; save it as UTF-8"),
         "plain.csv.gz": (b"id,cat\na,1\n", "is not a CSV file"),
         "cut.csv.gz": (gzip.compress(b"id,cat\na,1\n")[:-9], "is not a CSV file"),

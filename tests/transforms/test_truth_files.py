@@ -136,6 +136,33 @@ def test_coco_knows_its_categories_of_all_images(tmp_path: Path, name: str) -> N
     assert truth_in(tmp_path, name, COCO, columns=Columns(id="id")).ids == ["9", "25", "30"]
 
 
+def test_choices_that_the_model_does_not_know_are_counted(tmp_path: Path) -> None:
+    """As other names are, where they are present; a record of which nothing else is known has unknown truth."""
+    brushed = [*COCO["annotations"], {"id": 4, "image_id": 30, "category_id": 90}]
+    images = [image | {"neg_category_ids": [0] if image["id"] == 9 else []} for image in COCO["images"]]
+    tables: dict[str, tuple[Any, list[Any], list[Any]]] = {
+        "coco.json": (COCO | {"annotations": brushed}, [["cat"], ["dog"], ["toothbrush"]], [["Caf\u00e9"]] * 3),
+        "lvis.json": (
+            COCO | {"images": images, "annotations": brushed},
+            [["cat"], ["dog"], ["toothbrush"]],
+            [["Caf\u00e9"], ["cat", "Caf\u00e9"], [*LABELS]],
+        ),
+        "studio.json": (
+            [task("1.jpg", ["cat", "toothbrush"]), task("2.jpg", ["toothbrush"], ["cat", "toothbrush"])],
+            [["cat", "toothbrush"], ["toothbrush"]],
+            [["dog", "Caf\u00e9"], [*LABELS]],
+        ),
+    }
+    for name, (content, present, unknown) in tables.items():
+        truth = truth_in(tmp_path, name, content)
+        columns = truth.columns_for(truth.ids)
+        assert (columns["labels"].to_pylist(), columns["unknown"].to_pylist()) == (present, unknown), name
+        assert truth.labels_without_column == ([*LABELS[1:]] if name == "studio.json" else ["Caf\u00e9"])
+    ones = COCO | {"images": [{"id": 1, "file_name": "1.jpg"}], "annotations": [brushed[0] | {"image_id": 1}]}
+    truth = truth_in(tmp_path, "ones.json", ones, LabelOptions(no_label=("toothbrush",)))
+    assert truth.columns_for(["1.jpg"])["labels"].to_pylist() == [["cat"]]
+
+
 def test_lvis_knows_what_was_looked_for(tmp_path: Path) -> None:
     images = [{"id": 9, "coco_url": "http://x/9.jpg", "neg_category_ids": [0], "not_exhaustive_category_ids": [17]}]
     lvis = COCO | {"images": images, "annotations": COCO["annotations"][:2]}

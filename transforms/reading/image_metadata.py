@@ -5,7 +5,7 @@ import io
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 from bulklabel.model.errors import RecordError, UserError, first_line
 from bulklabel.transforms.files import files
@@ -17,7 +17,7 @@ from bulklabel.transforms.reading.record_tables import id_of, text_of
 from bulklabel.transforms.reading.records import Columns, Problem
 from bulklabel.transforms.reading.table_columns import ID_COLUMN, duplicate_column, label_columns
 from bulklabel.transforms.reading.tables import csv_rows, json_rows, parquet_rows
-from bulklabel.transforms.reading.tables.csv_rows import Row
+from bulklabel.transforms.reading.tables.csv_rows import CsvHeader, Row
 
 METADATA_NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 """The names of metadata files, in lower case; a folder has one of them at most."""
@@ -140,11 +140,18 @@ def _rows(path: str, metadata: Metadata, planned: File | None, columns: Columns)
         metadata.class_names.update(class_names_of(schema))
         yield from parquet_rows.read_rows(source)
     elif path.lower().endswith(".csv"):
-        header = csv_rows.read_header(source)
+        header = _csv_header(path, source)
         _check_names(path, header.names, columns)
         yield from csv_rows.read_rows(source, header)
     else:
         yield from json_rows.read_rows(source)
+
+
+def _csv_header(path: str, source: BinaryIO) -> CsvHeader:
+    try:
+        return csv_rows.read_header(source)
+    except RecordError as error:
+        raise UserError(f"{path}: {error.detail}.") from error
 
 
 def _check_names(path: str, names: Sequence[str], columns: Columns) -> None:

@@ -1,6 +1,6 @@
 """Loads truth from tables other than the input, and looks it up by the ids of records."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
@@ -14,6 +14,7 @@ from bulklabel.model.labels.choose_rule import AS_FOUND, LabelOptions, choose_ru
 from bulklabel.model.labels.examine_rule import Choice, SampledRecord, truth_content
 from bulklabel.model.labels.label_rule import Labels, TruthReader, compose
 from bulklabel.model.labels.predictions import LABELS_COLUMN, UNKNOWN_COLUMN
+from bulklabel.model.labels.truth import PRESENT
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, unique_files
 from bulklabel.transforms.files.stores.path_names import MISSING
@@ -154,12 +155,23 @@ class _Builder:
             )
         self._choices[path] = choice
         reader = TruthReader(choice.rule, self._labels)
+        named = {*choice.rule.fields, *options.no_label, id_column, *_ids_of_kind(table)}
+        others = {*table.names} - named if table.kind else set()
         for number, row in enumerate(chain(first, table.rows), 1):
             try:
-                truth = reader.read(row, table.class_names)
+                truth = self._with_others(row, others, *reader.read(row, table.class_names))
             except RecordError as error:
                 raise UserError(f"{path}, row {number}: {error.detail}.") from error
             self._add_row(path, number, id_of(row.get(id_column)), *truth)
+
+    def _with_others(
+        self, row: Mapping[str, Any], others: Collection[str], present: Labels, unknown: Labels
+    ) -> tuple[Labels, Labels]:
+        """Returns the truth of a row with the labels, among `others`, that are present and that the model lacks."""
+        strange = [compose(name) for name, cell in row.items() if cell == PRESENT and name in others]
+        if not strange:
+            return present, unknown
+        return [*(present or ()), *strange], list(self._labels) if present is None else unknown
 
     def _add_row(self, path: str, number: int, record_id: str | None, present: Labels, unknown: Labels) -> None:
         if record_id is None:
@@ -216,7 +228,7 @@ def _one_row_a_record(
 ) -> tuple[TableRows, LabelOptions]:
     """Returns a table with one row a record, and how its labels are written."""
     if table.kind:
-        names = [compose(name) for name in table.names if name not in ("id", table.id_column)]
+        names = [compose(name) for name in table.names if name not in _ids_of_kind(table)]
         if not names:
             raise UserError(f"{path}: {table.kind} say nothing of any label; give others.")
         check_known(path, names, [compose(name) for name in labels])
@@ -228,6 +240,11 @@ def _one_row_a_record(
         return replace(table, rows=rows), options
     table = long_rows(path, table, rows, id_column, field or "", labels, options)
     return table, replace(options, labels_as=NAMES, field=LABELS_COLUMN, unknown_field=UNKNOWN_COLUMN)
+
+
+def _ids_of_kind(table: TableRows) -> tuple[str | None, ...]:
+    """Returns the columns of a table of some kind that are no labels."""
+    return "id", table.id_column
 
 
 def _check_columns(path: str, names: Sequence[str], options: LabelOptions) -> None:

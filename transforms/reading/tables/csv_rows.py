@@ -18,6 +18,9 @@ WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 LONGEST_HEADER = 2**20
 
+NO_HEADER = re.compile(r'"?sep=.{1,2}$|#[\s#]', re.IGNORECASE)
+"""Matches what some programs write before the header: Excel its separator, others a comment."""
+
 Row = dict[str, Any]
 
 csv.field_size_limit(2**31 - 1)
@@ -65,6 +68,9 @@ def read_header(source: BinaryIO) -> CsvHeader:
     text = _decoded(line)
     if text != escape_surrogates(text):
         raise RecordError("read", "damaged_file", "the names of its columns are not UTF-8; save it as UTF-8")
+    if NO_HEADER.match(text.strip()):
+        detail = f"its first line is {shortened(text.strip())}, and not the names of its columns; take it out"
+        raise RecordError("read", "damaged_file", detail)
     unquoted = re.sub('"[^"]*"', "", text)
     # In `id;red, green` the comma is a part of a name, and in `id, path` it is not.
     separator = max(SEPARATORS, key=lambda mark: (len(re.findall(f"{mark}(?! )", unquoted)), unquoted.count(mark)))
