@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from bulklabel.model.images.resize import Pixels, Preprocessing
+from bulklabel.model.labels.choose_rule import AS_FOUND
 from bulklabel.model.model_directory import Model
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.evaluating.publish import to_json
@@ -28,13 +29,16 @@ MODEL = Model(("cat", "dog"), Preprocessing(8, 8), b"no network")
 
 
 class CheapScorer:
-    """Finds cats where an image is red, and dogs where it is green."""
+    """Finds cats where an image is red, and dogs where it is green; further labels follow the same colours."""
 
     images_at_once = 256
 
+    def __init__(self, labels: int = len(MODEL.labels)) -> None:
+        self.labels = labels
+
     def predict(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         colours = pixels.mean(axis=(1, 2), dtype=np.float64)[:, :2] / 255
-        return np.asarray(colours, np.float32)
+        return np.asarray(np.tile(colours, self.labels)[:, : self.labels], np.float32)
 
 
 def picture(red: int, green: int) -> bytes:
@@ -58,10 +62,11 @@ def cheap_plan(
         inputs=[str(path) for path in inputs],
         input_format=options.get("input_format", "auto"),
         columns=options.get("columns", Columns()),
-        model=MODEL,
+        model=options.get("model", MODEL),
         output=str(output),
         earlier_runs=earlier,
         options=ScoreOptions(options.get("threshold"), decode_seconds=options.get("decode_seconds", 60)),
+        label_options=options.get("label_options", AS_FOUND),
         by_bytes=options.get("by_bytes", False),
         truth=options.get("truth"),
     )
@@ -82,7 +87,7 @@ def cheap_run(
     if directory.state(plan, overwrite) is State.FINISHED:
         return None
     directory.start(plan, overwrite)
-    network: Any = OncePerProcess(CheapScorer)
+    network: Any = OncePerProcess(CheapScorer, len(plan.recipe.labels))
     score = ScoreShards(directory, plan.recipe, network, stop_if_changed=stop_if_changed)
     score.setup()
     results = []

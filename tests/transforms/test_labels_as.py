@@ -215,29 +215,35 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def without_truth(metrics: dict[str, Any]) -> str:
+    """The text of `metrics.json` but for how truth was read."""
+    return json.dumps({name: value for name, value in metrics.items() if name != "truth"})
+
+
 def test_every_notation_gives_the_same_metrics(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In the run itself, and where a table of truth has it; what differs is what is said of how it was read."""
     images = [row["image"] for row in collage_rows(40)]
     names = [list(TRUTH.values())[row % 4] for row in range(40)]
-    metrics: dict[str, Any] = {}
+    metrics: dict[str, str] = {}
     for notation, write in NOTATIONS.items():
         folder = tmp_path / notation.replace(" ", "_").replace("'", "")
         folder.mkdir()
         rows = {f"r{row:02}": {"image": image, **write(names[row])} for row, image in enumerate(images)}
         assert score(as_parquet(folder, rows), model, folder / "run") == 0
         content = metrics_of(folder / "run")
-        metrics[notation] = {name: value for name, value in content.items() if name != "truth"}
+        metrics[notation] = without_truth(content)
         assert content["truth"]["labels_seen"] == 4
         assert json.loads((folder / "run" / "plan.json").read_bytes())["truth"]["words"] == content["truth"]["words"]
         assert content["truth"]["words"] in (folder / "run" / "report.html").read_text().replace("&#39;", "'")
         assert f"truth: {content['truth']['words']}, such as " in capsys.readouterr().out
     assert all(content == metrics["names"] for content in metrics.values())
-    table = tmp_path / "long.csv"
-    table.write_text("id,labels\n" + "".join(f"r{row:02},{'|'.join(each) or '|'}\n" for row, each in enumerate(names)))
-    run = tmp_path / "names" / "run"
-    assert evaluate([f"--input={run}", f"--output={tmp_path / 'again'}", f"--truth={table}"]) == 0
-    again = metrics_of(tmp_path / "again")
-    assert {name: value for name, value in again.items() if name != "truth"} == metrics["names"]
+    lists = [(row, "|".join(each) or "|") for row, each in enumerate(names)]
+    each_label = [(row, label) for row, each in enumerate(names) for label in each or [""]]
+    for form, lines, flags in (("lists", lists, []), ("long", each_label, ["--labels_as=long"])):
+        table, again = tmp_path / f"{form}.csv", tmp_path / f"by_{form}"
+        table.write_text("id,labels\n" + "".join(f"r{row:02},{label}\n" for row, label in lines))
+        assert evaluate([f"--input={tmp_path / 'names' / 'run'}", f"--output={again}", f"--truth={table}", *flags]) == 0
+        assert without_truth(metrics_of(again)) == metrics["names"]
 
 
 @pytest.mark.parametrize(
