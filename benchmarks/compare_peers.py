@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,9 @@ import pyarrow.dataset as ds
 from benchmarks.process_tree import Usage, run
 from benchmarks.throughput import Corpus, corpora, write_corpus, write_model
 from bulklabel.model.images.demo_collages import DIGITS
+from bulklabel.model.network.precision import ABLE
+from bulklabel.model.versions import processor as processor_name
+from bulklabel.model.versions import processor_flags
 
 ROOT = Path(__file__).resolve().parent.parent
 PEER_PYTHON = ROOT / ".tools" / "bench" / "bin" / "python"
@@ -41,7 +44,11 @@ PEERS = {
 }
 OURS, HALF = "bulklabel", "bulklabel --precision bfloat16"
 NEAR = {OURS: 1e-4, HALF: 0.02}
-"""How far mean probabilities may be from those of the first peer."""
+"""How far mean probabilities may be from those of the first runner."""
+
+
+Command = Callable[[Path, int, Path], list[str]]
+"""Makes a command line of the folder of the corpora, a number of records, and the output."""
 
 
 @dataclass(frozen=True)
@@ -72,49 +79,44 @@ def main() -> None:
     parser.add_argument("--peers", default=",".join(PEERS.values()), help="scripts in peers/, separated by commas")
     parser.add_argument("--output", default="build/peers.md")
     arguments = parser.parse_args()
-    chosen = {name: script for name, script in PEERS.items() if script in arguments.peers.split(",")}
+    runners = runners_of(arguments.peers.split(","))
+    output = Path(arguments.output)
+    output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder, corpus, sizes = Path(temporary), corpora(arguments.corpus), SIZES[arguments.corpus]
         write_model(folder / "model", corpus)
         for records in sizes:
             write_corpus(folder / f"{records}.parquet", corpus, records)
-        jobs: dict[str, list[Job]] = {}
-        alone: dict[str, list[tuple[float, float]]] = {}
+        jobs: dict[str, list[Job]] = {name: [] for name in runners}
+        alone: dict[str, list[tuple[float, float]]] = {name: [] for name in ALONE}
         for turn in range(arguments.rounds):
-            run_round(folder, sizes, list(chosen.items()), turn, jobs, alone)
-            text = table(corpus, jobs, alone)
-            Path(arguments.output).parent.mkdir(parents=True, exist_ok=True)
-            Path(arguments.output).write_text(text)
-        print(text)
+            for name, what in ALONE.items():
+                alone[name].append(measure_alone(folder, what, sizes[0]))
+            for name, job in run_round(folder / str(turn), sizes, runners):
+                print(f"round {turn + 1}, {name}: {job}", file=sys.stderr)
+                jobs[name].append(job)
+            output.write_text(table(corpus, jobs, alone))
+    print(output.read_text())
 
 
-def run_round(
-    folder: Path,
-    sizes: tuple[int, int],
-    chosen: list[tuple[str, str]],
-    turn: int,
-    jobs: dict[str, list[Job]],
-    alone: dict[str, list[tuple[float, float]]],
-) -> None:
-    for name, what in ALONE.items():
-        alone.setdefault(name, []).append(measure_alone(folder, what, sizes[0]))
-    ours = [(OURS, []), *([(HALF, ["--precision", "bfloat16"])] if has_bfloat16() else [])]
-    commands = {name: peer_command(script) for name, script in chosen} | {
-        name: our_command(options) for name, options in ours
-    }
-    first = next(iter(commands))
-    for name, command in commands.items():
+def run_round(folder: Path, sizes: tuple[int, int], runners: dict[str, Command]) -> Iterator[tuple[str, Job]]:
+    """Yields what each runner took, after a look at its predictions beside those of the first one."""
+    for number, (name, command) in enumerate(runners.items()):
         used = []
         for records in sizes:
-            output = folder / str(turn) / name / str(records)
-            used.append(run(command(folder, records, output), ROOT))
-            expected = mean_probabilities(folder / str(turn) / first / str(records))
+            output = folder / str(number) / str(records)
+            used.append(run(command(folder.parent, records, output), ROOT))
+            expected = mean_probabilities(folder / "0" / str(records))
             assert np.abs(mean_probabilities(output) - expected).max() < NEAR.get(name, NEAR[OURS]), name
-        jobs.setdefault(name, []).append(Job(sizes, *used))
-        print(f"round {turn + 1}, {name}: {used}", file=sys.stderr)
+        yield name, Job(sizes, *used)
 
 
-Command = Callable[[Path, int, Path], list[str]]
+def runners_of(scripts: list[str]) -> dict[str, Command]:
+    """Returns the command line of bulklabel, and of each peer that is asked for."""
+    runners = {OURS: our_command([])}
+    if ABLE & set(processor_flags()):
+        runners[HALF] = our_command(["--precision", "bfloat16"])
+    return runners | {name: peer_command(script) for name, script in PEERS.items() if script in scripts}
 
 
 def peer_command(script: str) -> Command:
@@ -139,11 +141,6 @@ def measure_alone(folder: Path, what: str, records: int) -> tuple[float, float]:
     return by_clock, by_processor
 
 
-def has_bfloat16() -> bool:
-    flags = Path("/proc/cpuinfo").read_text()
-    return "amx_bf16" in flags or "avx512_bf16" in flags
-
-
 def mean_probabilities(output: Path) -> np.ndarray:
     """Returns the mean probability of each label, whatever the order of the records."""
     folder = output / "predictions" if (output / "predictions").is_dir() else output
@@ -155,7 +152,7 @@ def mean_probabilities(output: Path) -> np.ndarray:
 def table(corpus: Corpus, jobs: dict[str, list[Job]], alone: dict[str, list[tuple[float, float]]]) -> str:
     small, large = next(iter(jobs.values()))[0].records
     lines = [
-        f"{model_of_processor()}, {os.cpu_count()} cores; {corpus.name}; {len(jobs[OURS])} rounds; medians, and in"
+        f"{processor_name()}, {os.cpu_count()} cores; {corpus.name}; {len(jobs[OURS])} rounds; medians, and in"
         " brackets the least and the greatest ratio of a round.",
         "",
         f"| | images a second | a second of the processor | bulklabel is faster | by processor | {small:,}: s |"
@@ -183,11 +180,6 @@ def row(name: str, found: list[Job], ours: list[Job]) -> str:
 def spread(ratios: Iterable[float]) -> str:
     found = sorted(ratios)
     return f"{statistics.median(found):.2f} ({found[0]:.2f}–{found[-1]:.2f})"
-
-
-def model_of_processor() -> str:
-    lines = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    return lines[0].partition(": ")[2] if lines else "an unknown processor"
 
 
 if __name__ == "__main__":

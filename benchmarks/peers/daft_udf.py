@@ -21,7 +21,7 @@ class Predictor:
     def predict(self, images: Series) -> Any:
         """Returns the probabilities of each image."""
         pixels = np.stack([decode(image) for image in images.to_pylist()])
-        return list(self.model.predict(pixels, batch_size=BATCH, verbose=0))
+        return list(self.model.predict_on_batch(pixels))
 
 
 def main() -> None:

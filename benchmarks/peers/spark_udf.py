@@ -25,7 +25,7 @@ def main() -> None:
 
         def predict(images: Any) -> Any:
             pixels = np.stack([decode(image) for image in images])
-            return model.predict(pixels, batch_size=BATCH, verbose=0)
+            return model.predict_on_batch(pixels)
 
         return predict
 
