@@ -4,7 +4,9 @@ import ctypes
 import os
 import signal
 import subprocess
+import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,21 +32,19 @@ def run(command: list[str], folder: Path) -> Usage:
     """
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     environment = os.environ | {"PYTHONPATH": f"{folder}:{folder / 'src'}", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    log = subprocess.DEVNULL
     before, started, ticks, peak = children_seconds(), time.perf_counter(), dict[int, int](), 0.0
-    process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment)
-    while True:
-        found = descendants()
-        ticks |= {pid: seen for pid in found if (seen := ticks_of(pid)) is not None}
-        peak = max(peak, sum(map(megabytes_of, found)))
-        try:
-            status = process.wait(EVERY)
-            break
-        except subprocess.TimeoutExpired:
-            pass
-    wall = time.perf_counter() - started
-    reap()
-    assert status == 0, f"{command} ended with {status}"
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment)
+        while process.poll() is None:
+            found = descendants()
+            ticks |= {pid: seen for pid in found if (seen := ticks_of(pid)) is not None}
+            peak = max(peak, sum(map(megabytes_of, found)))
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(EVERY)
+        wall = time.perf_counter() - started
+        reap()
+        log.seek(0)
+        assert process.returncode == 0, log.read()[-2000:].decode(errors="replace")
     watched = sum(ticks.values()) / os.sysconf("SC_CLK_TCK")
     return Usage(wall, max(watched, children_seconds() - before), peak)
 
