@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from bulklabel.pipelines.console.logs import log
+from bulklabel.pipelines.console.streams import forgiving_streams
 from bulklabel.pipelines.run_command import run_command
-from bulklabel.pipelines.streams import forgiving_streams
 
 COMMANDS = {
     "demo": "make a corpus of handwritten digits, train on it, score it, and show what came out",
     "train": "train the network on labelled images and write a model directory",
     "package": "make a model directory from your own Keras network",
+    "plan": "say what `score` would do with the same flags, and what time, space and memory it takes; writes nothing",
     "score": "score images with a model directory: predictions, metrics, report",
     "evaluate": "compute the metrics of a finished run again, with other thresholds or other truth",
     "compare": "say what changed between two finished runs: metrics, labels, records",

@@ -13,9 +13,9 @@ from bulklabel.pipelines.console.exit_codes import DONE, FAILED, STOPPED
 from bulklabel.pipelines.console.logs import log, log_to_stderr
 from bulklabel.pipelines.console.quiet_libraries import quiet_libraries
 from bulklabel.pipelines.console.signals import stoppable
+from bulklabel.pipelines.console.streams import forgiving_streams
 from bulklabel.pipelines.flags.common import add_textfile_flags
 from bulklabel.pipelines.flags.parser import TEXT, add_log_flags, known_early
-from bulklabel.pipelines.streams import forgiving_streams
 from bulklabel.transforms.concurrency.timeout import run_with_timeout
 
 SECONDS_TO_COUNT = 3.0

@@ -114,20 +114,16 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     Raises:
         UserError: if the inputs, the model or the output cannot be used.
     """
-    paths = {"--input": options.input, "--model": [options.model], "--output": [options.output]}
-    check_submission(
-        pipeline_options,
-        paths | {"--since": options.since, "--image_root": options.image_root, "--truth": options.truth},
-    )
+    check_paths(options, pipeline_options)
     plotting_library()
     prepare(pipeline_options)
     account, output = current(), files.absolute(options.output)
     account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"
     with fail_fast():
-        plan, directory, state, gates = _planned(options, output)
+        plan, directory, state, gates = planned(options, output)
     account.plan = plan.digest
     inform("planned", state=state.value, shards=len(plan.shards), files=len(plan.inputs))
-    publication = _publication(options, plan, gates, output)
+    publication = publication_of(options, plan, gates, output)
     stated = directory.stated_manifest() if state is State.FINISHED else None
     if stated is not None and publication.is_stated(json.loads(stated)):
         account.state = NOTHING_TO_DO
@@ -137,8 +133,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         print(summary(plan))
     if state is not State.FINISHED:
         print(truth_line(plan.truth))
-    model = files.absolute(options.model), plan.recipe.model_digest, options.trust_model_code, plan.recipe.precision
-    scorer = OncePerProcess(load_scorer, *model)
+    scorer = scorer_of(options, plan)
     parity: Parity | None = None
     if state is State.FINISHED:
         directory.reopen()
@@ -163,7 +158,20 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         print_reused(options.output)
 
 
-def _planned(options: argparse.Namespace, output: str) -> tuple[Plan, RunDirectory, State, Gates]:
+def check_paths(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
+    """Refuses what no worker could reach.
+
+    Raises:
+        UserError: if a path is of that kind.
+    """
+    paths = {"--input": options.input, "--model": [options.model], "--output": [options.output]}
+    check_submission(
+        pipeline_options,
+        paths | {"--since": options.since, "--image_root": options.image_root, "--truth": options.truth},
+    )
+
+
+def planned(options: argparse.Namespace, output: str) -> tuple[Plan, RunDirectory, State, Gates]:
     """Returns the plan, what is left to do for it, and what is required of it; checks everything, writes nothing."""
     model = load_model(options.model)
     gates = gates_of(options, model.labels, output, options.group_by)
@@ -191,7 +199,13 @@ def _planned(options: argparse.Namespace, output: str) -> tuple[Plan, RunDirecto
     return plan, directory, state, gates
 
 
-def _publication(options: argparse.Namespace, plan: Plan, gates: Gates, output: str) -> Publication:
+def scorer_of(options: argparse.Namespace, plan: Plan) -> "OncePerProcess[Scorer]":
+    """Returns what loads the plan's network, once in each process that needs it."""
+    place = files.absolute(options.model)
+    return OncePerProcess(load_scorer, place, plan.recipe.model_digest, options.trust_model_code, plan.recipe.precision)
+
+
+def publication_of(options: argparse.Namespace, plan: Plan, gates: Gates, output: str) -> Publication:
     """Returns what the published files say besides what is counted."""
     return Publication(
         output,

@@ -17,7 +17,7 @@ from bulklabel.model.network.import_tensorflow import import_tensorflow
 from bulklabel.model.versions import deciding_versions
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.logs import log
-from bulklabel.pipelines.console.record_warnings import record_warnings
+from bulklabel.pipelines.console.tables import record_warnings
 from bulklabel.pipelines.flag_values import columns_of, label_options_of, read_label_file
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.transforms.files import files

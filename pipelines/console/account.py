@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from bulklabel.model.errors import first_line
 from bulklabel.pipelines.console.exit_codes import DONE, PUBLISHED, STATES, WITHOUT_AN_END
@@ -39,6 +40,8 @@ class Account:
         self.rejected: dict[str, int] = {}
         self.report: str | None = None
         self.state: str | None = None
+        self.forecast: dict[str, Any] | None = None
+        """What a run would take, of the command that says it."""
 
     def close(self, exit_code: int, error: str | None = None, state: str | None = None) -> int:
         """Reports the end, unless that was done: the error on stderr, the summary on stdout; returns the exit code."""
@@ -66,6 +69,7 @@ class Account:
             "report": self.report if published else None,
             "seconds": round(seconds, 3),
             "error": error,
+            **({} if self.forecast is None else {"forecast": self.forecast}),
         }
         if self._textfile is not None:
             from bulklabel.pipelines.console.prometheus import write_textfile

@@ -16,7 +16,10 @@ NOTHING_TO_DO, STOPPED = "nothing_to_do", "stopped"
 SUBMITTED, RENDERED = "submitted", "rendered"
 """States with exit code 0 of a command that does not wait for its job, or made one that it did not submit."""
 
-WITHOUT_AN_END = (SUBMITTED, RENDERED)
+PLANNED = "planned"
+"""The state with exit code 0 of a command that only said what a run would take."""
+
+WITHOUT_AN_END = (SUBMITTED, RENDERED, PLANNED)
 """After these nobody knows yet how the run ends, for all that the exit code is 0."""
 
 PUBLISHED = (DONE, GATE_FAILED, TOO_MANY_REJECTED)

@@ -9,12 +9,14 @@ from typing import Any
 from bulklabel.model.network.precision import ABLE, FLOAT32
 from bulklabel.model.report import format_change, format_change_range, headlines, most_flipped, verdict_lines
 from bulklabel.model.report.numbers import format_number as number
+from bulklabel.model.statistic.distinct import FEW_GROUPS
 from bulklabel.pipelines.console.logs import is_json, log
-from bulklabel.pipelines.console.record_warnings import record_warnings
 from bulklabel.transforms.concurrency.stage_clock import DECODING, PREDICTING, READING, STAGES, WRITING
 from bulklabel.transforms.evaluating.compare import COMPARISON_FILE
 from bulklabel.transforms.files import files
+from bulklabel.transforms.forecasting.forecast import Forecast, Rehearsal
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, METRICS_FILE, REPORT_FILE
+from bulklabel.transforms.run_directory.plan import Plan
 
 HEADLINES = ("f1_micro", "f1_macro", "subset_accuracy", "hamming_loss", "average_precision_macro", "ece")
 MOST_LABELS = 40
@@ -65,6 +67,33 @@ def print_summary(output: str, in_one_go: bool = False) -> None:
     print(f"\n  {output}/{REPORT_FILE}")
 
 
+def record_warnings(counts: Mapping[str, int], group_by: str | None, example: str | None = None) -> list[str]:
+    """Returns a line for each doubt that the counts of records raise.
+
+    Args:
+        counts: perhaps `duplicate_ids`, and of grouped records `without_group`, and `groups` if there are intervals.
+        group_by: the column that records are grouped by, or None.
+        example: an id that several records have, if one is known.
+
+    >>> record_warnings({"duplicate_ids": 2}, None, "photo-7")
+    ["2 records have an id that an earlier one has too, such as 'photo-7'."]
+    >>> record_warnings({"duplicate_ids": 0, "groups": 8, "without_group": 0}, "patient")
+    ['there are only 8 groups by patient: of fewer than 20 no interval can be relied on.']
+    """
+    lines = []
+    if counts.get("duplicate_ids"):
+        such_as = "" if example is None else f", such as {example[:200]!r}"
+        lines.append(f"{counts['duplicate_ids']:,} records have an id that an earlier one has too{such_as}.")
+    if counts.get("without_group") and counts.get("without_group") == counts.get("groups"):
+        lines.append(f"no record has a value of {group_by}, so intervals take each record by itself; check the name.")
+    elif counts.get("without_group"):
+        lines.append(f"{counts['without_group']:,} records have no value of {group_by}: each is a group of its own.")
+    if counts.get("groups", FEW_GROUPS) < FEW_GROUPS:
+        few = f"there are only {counts['groups']:,} groups by {group_by}"
+        lines.append(f"{few}: of fewer than {FEW_GROUPS} no interval can be relied on.")
+    return lines
+
+
 def bound_line(timings: Mapping[str, Any], platform: Mapping[str, Any], precision: str) -> str:
     """Says what took most of a run's time, and what would help; empty if the network was not asked.
 
@@ -97,6 +126,43 @@ def bound_line(timings: Mapping[str, Any], platform: Mapping[str, Any], precisio
     return (
         f"{most}: {seconds[most] / sum(seconds.values()):.0%}".replace("%", " %") + f" of the threads' time; {advice}"
     )
+
+
+def forecast_lines(plan: Plan, left: int, rehearsal: Rehearsal, forecast: Forecast) -> list[str]:
+    """Returns what a run is expected to take as lines of text; `left` of the plan's shards are still to be scored."""
+    size, inputs = sum(max(file.size, 0) for file in plan.inputs), len(plan.inputs)
+    about = "" if forecast.counted else "about "
+    records = f"{about}{number(forecast.records)} records in {number(left)}"
+    scoring = forecast.seconds - forecast.startup - forecast.end
+    whole = sum(rehearsal.stages.values()) or 1
+    shares = ", ".join(f"{stage} {100 * seconds / whole:.0f} %" for stage, seconds in rehearsal.stages.items())
+    rejected = f"; {number(rehearsal.rejected)} of them rejected" if rehearsal.rejected else ""
+    return [
+        f"  input   {_bytes(size)} of {plan.recipe.input_format} in {number(inputs)} file{'s' * (inputs != 1)}: "
+        f"{records}{f' of {number(len(plan.shards))}' if left < len(plan.shards) else ''} shards",
+        f"  sample  {number(rehearsal.records)} records{rejected}; {shares} of the threads' time",
+        f"  time    {_time(forecast.seconds)} on this machine: {_time(forecast.startup)} to start, {_time(scoring)} for"
+        f" all records ({number(round(rehearsal.records / rehearsal.seconds))} a second), {_time(forecast.end)} to end",
+        f"  cores   {_time(forecast.processor_seconds)}, added up over them",
+        f"  output  about {_bytes(forecast.output_bytes)}, less if images repeat",
+        f"  memory  about {_bytes(forecast.memory_bytes)}, in one process",
+        "  nothing was written; `bulklabel score` with the same flags does it",
+    ]
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:,.3g} TB"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes / 60:,.1f} h"
 
 
 def print_reused(output: str) -> None:

@@ -26,7 +26,14 @@ from bulklabel.pipelines.flags.parser import CommandParser
 
 def parser() -> CommandParser:
     """Makes the parser of the command line."""
-    flags = CommandParser("score", "Score images with a model directory: predictions, metrics, report.", _check)
+    flags = CommandParser("score", "Score images with a model directory: predictions, metrics, report.", check)
+    add_score_flags(flags)
+    add_textfile_flags(flags)
+    return flags
+
+
+def add_score_flags(flags: CommandParser) -> None:
+    """Adds the flags that say what is scored, how, and what is asked of the run."""
     add_input_flags(flags)
     add_truth_flags(flags, "the input's")
     flags.add_argument(
@@ -91,9 +98,12 @@ def parser() -> CommandParser:
     add_trust_flag(flags)
     add_store_flags(flags)
     add_deadline_flags(flags)
-    add_textfile_flags(flags)
-    return flags
 
 
-def _check(options: argparse.Namespace, _argv: Sequence[str], _beam_flags: Sequence[str]) -> None:
+def check(options: argparse.Namespace, _argv: Sequence[str], _beam_flags: Sequence[str]) -> None:
+    """Checks what one flag demands of another.
+
+    Raises:
+        UserError: if it is not so.
+    """
     check_since_flags(options)

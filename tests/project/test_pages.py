@@ -10,7 +10,16 @@ import apache_beam as beam
 import pytest
 
 from bulklabel.pipelines.cli import main
-from bulklabel.pipelines.console.exit_codes import DONE, FAILED, NOTHING_TO_DO, RENDERED, STATES, STOPPED, SUBMITTED
+from bulklabel.pipelines.console.exit_codes import (
+    DONE,
+    FAILED,
+    NOTHING_TO_DO,
+    PLANNED,
+    RENDERED,
+    STATES,
+    STOPPED,
+    SUBMITTED,
+)
 from bulklabel.transforms.reading.readers import READERS
 from tests.conftest import ROOT, answers, collage_rows, metrics_of
 from tests.durability.forked import Run
@@ -92,7 +101,7 @@ def test_the_page_on_operations_has_every_file_and_exit_code(finished: Path) -> 
     (line,) = re.findall(r"^\.venv/bin/bulklabel (.+)$", text, re.MULTILINE)
     assert main(line.replace("demo/scores", str(finished)).split()) == 0
     assert all(f"`{path.name}`" in text for path in finished.iterdir() if path.is_file())
-    done = {(DONE, state) for state in (NOTHING_TO_DO, SUBMITTED, RENDERED)}
+    done = {(DONE, state) for state in (NOTHING_TO_DO, PLANNED, SUBMITTED, RENDERED)}
     states = {*STATES.items(), *done, (FAILED, STOPPED)}
     rows = re.findall(r"^\| (\d) \| `(\w+)` \|", text, re.MULTILINE)
     assert {(int(code), state) for code, state in rows} == states

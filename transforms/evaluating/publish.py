@@ -142,7 +142,7 @@ def _publish(
         reused = add_reused_of_parts(publication.reused, [part.entry.get(REUSED, ()) for part in predictions])
         publication = replace(publication, reused=reused)
     acceptance = check_acceptance(statistic, distinct, publication, _duplicate_example(directory, distinct))
-    files = _metrics_files(statistic, publication, acceptance, thumbnails)
+    files = metrics_files(statistic, publication, acceptance, thumbnails)
     manifest = build_manifest(
         publication.manifest_content,
         directory.stamp,
@@ -165,7 +165,7 @@ def _publish_evaluation(
     thumbnails: Sequence[Thumbnail],
 ) -> None:
     acceptance = check_acceptance(statistic, distinct, publication, _duplicate_example(directory, distinct))
-    files = _metrics_files(statistic, publication, acceptance, thumbnails)
+    files = metrics_files(statistic, publication, acceptance, thumbnails)
     published = [entry_of(name, content) for name, content in files.items()]
     manifest = {**publication.manifest_content, **acceptance.manifest_content, "published": published}
     PublishedFolder(publication.output).publish(files, to_json(manifest))
@@ -183,7 +183,7 @@ def _duplicate_example(directory: RunDirectory, distinct: Distinct) -> str | Non
     return next((name for name, number in zip(ids, hash_ids(ids).tolist(), strict=True) if number == hashed), None)
 
 
-def _metrics_files(
+def metrics_files(
     statistic: Statistic, publication: Publication, acceptance: Acceptance, thumbnails: Sequence[Thumbnail]
 ) -> dict[str, bytes]:
     """Returns by name what follows from the statistic, all from one set of metrics."""

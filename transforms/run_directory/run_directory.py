@@ -199,6 +199,14 @@ class RunDirectory(PublishedFolder):
         belongs = self.stamp.metadata(shard).items() <= metadata_of(table.schema).items()
         return Part(name, table, content) if belongs else None
 
+    def shards_left(self) -> list[int]:
+        """Returns the numbers of the shards of this plan that lack a part of either kind, by the names of the files."""
+        there = set(self._part_names())
+        names = (
+            (index, {self.stamp.name_of(kind, index) for kind in PART_KINDS}) for index in range(self.stamp.shards)
+        )
+        return [index for index, wanted in names if not wanted <= there]
+
     def publish(self, content: Mapping[str, bytes], manifest: bytes) -> None:
         """Publishes as every folder is, unless another run of the plan, asked for the same, has done so already.
 

@@ -1,7 +1,7 @@
 """ScoreShards: scores a shard to its predictions and its rejected records, as whole tables."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -68,6 +68,20 @@ class ShardResult:
         return hash_ids(self.predictions.table.column("id").to_pylist())
 
 
+def first_tables(tables: Iterable[pa.Table | Unreadable], most: int) -> Iterator[pa.Table | Unreadable]:
+    """Yields tables until they have at least so many records.
+
+    >>> [len(table) for table in first_tables([pa.table({"id": ["a"] * n}) for n in (2, 3, 1)], 4)]
+    [2, 3]
+    """
+    records = 0
+    for table in tables:
+        if records >= most:
+            return
+        yield table
+        records += len(table.positions if isinstance(table, Unreadable) else table)
+
+
 NOT_BEGUN = "not_begun"
 """Tags the output with the indices of shards that were not begun, since the deadline had passed."""
 
@@ -106,7 +120,7 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         if result is None and self._deadline is not None and self._deadline.has_passed():
             yield beam.pvalue.TaggedOutput(NOT_BEGUN, shard.index)
             return
-        result = result or (self._carry_over(shard) if shard.reused else self._score(shard))
+        result = result or (self._carry_over(shard) if shard.reused else self.score(shard))
         Metrics.counter("bulklabel", "records").inc(len(result.predictions.table) + len(result.rejected.table))
         for reason in result.rejected.table.column("reason").to_pylist():
             Metrics.counter("bulklabel", f"rejected_{reason}").inc()
@@ -126,9 +140,12 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
     def _carry_over(self, shard: Shard) -> ShardResult:
         return self._make_result(shard, *carried_over(shard, self._recipe), StageClock())
 
-    def _score(self, shard: Shard) -> ShardResult:
+    def score(self, shard: Shard, most: int | None = None) -> ShardResult:
+        """Scores a shard, or no more tables of it than hold the first `most` of its records; writes nothing."""
         try:
             records = read_shard(shard, self._recipe.read_spec)
+            if most is not None and (shard.records is None or shard.records > most):
+                shard, records = replace(shard, records=None), first_tables(records, most)
             return self._score_records(shard, with_truth(records, self._truth.get()))
         except SourceChangedError as error:
             if self._stop_if_changed:
