@@ -259,6 +259,30 @@ def test_label_studio_with_a_row_an_annotation(tmp_path: Path) -> None:
         truth_in(tmp_path, "min.csv", f"{header}{twice}")
 
 
+def test_ground_truths_manifest_has_names_for_its_numbers(tmp_path: Path) -> None:
+    """Of SageMaker and Rekognition: the numbers are the job's, and not the model's."""
+    lists: list[dict[str, Any]] = [
+        {"source-ref": "s3://b/1.jpg", "job": [0, 2], "job-metadata": {"class-map": {"0": "dog", "2": "cat"}}},
+        {"source-ref": "s3://b/2.jpg", "job": [], "job-metadata": {"class-map": {}}},
+    ]
+    single = [{"source-ref": row["source-ref"], "job": 0, "job-metadata": {"class-name": "dog"}} for row in lists]
+    fields = [{"source-ref": row["source-ref"], "cat": 1, "cat-metadata": {"class-name": "cat"}} for row in lists]
+    for rows, expected in ((lists, [[1, 1, 0], [0, 0, 0]]), (single, [[0, 1, 0]] * 2), (fields, [[1, -1, -1]] * 2)):
+        columns = Columns(labels=None if rows is fields else "job")
+        for name, text in (("a.manifest.jsonl", "\n".join(map(json.dumps, rows))), ("a.json", json.dumps(rows))):
+            assert cells(truth_in(tmp_path, name, text, columns=columns)) == expected
+    lists[0]["job"] = [0, 1]
+    with pytest.raises(UserError, match=r"row 1: the label '1' is no text; say what numbers mean by --labels_as"):
+        truth_in(tmp_path, "b.json", lists, LabelOptions("names"), Columns(labels="job"))
+
+
+def test_objects_of_create_ml_are_no_tasks(tmp_path: Path) -> None:
+    rows = [{"image": "1.jpg", "annotations": ["cat", "dog"]}, {"image": "2.jpg", "annotations": []}]
+    with pytest.raises(UserError, match=r"name their column by --labels_column, .*: there are image, annotations"):
+        truth_in(tmp_path, "a.json", rows)
+    assert cells(truth_in(tmp_path, "a.json", rows, columns=Columns(labels="annotations"))) == [[1, 1, 0], [0, 0, 0]]
+
+
 @pytest.mark.parametrize("name", ["rows.json", "rows.jsonl"])
 def test_objects_in_json_are_rows(tmp_path: Path, name: str) -> None:
     rows = [{"file_name": "1.jpg", "labels": ["cat"]}, {"file_name": "2.jpg", "labels": []}]

@@ -15,6 +15,7 @@ ID_COLUMNS = (
     "image index",
     "image_name",
     "file_name",
+    "source-ref",
     "filename",
     "path",
     "name",

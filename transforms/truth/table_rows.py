@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from bulklabel.model.errors import RecordError, UserError, first_line
 from bulklabel.transforms.files.paths import raise_if_store_failed
-from bulklabel.transforms.reading.class_names import class_names_of
+from bulklabel.transforms.reading.class_names import class_names_of, with_class_names
 from bulklabel.transforms.reading.tables import csv_rows, json_rows, parquet_rows
 from bulklabel.transforms.reading.tables.csv_rows import Row
 
@@ -69,7 +69,7 @@ def objects_table(path: str, rows: Sequence[Any]) -> TableRows:
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
             raise UserError(f"{path}, row {number}: {str(row)[:40]!r} is not an object.")
-    return TableRows(list(dict.fromkeys(name for row in rows for name in row)), iter(rows))
+    return TableRows(list(dict.fromkeys(name for row in rows for name in row)), map(with_class_names, rows))
 
 
 def _good(path: str, kind: str, rows: Iterator[Row | RecordError]) -> Iterator[Row]:

@@ -68,7 +68,7 @@ def _json(path: str, source: BinaryIO) -> TableRows:
         "completions": lambda: task_rows(path, rows),
     }
     for name, open_kind in kinds.items():
-        if isinstance(first, dict) and isinstance(first.get(name), list):
+        if isinstance(first, dict) and isinstance(first.get(name), list) and {"data", "images"} & first.keys():
             try:
                 return open_kind()
             except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 from bulklabel.model.errors import RecordError
 from bulklabel.model.parse_json import RepeatedKeyError, parse_json
 from bulklabel.transforms.files.text import shortened
+from bulklabel.transforms.reading.class_names import with_class_names
 
 Row = dict[str, Any]
 
@@ -46,4 +47,4 @@ def _parsed(line: bytes) -> Row | RecordError:
         return RecordError("read", "damaged_record", f"the row {shortened(text)} is no JSON")
     if not isinstance(row, dict):
         return RecordError("read", "damaged_record", f"the row {shortened(json.dumps(row))} is not an object")
-    return row
+    return with_class_names(row)
