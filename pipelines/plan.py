@@ -54,6 +54,13 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     rehearsal = rehearse(plan, left, scorer, publication_of(options, plan, gates, output), directory)
     expected = forecast(plan, left, *startup, rehearsal)
     account.state, account.forecast = PLANNED, expected.content
+    if rehearsal.rejected > options.max_rejected_fraction * rehearsal.records:
+        log.warning(
+            "%s of %s records of the sample were rejected: if all are like them, `score` ends with exit code 4; see "
+            "--max_rejected_fraction.",
+            f"{rehearsal.rejected:,}",
+            f"{rehearsal.records:,}",
+        )
     if not is_local(pipeline_options) or pipeline_options.view_as(DirectOptions).direct_num_workers != 1:
         log.warning(
             "the forecast is of one process on this machine, and not of the runner and workers that are asked for"

@@ -22,8 +22,9 @@ def planned(capsys: pytest.CaptureFixture[str], corpus: Path, model: Path, outpu
     """The summary of `plan` that ended well."""
     capsys.readouterr()
     assert main(["plan", f"--input={corpus}", f"--model={model}", f"--output={output}", *flags]) == 0
-    summary: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
-    return summary
+    *lines, last = capsys.readouterr().out.splitlines()
+    summary: dict[str, Any] = json.loads(last)
+    return summary | {"lines": lines}
 
 
 def test_what_is_forecast_is_what_the_run_then_is_and_nothing_is_written(
@@ -49,7 +50,9 @@ def test_what_is_left_of_a_run_is_forecast_and_a_finished_one_has_nothing_left(
     for part in (parts["predictions"][0], parts["rejected"][1], parts["predictions"][2], parts["rejected"][2]):
         part.unlink()
     before = tree(run)
-    assert planned(capsys, corpus, model_directory, run)["forecast"]["records"] == 3 * GROUP
+    summary = planned(capsys, corpus, model_directory, run)
+    assert summary["forecast"]["records"] == 3 * GROUP
+    assert f"{3 * GROUP:,} records in 3 of {FILES * RECORDS // GROUP} shards" in "\n".join(summary["lines"])
     assert tree(run) == before
     assert planned(capsys, corpus, model_directory, finished)["state"] == "nothing_to_do"
 
@@ -92,6 +95,18 @@ def test_it_warns_of_a_deadline_that_does_not_suffice(
     for deadline, warned in (("0.1s", True), ("9h", False)):
         assert main(["plan", *flags, f"--deadline={deadline}"]) == 0
         assert ("would not be done by then" in capsys.readouterr().err) is warned
+
+
+@pytest.mark.parametrize(("allowed", "warned"), [("0.9", True), ("1", False)])
+def test_it_warns_where_too_much_of_the_sample_is_rejected(
+    allowed: str, warned: bool, model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        (tmp_path / "in" / f"{number}.png").write_bytes(b"no image")
+    flags = [f"--input={tmp_path / 'in'}", f"--model={model_directory}", f"--output={tmp_path / 'out'}"]
+    assert main(["plan", *flags, f"--max_rejected_fraction={allowed}"]) == 0
+    assert ("3 of 3 records of the sample were rejected" in capsys.readouterr().err) is warned
 
 
 def test_its_flags_are_those_of_score_but_for_the_file_that_it_does_not_write() -> None:
