@@ -28,7 +28,7 @@ def heldout(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_documents_name_only_what_exists(path: Path) -> None:
     text = path.read_text()
     known = {"--help", "--runner", "--direct_num_workers", "--direct_running_mode", "--setup_file", "--labels"}
-    known |= {"--records", "--output"}  # of the benchmarks
+    known |= {"--records", "--output", "--corpus", "--peers", "--rounds"}  # of the benchmarks
     known |= {"--no", "--upgrade"}  # uv's; `--no-deps` ends at its hyphen here
     known |= {"--impersonate_service_account", "--no_auth", "--s"}  # Beam's for stores; `--s3_…` ends at its digit here
     for name in COMMANDS:
