@@ -43,6 +43,7 @@ PEERS = {
     "Daft's class UDF": "daft_udf",
 }
 OURS, HALF = "bulklabel", "bulklabel --precision bfloat16"
+THRESHOLD = 0.6  # as in peers/shared.py
 NEAR = {OURS: 1e-4, HALF: 0.02}
 """How far mean probabilities may be from those of the first runner."""
 
@@ -129,7 +130,7 @@ def peer_command(script: str) -> Command:
 def our_command(options: list[str]) -> Command:
     return lambda folder, records, output: [
         *(sys.executable, "-m", "bulklabel.pipelines.cli", "score", f"--input={folder}/{records}.parquet"),
-        *(f"--model={folder}/model", f"--output={output}", *options),
+        *(f"--model={folder}/model", f"--output={output}", f"--threshold={THRESHOLD}", *options),
     ]
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 from sklearn import metrics
 
 BATCH = 256
-THRESHOLD = 0.5
+THRESHOLD = 0.6
+"""Away from a half, near which all probabilities of a network are that was not trained."""
 
 
 def arguments() -> tuple[str, str, str]:
