@@ -52,6 +52,9 @@ def test_intervals_and_bounds_stand_beside_their_values(sample: Sample) -> None:
         assert f"{low:.4f} – {high:.4f}" in page, name
     low, high = sample.metrics["overall"]["roc_auc_micro_bounds"]
     assert f"bound {low:.6f} – {high:.6f}" in page
+    exact = sample.metrics["overall"] | {"roc_auc_micro_bounds": [low, low]}
+    without = render_report(sample.metrics | {"overall": exact}, {}, PROVENANCE)
+    assert without.count(">bound ") == render_report(sample.metrics, {}, PROVENANCE).count(">bound ") - 1
     low, high = sample.metrics["per_label"][0]["average_precision_bounds"]
     assert f"bound {low:.6f} – {high:.6f}" in page
 
