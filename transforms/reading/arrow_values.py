@@ -78,6 +78,8 @@ def python_values(column: pa.Array) -> list[Any]:
         return _struct_values(column)
     if any(is_list(kind) for is_list in LISTS) and _holds_times(kind.value_type):
         return _list_values(column)
+    if pa.types.is_map(kind) and _holds_times(kind):
+        return [row and [tuple(entry.values()) for entry in row] for row in _list_values(column)]
     try:
         values: list[Any] = column.to_pylist()
     except UnicodeDecodeError:
