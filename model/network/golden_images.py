@@ -20,7 +20,8 @@ from bulklabel.model.model_directory import GOLDEN_FILE, MAKE_AGAIN, Model
 from bulklabel.model.versions import deciding_versions, processor
 
 if TYPE_CHECKING:
-    from bulklabel.model.network.scorer import Probabilities, Scorer
+    from bulklabel.model.network.precision import Probabilities
+    from bulklabel.model.network.scorer import Scorer
 
 TOLERANCE = 1e-4
 """Float32 networks differ by some 1e-6 from one processor to another; a changed network or range by far more."""
@@ -125,8 +126,7 @@ def run_golden(
             digests.append(hashlib.sha256(pixels[row].tobytes()).hexdigest())
         except RecordError:
             digests.append(NO_PIXELS)
-    starts = range(0, len(pixels), scorer.batch_size)
-    return digests, np.concatenate([scorer.predict(pixels[at : at + scorer.batch_size]) for at in starts])
+    return digests, scorer.predict(pixels)
 
 
 def golden_images() -> dict[str, bytes]:

@@ -23,6 +23,7 @@ MOST_CHANGED = 0.005
 """The largest share of decisions that may change, a decision being whether one label of one image is predicted."""
 
 Probabilities = npt.NDArray[np.float32]
+"""N×L, 0…1: how probable the network finds each label of each record."""
 
 
 @dataclass(frozen=True)

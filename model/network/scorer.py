@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from bulklabel.model.errors import OutOfMemoryError
@@ -13,11 +12,7 @@ from bulklabel.model.images.decode import batch_size_for
 from bulklabel.model.images.resize import Pixels
 from bulklabel.model.model_directory import DESCRIPTION_FILE, NETWORK_FILE, Model
 from bulklabel.model.network.keras_archive import check_shapes, load_network
-from bulklabel.model.network.precision import BFLOAT16, FLOAT32
-
-Probabilities = npt.NDArray[np.float32]
-"""N×L, 0…1: how probable the network finds each label of each record."""
-
+from bulklabel.model.network.precision import BFLOAT16, FLOAT32, Probabilities
 
 BATCHES_AT_ONCE = 2
 """The second batch fills the cores that the first leaves idle (by 16 % on two); more would only take memory."""
@@ -67,7 +62,7 @@ class Scorer:
         return self._compiled[0]
 
     def predict(self, pixels: Pixels) -> Probabilities:
-        """Returns the probabilities of at most one batch of images: N×H×W×3 uint8 in, N×L float32 out.
+        """Returns the probabilities of images, of any number but 0: N×H×W×3 uint8 in, N×L float32 out.
 
         What is missing to a whole batch is padded with black images, whose probabilities are dropped. Where the memory
         does not suffice the images go through the network in halves, for as long as the process lives; the answers are

@@ -15,7 +15,7 @@ from bulklabel.transforms.run_directory.plan import Plan
 from bulklabel.transforms.scoring.decode import decode_batch
 
 if TYPE_CHECKING:
-    from bulklabel.model.network.scorer import Probabilities, Scorer
+    from bulklabel.model.network.scorer import Scorer
 
 COMPARED = 1024
 """So many images of the first shard that can be read are compared: 0.1 to 0.2 s for a small network."""
@@ -32,9 +32,9 @@ def check_precision(plan: Plan, scorer: "Scorer") -> Parity | None:
     if pixels is None or not len(pixels):
         return None
     scorer.precision = FLOAT32
-    exact = _probabilities(scorer, pixels)
+    exact = scorer.predict(pixels)
     scorer.precision = precision
-    parity = compare_precisions(exact, _probabilities(scorer, pixels), plan.recipe.thresholds)
+    parity = compare_precisions(exact, scorer.predict(pixels), plan.recipe.thresholds)
     if not parity.is_accepted:
         raise UserError(f"--precision {precision}: {parity.words}, which is too much; leave the flag out.")
     return parity
@@ -50,8 +50,3 @@ def _first_pixels(plan: Plan) -> Pixels | None:
         if batches:
             return np.concatenate([batch.pixels[batch.good] for batch in batches])[:COMPARED]
     return None
-
-
-def _probabilities(scorer: "Scorer", pixels: Pixels) -> "Probabilities":
-    starts = range(0, len(pixels), scorer.batch_size)
-    return np.concatenate([scorer.predict(pixels[at : at + scorer.batch_size]) for at in starts])

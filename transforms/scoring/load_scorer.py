@@ -22,12 +22,12 @@ def load_scorer(directory: str, digest: str, trusted: bool = False, precision: s
     model = load_model(directory)
     if model.digest != digest:
         raise UserError(f"{directory} changed since the run was planned; run the command again.")
+    if precision == BFLOAT16:
+        check_processor()
     import_tensorflow()  # takes seconds
     from bulklabel.model.network.scorer import Scorer
 
     scorer = Scorer(model, directory, trusted)
     check_golden(model, scorer, directory)
-    if precision == BFLOAT16:
-        check_processor()
     scorer.precision = precision
     return scorer
