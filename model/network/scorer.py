@@ -1,18 +1,22 @@
 """Runs a model's network on batches of one fixed shape, which is halved where memory is short."""
 
+import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf.config_pb2 import ConfigProto
+from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
+from tensorflow.python.eager import context as eager
 
 from bulklabel.model.errors import OutOfMemoryError
 from bulklabel.model.images.decode import batch_size_for
 from bulklabel.model.images.resize import Pixels
 from bulklabel.model.model_directory import DESCRIPTION_FILE, NETWORK_FILE, Model
 from bulklabel.model.network.keras_archive import check_shapes, load_network
-from bulklabel.model.network.precision import BFLOAT16, FLOAT32, Probabilities
+from bulklabel.model.network.precision import FLOAT32, Probabilities
 
 BATCHES_AT_ONCE = 2
 """The second batch fills the cores that the first leaves idle (by 16 % on two); more would only take memory."""
@@ -22,15 +26,30 @@ SMALLEST_BATCH = 2
 of 2 to 256 gave the same bits in all networks that were tried: ours, VGG, ResNet, MobileNet, EfficientNet.
 """
 
-BFLOAT16_OPTION = "auto_mixed_precision_onednn_bfloat16"
-
 log = logging.getLogger("bulklabel")
-
-_thread = threading.local()
-"""Remembers the precision that TensorFlow was last told in a thread, since it keeps its options by thread."""
 
 RunBatch = Callable[[Pixels], tf.Tensor]
 """The network, compiled for one batch shape."""
+
+
+@contextlib.contextmanager
+def _computing_in(precision: str) -> Iterator[None]:
+    """Has graphs that this thread runs compute in a precision, and leaves all else in the process as it is.
+
+    TensorFlow's public option is the whole process's: a network that is trained after a run would be rounded by it.
+    """
+    if precision == FLOAT32:
+        yield
+        return
+    context = eager.context()
+    before = context.function_call_options
+    config = ConfigProto.FromString(before.config_proto_serialized)
+    config.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = RewriterConfig.ON
+    context.function_call_options = eager.FunctionCallOptions(before.executor_type, config)
+    try:
+        yield
+    finally:
+        context.function_call_options = before
 
 
 class Scorer:
@@ -53,7 +72,7 @@ class Scorer:
         self.batch_size = batch_size_for(model.preprocessing)
         """Images a batch of the plan."""
         self.precision = FLOAT32
-        """`FLOAT32`, or `BFLOAT16` on a processor that computes in it. One process has scorers of one at a time."""
+        """`FLOAT32`, or `BFLOAT16` on a processor that computes in it."""
         self._compiled = self._compile(self.batch_size)
 
     @property
@@ -71,24 +90,17 @@ class Scorer:
         Raises:
             OutOfMemoryError: if it does not suffice for `SMALLEST_BATCH` images.
         """
-        self._tell_precision()
         while True:
             size, run = self._compiled
             starts = range(0, len(pixels), size)
             try:
-                with self._turn:
+                with self._turn, _computing_in(self.precision):
                     answers = [self._predict(pixels[start : start + size], size, run) for start in starts]
                     return answers[0] if len(answers) == 1 else np.concatenate(answers)
             except (MemoryError, tf.errors.ResourceExhaustedError, tf.errors.AbortedError) as error:
                 if isinstance(error, tf.errors.AbortedError) and "a primitive" not in str(error):
                     raise  # oneDNN says so where it finds no memory for its code or its scratch space
                 self._halve(size)
-
-    def _tell_precision(self) -> None:
-        """Has TensorFlow compute in the scorer's precision in this thread, as it decides where a graph is run."""
-        if getattr(_thread, "precision", None) != self.precision:
-            tf.config.optimizer.set_experimental_options({BFLOAT16_OPTION: self.precision == BFLOAT16})
-            _thread.precision = self.precision
 
     def _predict(self, pixels: Pixels, size: int, run: RunBatch) -> Probabilities:
         count = len(pixels)

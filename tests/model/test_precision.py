@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import tensorflow as tf
 
 from bulklabel.model.network import precision
 from bulklabel.model.network.precision import ABLE, BFLOAT16, FLOAT32, compare_precisions
@@ -31,9 +32,16 @@ def test_only_a_scorer_that_was_told_computes_in_bfloat16(model_directory: Path)
     exact, fast = Scorer(model, "model"), Scorer(model, "model")
     fast.precision = BFLOAT16
     before = exact.predict(pixels)
-    with ThreadPoolExecutor(2) as pool:  # TensorFlow keeps its options by thread
+    with ThreadPoolExecutor(2) as pool:
         rough = list(pool.map(fast.predict, [pixels] * 4))
         after = list(pool.map(exact.predict, [pixels] * 4))
+        beside = list(pool.map(lambda scorer: scorer.predict(pixels), [fast, exact] * 8))
+    assert all(np.array_equal(rough[0], again) for again in beside[::2])
+    assert all(np.array_equal(before, again) for again in beside[1::2])
+    fast.predict(pixels)
+    assert not tf.config.optimizer.get_experimental_options().get("auto_mixed_precision_onednn_bfloat16")
+    others = tf.function(exact._network)  # of somebody who has not heard of us
+    assert np.abs(others(pixels.astype(np.float32)).numpy() - before).max() < 1e-5
     assert all(np.array_equal(before, again) for again in [exact.predict(pixels), *after])
     assert all(np.array_equal(rough[0], again) for again in rough)
     assert np.array_equal(before, rough[0]) != IS_ABLE
