@@ -3,9 +3,8 @@
 PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do $$each -c '' 2>&- && echo $$each && break; done)
 BIN := .venv/bin
 
-# Three processes that take the tests a file at a time, in the order of tests/conftest.py. With two a core is idle where a
-# test waits for a cluster or a server: on two cores 884 s instead of 772.
-PROCESSES := -n 3 --dist=loadfile --no-loadscope-reorder --max-worker-restart=0
+# Two processes that take the tests a file at a time, in the order of tests/conftest.py.
+PROCESSES := -n 2 --dist=loadfile --no-loadscope-reorder --max-worker-restart=0
 
 .PHONY: demo test check format flink test-flink bench lock clean
 

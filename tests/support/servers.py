@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import re
+import secrets
 import shutil
 import socket
 import subprocess
@@ -53,10 +54,15 @@ def installed(what: str) -> Path:
 
 
 def free_port() -> int:
-    """A port of loopback on which nothing listens."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
+    """A port of loopback on which nothing listens, below those that the system gives to whoever names none.
+
+    One of those might be given to somebody else before the server that it is meant for has started.
+    """
+    while True:
+        port = secrets.choice(range(10_000, 32_000))
+        with socket.socket() as server, contextlib.suppress(OSError):
+            server.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(happened: Callable[[], T], what: str) -> T:
