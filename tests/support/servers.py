@@ -204,7 +204,10 @@ def proxied(upstream: int, fault: Fault) -> Iterator[Proxy]:
                 task.cancel()
             await asyncio.gather(*serving, return_exceptions=True)
         for writer in proxy.writers:
-            writer.transport.abort()
+            with contextlib.suppress(
+                AttributeError
+            ):  # one that closed itself after its last bytes has no loop any more
+                writer.transport.abort()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
