@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 from bulklabel.model.images.demo_collages import collages
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.model_directory import Model
-from bulklabel.model.network.cnn import build_network
 from bulklabel.model.network.keras_archive import network_bytes
 from bulklabel.model.statistic import Statistic
+from bulklabel.model.training.textbook import build_network
 from bulklabel.transforms.evaluating.evaluate import Evaluation
 from bulklabel.transforms.evaluating.read_parts import ReadParts
 from bulklabel.transforms.run_directory.finished_run import load_run

@@ -32,9 +32,9 @@ from bulklabel.model.images.decode import batch_size_for
 from bulklabel.model.images.demo_collages import DIGITS, collages
 from bulklabel.model.images.resize import Pixels, Preprocessing
 from bulklabel.model.model_directory import Model
-from bulklabel.model.network.cnn import build_network
 from bulklabel.model.network.keras_archive import network_bytes
 from bulklabel.model.network.scorer import Scorer
+from bulklabel.model.training.textbook import build_network
 from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.reading.records import RECORD_SCHEMA
 from bulklabel.transforms.scoring.decode import decode_batch

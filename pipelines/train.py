@@ -144,7 +144,7 @@ def _fit_and_save(options: argparse.Namespace, source: SampleSource, survey: Sur
     """Trains on the samples, and writes the model directory."""
     import_tensorflow(wrappers=False)  # takes seconds, so only once the inputs are known to be good
     from bulklabel.model.network.golden_images import add_golden
-    from bulklabel.model.network.train import Side, train_network
+    from bulklabel.model.training.train import Side, train_network
 
     files.check_writable(files.absolute(options.output))
     preprocessing = Preprocessing(*options.image_size)

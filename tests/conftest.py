@@ -301,8 +301,8 @@ def read_all(
 
 def untrained_model(labels: tuple[str, ...], side: int = 32) -> Model:
     """A model whose answers are arbitrary, made in a second."""
-    from bulklabel.model.network.cnn import build_network
     from bulklabel.model.network.keras_archive import network_bytes
+    from bulklabel.model.training.textbook import build_network
 
     return Model(labels, Preprocessing(side, side), network_bytes(build_network(side, side, len(labels), seed=0)))
 

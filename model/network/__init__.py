@@ -1,1 +1,1 @@
-"""Builds, trains, checks, saves, loads and runs networks; the only room that imports TensorFlow."""
+"""Checks, saves, loads and runs networks; with the room that trains them the only one that imports TensorFlow."""

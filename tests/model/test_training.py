@@ -11,9 +11,9 @@ from sklearn import metrics as oracle
 
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.labels.truth import ABSENT, PRESENT, UNKNOWN, Truth
-from bulklabel.model.network.cnn import build_network
 from bulklabel.model.network.keras_archive import network_bytes
-from bulklabel.model.network.train import (
+from bulklabel.model.training.textbook import build_network
+from bulklabel.model.training.train import (
     KnownAccuracy,
     KnownF1,
     Samples,

@@ -13,8 +13,8 @@ from bulklabel.model.images.resize import Pixels, Preprocessing
 from bulklabel.model.labels.thresholds import DEFAULT_THRESHOLD
 from bulklabel.model.labels.truth import PRESENT, UNKNOWN, Truth
 from bulklabel.model.metrics.threshold_goals import tune_thresholds
-from bulklabel.model.network.cnn import build_network
 from bulklabel.model.network.keras_archive import network_bytes
+from bulklabel.model.training.textbook import build_network
 
 PATIENCE = 3
 

@@ -1,4 +1,4 @@
-"""Builds the convolutional network: one sigmoid a label, trained with binary cross-entropy."""
+"""Builds the textbook's convolutional network: one sigmoid a label, trained with binary cross-entropy."""
 
 import keras
 
