@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Iterable, Mapping
 
 from bulklabel.model.images.resize import Pixels
@@ -12,18 +13,76 @@ Kind = tuple[str, int]
 Kinds = Mapping[Kind, int]
 """Images by kind."""
 
-SIGNATURES = {b"\x89P": "PNG", b"\xff\xd8": "JPEG", b"RI": "WEBP", b"GI": "GIF", b"BM": "BMP"}
-"""The first two bytes tell apart what `decode` decodes; TIFF, the only one left, starts in six ways."""
+HEIF_BRANDS = rb"hei[cxms]|hev[cxms]|mif[12]|msf1"
+"""What a HEIF file says that it is, such as HEIC."""
+
+SIGNATURES = {
+    "JPEG": rb"\xff\xd8\xff",
+    "PNG": rb"\x89PNG\r\n\x1a\n",
+    "WEBP": rb"RIFF....WEBP",
+    "GIF": rb"GIF8[79]a",
+    "BMP": rb"BM",
+    "TIFF": rb"II[*+]\0|MM\0[*+]",
+    "AVIF": rb"....ftypavi[fs]|....ftypmi[af]f.{4}(?:.{4})*?avi[fs]",
+    "JPEG2000": rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n",
+    "HEIF": rb"....ftyp(?:" + HEIF_BRANDS + rb")",
+    "DICOM": rb".{128}DICM",
+}
+"""How the files of each format that may be decoded start; of two that fit, the first is it."""
+
+OTHER_SIGNATURES = {
+    "JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n",
+    "JPEG XR": rb"II\xbc",
+    "Photoshop": rb"8BPS",
+    "PDF": rb"%PDF-",
+    "PostScript": rb"%!PS|\xc5\xd0\xd3\xc6",
+    "Netpbm": rb"P[1-7fF]\s",
+    "icon": rb"\0\0\x01\0[^\0]\0",
+    "OpenEXR": rb"v/1\x01",
+    "Radiance": rb"#\?RADIANCE",
+    "SVG": rb"\s*(?:<\?xml[^>]*>\s*)?<svg",
+    "DirectDraw": rb"DDS ",
+    "FITS": rb"SIMPLE  =",
+    "NIfTI": rb".{344}n[i+]1\0",
+    "camera's raw": rb"FUJIFILMCCD-RAW|IIRO|IIU\0",
+}
+"""How images start that nothing here decodes, so that the reason names them."""
+
+HEAD_BYTES = 512
+"""More than any signature looks at."""
 
 
-def kind_of(data: bytes, pixels: Pixels) -> Kind:
-    """Returns the kind of a decoded image, of its file's bytes and its pixels at its own size, H×W×3.
+def format_of(data: bytes) -> str | None:
+    """Returns the name of the format that a file's first bytes are of, if it may be decoded; else None.
+
+    >>> format_of(b"BM..."), format_of(b"%PDF-1.7")
+    ('BMP', None)
+    """
+    return _matching(data, SIGNATURES)
+
+
+def other_format_of(data: bytes) -> str | None:
+    """Returns the name of the format of an image that nothing here decodes; None if it is of no known format.
+
+    >>> other_format_of(b"%PDF-1.7")
+    'PDF'
+    """
+    return _matching(data, OTHER_SIGNATURES)
+
+
+def _matching(data: bytes, signatures: Mapping[str, bytes]) -> str | None:
+    head = data[:HEAD_BYTES]
+    return next((name for name, pattern in signatures.items() if re.match(pattern, head, re.DOTALL)), None)
+
+
+def kind_of(file_format: str, pixels: Pixels) -> Kind:
+    """Returns the kind of a decoded image, of its format and its pixels at its own size, H×W×3.
 
     >>> import numpy as np
-    >>> kind_of(b"BM...", np.zeros((480, 640, 3), np.uint8))
+    >>> kind_of("BMP", np.zeros((480, 640, 3), np.uint8))
     ('BMP', 512)
     """
-    return SIGNATURES.get(data[:2], "TIFF"), 1 << (max(pixels.shape[:2]).bit_length() - 1)
+    return file_format, 1 << (max(pixels.shape[:2]).bit_length() - 1)
 
 
 def kinds_to_json(kinds: Iterable[Kind]) -> str:

@@ -15,6 +15,9 @@ from PIL import Image
 
 from bulklabel.model.errors import UserError
 from bulklabel.model.images import decode as images
+from bulklabel.model.images.limits import Limits
+from bulklabel.model.images.png import decode_png
+from bulklabel.model.images.resize import Pixels
 from bulklabel.transforms.scoring.load_scorer import load_scorer
 from bulklabel.transforms.scoring.model_files import load_model
 from tests.conftest import score, write_parquet
@@ -82,12 +85,15 @@ def test_what_another_processor_changes_is_tolerated(packaged: Path, record: Pat
 def test_another_decoder_stops_score(
     packaged: Path, record: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decode = images._decode_any
-    monkeypatch.setattr(images, "_decode_any", lambda data: decode(data) ^ np.uint8(1))
+    def decode_otherwise(data: bytes, limits: Limits) -> tuple[Pixels, bool]:
+        pixels, missing = decode_png(data, limits)
+        return pixels ^ np.uint8(1), missing
+
+    monkeypatch.setattr(images, "decode_png", decode_otherwise)
     monkeypatch.setattr("bulklabel.model.network.golden_images.deciding_versions", lambda: {"pillow": "99.0"})
     assert score(record, packaged, record.parent / "run") == 2
     error = capsys.readouterr().err
-    assert "the image 'png_alpha' is decoded to other pixels" in error
+    assert "the image 'png' is decoded to other pixels" in error
     assert "is 99.0" in error
     assert error.count("\n") == 1
 

@@ -1,0 +1,60 @@
+"""Reads how an image is turned, from EXIF and XMP, and turns its pixels upright."""
+
+import re
+
+import numpy as np
+from PIL import Image
+
+from bulklabel.model.images.resize import Pixels
+
+UPRIGHT = 1
+
+TAG = 0x0112
+"""EXIF's tag for the orientation, a number from 1 to 8."""
+
+XMP_ORIENTATION = re.compile(rb"""tiff:Orientation(?:\s*=\s*["']|>)\s*([1-8])""")
+"""Finds it in XMP, where it is an attribute or an element."""
+
+
+def orientation_of_exif(exif: bytes) -> int | None:
+    """Returns the orientation that EXIF gives, 1 to 8; None if it gives none, or cannot be understood.
+
+    >>> exif = Image.Exif()
+    >>> exif[TAG] = 6
+    >>> orientation_of_exif(exif.tobytes()), orientation_of_exif(b"broken")
+    (6, None)
+    """
+    tags = Image.Exif()
+    try:
+        tags.load(exif)
+        value = tags.get(TAG)
+    except Exception:  # Pillow reads EXIF as a TIFF file, and raises as many types
+        return None
+    return value if isinstance(value, int) and 1 <= value <= 8 else None
+
+
+def orientation_of_xmp(xmp: bytes) -> int | None:
+    """Returns the orientation that XMP gives, 1 to 8; None if it gives none.
+
+    >>> orientation_of_xmp(b'<rdf:Description tiff:Orientation="6"/>')
+    6
+    """
+    match = XMP_ORIENTATION.search(xmp)
+    return int(match[1]) if match else None
+
+
+def turned_upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Returns the H×W×3 pixels of an image upright, of which EXIF says that it is turned.
+
+    >>> turned_upright(np.arange(6, dtype=np.uint8).reshape(1, 2, 3), 6)[:, 0, 0].tolist()
+    [0, 3]
+    """
+    if orientation == UPRIGHT:
+        return pixels
+    if orientation >= 5:
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
