@@ -1,9 +1,13 @@
-"""Builds the package, for Beam's --setup_file too, with the script that draws plots; metadata is in pyproject.toml."""
+"""Builds the package, for Beam's --setup_file too; metadata is in pyproject.toml.
+
+Two things are made: the script that draws plots, and what resizes images fast. Without a compiler the second is left
+out; Pillow resizes then, to the same pixels.
+"""
 
 import sys
 from pathlib import Path
 
-from setuptools import Command, setup
+from setuptools import Command, Extension, setup
 from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
 
@@ -34,4 +38,16 @@ def with_vega(command: type[Command]) -> type[Command]:
     return WithVega
 
 
-setup(cmdclass={"build_py": with_vega(build_py), "sdist": with_vega(sdist)})
+RESAMPLE = Extension(
+    "bulklabel.model.images.resample",
+    ["src/bulklabel/model/images/resample.c"],
+    extra_compile_args=["-O3", "-ffp-contract=off", "-Wno-psabi"],  # each product rounded, as Pillow's are
+    py_limited_api=True,  # one for all versions of Python
+    optional=True,
+)
+
+setup(
+    ext_modules=[RESAMPLE],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+    cmdclass={"build_py": with_vega(build_py), "sdist": with_vega(sdist)},
+)
