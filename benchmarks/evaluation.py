@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from bulklabel.transforms.evaluating.read_parts import ReadParts
 
 from bulklabel.model.images.demo_collages import collages
 from bulklabel.model.images.resize import Preprocessing
@@ -25,7 +26,6 @@ from bulklabel.model.network.keras_archive import network_bytes
 from bulklabel.model.statistic import Statistic
 from bulklabel.model.training.textbook import build_network
 from bulklabel.transforms.evaluating.evaluate import Evaluation
-from bulklabel.transforms.evaluating.read_parts import ReadParts
 from bulklabel.transforms.run_directory.finished_run import load_run
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.model_files import save_model

@@ -30,13 +30,13 @@ from bulklabel.model.statistic import Statistic
 from bulklabel.model.statistic.distinct import Distinct
 from bulklabel.pipelines.score import Job, build
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
-from bulklabel.transforms.evaluating.publication import Publication, provenance_of
+from bulklabel.transforms.evaluating.publication import Publication
 from bulklabel.transforms.evaluating.publish import Publish
 from bulklabel.transforms.planning.make_plan import make_plan
 from bulklabel.transforms.reading.records import Columns
 from bulklabel.transforms.reuse.earlier_runs import EarlierRuns
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, PLAN_FILE
-from bulklabel.transforms.run_directory.manifest import Written, launch_of, now
+from bulklabel.transforms.run_directory.manifest import Written, launch_of, now, provenance_of
 from bulklabel.transforms.run_directory.part_tables import no_predictions, rejected_schema
 from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS, REJECTED, Part, PartStamp, make_part
 from bulklabel.transforms.run_directory.plan import Plan, read_plan
@@ -87,7 +87,8 @@ def measure_steps(place: Path, shards: int) -> None:
         directory.state(plan, overwrite=False)
     with step("start: write plan.json"):
         directory.start(plan, overwrite=False)
-    publication = Publication(output, plan.recipe, provenance_of(plan, "model"), Goal(), ())
+    recipe = plan.recipe
+    publication = Publication(output, recipe.labels, recipe.thresholds, provenance_of(plan, "model"), Goal())
     launch = launch_of({"model": "model"}, now())
     with step("graph"):
         root = beam.Pipeline(argv=LOCAL)

@@ -14,6 +14,10 @@ from bulklabel.pipelines.console.logs import inform, log
 from bulklabel.pipelines.console.tables import print_comparison
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.pipelines.runners.check_submission import check_submission
+from bulklabel.transforms.answers.answers import Answers, ListShards, ReadAnswers
+from bulklabel.transforms.answers.find_answers import find_answers
+from bulklabel.transforms.answers.replace_truth import ReplaceTruth, load_unchanged
+from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.evaluating.compare import (
     AFTER,
     BEFORE,
@@ -24,29 +28,31 @@ from bulklabel.transforms.evaluating.compare import (
     PublishComparison,
     comparison_publication,
 )
-from bulklabel.transforms.evaluating.read_parts import ReadParts
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE, REPORT_FILE
-from bulklabel.transforms.run_directory.finished_run import FinishedRun, find_run
-from bulklabel.transforms.run_directory.planned_shards import PlannedShards
+from bulklabel.transforms.scoring.score_shards import ShardResult
 
 
-def build(root: beam.Pipeline, runs: Mapping[str, FinishedRun], publication: ComparisonPublication) -> None:
+def build(root: beam.Pipeline, runs: Mapping[str, Answers], publication: ComparisonPublication) -> None:
     """Adds the whole graph to a pipeline."""
-    results = {
-        side: root
-        | f"Start {side}" >> beam.Impulse()
-        | f"Shards {side}" >> PlannedShards(run.directory)
-        | f"Reshuffle {side}" >> beam.Reshuffle()
-        | f"ReadParts {side}" >> beam.ParDo(ReadParts(run.directory))
-        for side, run in runs.items()
-    }
     labelling, group_by = publication.labelling, publication.group_by
+    results = {side: _results(root, side, run, group_by) for side, run in runs.items()}
     joined = results[BEFORE] | "Join" >> JoinRuns(results[AFTER], runs, labelling, group_by)
     comparison = joined | "Compare" >> Compare(labelling)
     groups = None if group_by is None else joined | "CountGroups" >> CountJoinedGroups(runs)
     _ = comparison | "Publish" >> PublishComparison(publication, groups)
+
+
+def _results(root: beam.Pipeline, side: str, run: Answers, group_by: str | None) -> beam.PCollection[ShardResult]:
+    """Reads one side, with its truth."""
+    reader = run.reader.carrying([group_by] if group_by in run.carried else [])
+    shards = root | f"Start {side}" >> beam.Impulse() | f"Shards {side}" >> ListShards(reader)
+    results = shards | f"Reshuffle {side}" >> beam.Reshuffle() | f"Read {side}" >> beam.ParDo(ReadAnswers(reader))
+    if run.truth is not None:
+        truth = OncePerProcess(load_unchanged, run.truth, run.labels)
+        results = results | f"ReplaceTruth {side}" >> beam.ParDo(ReplaceTruth(truth))
+    return results
 
 
 def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
@@ -61,7 +67,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"
     output = files.absolute(options.output)
     with fail_fast():
-        runs = {BEFORE: find_run(options.before), AFTER: find_run(options.after)}
+        runs = {BEFORE: find_answers(options.before), AFTER: find_answers(options.after)}
         publication = comparison_publication(runs, output, options.group_by)
         if files.exists(files.join(output, PLAN_FILE)):
             raise UserError(f"--output {options.output} is a run, whose report is kept; give another place.")
@@ -69,7 +75,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     if publication.group_by is not None and options.group_by is None and ungrouped:
         log.warning("%s was not grouped; intervals of changes are by %s.", *ungrouped, publication.group_by)
     files.check_writable(output)
-    inform("started", shards=sum(len(run.plan.shards) for run in runs.values()))
+    inform("started", records=sum(run.records for run in runs.values()))
     with beam.Pipeline(options=pipeline_options) as root:
         build(root, runs, publication)
     inform("published")

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -17,12 +18,15 @@ from bulklabel.pipelines.console.tables import print_summary
 from bulklabel.pipelines.flag_values import gates_of, goal_of, label_options_of, slice_columns
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.pipelines.runners.check_submission import check_submission
+from bulklabel.transforms.answers.answers import Answers, ListShards, ReadAnswers
+from bulklabel.transforms.answers.find_answers import find_answers
+from bulklabel.transforms.answers.replace_truth import ReplaceTruth, count_used_truth, load_unchanged
+from bulklabel.transforms.answers.run_answers import RUN
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
-from bulklabel.transforms.evaluating.count_distinct import CountDistinct, count_partitions
+from bulklabel.transforms.evaluating.count_distinct import CountDistinct, partitions_of
 from bulklabel.transforms.evaluating.evaluate import Evaluate, Evaluation
-from bulklabel.transforms.evaluating.publication import Publication, provenance_of
+from bulklabel.transforms.evaluating.publication import Publication
 from bulklabel.transforms.evaluating.publish import PublishEvaluation
-from bulklabel.transforms.evaluating.read_parts import ReadParts, ReplaceTruth, count_used_truth
 from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.stores.retry import fail_fast
@@ -30,78 +34,102 @@ from bulklabel.transforms.files.text import json_value
 from bulklabel.transforms.planning.thresholds import choose_thresholds
 from bulklabel.transforms.reading.records import Columns
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE, REPORT_FILE
-from bulklabel.transforms.run_directory.finished_run import FinishedRun, find_run
-from bulklabel.transforms.run_directory.planned_shards import PlannedShards
-from bulklabel.transforms.truth.truth_table import TruthTable, load_truth
+from bulklabel.transforms.truth.truth_source import find_truth
+from bulklabel.transforms.truth.truth_table import TruthTable
 
 
 def build(
     root: beam.Pipeline,
-    run: FinishedRun,
+    answers: Answers,
     truth: OncePerProcess[TruthTable] | None,
     publication: Publication,
 ) -> None:
     """Adds the whole graph to a pipeline."""
-    recipe, directory = publication.recipe, run.directory
-    shards = root | "Start" >> beam.Impulse() | "Shards" >> PlannedShards(directory)
-    results = shards | "Reshuffle" >> beam.Reshuffle() | "ReadParts" >> beam.ParDo(ReadParts(directory))
+    reader, group_by = answers.reader, publication.group_by
+    shards = root | "Start" >> beam.Impulse() | "Shards" >> ListShards(reader)
+    results = shards | "Reshuffle" >> beam.Reshuffle() | "Read" >> beam.ParDo(ReadAnswers(reader))
     if truth is not None:
         results = results | "ReplaceTruth" >> beam.ParDo(ReplaceTruth(truth))
-    evaluation = Evaluation(recipe.labels, recipe.thresholds, publication.slice_by, publication.group_by)
+    evaluation = Evaluation(publication.labels, publication.thresholds, publication.slice_by, group_by)
     statistic = results | "Evaluate" >> Evaluate(evaluation)
-    distinct = results | "CountDistinct" >> CountDistinct(count_partitions(run.plan), publication.group_by)
-    thumbnails = statistic | "Thumbnails" >> MakeThumbnails(shards, recipe)
-    _ = statistic | "Publish" >> PublishEvaluation(directory, publication, distinct, thumbnails)
+    distinct = results | "CountDistinct" >> CountDistinct(partitions_of(answers.records), group_by)
+    thumbnails = (
+        root | "NoThumbnails" >> beam.Create([])
+        if answers.recipe is None
+        else statistic | "Thumbnails" >> MakeThumbnails(shards, answers.recipe)
+    )
+    _ = statistic | "Publish" >> PublishEvaluation(answers, publication, distinct, thumbnails)
 
 
 def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
-    """Reads the parts of a run, and publishes metrics and report elsewhere.
+    """Reads the answers of a run, and publishes metrics and report elsewhere.
 
     Raises:
         UserError: if the run, the truth or the output cannot be used.
     """
-    paths = {"--input": [options.input], "--output": [options.output], "--truth": options.truth or ()}
+    paths = {"--input": [options.input], "--output": [options.output], "--truth": options.truth}
     check_submission(pipeline_options, paths)
     plotting_library()
     account = current()
     account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"
-    run_place, output = files.absolute(options.input), files.absolute(options.output)
-    if files.same_place(run_place, output):
+    output = files.absolute(options.output)
+    if files.same_place(options.input, output):
         raise UserError(f"--output {options.output} is the run itself, whose metrics are kept; give another place.")
     with fail_fast():
-        finished = find_run(options.input)
-        plan, directory = finished.plan, finished.directory
-        group_by = options.group_by or finished.group_by
-        _check_carried("--slice_by", slice_columns(options), plan.recipe.columns.carry)
-        _check_carried("--group_by", [group_by] if group_by else [], plan.recipe.columns.carry)
+        answers = find_answers(options.input)
+        group_by = options.group_by or answers.group_by
+        slice_by = slice_columns(options)
+        _check_carried("--slice_by", slice_by, answers.carried)
+        _check_carried("--group_by", [group_by] if group_by else [], answers.carried)
         if files.exists(files.join(output, PLAN_FILE)):
             raise UserError(f"--output {options.output} is a run, whose metrics are kept; give another place.")
-        gates = gates_of(options, plan.recipe.labels, output, group_by)
-    account.plan, recipe = plan.digest, plan.recipe
-    if options.threshold is not None:
-        thresholds = choose_thresholds(options.threshold, recipe.tuned_thresholds, recipe.labels)
-        recipe = replace(recipe, thresholds=thresholds)
-    provenance = provenance_of(plan, "the run's") | {"run": options.input}
-    truth, truth_words = None, plan.truth
-    if options.truth:
-        columns = Columns(id=options.id_column, labels=options.labels_column, unknown=options.unknown_column)
-        label_options = label_options_of(options, recipe.labels)
-        truth = OncePerProcess(load_truth, options.truth, columns, recipe.labels, label_options, options.truth_key)
-        with fail_fast():
-            records, used = len(truth.get().ids), count_used_truth(directory, plan, truth.get())
-        provenance |= {"truth": ", ".join(options.truth), "truth_records": records, "truth_records_used": used}
-        truth_words = json_value(truth.get().content)
-        print("\n".join(_truth_lines(records, used, truth.get().labels_without_column, recipe.labels)))
-        print(truth_line(truth_words))
+        gates = gates_of(options, answers.labels, output, group_by)
+        answers = _judged(answers, options)
+        truth, truth_about = _truth_of(answers, options.truth)
+    account.plan = answers.about.get("plan")
     publication = Publication(
-        output, recipe, provenance, goal_of(options), slice_columns(options), group_by, gates=gates, truth=truth_words
+        output,
+        answers.labels,
+        answers.thresholds,
+        {RUN: options.input, **answers.about, **truth_about},
+        goal_of(options),
+        slice_by,
+        group_by,
+        gates=gates,
+        truth=answers.truth_words if truth is None else json_value(truth.get().content),
     )
     files.check_writable(output)
-    inform("started", shards=len(plan.shards))
+    inform("started", records=answers.records)
     with beam.Pipeline(options=pipeline_options) as root:
-        build(root, finished, truth, publication)
-    inform("published", shards=len(plan.shards))
+        build(root, answers, truth, publication)
+    inform("published")
     print_summary(options.output)
+
+
+def _judged(answers: Answers, options: argparse.Namespace) -> Answers:
+    """Returns the answers with the thresholds and the truth that the flags ask for, else with their own."""
+    if options.threshold is not None:
+        thresholds = choose_thresholds(options.threshold, answers.tuned_thresholds, answers.labels)
+        answers = replace(answers, thresholds=thresholds)
+    if options.truth:
+        columns = Columns(id=options.id_column, labels=options.labels_column, unknown=options.unknown_column)
+        label_options = label_options_of(options, answers.labels)
+        answers = replace(answers, truth=find_truth(options.truth, columns, label_options, options.truth_key))
+    return answers
+
+
+def _truth_of(answers: Answers, named: Sequence[str]) -> tuple[OncePerProcess[TruthTable] | None, dict[str, Any]]:
+    """Returns what loads the truth that counts instead of the answers' own, None without; and what is said of it."""
+    if answers.truth is None:
+        return None, {}
+    # A column of ids that the user names must be there; one that an earlier evaluation named was there then.
+    truth = OncePerProcess(load_unchanged, answers.truth, answers.labels, not named)
+    table = truth.get()
+    records, used = len(table.ids), count_used_truth(answers.reader.ids, table)
+    print("\n".join(_truth_lines(records, used, table.labels_without_column, answers.labels)))
+    print(truth_line(json_value(table.content)))
+    paths = named or [file.path for file in answers.truth.files]
+    return truth, {"truth": ", ".join(paths), "truth_records": records, "truth_records_used": used}
 
 
 def _check_carried(flag: str, columns: Sequence[str], carried: Sequence[str]) -> None:

@@ -29,7 +29,7 @@ from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.evaluating.check_keys import CheckTruthKeys
 from bulklabel.transforms.evaluating.count_distinct import CountDistinct, count_partitions
 from bulklabel.transforms.evaluating.evaluate import Evaluate, Evaluation
-from bulklabel.transforms.evaluating.publication import Publication, provenance_of
+from bulklabel.transforms.evaluating.publication import Publication
 from bulklabel.transforms.evaluating.publish import Publish
 from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails
 from bulklabel.transforms.files import files
@@ -37,7 +37,7 @@ from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.planning.make_plan import ScoreOptions, make_plan, warnings
 from bulklabel.transforms.reuse.earlier_runs import find_earlier_runs, summary
 from bulklabel.transforms.run_directory.file_names import REPORT_FILE
-from bulklabel.transforms.run_directory.manifest import Launch, launch_of
+from bulklabel.transforms.run_directory.manifest import Launch, launch_of, provenance_of
 from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED
 from bulklabel.transforms.run_directory.plan import Plan
 from bulklabel.transforms.run_directory.planned_shards import PlannedShards
@@ -209,7 +209,8 @@ def publication_of(options: argparse.Namespace, plan: Plan, gates: Gates, output
     """Returns what the published files say besides what is counted."""
     return Publication(
         output,
-        plan.recipe,
+        plan.recipe.labels,
+        plan.recipe.thresholds,
         provenance_of(plan, options.model),
         goal_of(options),
         slice_columns(options),
@@ -218,6 +219,7 @@ def publication_of(options: argparse.Namespace, plan: Plan, gates: Gates, output
         gates,
         plan.reused,
         plan.truth,
+        truth_joined=plan.recipe.truth is not None,
     )
 
 

@@ -11,7 +11,7 @@ from bulklabel.pipelines.flags.parser import CommandParser
 def parser() -> CommandParser:
     """Makes the parser of the command line."""
     flags = CommandParser("compare", "Say what changed between two finished runs, of any models and shards.", _check)
-    flags.add_argument("before", metavar="RUN_A", help="the --output of a finished `score`")
+    flags.add_argument("before", metavar="RUN_A", help="the --output of a finished `score` or `evaluate`")
     flags.add_argument("after", metavar="RUN_B", help="that of another, whose records have the same ids")
     flags.add_argument("--output", required=True, metavar="DIR", help="where comparison.json and report.html go")
     add_group_flag(flags, "what both runs were grouped by")

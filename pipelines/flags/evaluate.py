@@ -15,7 +15,7 @@ from bulklabel.pipelines.flags.parser import CommandParser
 def parser() -> CommandParser:
     """Makes the parser of the command line."""
     flags = CommandParser("evaluate", "Compute the metrics of a finished run again, from its part files.")
-    flags.add_argument("--input", required=True, metavar="DIR", help="the --output of a finished `score`")
+    flags.add_argument("--input", required=True, metavar="DIR", help="the --output of a finished `score` or `evaluate`")
     flags.add_argument("--output", required=True, metavar="DIR", help="where metrics.json and report.html go")
     flags.add_argument(
         "--threshold",

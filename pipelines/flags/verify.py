@@ -14,8 +14,8 @@ from bulklabel.pipelines.flags.parser import CommandParser
 
 def parser() -> CommandParser:
     """Makes the parser of the command line."""
-    flags = CommandParser("verify", "Check every file of a finished run, and that it reconciles with its plan.", _check)
-    flags.add_argument("run", metavar="RUN", help="the --output of a finished `score`")
+    flags = CommandParser("verify", "Check every file of a finished run, evaluation or comparison.", _check)
+    flags.add_argument("run", metavar="RUN", help="the --output of a finished `score`, `evaluate` or `compare`")
     flags.add_argument("--model", metavar="DIR", help="where the run's model directory is now (default: where it was)")
     flags.add_argument(
         "--sample",

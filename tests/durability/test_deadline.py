@@ -106,7 +106,7 @@ def test_it_may_pass_among_the_shards(corpus: Path, model_directory: Path, tmp_p
     RunDirectory(output, plan.stamp).start(plan, overwrite=False)
     root = beam.Pipeline(runner="bulklabel.pipelines.runners.in_process.LocalRunner", argv=[])
     scorer = OncePerProcess(load_scorer, str(model_directory), model.digest)
-    publication = Publication(output, plan.recipe, {}, Goal(), ())
+    publication = Publication(output, plan.recipe.labels, plan.recipe.thresholds, {}, Goal())
     deadline = AfterThree(0, "a test", output)
     build(root, Job(plan, scorer, launch_of({"model": "m"}, now()), publication, deadline))
     with pytest.raises(DeadlineError, match="the deadline of a test has passed; 3 of 8 shards"):

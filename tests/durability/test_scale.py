@@ -96,8 +96,8 @@ def graph_bytes(plan: Plan, shards: int, names: int, output: Path) -> int:
     from bulklabel.model.metrics import Goal
     from bulklabel.pipelines.score import Job, build
     from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
-    from bulklabel.transforms.evaluating.publication import Publication, provenance_of
-    from bulklabel.transforms.run_directory.manifest import launch_of, now
+    from bulklabel.transforms.evaluating.publication import Publication
+    from bulklabel.transforms.run_directory.manifest import launch_of, now, provenance_of
     from bulklabel.transforms.scoring.load_scorer import load_scorer
 
     images = tuple(f"folder/picture-{number:09d}.png" for number in range(names))
@@ -106,7 +106,8 @@ def graph_bytes(plan: Plan, shards: int, names: int, output: Path) -> int:
     root = beam.Pipeline(runner=RUNNER, argv=[])
     scorer = OncePerProcess(load_scorer, "model", large.recipe.model_digest)
     about = provenance_of(large, "model")
-    publication = Publication(str(output), large.recipe, about, Goal(), (), reused=large.reused)
+    recipe = large.recipe
+    publication = Publication(str(output), recipe.labels, recipe.thresholds, about, Goal(), reused=large.reused)
     build(root, Job(large, scorer, launch_of({"model": "model"}, now()), publication))
     return len(root.to_runner_api().SerializeToString())
 

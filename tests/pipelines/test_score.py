@@ -368,11 +368,11 @@ def test_the_graph_counts_what_it_does(runner: str, corpus: Path, model_director
     from bulklabel.model.metrics import Goal
     from bulklabel.pipelines.score import Job, build
     from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
-    from bulklabel.transforms.evaluating.publication import Publication, provenance_of
+    from bulklabel.transforms.evaluating.publication import Publication
     from bulklabel.transforms.planning.make_plan import make_plan
     from bulklabel.transforms.reading.records import Columns
     from bulklabel.transforms.reuse.earlier_runs import EarlierRuns
-    from bulklabel.transforms.run_directory.manifest import launch_of, now
+    from bulklabel.transforms.run_directory.manifest import launch_of, now, provenance_of
     from bulklabel.transforms.run_directory.run_directory import RunDirectory
     from bulklabel.transforms.scoring.load_scorer import load_scorer
     from bulklabel.transforms.scoring.model_files import load_model
@@ -384,7 +384,9 @@ def test_the_graph_counts_what_it_does(runner: str, corpus: Path, model_director
     scorer = OncePerProcess(load_scorer, str(model_directory), model.digest)
     RunDirectory(run, plan.stamp).start(plan, overwrite=False)
     launch = launch_of({"model": str(model_directory)}, now())
-    publication = Publication(run, plan.recipe, provenance_of(plan, str(model_directory)), Goal(), ())
+    publication = Publication(
+        run, plan.recipe.labels, plan.recipe.thresholds, provenance_of(plan, str(model_directory)), Goal()
+    )
     build(root, Job(plan, scorer, launch, publication))
     result = root.run()
     result.wait_until_finish()

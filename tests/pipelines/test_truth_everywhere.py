@@ -19,8 +19,9 @@ from bulklabel.model.labels.predictions import truth_of
 from bulklabel.pipelines import train
 from bulklabel.pipelines.flag_values import columns_of, label_options_of
 from bulklabel.pipelines.flags.score import parser
+from bulklabel.transforms.answers.replace_truth import ReplaceTruth
+from bulklabel.transforms.answers.run_answers import PartReader
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
-from bulklabel.transforms.evaluating.read_parts import ReadParts, ReplaceTruth
 from bulklabel.transforms.reading.records import Columns
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.truth.truth_source import find_truth
@@ -420,7 +421,7 @@ def test_train_score_and_evaluate_read_the_same_truth(
     results = [
         result
         for shard in plan.sourced_shards()
-        for result in ReadParts(RunDirectory(str(run), plan.stamp)).process(shard)
+        for result in PartReader(RunDirectory(str(run), plan.stamp)).read(shard)
     ]
     assert truth_in([result.predictions.table for result in results]) == expected
     if case.truth:

@@ -100,7 +100,7 @@ def cheap_run(
     counts = {"records": scored + rejected, "scored": scored, "rejected": rejected}
     verdict = {"counts": counts, "accepted": True}
     launch = Launch({}, "/model", now())
-    about = {"plan": plan.digest, "model_digest": plan.recipe.model_digest, "versions": {}}
+    about = {"plan": plan.digest, "model": "/model", "model_digest": plan.recipe.model_digest, "versions": {}}
     places = sum(places_digest(getattr(result, kind).table) for result in results for kind in PART_KINDS) % 2**64
     manifest = build_manifest(about, directory.stamp, launch, verdict, written, places, [])
     directory.publish({}, to_json(manifest))

@@ -49,8 +49,8 @@ def check_acceptance(
 
     `duplicate_example` is an id that several records have, if there is one.
     """
-    recipe, gates = publication.recipe, publication.gates
-    metrics = compute_metrics(statistic, recipe.labels, recipe.thresholds, publication.goal, distinct)
+    gates = publication.gates
+    metrics = compute_metrics(statistic, publication.labels, publication.thresholds, publication.goal, distinct)
     if duplicate_example is not None:
         metrics["duplicate_example"] = duplicate_example
     if publication.truth:
@@ -80,7 +80,7 @@ def _refusal(
             f"{counts['rejected']:,} of {counts['records']:,} records were rejected ({fraction:.2%}, at most "
             f"{most:.2%} allowed); see {report}, or raise --max_rejected_fraction.{also}"
         )
-    if publication.recipe.truth is not None and counts["scored"] and not counts["with_truth"]:
+    if publication.truth_joined and counts["scored"] and not counts["with_truth"]:
         example = publication.truth.get("example") or {}
         return UserError(
             f"--truth: no record has truth by it; the ids of the truth are such as {example.get('id')!r}: compare them "

@@ -20,13 +20,11 @@ from bulklabel.model.errors import UserError
 from bulklabel.model.report import render_comparison
 from bulklabel.model.statistic.distinct import Distinct
 from bulklabel.model.statistic.hash_ids import Hashes, hash_ids
-from bulklabel.transforms.evaluating.count_distinct import CountGroups, add_distinct, count_partitions
-from bulklabel.transforms.evaluating.publication import provenance_of
+from bulklabel.transforms.answers.answers import Answers
+from bulklabel.transforms.evaluating.count_distinct import CountGroups, add_distinct, partitions_of
 from bulklabel.transforms.evaluating.publish import to_json
 from bulklabel.transforms.run_directory.file_names import REPORT_FILE
-from bulklabel.transforms.run_directory.finished_run import FinishedRun
 from bulklabel.transforms.run_directory.manifest import entry_of
-from bulklabel.transforms.run_directory.plan import Recipe
 from bulklabel.transforms.run_directory.published_folder import PublishedFolder
 from bulklabel.transforms.scoring.score_shards import ShardResult
 
@@ -40,7 +38,7 @@ BUCKET_VALUES = 2**23
 Sides = Mapping[str, Iterable[pa.Table]]
 
 
-def shared_labels(before: Recipe, after: Recipe) -> Labelling:
+def shared_labels(before: Answers, after: Answers) -> Labelling:
     """Returns the labels that both runs know, in the later run's order, and their thresholds in each.
 
     Raises:
@@ -53,7 +51,7 @@ def shared_labels(before: Recipe, after: Recipe) -> Labelling:
             f"the two runs have no label in common ({before.labels[0]!r}, … and {after.labels[0]!r}, …); "
             "give runs whose models share at least one."
         )
-    by_label = [dict(zip(recipe.labels, recipe.thresholds, strict=True)) for recipe in (before, after)]
+    by_label = [dict(zip(answers.labels, answers.thresholds, strict=True)) for answers in (before, after)]
     return Labelling(labels, *(tuple(thresholds[label] for label in labels) for thresholds in by_label))
 
 
@@ -66,7 +64,7 @@ def count_buckets(records: int, labels: int) -> int:
     return 1 + records * labels // BUCKET_VALUES
 
 
-def choose_grouping(runs: Mapping[str, FinishedRun], group_by: str | None) -> str | None:
+def choose_grouping(runs: Mapping[str, Answers], group_by: str | None) -> str | None:
     """Returns the column whose records of one value belong together: the one that is named, else the runs' own.
 
     Raises:
@@ -78,7 +76,7 @@ def choose_grouping(runs: Mapping[str, FinishedRun], group_by: str | None) -> st
             words = " and ".join(f"{run.path} by {column}" for column, run in own.items())
             raise UserError(f"the runs were grouped differently, {words}; say by which column with --group_by.")
         return next(iter(own), None)
-    if not any(group_by in run.plan.recipe.columns.carry for run in runs.values()):
+    if not any(group_by in run.carried for run in runs.values()):
         raise UserError(f"--group_by {group_by}: neither run has such a column; score one with --carry {group_by}.")
     return group_by
 
@@ -89,7 +87,7 @@ class JoinRuns(beam.PTransform):  # type: ignore[misc]
     def __init__(
         self,
         after: beam.PCollection[ShardResult],
-        runs: Mapping[str, FinishedRun],
+        runs: Mapping[str, Answers],
         labelling: Labelling,
         group_by: str | None,
     ) -> None:
@@ -102,12 +100,11 @@ class JoinRuns(beam.PTransform):  # type: ignore[misc]
     def expand(self, before: beam.PCollection[ShardResult]) -> beam.PCollection[Joined]:
         """Adds the steps that split and join."""
         shared, group_by = self._labelling.labels, self._group_by
-        buckets = count_buckets(sum(run.scored for run in self._runs.values()), len(shared))
+        buckets = count_buckets(sum(run.records for run in self._runs.values()), len(shared))
         # Shards of the two runs need not have the same records, so each part is split into buckets by a hash of the id:
         # the rows of one record meet in one bucket. Whole tables are moved, not records.
         answers = {
-            side: results
-            | f"Split {side}" >> beam.FlatMap(_split, self._runs[side].plan.recipe.labels, shared, group_by, buckets)
+            side: results | f"Split {side}" >> beam.FlatMap(_split, self._runs[side].labels, shared, group_by, buckets)
             for side, results in ((BEFORE, before), (AFTER, self._after))
         }
         return answers | "Group" >> beam.CoGroupByKey() | "Join" >> beam.Map(_join, self._labelling, group_by)
@@ -133,9 +130,9 @@ class Compare(beam.PTransform):  # type: ignore[misc]
 class CountJoinedGroups(beam.PTransform):  # type: ignore[misc]
     """Counts the groups of joined records, which may lie in several buckets."""
 
-    def __init__(self, runs: Mapping[str, FinishedRun]) -> None:
+    def __init__(self, runs: Mapping[str, Answers]) -> None:
         super().__init__()
-        self._partitions = max(count_partitions(run.plan) for run in runs.values())
+        self._partitions = partitions_of(max(run.records for run in runs.values()))
 
     def expand(self, joined: beam.PCollection[Joined]) -> beam.PCollection[Distinct]:
         """Adds the steps that cut, count and add up; what comes out is one element."""
@@ -155,20 +152,20 @@ class ComparisonPublication:
     group_by: str | None
 
 
-def comparison_publication(runs: Mapping[str, FinishedRun], output: str, group_by: str | None) -> ComparisonPublication:
+def comparison_publication(runs: Mapping[str, Answers], output: str, group_by: str | None) -> ComparisonPublication:
     """Makes the publication from what is known before any part is read.
 
     Raises:
         UserError: if the runs have no label in common, or cannot be grouped.
     """
-    before, after = (runs[side].plan.recipe for side in (BEFORE, AFTER))
+    before, after = (runs[side] for side in (BEFORE, AFTER))
     labelling = shared_labels(before, after)
     shared = set(labelling.labels)
     labels = {
         "only_before": [label for label in before.labels if label not in shared],
         "only_after": [label for label in after.labels if label not in shared],
     }
-    summaries = {side: _run_summary(run) for side, run in runs.items()}
+    summaries = {side: run.summary for side, run in runs.items()}
     return ComparisonPublication(output, labelling, summaries, labels, choose_grouping(runs, group_by))
 
 
@@ -184,11 +181,6 @@ class PublishComparison(beam.PTransform):  # type: ignore[misc]
         """Adds the one step, with the count of groups as a side input."""
         counted = () if self._groups is None else (beam.pvalue.AsSingleton(self._groups),)
         return comparison | beam.Map(_publish, self._publication, *counted)
-
-
-def _run_summary(run: FinishedRun) -> dict[str, Any]:
-    manifest = run.manifest
-    return {"path": run.path, "counts": manifest["counts"]} | provenance_of(run.plan, manifest["model"])
 
 
 def _split(

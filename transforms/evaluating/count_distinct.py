@@ -25,7 +25,12 @@ def count_partitions(plan: Plan) -> int:
     uncounted = {shard.source for shard in plan.shards if shard.records is None}
     unknown = sum(max(file.size, 0) for file in plan.inputs if file.path in uncounted) // RECORD_BYTES
     known = sum(SHARD_RECORDS if shard.records is None else shard.records for shard in plan.shards)
-    return 1 + (known + unknown) // PARTITION_HASHES
+    return partitions_of(known + unknown)
+
+
+def partitions_of(records: int) -> int:
+    """Returns in how many partitions the ids of so many records are counted."""
+    return 1 + records // PARTITION_HASHES
 
 
 class CountDistinct(beam.PTransform):  # type: ignore[misc]

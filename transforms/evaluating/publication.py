@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Any
 
 from bulklabel.model.metrics import Goal
 from bulklabel.model.metrics.requirements import Gates
-from bulklabel.transforms.files.text import escape_surrogates
-from bulklabel.transforms.run_directory.plan import Plan, Recipe, ReusedRecords, reused_content
+from bulklabel.transforms.run_directory.plan import ReusedRecords, reused_content
 from bulklabel.transforms.run_directory.success import REQUESTED
 
 
@@ -16,13 +14,15 @@ from bulklabel.transforms.run_directory.success import REQUESTED
 class Publication:
     """Holds what the published files say besides what was counted.
 
-    `output` is absolute; `provenance` is shown in the report and in the manifest; `goal` is what thresholds are
-    suggested for; `slice_by` and `group_by` name carried columns; `max_rejected_fraction` is in 0…1; `gates` is what is
-    required, and the baseline; `reused` and `truth` are as `Plan` has them.
+    `output` is absolute; `thresholds`, 0…1, are those of the `labels`; `provenance` is shown in the report and in the
+    manifest; `goal` is what thresholds are suggested for; `slice_by` and `group_by` name carried columns;
+    `max_rejected_fraction` is in 0…1; `gates` is what is required, and the baseline; `reused` and `truth` are as `Plan`
+    has them; `truth_joined` tells whether truth is from files of its own, of which a row must join a record.
     """
 
     output: str
-    recipe: Recipe
+    labels: tuple[str, ...]
+    thresholds: tuple[float, ...]
     provenance: Mapping[str, Any]
     goal: Goal
     slice_by: Sequence[str] = ()
@@ -31,6 +31,7 @@ class Publication:
     gates: Gates = field(default_factory=Gates)
     reused: Sequence[ReusedRecords] | None = None
     truth: Mapping[str, Any] = field(default_factory=dict)
+    truth_joined: bool = False
 
     @property
     def requested(self) -> dict[str, Any]:
@@ -65,18 +66,3 @@ class Publication:
     def is_stated(self, manifest: Mapping[str, Any]) -> bool:
         """Tells whether a manifest was asked for the same."""
         return all(manifest.get(name) == value for name, value in self.requested.items())
-
-
-def provenance_of(plan: Plan, model: str) -> dict[str, Any]:
-    """Returns what manifest and report say of a run's origin; `model` is the directory as the user named it."""
-    return {
-        "bulklabel": version("bulklabel"),
-        "plan": plan.digest,
-        "model": escape_surrogates(model),
-        "model_digest": plan.recipe.model_digest,
-        "input_files": len(plan.inputs),
-        "input_bytes": sum(max(file.size, 0) for file in plan.inputs),
-        "shards": len(plan.shards),
-        "layout": plan.recipe.layout,
-        "versions": dict(plan.recipe.versions),
-    }

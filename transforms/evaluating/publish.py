@@ -14,9 +14,11 @@ from bulklabel.model.report.page_data import shown_labels
 from bulklabel.model.statistic import Statistic
 from bulklabel.model.statistic.distinct import Distinct
 from bulklabel.model.statistic.hash_ids import hash_ids
+from bulklabel.transforms.answers.answers import AnswerReader, Answers
+from bulklabel.transforms.answers.find_answers import ANSWERS
+from bulklabel.transforms.answers.run_answers import PartReader
 from bulklabel.transforms.evaluating.acceptance import Acceptance, check_acceptance
 from bulklabel.transforms.evaluating.publication import Publication
-from bulklabel.transforms.reading.records import Shard
 from bulklabel.transforms.run_directory.file_names import (
     CURVES_FILE,
     METRICS_FILE,
@@ -26,7 +28,7 @@ from bulklabel.transforms.run_directory.file_names import (
     THRESHOLDS_FILE,
 )
 from bulklabel.transforms.run_directory.manifest import Launch, Written, build_manifest, entry_of
-from bulklabel.transforms.run_directory.parts import PREDICTIONS, REUSED, to_parquet
+from bulklabel.transforms.run_directory.parts import REUSED, to_parquet
 from bulklabel.transforms.run_directory.plan import add_reused_of_parts
 from bulklabel.transforms.run_directory.published_folder import PublishedFolder
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
@@ -74,13 +76,14 @@ class PublishEvaluation(beam.PTransform):  # type: ignore[misc]
 
     def __init__(
         self,
-        directory: RunDirectory,
+        answers: Answers,
         publication: Publication,
         distinct: beam.PCollection[Distinct],
         thumbnails: beam.PCollection[Thumbnail],
     ) -> None:
         super().__init__()
-        self._directory = directory
+        self._reader = answers.reader
+        self._content = answers.content
         self._publication = publication
         self._distinct = distinct
         self._thumbnails = thumbnails
@@ -89,7 +92,8 @@ class PublishEvaluation(beam.PTransform):  # type: ignore[misc]
         """Adds the one step, with what was counted apart and the thumbnails as side inputs."""
         return statistic | beam.Map(
             _publish_evaluation,
-            self._directory,
+            self._reader,
+            self._content,
             self._publication,
             beam.pvalue.AsSingleton(self._distinct),
             beam.pvalue.AsList(self._thumbnails),
@@ -141,7 +145,7 @@ def _publish(
     if publication.reused:
         reused = add_reused_of_parts(publication.reused, [part.entry.get(REUSED, ()) for part in predictions])
         publication = replace(publication, reused=reused)
-    acceptance = check_acceptance(statistic, distinct, publication, _duplicate_example(directory, distinct))
+    acceptance = check_acceptance(statistic, distinct, publication, _duplicate_example(PartReader(directory), distinct))
     files = metrics_files(statistic, publication, acceptance, thumbnails)
     manifest = build_manifest(
         publication.manifest_content,
@@ -159,27 +163,27 @@ def _publish(
 
 def _publish_evaluation(
     statistic: Statistic,
-    directory: RunDirectory,
+    reader: AnswerReader,
+    answers: Mapping[str, Any],
     publication: Publication,
     distinct: Distinct,
     thumbnails: Sequence[Thumbnail],
 ) -> None:
-    acceptance = check_acceptance(statistic, distinct, publication, _duplicate_example(directory, distinct))
+    acceptance = check_acceptance(statistic, distinct, publication, _duplicate_example(reader, distinct))
     files = metrics_files(statistic, publication, acceptance, thumbnails)
     published = [entry_of(name, content) for name, content in files.items()]
-    manifest = {**publication.manifest_content, **acceptance.manifest_content, "published": published}
+    manifest = {**publication.manifest_content, **acceptance.manifest_content, ANSWERS: answers, "published": published}
     PublishedFolder(publication.output).publish(files, to_json(manifest))
     if acceptance.refusal:
         raise acceptance.refusal
 
 
-def _duplicate_example(directory: RunDirectory, distinct: Distinct) -> str | None:
-    """Reads the id that several records of a run have from the part of the shard that has it; None if there is none."""
+def _duplicate_example(reader: AnswerReader, distinct: Distinct) -> str | None:
+    """Reads the id that several records have from the shard that has it; None if there is none."""
     if distinct.example is None:
         return None
     hashed, shard = distinct.example
-    part = directory.read_part(PREDICTIONS, Shard(shard, directory.path, 0, None, 0, None))
-    ids = [] if part is None else part.table.column("id").to_pylist()
+    ids = reader.scored_ids(shard)
     return next((name for name, number in zip(ids, hash_ids(ids).tolist(), strict=True) if number == hashed), None)
 
 
@@ -195,6 +199,6 @@ def metrics_files(
         METRICS_FILE: to_json(metrics),
         PER_LABEL_FILE: per_label_csv(metrics).encode(),
         THRESHOLDS_FILE: to_json(thresholds_file(metrics)),
-        CURVES_FILE: to_parquet(curves_table(statistic, publication.recipe.labels)),
+        CURVES_FILE: to_parquet(curves_table(statistic, publication.labels)),
         REPORT_FILE: render_report(metrics, drawn, publication.origin, acceptance.verdicts).encode(),
     }

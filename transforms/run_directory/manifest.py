@@ -16,6 +16,7 @@ from bulklabel.transforms.files import files
 from bulklabel.transforms.files.text import escape_surrogates, json_value
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE
 from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS, REJECTED, Entry, PartStamp
+from bulklabel.transforms.run_directory.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,21 @@ def launch_of(options: Mapping[str, Any], started: datetime, parity: Mapping[str
 def now() -> datetime:
     """Returns the wall clock's time in UTC."""
     return datetime.now(UTC)
+
+
+def provenance_of(plan: Plan, model: str) -> dict[str, Any]:
+    """Returns what manifest and report say of a run's origin; `model` is the directory as the user named it."""
+    return {
+        "bulklabel": version("bulklabel"),
+        "plan": plan.digest,
+        "model": escape_surrogates(model),
+        "model_digest": plan.recipe.model_digest,
+        "input_files": len(plan.inputs),
+        "input_bytes": sum(max(file.size, 0) for file in plan.inputs),
+        "shards": len(plan.shards),
+        "layout": plan.recipe.layout,
+        "versions": dict(plan.recipe.versions),
+    }
 
 
 def entry_of(name: str, content: bytes) -> Entry:

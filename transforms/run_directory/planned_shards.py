@@ -33,14 +33,23 @@ class _Read(beam.DoFn):  # type: ignore[misc]
         self._directory = directory
 
     def process(self, element: Any) -> Iterator[Shard]:  # noqa: ARG002
-        path = self._directory.path
-        content = self._directory.read(PLAN_FILE)
-        try:
-            plan = read_plan(content)
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                f"{path}/{PLAN_FILE} is damaged ({error}); delete it and run the same command with --overwrite."
-            ) from error
-        if plan.digest != self._directory.stamp.plan_digest:  # replaced after `read` had checked whose it is
-            raise StoreError(f"{path}: another run replaced this one's plan; give each plan its own --output.")
-        yield from plan.sourced_shards()
+        yield from planned_shards(self._directory)
+
+
+def planned_shards(directory: RunDirectory) -> Iterator[Shard]:
+    """Yields the shards of the plan in a run's folder, with the files that they are read from.
+
+    Raises:
+        StoreError: if the folder is another plan's, or the plan is damaged.
+    """
+    path = directory.path
+    content = directory.read(PLAN_FILE)
+    try:
+        plan = read_plan(content)
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path}/{PLAN_FILE} is damaged ({error}); delete it and run the same command with --overwrite."
+        ) from error
+    if plan.digest != directory.stamp.plan_digest:  # replaced after `read` had checked whose it is
+        raise StoreError(f"{path}: another run replaced this one's plan; give each plan its own --output.")
+    yield from plan.sourced_shards()

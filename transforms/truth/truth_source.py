@@ -51,18 +51,27 @@ class TruthSource:
         """Returns what a plan saves of it."""
         return asdict(self) | {"files": [file.row for file in self.files]}
 
-    def load(self, labels: tuple[str, ...]) -> TruthTable:
+    def changed_file(self) -> str | None:
+        """Returns the path of a file that is not what it was when it was named, or is gone; None if there is none."""
+        changed = (file.path for file in self.files if with_hashes(files.list_file(file.path)) != (file,))
+        return next(changed, None)
+
+    def load(self, labels: tuple[str, ...], id_may_lack: bool = True) -> TruthTable:
         """Loads the truth of a model's labels.
+
+        Args:
+            labels: the model's, in order.
+            id_may_lack: as `load_truth` takes it.
 
         Raises:
             SourceChangedError: if a file is not what it was when the plan was made.
             UserError: as `load_truth` does.
         """
-        for file in self.files:
-            if with_hashes(files.list_file(file.path)) != (file,):
-                raise SourceChangedError(changed_words(file.path))
+        changed = self.changed_file()
+        if changed is not None:
+            raise SourceChangedError(changed_words(changed))
         named = Columns(id=self.columns[0], labels=self.columns[1], unknown=self.columns[2])
-        return load_truth([file.path for file in self.files], named, labels, self.options, self.key, id_may_lack=True)
+        return load_truth([file.path for file in self.files], named, labels, self.options, self.key, id_may_lack)
 
 
 def find_truth(paths: Sequence[str], columns: Columns, options: LabelOptions, key: str) -> TruthSource | None:

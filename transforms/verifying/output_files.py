@@ -75,6 +75,6 @@ def read_output(output: str) -> OutputFiles:
     path = files.absolute(output)
     names = frozenset(file.path.removeprefix(f"{path}/") for file in files.list_folder(path))
     if not names & {SUCCESS_FILE, PLAN_FILE, *PUBLISHED} and not any(name.startswith(PART_FOLDERS) for name in names):
-        raise UserError(f"{output} holds no run; give an --output of `bulklabel score`.")
+        raise UserError(f"{output} holds no run; give an --output of `bulklabel score`, `evaluate` or `compare`.")
     unread = OutputFiles(path, names, None, None, None)
     return OutputFiles(path, names, *map(unread.read, (SUCCESS_FILE, MANIFEST_FILE, PLAN_FILE)))

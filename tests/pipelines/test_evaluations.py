@@ -1,0 +1,130 @@
+"""An evaluation is a run: `compare`, `verify`, `evaluate` and `--baseline` take its folder as they take a run's."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bulklabel.pipelines import compare, evaluate, verify
+from tests.conftest import metrics_of, predictions_of, write_parquet
+from tests.support.cheap_runs import cheap_plan, cheap_run, picture
+
+RECORDS = 40
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two labels, whose probabilities are spread over 0 to 1."""
+    folder = tmp_path_factory.mktemp("cheap")
+    rows = [
+        {"id": f"r{i}", "image": picture(6 * i, 255 - 6 * i), "labels": ["cat"] if i % 3 else ["dog"]}
+        for i in range(RECORDS)
+    ]
+    write_parquet(folder / "input.parquet", rows, row_group_size=15)
+    plan = cheap_plan([folder / "input.parquet"], folder / "run")
+    assert cheap_run(plan, folder / "run")
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def strict(run: Path) -> Path:
+    """The run judged by another threshold."""
+    assert evaluate.main([f"--input={run}", f"--output={run.parent / 'strict'}", "--threshold=0.8"]) == 0
+    return run.parent / "strict"
+
+
+def compared(before: Path, after: Path, output: Path, *flags: str) -> dict[str, Any]:
+    assert compare.main([str(before), str(after), f"--output={output}", *flags]) == 0
+    content: dict[str, Any] = json.loads((output / "comparison.json").read_bytes())
+    return content
+
+
+def probabilities(run: Path) -> np.ndarray:
+    table = predictions_of(run)
+    return np.stack([table.column(f"prob_{label}").to_numpy() for label in ("cat", "dog")], axis=1)
+
+
+def test_two_thresholds_of_a_run_are_compared(run: Path, strict: Path, tmp_path: Path) -> None:
+    content = compared(run, strict, tmp_path / "changes")
+    lost = (probabilities(run) >= 0.5) & (probabilities(run) < np.float32(0.8))
+    assert [row["flips"]["became_absent"] for row in content["per_label"]] == lost.sum(axis=0).tolist()
+    assert lost.sum() > 10
+    for row, old, new in zip(
+        content["per_label"],
+        compared(run, run, tmp_path / "same")["per_label"],
+        metrics_of(strict)["per_label"],
+        strict=True,
+    ):
+        assert row["metrics"]["f1"]["before"] == old["metrics"]["f1"]["before"]
+        assert row["metrics"]["f1"]["after"] == new["f1"]
+        assert row["thresholds"] == {"before": 0.5, "after": 0.8}
+    sides = content["runs"]
+    assert sides["after"]["path"] == str(strict)
+    assert sides["after"]["run"] == str(run)
+    assert sides["after"]["counts"] == metrics_of(strict)["counts"]
+
+
+def test_the_truth_of_an_evaluation_is_that_of_its_comparison(run: Path, tmp_path: Path) -> None:
+    truth = tmp_path / "truth.csv"
+    truth.write_text("id,cat,dog\n" + "".join(f"r{i},1,0\n" for i in range(RECORDS)))
+    judged = tmp_path / "judged"
+    assert evaluate.main([f"--input={run}", f"--output={judged}", f"--truth={truth}"]) == 0
+    content = compared(run, judged, tmp_path / "changes")
+    assert [row["support"] for row in content["per_label"]] == [RECORDS, 0]
+    assert content["records"]["other_truth"] == sum(i % 3 == 0 for i in range(RECORDS))
+    again = tmp_path / "again"
+    assert evaluate.main([f"--input={judged}", f"--output={again}", "--threshold=0.3"]) == 0
+    assert [row["support"] for row in metrics_of(again)["per_label"]] == [RECORDS, 0]
+    truth.write_text(truth.read_text().replace("1,0", "0,1"))
+    assert compare.main([str(run), str(judged), f"--output={tmp_path / 'none'}"]) == 2
+
+
+def test_an_evaluation_is_evaluated_and_a_baseline(run: Path, strict: Path, tmp_path: Path) -> None:
+    flags = [f"--output={tmp_path / 'again'}", f"--baseline={strict}", "--require=f1_micro>=baseline"]
+    assert evaluate.main([f"--input={strict}", *flags]) == 0
+    assert metrics_of(tmp_path / "again")["per_label"] == metrics_of(strict)["per_label"]
+    manifest = json.loads((tmp_path / "again" / "manifest.json").read_bytes())
+    assert manifest["run"] == str(run)
+    assert manifest["answers"]["run"] == str(run)
+    assert manifest["answers"]["thresholds"] == [0.8, 0.8]
+
+
+def test_an_evaluation_is_verified(run: Path, strict: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    compared(run, strict, tmp_path / "changes")
+    capsys.readouterr()
+    for folder, command in ((strict, "evaluate"), (tmp_path / "changes", "compare")):
+        assert verify.main([str(folder)]) == 0
+        assert f"is as `bulklabel {command}` left it" in capsys.readouterr().out
+        copy = tmp_path / f"damaged {command}"
+        shutil.copytree(folder, copy)
+        (copy / "report.html").write_text("nothing")
+        (copy / "notes.txt").touch()
+        assert verify.main([str(copy)]) == 1
+        printed = capsys.readouterr()
+        assert "report.html has 7 bytes" in printed.out
+        assert "notes.txt does not belong to it" in printed.out
+        assert f"run the same `bulklabel {command}` again" in printed.err
+        assert "score" not in printed.err
+        (copy / "manifest.json").unlink()
+        assert verify.main([str(copy)]) == 1
+        assert "manifest.json is missing" in capsys.readouterr().out
+    assert verify.main([str(strict), "--sample=5"]) == 2
+    assert f"its run {run}" in capsys.readouterr().err
+
+
+def test_what_an_evaluation_was_made_of_must_be_there(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved, judged = tmp_path / "run", tmp_path / "judged"
+    shutil.copytree(run, moved)
+    assert evaluate.main([f"--input={moved}", f"--output={judged}"]) == 0
+    moved.rename(tmp_path / "elsewhere")
+    commands = (compare.main, [str(judged), str(run), f"--output={tmp_path / 'changes'}"]), (verify.main, [str(judged)])
+    for main, flags in commands:
+        capsys.readouterr()
+        assert main(flags) in (1, 2)
+        assert "is an evaluation of a run that is not there any more" in "".join(capsys.readouterr())
+    assert not (tmp_path / "changes").exists()
