@@ -13,13 +13,14 @@ from bulklabel.model.errors import UserError
 from bulklabel.model.labels.examine_rule import truth_line
 from bulklabel.model.report import plotting_library
 from bulklabel.pipelines.console.account import current
-from bulklabel.pipelines.console.logs import inform
+from bulklabel.pipelines.console.logs import inform, log
 from bulklabel.pipelines.console.tables import print_summary
-from bulklabel.pipelines.flag_values import gates_of, goal_of, label_options_of, slice_columns
+from bulklabel.pipelines.flag_values import gates_of, goal_of, label_options_of, read_label_file, slice_columns
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.pipelines.runners.check_submission import check_submission
 from bulklabel.transforms.answers.answers import Answers, ListShards, ReadAnswers
 from bulklabel.transforms.answers.find_answers import find_answers
+from bulklabel.transforms.answers.prediction_answers import find_predictions, prediction_line
 from bulklabel.transforms.answers.replace_truth import ReplaceTruth, count_used_truth, load_unchanged
 from bulklabel.transforms.answers.run_answers import RUN
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
@@ -32,16 +33,19 @@ from bulklabel.transforms.files import files
 from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.files.text import json_value
 from bulklabel.transforms.planning.thresholds import choose_thresholds
+from bulklabel.transforms.predictions.choose_spec import PredictionOptions, without_truth
 from bulklabel.transforms.reading.records import Columns
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE, REPORT_FILE
 from bulklabel.transforms.truth.truth_source import find_truth
 from bulklabel.transforms.truth.truth_table import TruthTable
 
+LoadedTruth = OncePerProcess[TruthTable] | None
+
 
 def build(
     root: beam.Pipeline,
     answers: Answers,
-    truth: OncePerProcess[TruthTable] | None,
+    truth: LoadedTruth,
     publication: Publication,
 ) -> None:
     """Adds the whole graph to a pipeline."""
@@ -67,31 +71,32 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     Raises:
         UserError: if the run, the truth or the output cannot be used.
     """
-    paths = {"--input": [options.input], "--output": [options.output], "--truth": options.truth}
-    check_submission(pipeline_options, paths)
+    inputs = {"--predictions": options.predictions} if options.predictions else {"--input": [options.input]}
+    check_submission(pipeline_options, inputs | {"--output": [options.output], "--truth": options.truth})
     plotting_library()
     account = current()
     account.output, account.report = options.output, f"{options.output}/{REPORT_FILE}"
     output = files.absolute(options.output)
-    if files.same_place(options.input, output):
+    if not options.predictions and files.same_place(options.input, output):
         raise UserError(f"--output {options.output} is the run itself, whose metrics are kept; give another place.")
     with fail_fast():
-        answers = find_answers(options.input)
+        answers = predictions_of(options) if options.predictions else find_answers(options.input)
         group_by = options.group_by or answers.group_by
         slice_by = slice_columns(options)
-        _check_carried("--slice_by", slice_by, answers.carried)
-        _check_carried("--group_by", [group_by] if group_by else [], answers.carried)
+        _check_carried("--slice_by", slice_by, answers)
+        _check_carried("--group_by", [group_by] if group_by else [], answers)
         if files.exists(files.join(output, PLAN_FILE)):
             raise UserError(f"--output {options.output} is a run, whose metrics are kept; give another place.")
         gates = gates_of(options, answers.labels, output, group_by)
-        answers = _judged(answers, options)
-        truth, truth_about = _truth_of(answers, options.truth)
+        answers = judged(answers, options)
+        truth, truth_about = _truth_of(answers, options)
+        answers = replace(answers, reader=answers.reader.carrying([*slice_by, *([group_by] if group_by else [])]))
     account.plan = answers.about.get("plan")
     publication = Publication(
         output,
         answers.labels,
         answers.thresholds,
-        {RUN: options.input, **answers.about, **truth_about},
+        {**({} if options.predictions else {RUN: options.input}), **answers.about, **truth_about},
         goal_of(options),
         slice_by,
         group_by,
@@ -106,7 +111,27 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     print_summary(options.output)
 
 
-def _judged(answers: Answers, options: argparse.Namespace) -> Answers:
+def predictions_of(options: argparse.Namespace) -> Answers:
+    """Returns the answers in the tables that `--predictions` names; prints and logs how they are read."""
+    truth = replace(label_options_of(options, None), field=options.labels_column, unknown_field=options.unknown_column)
+    found = PredictionOptions(
+        probabilities=options.probabilities,
+        labels=read_label_file(options.label_file) if options.label_file else None,
+        id_column=options.id_column,
+        outputs=options.outputs,
+        truth=truth,
+        carried=(*slice_columns(options), *([options.group_by] if options.group_by else [])),
+    )
+    answers = find_predictions(options.predictions, without_truth(found) if options.truth else found)
+    print(prediction_line(answers))
+    if not options.truth:
+        print(truth_line(answers.truth_words))
+        for warning in answers.truth_words["warnings"]:
+            log.warning(warning)
+    return answers
+
+
+def judged(answers: Answers, options: argparse.Namespace) -> Answers:
     """Returns the answers with the thresholds and the truth that the flags ask for, else with their own."""
     if options.threshold is not None:
         thresholds = choose_thresholds(options.threshold, answers.tuned_thresholds, answers.labels)
@@ -118,27 +143,36 @@ def _judged(answers: Answers, options: argparse.Namespace) -> Answers:
     return answers
 
 
-def _truth_of(answers: Answers, named: Sequence[str]) -> tuple[OncePerProcess[TruthTable] | None, dict[str, Any]]:
+def _truth_of(
+    answers: Answers, options: argparse.Namespace
+) -> tuple[OncePerProcess[TruthTable] | None, dict[str, Any]]:
     """Returns what loads the truth that counts instead of the answers' own, None without; and what is said of it."""
     if answers.truth is None:
         return None, {}
-    # A column of ids that the user names must be there; one that an earlier evaluation named was there then.
-    truth = OncePerProcess(load_unchanged, answers.truth, answers.labels, not named)
+    # A column of ids that the user names for the truth alone must be there; an earlier evaluation's was there then.
+    id_may_lack = bool(options.predictions or not options.truth)
+    truth = OncePerProcess(load_unchanged, answers.truth, answers.labels, id_may_lack)
     table = truth.get()
     records, used = len(table.ids), count_used_truth(answers.reader.ids, table)
     print("\n".join(_truth_lines(records, used, table.labels_without_column, answers.labels)))
     print(truth_line(json_value(table.content)))
-    paths = named or [file.path for file in answers.truth.files]
+    paths = options.truth or [file.path for file in answers.truth.files]
     return truth, {"truth": ", ".join(paths), "truth_records": records, "truth_records_used": used}
 
 
-def _check_carried(flag: str, columns: Sequence[str], carried: Sequence[str]) -> None:
+def _check_carried(flag: str, columns: Sequence[str], answers: Answers) -> None:
+    carried = ", ".join(answers.carried)
     for column in columns:
-        if column not in carried:
-            carried_words = f"it carried {', '.join(carried)}" if carried else "it carried nothing"
+        if column in answers.carried:
+            continue
+        if answers.recipe is None:
             raise UserError(
-                f"{flag} {column}: the run has no such column; {carried_words}: score with --carry {column}."
+                f"{flag} {column}: the predictions have no such column; there are {carried or 'no others'}."
             )
+        raise UserError(
+            f"{flag} {column}: the run has no such column; it carried {carried or 'nothing'}: score with --carry "
+            f"{column}."
+        )
 
 
 def _truth_lines(records: int, used: int, without_column: Sequence[str], labels: Sequence[str]) -> list[str]:

@@ -67,6 +67,7 @@ def render_comparison(content: Mapping[str, Any]) -> str:
         headlines=headlines(content["overall"]),
         titles=_titles(content["overall"]),
         verdict=verdict,
+        origins=_origins(content["runs"]),
     )
 
 
@@ -119,6 +120,12 @@ def _point(row: Mapping[str, Any]) -> dict[str, Any]:
         "interval": format_change_range(f1["interval"]),
         "verdict": verdict(f1, "f1") or "no clear change",
     }
+
+
+def _origins(runs: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Any, Any]]:
+    """Returns what is known of where either run came from, by name; "–" where the other has no such thing."""
+    before, after = runs["before"], runs["after"]
+    return [(name, before.get(name, "–"), after.get(name, "–")) for name in dict.fromkeys([*before, *after])]
 
 
 def _titles(overall: Mapping[str, Any]) -> dict[str, dict[str, str]]:

@@ -1,5 +1,9 @@
 """The flags of `bulklabel evaluate`."""
 
+import argparse
+from collections.abc import Sequence
+
+from bulklabel.model.errors import UserError
 from bulklabel.pipelines.flags.common import (
     add_evaluation_flags,
     add_gate_flags,
@@ -10,25 +14,52 @@ from bulklabel.pipelines.flags.common import (
     add_truth_flags,
 )
 from bulklabel.pipelines.flags.parser import CommandParser
+from bulklabel.transforms.predictions import OUTPUTS, PROBABILITIES
 
 
 def parser() -> CommandParser:
     """Makes the parser of the command line."""
-    flags = CommandParser("evaluate", "Compute the metrics of a finished run again, from its part files.")
-    flags.add_argument("--input", required=True, metavar="DIR", help="the --output of a finished `score` or `evaluate`")
+    flags = CommandParser("evaluate", "Compute the metrics of a run again, or of another system's predictions.", _check)
+    source = flags.add_mutually_exclusive_group(required=True)
+    source.add_argument("--input", metavar="DIR", help="the --output of a finished `score` or `evaluate`")
+    source.add_argument(
+        "--predictions",
+        action="append",
+        metavar="PATH",
+        help="table of probabilities that another system made: Parquet, CSV, TSV or JSON lines; repeatable",
+    )
+    flags.add_argument(
+        "--probabilities",
+        metavar="NAME",
+        help="in --predictions: the column of lists, or of a label's numbers, with * for the label, such as '*_score' "
+        "(default: probabilities, else 'prob_*')",
+    )
+    flags.add_argument(
+        "--label_file",
+        metavar="PATH",
+        help="labels of such lists in their order, one a line; or of columns, those that count",
+    )
+    flags.add_argument(
+        "--outputs",
+        choices=OUTPUTS,
+        default=PROBABILITIES,
+        help="what the numbers in --predictions are (default: %(default)s)",
+    )
     flags.add_argument("--output", required=True, metavar="DIR", help="where metrics.json and report.html go")
     flags.add_argument(
         "--threshold",
         metavar="T",
         help="a number for all labels, `tuned`, or a thresholds file (default: the run's)",
     )
-    add_truth_flags(flags, "the truth in the run")
+    add_truth_flags(flags, "the truth in the run, or in --predictions")
     flags.add_argument(
-        "--id_column", metavar="NAME", help="in --truth (default: id, or the only one that is called like it)"
+        "--id_column", metavar="NAME", help="in --predictions and --truth (default: id, or the only one like it)"
     )
-    flags.add_argument("--labels_column", metavar="NAME", help="in --truth (default: labels or label)")
     flags.add_argument(
-        "--unknown_column", metavar="NAME", help="lists of labels that nobody knows, in --truth (default: none)"
+        "--labels_column", metavar="NAME", help="in --truth, else in --predictions (default: labels or label)"
+    )
+    flags.add_argument(
+        "--unknown_column", metavar="NAME", help="lists of labels that nobody knows, beside these (default: none)"
     )
     add_group_flag(flags, "what the run was grouped by")
     add_label_flags(flags)
@@ -37,3 +68,11 @@ def parser() -> CommandParser:
     add_store_flags(flags)
     add_textfile_flags(flags)
     return flags
+
+
+def _check(options: argparse.Namespace, argv: Sequence[str], beam_flags: Sequence[str]) -> None:  # noqa: ARG001
+    """Checks that what only tables of predictions need is given with them."""
+    given = {"probabilities": options.probabilities, "label_file": options.label_file}
+    named = [flag for flag, value in given.items() if value is not None]
+    if not options.predictions and (named or options.outputs != PROBABILITIES):
+        raise UserError(f"--{(named or ['outputs'])[0]} says how --predictions are read; a run needs none.")

@@ -1,4 +1,4 @@
-"""Finds answers again by the path of a run, or by that of an evaluation, which points at what it evaluated."""
+"""Finds answers again by the path of a run, or by that of an evaluation, which points at what it is of."""
 
 import json
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from typing import Any
 
 from bulklabel.model.errors import UserError
 from bulklabel.transforms.answers.answers import Answers
+from bulklabel.transforms.answers.prediction_answers import PREDICTIONS, predictions_again
 from bulklabel.transforms.answers.run_answers import PLAN, RUN, run_answers
 from bulklabel.transforms.files import files
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, PLAN_FILE
@@ -52,10 +53,10 @@ def evaluated_answers(path: str, manifest: Mapping[str, Any]) -> Answers:
         evaluated = {"group_by": manifest["group_by"], "counts": manifest["counts"]}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path}/{MANIFEST_FILE} cannot be read ({error}); evaluate again.") from error
-    answers = _run_of(path, kept)
+    answers = predictions_again(path, kept) if PREDICTIONS in kept else _run_of(path, kept)
     if len(thresholds) != len(answers.labels):
         raise UserError(f"{path}/{MANIFEST_FILE} has not one threshold for each label; evaluate again.")
-    about = {**answers.about, RUN: manifest.get(RUN, answers.path)}
+    about = {**answers.about, **({RUN: manifest[RUN]} if RUN in manifest else {})}
     return replace(answers, path=path, thresholds=thresholds, truth=truth, about=about, **evaluated)
 
 
