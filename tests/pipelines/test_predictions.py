@@ -82,7 +82,9 @@ def label_file(folder: Path) -> str:
 
 Made = tuple[Path, list[str]]
 
-Numbers, Truths = npt.NDArray[np.float64], npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.float64]
+
+Truths = npt.NDArray[np.bool_]
 
 
 def wide(folder: Path, numbers: Numbers, truth: Truths) -> Made:
@@ -176,7 +178,7 @@ FORMS: tuple[Callable[[Path, Numbers, Truths], Made], ...] = (
 )
 
 
-def found_in(path: Path, flags: Sequence[str]) -> tuple[pa.Table, Numbers, npt.NDArray[np.int8]]:
+def found_in(path: Path, flags: Sequence[str]) -> tuple[pa.Table, npt.NDArray[np.float32], npt.NDArray[np.int8]]:
     """What is read of predictions, without a pipeline."""
     options = parser().parse_command([f"--predictions={path}", "--output=none", *flags])[0]
     answers = evaluate.judged(evaluate.predictions_of(options), options)
@@ -198,8 +200,11 @@ def test_every_form_has_the_same_numbers_and_truth(
     assert table.column("id").to_pylist() == ids()
     assert table.column("position").to_pylist() == list(range(RECORDS))
     assert (known == truth).all()
-    expected = {half_precision: numbers.astype(np.float16), logits: numbers.clip(0.001, 0.999)}.get(form, numbers)
-    assert (found == expected.astype(np.float32)).all() or (form is logits and np.allclose(found, expected, atol=1e-7))
+    expected = numbers.astype(np.float16) if form is half_precision else numbers
+    if form is logits:
+        assert np.allclose(found, numbers.clip(0.001, 0.999), atol=1e-7)
+    else:
+        assert (found == expected.astype(np.float32)).all()
 
 
 @pytest.mark.parametrize("form", [wide, chest_films], ids=lambda form: form.__name__)
