@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from bulklabel.model.images.limits import Limits
 from bulklabel.model.labels.examine_rule import truth_line
 from bulklabel.model.metrics.requirements import Gates
 from bulklabel.model.network.import_tensorflow import import_tensorflow
@@ -177,7 +178,8 @@ def planned(options: argparse.Namespace, output: str) -> tuple[Plan, RunDirector
     gates = gates_of(options, model.labels, output, options.group_by)
     earlier_runs = find_earlier_runs(options.since, output, options.carry_over, options.match == CONTENT)
     columns = columns_of(options)
-    score_options = ScoreOptions(options.threshold, options.layout, options.decode_timeout, options.precision)
+    limits = Limits(options.max_pixels, options.truncated)
+    score_options = ScoreOptions(options.threshold, options.layout, options.decode_timeout, options.precision, limits)
     label_options = label_options_of(options, model.labels)
     plan = make_plan(
         options.input,

@@ -59,10 +59,10 @@ def decode_with_kind(
     >>> Image.new("RGB", (640, 480)).save(file, "JPEG")
     >>> pixels, kind = decode_with_kind(file.getvalue(), Preprocessing(height=32, width=32))
     >>> pixels.shape, kind
-    ((32, 32, 3), ('JPEG', 512))
+    ((32, 32, 3), Kind(format='JPEG', size=512, truncated=False))
     """
-    file_format, whole, _ = _decode(data, limits)
-    return resize(whole, preprocessing), kind_of(file_format, whole)
+    file_format, whole, truncated = _decode(data, limits)
+    return resize(whole, preprocessing), kind_of(file_format, whole, truncated)
 
 
 def decode_whole(data: bytes | None, limits: Limits = DEFAULT_LIMITS) -> Pixels:
@@ -118,6 +118,7 @@ def _decode_jpeg(data: bytes, limits: Limits) -> tuple[Pixels, bool]:
         pixels = simplejpeg.decode_jpeg(data, colors, strict=False)
     if header.plain:
         return turned_upright(pixels, header.orientation), missing
+    del pixels  # Pillow decodes it again, and there should not be two of it
     return decode_other(data, "JPEG", limits)[0], missing
 
 

@@ -4,11 +4,22 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from bulklabel.model.images.resize import Pixels
 
-Kind = tuple[str, int]
-"""A format's name, and the power of two that is the lower end of the longer side in pixels: 32 means 32 to 63."""
+
+class Kind(NamedTuple):
+    """Tells what kind of image a file held.
+
+    Its format's name, the power of two that is the lower end of the longer side in pixels (32 means 32 to 63), and
+    whether pixels were missing.
+    """
+
+    format: str
+    size: int
+    truncated: bool = False
+
 
 Kinds = Mapping[Kind, int]
 """Images by kind."""
@@ -75,51 +86,60 @@ def _matching(data: bytes, signatures: Mapping[str, bytes]) -> str | None:
     return next((name for name, pattern in signatures.items() if re.match(pattern, head, re.DOTALL)), None)
 
 
-def kind_of(file_format: str, pixels: Pixels) -> Kind:
+def kind_of(file_format: str, pixels: Pixels, truncated: bool = False) -> Kind:
     """Returns the kind of a decoded image, of its format and its pixels at its own size, H×W×3.
 
     >>> import numpy as np
     >>> kind_of("BMP", np.zeros((480, 640, 3), np.uint8))
-    ('BMP', 512)
+    Kind(format='BMP', size=512, truncated=False)
     """
-    return file_format, 1 << (max(pixels.shape[:2]).bit_length() - 1)
+    return Kind(file_format, 1 << (max(pixels.shape[:2]).bit_length() - 1), truncated)
 
 
 def kinds_to_json(kinds: Iterable[Kind]) -> str:
     """Returns the kinds of some images, in order, as text: each with how many of them follow each other.
 
-    >>> kinds_to_json([("PNG", 32), ("PNG", 32), ("JPEG", 512)])
-    '[["PNG",32,2],["JPEG",512,1]]'
+    >>> kinds_to_json([Kind("PNG", 32), Kind("PNG", 32), Kind("JPEG", 512, truncated=True)])
+    '[["PNG",32,false,2],["JPEG",512,true,1]]'
     """
-    rows = [[name, size, sum(1 for _ in equal)] for (name, size), equal in itertools.groupby(kinds)]
+    rows = [[*kind, sum(1 for _ in equal)] for kind, equal in itertools.groupby(kinds)]
     return json.dumps(rows, separators=(",", ":"))
 
 
 def kinds_from_json(text: str) -> list[Kind]:
     """Returns the kinds that `kinds_to_json` was given.
 
-    >>> kinds_from_json('[["PNG",32,2]]')
-    [('PNG', 32), ('PNG', 32)]
+    >>> kinds_from_json('[["PNG",32,false,1]]')
+    [Kind(format='PNG', size=32, truncated=False)]
     """
-    return [(name, size) for name, size, images in json.loads(text) for _ in range(images)]
+    return [Kind(*kind) for *kind, images in json.loads(text) for _ in range(images)]
 
 
 def formats_of(kinds: Kinds) -> dict[str, int]:
     """Counts images by format, in alphabetical order.
 
-    >>> formats_of({("PNG", 32): 2, ("PNG", 64): 1, ("JPEG", 64): 5})
+    >>> formats_of({Kind("PNG", 32): 2, Kind("PNG", 64): 1, Kind("JPEG", 64): 5})
     {'JPEG': 5, 'PNG': 3}
     """
-    return {name: _count(kinds, name, 0) for name in sorted({name for name, _ in kinds})}
+    return {name: _count(kinds, name, 0) for name in sorted({kind.format for kind in kinds})}
 
 
 def sizes_of(kinds: Kinds) -> dict[int, int]:
     """Counts images by the lower end of their longer side in pixels, the smallest first.
 
-    >>> sizes_of({("PNG", 32): 2, ("PNG", 64): 1, ("JPEG", 64): 5})
+    >>> sizes_of({Kind("PNG", 32): 2, Kind("PNG", 64): 1, Kind("JPEG", 64): 5})
     {32: 2, 64: 6}
     """
-    return {size: _count(kinds, size, 1) for size in sorted({size for _, size in kinds})}
+    return {size: _count(kinds, size, 1) for size in sorted({kind.size for kind in kinds})}
+
+
+def truncated_of(kinds: Kinds) -> int:
+    """Counts the images of which pixels were missing.
+
+    >>> truncated_of({Kind("PNG", 32): 2, Kind("PNG", 32, truncated=True): 1})
+    1
+    """
+    return sum(images for kind, images in kinds.items() if kind.truncated)
 
 
 def _count(kinds: Kinds, value: str | int, place: int) -> int:

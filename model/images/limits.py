@@ -10,9 +10,10 @@ MAX_PIXELS = 178_956_970
 MOST_PIXELS = 2**30
 """The most that a user may allow: OpenCV decodes no more."""
 
-BYTES_A_PIXEL = 16
-"""What decoding an image takes at most, its file aside: 16-bit samples with transparency, the same as 8 bits, and as
-the RGB that is resized."""
+BYTES_A_PIXEL = 26
+"""What decoding takes at most, the file aside: a JPEG 2000 with transparency has 32 bits a sample on its way.
+
+A JPEG takes 8."""
 
 REJECT, SCORE = TRUNCATED = ("reject", "score")
 """What becomes of an image that lacks pixels."""

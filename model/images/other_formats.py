@@ -19,7 +19,7 @@ from bulklabel.model.errors import RecordError
 from bulklabel.model.images.limits import Limits, truncated_image
 from bulklabel.model.images.orientation import TAG, UPRIGHT, turned_upright
 from bulklabel.model.images.resize import Pixels
-from bulklabel.model.images.samples import Samples, on_white, to_bytes
+from bulklabel.model.images.samples import Samples, on_white, strips, to_bytes
 
 OPENERS = {
     "JPEG": JpegImagePlugin.JpegImageFile,
@@ -103,20 +103,26 @@ def _orientation(image: Any) -> int:
 
 
 def _to_rgb(image: Any, kind: str) -> Pixels:
-    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N"):
-        gray = to_bytes(_gray_samples(image, kind))
-        return np.dstack([gray, gray, gray])
     if image.mode in ("I", "F"):
         raise _unsupported(f"a {kind} file of {SAMPLES_OF_MODE[image.mode]}, whose range is not known")
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for rows in strips(image.height, image.width):
+        pixels[rows] = _strip_to_rgb(image.crop((0, rows.start, image.width, rows.stop)), image, kind)
+    return pixels
+
+
+def _strip_to_rgb(strip: Any, image: Any, kind: str) -> Pixels:
+    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N"):
+        gray = to_bytes(_gray_samples(np.asarray(strip), image, kind))
+        return np.dstack([gray, gray, gray])
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        pixels = np.asarray(image.convert("RGBA"))
-        return on_white(np.ascontiguousarray(pixels[:, :, :3]), pixels[:, :, 3])
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+        return on_white(np.asarray(strip.convert("RGBA")))
+    return np.asarray(strip.convert("RGB"))
 
 
-def _gray_samples(image: Any, kind: str) -> Samples:
+def _gray_samples(samples: Samples, image: Any, kind: str) -> Samples:
     """Returns gray samples that fill 16 bits, black being 0. Pillow leaves both to whoever reads a TIFF's."""
-    samples: Samples = np.asarray(image).astype(np.uint16)
+    samples = samples.astype(np.uint16)
     if kind == "TIFF":
         bits = image.tag_v2.get(BITS, (16,))[0]
         samples = samples << (16 - bits)

@@ -14,7 +14,7 @@ from bulklabel.model.errors import RecordError
 from bulklabel.model.images.limits import Limits, truncated_image
 from bulklabel.model.images.orientation import UPRIGHT, orientation_of_exif, orientation_of_xmp, turned_upright
 from bulklabel.model.images.resize import Pixels
-from bulklabel.model.images.samples import on_white, to_bytes
+from bulklabel.model.images.samples import on_white, strips, to_bytes
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -37,6 +37,9 @@ XMP, PROFILES = b"XML:com.adobe.xmp", (b"Raw profile type exif", b"Raw profile t
 
 MOST_TEXT = 2**24
 """Bytes of text that are unpacked at most."""
+
+PIECE = 2**20
+"""Bytes of data that are unpacked and packed at once."""
 
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """Where the passes of an interlaced image start, and their steps: x, y, x, y."""
@@ -230,18 +233,29 @@ def _decode(chunks: PngChunks, data: Sequence[memoryview]) -> Pixels | None:
     if header.bit_depth <= 8 and header.color_type in (GRAY, RGB, PALETTE) and not transparency:
         return cv2.imdecode(file, cv2.IMREAD_COLOR_RGB)  # type: ignore[return-value]
     samples: Any = cv2.imdecode(file, cv2.IMREAD_UNCHANGED)
+    del file
     if samples is None:
         return None
+    pixels = np.empty((*samples.shape[:2], 3), np.uint8)
+    for rows in strips(*samples.shape[:2]):
+        pixels[rows] = _to_rgb(samples[rows], header, transparency)
+    return pixels
+
+
+def _to_rgb(samples: Any, header: PngHeader, transparency: bytes) -> Pixels:
+    """Returns OpenCV's samples, which are gray, BGR or BGRA, as RGB on white."""
     if header.color_type == GRAY:
-        opaque = None
-        if transparency:
-            key = struct.unpack(">H", transparency)[0]
-            opaque = samples != (key * (255 // (2**header.bit_depth - 1)) if header.bit_depth < 8 else key)
         gray = to_bytes(samples)
-        return on_white(np.dstack([gray, gray, gray]), None if opaque is None else opaque.astype(np.uint8) * 255)
+        if not transparency:
+            return np.dstack([gray, gray, gray])
+        clear = struct.unpack(">H", transparency)[0]
+        if header.bit_depth < 8:
+            clear *= 255 // (2**header.bit_depth - 1)
+        return on_white(np.dstack([gray, gray, gray, np.where(samples == clear, 0, 255).astype(np.uint8)]))
     pixels = to_bytes(samples)
-    alpha = pixels[:, :, 3] if pixels.shape[2] == 4 else None
-    return on_white(np.ascontiguousarray(pixels[:, :, 2::-1]), alpha)
+    if pixels.shape[2] == 4:
+        return on_white(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA))  # type: ignore[arg-type]
+    return pixels[:, :, ::-1]
 
 
 def _file(chunks: PngChunks, data: Sequence[memoryview]) -> bytes:
@@ -263,18 +277,23 @@ def _completed(chunks: PngChunks, limits: Limits) -> tuple[bytes, bool]:
     Raises:
         RecordError: if what is there is damaged, or pixels are missing and that is to be rejected.
     """
-    wanted = chunks.header.raw_bytes
-    unpacking = zlib.decompressobj()
+    wanted, found = chunks.header.raw_bytes, 0
+    unpacking, packing = zlib.decompressobj(), zlib.compressobj(1)
+    packed, rest = bytearray(), b"".join(chunks.data)
     try:
-        raw = unpacking.decompress(b"".join(chunks.data), wanted + 1)
+        while raw := unpacking.decompress(rest, PIECE):
+            found, rest = found + len(raw), unpacking.unconsumed_tail
+            packed += packing.compress(raw)
+            if found > wanted:
+                raise _damaged("it has more pixels than its header claims")
     except zlib.error as error:
         raise _damaged(f"its pixels cannot be decompressed ({error})") from error
-    if len(raw) > wanted and not unpacking.eof:
-        raise _damaged("its pixels cannot be decompressed")
-    missing = len(raw) < wanted
+    missing = found < wanted
     if missing:
-        limits.check_truncated("PNG", f"{wanted - len(raw):,} of {wanted:,} bytes of pixels are missing")
-    return zlib.compress(raw[:wanted].ljust(wanted, b"\0"), 0), missing
+        limits.check_truncated("PNG", f"{wanted - found:,} of {wanted:,} bytes of pixels are missing")
+    for start in range(found, wanted, PIECE):
+        packed += packing.compress(bytes(min(PIECE, wanted - start)))
+    return bytes(packed + packing.flush()), missing
 
 
 def _name(kind: bytes) -> str:

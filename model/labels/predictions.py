@@ -26,7 +26,9 @@ RECORD_FIELDS = pa.schema(
 LABELS_COLUMN, UNKNOWN_COLUMN = TRUTH_COLUMNS = ("labels", "unknown")
 """Columns of truth as `encode_truth` takes it. Without the second a record's is all or nothing."""
 
-KIND_COLUMN = pa.field("bulklabel.kind", pa.struct({"format": pa.string(), "size": pa.int64()}))
+KIND_COLUMN = pa.field(
+    "bulklabel.kind", pa.struct({"format": pa.string(), "size": pa.int64(), "truncated": pa.bool_()})
+)
 """`kinds.Kind` of each image, while a table is not yet, or no longer, a part's."""
 
 REJECTED_SCHEMA = pa.schema(
@@ -100,16 +102,14 @@ def truth_of(table: pa.Table, labels: Sequence[str]) -> tuple[Truth, dict[str, i
 
 def with_kinds(table: pa.Table, kinds: Sequence[Kind]) -> pa.Table:
     """Returns the table with the kinds of its N images in a column, which `fold_kinds` takes away again."""
-    return table.append_column(
-        KIND_COLUMN, pa.array([{"format": name, "size": size} for name, size in kinds], KIND_COLUMN.type)
-    )
+    return table.append_column(KIND_COLUMN, pa.array([kind._asdict() for kind in kinds], KIND_COLUMN.type))
 
 
 def fold_kinds(table: pa.Table) -> pa.Table:
     """Moves the column that `with_kinds` added into the table's metadata, where it is not in the way."""
     if KIND_COLUMN.name not in table.column_names:
         return table
-    kinds = [(kind["format"], kind["size"]) for kind in table.column(KIND_COLUMN.name).to_pylist()]
+    kinds = [Kind(**kind) for kind in table.column(KIND_COLUMN.name).to_pylist()]
     return with_metadata(
         table.drop_columns([KIND_COLUMN.name]), metadata_of(table.schema) | {"images": kinds_to_json(kinds)}
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bulklabel.model.images.kinds import truncated_of
 from bulklabel.model.metric_families.confusion import known, support
 from bulklabel.model.metric_families.family import Estimate
 from bulklabel.model.metrics.distributions import distributions
@@ -82,13 +83,14 @@ def thresholds_file(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _counts(statistic: Statistic, distinct: Distinct) -> dict[str, int]:
-    """Counts records read, scored, rejected, scored with truth, and with an id that an earlier one has; and groups."""
+    """Counts records read, scored (with truth, with missing pixels), rejected, with an earlier one's id; and groups."""
     rejected = sum(statistic.rejected.values())
     return {
         "records": statistic.scored + rejected,
         "scored": statistic.scored,
         "rejected": rejected,
         "with_truth": int(statistic.sums["with_truth"].sum()),
+        "truncated": truncated_of(statistic.kinds),
         "duplicate_ids": distinct.duplicate_ids,
         **distinct.group_counts(),
     }

@@ -10,6 +10,7 @@ from PIL import Image
 
 from bulklabel.model.images import png
 from bulklabel.model.images.decode import decode_whole
+from bulklabel.model.images.limits import DEFAULT_LIMITS, Limits
 from bulklabel.model.statistic.examples import EXAMPLE_KINDS, Examples
 
 THUMBNAIL_SIDE = 96
@@ -21,7 +22,7 @@ Thumbnail = tuple[str, int, bytes]
 """Source and position of a record, and its thumbnail as a file."""
 
 
-def make_thumbnail(data: bytes | None) -> bytes:
+def make_thumbnail(data: bytes | None, limits: Limits = DEFAULT_LIMITS) -> bytes:
     """Returns a small JPEG file of an image file, or PNG where that is smaller; no image is enlarged.
 
     It is made from the whole image, upright and on white as the network sees it, but in its own aspect ratio.
@@ -29,7 +30,7 @@ def make_thumbnail(data: bytes | None) -> bytes:
     Raises:
         RecordError: if the bytes are not an image, as `images.decode` has it.
     """
-    image = Image.fromarray(decode_whole(data))
+    image = Image.fromarray(decode_whole(data, limits))
     image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     return min(_encoded(image, "JPEG", quality=JPEG_QUALITY), _encoded(image, "PNG"), key=len)
 

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
+from bulklabel.model.images.limits import BYTES_A_PIXEL, MAX_PIXELS, MOST_PIXELS, REJECT, TRUNCATED
 from bulklabel.pipelines.flags.common import (
     CONTENT,
     LISTING,
@@ -19,6 +20,7 @@ from bulklabel.pipelines.flags.common import (
     add_truth_flags,
     check_since_flags,
     fraction,
+    positive,
     seconds,
 )
 from bulklabel.pipelines.flags.parser import CommandParser
@@ -71,6 +73,21 @@ def add_score_flags(flags: CommandParser) -> None:
         help="an image whose decoder takes longer is rejected (default: 60)",
     )
     flags.add_argument(
+        "--max_pixels",
+        type=pixels,
+        default=MAX_PIXELS,
+        metavar="N",
+        help=f"larger images are rejected by their headers; each thread takes up to {BYTES_A_PIXEL} bytes a pixel to "
+        f"decode one, {MAX_PIXELS * BYTES_A_PIXEL / 2**30:.1f} GiB at the default (default: {MAX_PIXELS:,})",
+    )
+    flags.add_argument(
+        "--truncated",
+        default=REJECT,
+        choices=TRUNCATED,
+        help="what becomes of an image that is cut off, so that pixels are missing: rejected, or scored with black in "
+        "their place and counted (default: %(default)s)",
+    )
+    flags.add_argument(
         "--precision",
         default="float32",
         choices=("float32", "bfloat16"),
@@ -98,6 +115,18 @@ def add_score_flags(flags: CommandParser) -> None:
     add_trust_flag(flags)
     add_store_flags(flags)
     add_deadline_flags(flags)
+
+
+def pixels(text: str) -> int:
+    """Parses a number of pixels that can be decoded.
+
+    >>> pixels("1000000")
+    1000000
+    """
+    value = positive(text)
+    if value > MOST_PIXELS:
+        raise argparse.ArgumentTypeError(f"{text} is more than can be decoded, {MOST_PIXELS:,}")
+    return value
 
 
 def check(options: argparse.Namespace, _argv: Sequence[str], _beam_flags: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.spatial.distance import jensenshannon
 
 from bulklabel.model.images.decode import decode_with_kind
-from bulklabel.model.images.kinds import kinds_from_json, kinds_to_json
+from bulklabel.model.images.kinds import Kind, kinds_from_json, kinds_to_json
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.metrics.drift import OVERALL, divergence, drift_between
 from bulklabel.model.statistic import merge
@@ -66,7 +66,11 @@ def test_many_labels_are_counted_too() -> None:
 
 def test_records_can_be_merged_in_any_order() -> None:
     truth, probabilities = logistic_batch(np.random.default_rng(1), 90, 3)
-    kinds = [{("PNG", 32): 20, ("JPEG", 512): 10}, {("PNG", 32): 25, ("PNG", 64): 5}, {("GIF", 1): 30}]
+    kinds = [
+        {Kind("PNG", 32): 20, Kind("JPEG", 512): 10},
+        {Kind("PNG", 32): 25, Kind("PNG", 64, truncated=True): 5},
+        {Kind("GIF", 1): 30},
+    ]
     parts = [
         statistic_of(
             (truth[at : at + 30], probabilities[at : at + 30]),
@@ -83,6 +87,7 @@ def test_records_can_be_merged_in_any_order() -> None:
     assert found["formats"] == {"GIF": 30, "JPEG": 10, "PNG": 50}
     assert list(found["sizes"].items()) == [("1", 30), ("32", 45), ("64", 5), ("512", 10)]
     assert found["rejected"] == {"x": 93 / 183}
+    assert every[0]["counts"]["truncated"] == 5
 
 
 @pytest.mark.parametrize("format_name", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
@@ -91,23 +96,23 @@ def test_an_image_is_of_a_kind(format_name: str, width: int, height: int, bucket
     image = png(np.zeros((height, width, 3), np.uint8), format=format_name)
     pixels, kind = decode_with_kind(image, Preprocessing(8, 8))
     assert pixels.shape == (8, 8, 3)
-    assert kind == (format_name, bucket)
+    assert kind == Kind(format_name, bucket)
 
 
 def test_turning_an_image_changes_nothing() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     image = png(np.zeros((20, 70, 3), np.uint8), format="JPEG", exif=exif)
-    assert decode_with_kind(image, Preprocessing(8, 8))[1] == ("JPEG", 64)
+    assert decode_with_kind(image, Preprocessing(8, 8))[1] == Kind("JPEG", 64)
 
 
 def test_kinds_are_kept_in_order() -> None:
-    kinds = [("PNG", 32)] * 3 + [("JPEG", 2048)] + [("PNG", 32)] * 2
+    kinds = [Kind("PNG", 32)] * 3 + [Kind("JPEG", 2048)] + [Kind("PNG", 32)] * 2
     assert kinds_from_json(kinds_to_json(kinds)) == kinds
-    assert kinds_to_json(kinds) == '[["PNG",32,3],["JPEG",2048,1],["PNG",32,2]]'
+    assert kinds_to_json(kinds) == '[["PNG",32,false,3],["JPEG",2048,false,1],["PNG",32,false,2]]'
 
 
-def metrics_of(probabilities: np.ndarray, kinds: dict[tuple[str, int], int], rejected: int) -> dict[str, Any]:
+def metrics_of(probabilities: np.ndarray, kinds: dict[Kind, int], rejected: int) -> dict[str, Any]:
     """Of records without truth."""
     truth = np.full(probabilities.shape, -1, np.int8)
     return metrics_of_statistic(statistic_of((truth, probabilities), kinds=kinds, rejected={("read", "x"): rejected}))
@@ -116,8 +121,8 @@ def metrics_of(probabilities: np.ndarray, kinds: dict[tuple[str, int], int], rej
 def test_drift_by_hand() -> None:
     before = np.array([[0.9, 0.1, 0.1]] * 5 + [[0.1, 0.1, 0.9]] * 5, np.float32)
     now = np.array([[0.9, 0.1, 0.1]] * 9 + [[0.1, 0.9, 0.1]], np.float32)
-    earlier = metrics_of(before, {("PNG", 32): 10}, 0)
-    later = metrics_of(now, {("PNG", 32): 5, ("PNG", 64): 5}, 10)
+    earlier = metrics_of(before, {Kind("PNG", 32): 10}, 0)
+    later = metrics_of(now, {Kind("PNG", 32): 5, Kind("PNG", 64): 5}, 10)
     found = drift_between(earlier, later)
     rows = found["per_label"]
     assert [row["drift_label_rate"] for row in rows] == pytest.approx([0.4, 0.1, 0.5])
@@ -147,7 +152,7 @@ def test_labels_meet_by_name() -> None:
 
 
 def test_without_records_drift_is_undefined() -> None:
-    some = metrics_of(logistic_batch(np.random.default_rng(1), 50, 2)[1], {("PNG", 32): 50}, 0)
+    some = metrics_of(logistic_batch(np.random.default_rng(1), 50, 2)[1], {Kind("PNG", 32): 50}, 0)
     none = metrics_of(np.zeros((0, 2), np.float32), {}, 50)
     for found in (drift_between(none, some), drift_between(some, none)):
         overall = found["overall"]

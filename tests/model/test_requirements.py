@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulklabel.model.errors import UserError
+from bulklabel.model.images.kinds import Kind
 from bulklabel.model.metrics.drift import OVERALL, PER_LABEL, drift_between
 from bulklabel.model.metrics.requirements import Gates, check_requirement, parse_requirement
 from bulklabel.model.report.verdicts import failed_requirements, value_beside, verdict_lines
@@ -72,7 +73,7 @@ def metrics() -> dict[str, Any]:
     """Of three labels named l0, l1 and l2; l2 is never known."""
     truth, probabilities = logistic_batch(np.random.default_rng(0), 200, 3)
     truth[:, 2] = -1
-    more: dict[str, Any] = {"rejected": {("read", "x"): 50}, "kinds": {("PNG", 32): 150, ("JPEG", 64): 50}}
+    more: dict[str, Any] = {"rejected": {("read", "x"): 50}, "kinds": {Kind("PNG", 32): 150, Kind("JPEG", 64): 50}}
     return metrics_of_statistic(statistic_of((truth, probabilities), **more))
 
 

@@ -134,7 +134,7 @@ def test_distributions_are_those_of_the_predictions(finished: Path) -> None:
     for path in finished.glob("predictions/*"):
         part = pq.ParquetFile(path)
         kinds = json.loads(part.schema_arrow.metadata[b"bulklabel.images"])
-        assert kinds == [["PNG", 32, part.metadata.num_rows]]
+        assert kinds == [["PNG", 32, False, part.metadata.num_rows]]
 
 
 def test_drift_needs_no_truth(

@@ -19,6 +19,7 @@ import pytest
 
 from bulklabel.model.errors import RecordError
 from bulklabel.model.images.demo_collages import DIGITS
+from bulklabel.model.images.kinds import Kind
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.labels.predictions import predictions_table, with_kinds
 from bulklabel.transforms.reading.records import RECORD_SCHEMA, Unreadable
@@ -403,7 +404,7 @@ def test_an_image_is_let_through_once() -> None:
     fresh = pa.concat_tables(table for table in known_filter.new_records(tables) if not isinstance(table, Unreadable))
     assert fresh.column("position").to_pylist() == [0, 1, 3, 4, 6]
     records = fresh.drop_columns(["image"])
-    answered = with_kinds(records.take(pa.array([0, 4])), [("PNG", 32), ("JPEG", 64)])
+    answered = with_kinds(records.take(pa.array([0, 4])), [Kind("PNG", 32), Kind("JPEG", 64)])
     predictions = predictions_table(answered, np.array([[0.75], [0.25]], np.float32), (0.5,), ("a",), "wide")
     refused = [rejected_row_of(records, row, RecordError("decode", "odd", "")) for row in (1, 2, 3)]
     table, rejected, reused = known_filter.joined(predictions, refused)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from bulklabel.model.images.limits import DEFAULT_LIMITS
 from bulklabel.model.images.resize import Pixels, Preprocessing
 from bulklabel.model.labels.choose_rule import AS_FOUND
 from bulklabel.model.model_directory import Model
@@ -65,7 +66,11 @@ def cheap_plan(
         model=options.get("model", MODEL),
         output=str(output),
         earlier_runs=earlier,
-        options=ScoreOptions(options.get("threshold"), decode_seconds=options.get("decode_seconds", 60)),
+        options=ScoreOptions(
+            options.get("threshold"),
+            decode_seconds=options.get("decode_seconds", 60),
+            limits=options.get("limits", DEFAULT_LIMITS),
+        ),
         label_options=options.get("label_options", AS_FOUND),
         by_bytes=options.get("by_bytes", False),
         truth=options.get("truth"),

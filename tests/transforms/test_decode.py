@@ -1,6 +1,7 @@
 """Batches of decoded images: what cannot be decoded in time is rejected, and costs nobody else anything."""
 
 import threading
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,10 +31,10 @@ def test_a_decoder_that_hangs_costs_its_own_record_alone(monkeypatch: pytest.Mon
     images[2], images[4] = b"hang", b"broken"
     for_ever = threading.Event()
 
-    def sometimes_hanging(data: bytes | None, preprocessing: Preprocessing) -> tuple[Pixels, Kind]:
+    def sometimes_hanging(data: bytes | None, *arguments: Any) -> tuple[Pixels, Kind]:
         if data == b"hang":
             for_ever.wait()
-        return decode_with_kind(data, preprocessing)
+        return decode_with_kind(data, *arguments)
 
     monkeypatch.setattr(decoding, "decode_with_kind", sometimes_hanging)
     decoded = decoding.decode_batch(batch(images), SIZE, seconds=0.5)

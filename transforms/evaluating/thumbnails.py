@@ -105,7 +105,7 @@ def thumbnails_of(shard: Shard, wanted: IdsByKey, recipe: Recipe) -> list[Thumbn
     thumbnails: list[Thumbnail] = []
     with contextlib.suppress(Exception):  # whatever became of the input since then, the records have been scored
         for (source, position), image in _images(shard, wanted, recipe):
-            thumbnail = _thumbnail(image, recipe.decode_seconds)
+            thumbnail = _thumbnail(image, recipe)
             if thumbnail is not None:
                 thumbnails.append((source, position, thumbnail))
     Metrics.counter("bulklabel", "thumbnails_missing").inc(len(wanted) - len(thumbnails))
@@ -138,8 +138,8 @@ def restrict_to_sources(shard: Shard, sources: Collection[str]) -> Shard:
     )
 
 
-def _thumbnail(image: bytes | None, seconds: float) -> bytes | None:
+def _thumbnail(image: bytes | None, recipe: Recipe) -> bytes | None:
     try:
-        return run_with_timeout(lambda: make_thumbnail(image), seconds)
+        return run_with_timeout(lambda: make_thumbnail(image, recipe.limits), recipe.decode_seconds)
     except (RecordError, TimeoutError):
         return None

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bulklabel.model.images.decode import batch_size_for
+from bulklabel.model.images.limits import DEFAULT_LIMITS, Limits
 from bulklabel.model.labels.choose_rule import AS_FOUND, LabelOptions
 from bulklabel.model.labels.examine_rule import truth_content
 from bulklabel.model.labels.label_rule import NO_TRUTH, LabelRule
@@ -37,13 +38,15 @@ class ScoreOptions:
 
     `threshold` is what `--threshold` gives, as `choose_thresholds` takes it; `layout` how predictions are laid out in
     columns, `wide` for one a label, `list` for one of lists; `decode_seconds` the time limit for one image;
-    `precision` what the network computes in, `float32` or `bfloat16`.
+    `precision` what the network computes in, `float32` or `bfloat16`; `limits` how large an image may be, and whether
+    one that lacks pixels is rejected.
     """
 
     threshold: str | None = None
     layout: str = WIDE
     decode_seconds: float = DECODE_SECONDS
     precision: str = FLOAT32
+    limits: Limits = DEFAULT_LIMITS
 
 
 AS_THE_MODEL_SAYS = ScoreOptions()
@@ -73,6 +76,8 @@ def make_recipe(
         rule=rule,
         decode_seconds=options.decode_seconds,
         precision=options.precision,
+        max_pixels=options.limits.max_pixels,
+        truncated=options.limits.truncated,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from bulklabel.model.images.limits import DEFAULT_LIMITS, Limits
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.labels.label_rule import NO_TRUTH, LabelRule
 from bulklabel.model.network.precision import FLOAT32
@@ -90,7 +91,7 @@ class Recipe:
     `labels` and `thresholds` (0…1) are in the order of the network's outputs; `tuned_thresholds` are the model's own,
     kept so that `evaluate` needs no model directory; `batch_size` is images a batch; `versions` are those of the
     packages that decode and compute; `rule` says how labels are read; `decode_seconds` is an image's time limit;
-    `precision` is what the network computes in, `float32` or `bfloat16`;
+    `precision` is what the network computes in, `float32` or `bfloat16`; `max_pixels` and `truncated` are `limits`;
     `since` are the runs whose answers are known, as `Shard.reused` counts them; `by_content` says that images are
     recognised by their bytes, `carry_over` that known answers are written again; `truth` names the files whose truth
     counts instead of the records', if there are any.
@@ -109,10 +110,17 @@ class Recipe:
     rule: LabelRule = NO_TRUTH
     decode_seconds: float = DECODE_SECONDS
     precision: str = FLOAT32
+    max_pixels: int = DEFAULT_LIMITS.max_pixels
+    truncated: str = DEFAULT_LIMITS.truncated
     since: tuple[EarlierRun, ...] = ()
     by_content: bool = False
     carry_over: bool = False
     truth: TruthSource | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """Returns how large an image may be, and whether one that lacks pixels is rejected."""
+        return Limits(self.max_pixels, self.truncated)
 
     @property
     def read_spec(self) -> ReadSpec:

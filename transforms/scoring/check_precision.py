@@ -46,7 +46,7 @@ def _first_pixels(plan: Plan) -> Pixels | None:
     for shard in usable_shards(plan.shards)[:1]:
         found = (item for item in read_shard(shard, recipe.read_spec) if isinstance(item, pa.Table))
         tables = islice(found, -(-COMPARED // recipe.batch_size))
-        batches = [decode_batch(table, recipe.preprocessing, recipe.decode_seconds) for table in tables]
+        batches = [decode_batch(table, recipe.preprocessing, recipe.decode_seconds, recipe.limits) for table in tables]
         if batches:
             return np.concatenate([batch.pixels[batch.good] for batch in batches])[:COMPARED]
     return None

@@ -2,8 +2,9 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow as pa
 from bulklabel.model.errors import RecordError
 from bulklabel.model.images.decode import decode_with_kind
 from bulklabel.model.images.kinds import Kind
+from bulklabel.model.images.limits import DEFAULT_LIMITS, Limits
 from bulklabel.model.images.resize import Pixels, Preprocessing
 from bulklabel.transforms.concurrency.timeout import run_with_timeout
 from bulklabel.transforms.files.text import escape_surrogates
@@ -68,7 +70,12 @@ def reject_unreadable(unreadable: Unreadable, recipe: Recipe) -> DecodedBatch:
     return DecodedBatch(no_records(recipe), pixels, [], rejected)
 
 
-def decode_batch(batch: pa.Table, preprocessing: Preprocessing, seconds: float = DECODE_SECONDS) -> DecodedBatch:
+def decode_batch(
+    batch: pa.Table,
+    preprocessing: Preprocessing,
+    seconds: float = DECODE_SECONDS,
+    limits: Limits = DEFAULT_LIMITS,
+) -> DecodedBatch:
     """Decodes the images of a batch; records whose images cannot be decoded are rejected, each with its reason.
 
     An image that takes longer than `seconds` is rejected too. Nothing can stop its decoder: its thread is abandoned,
@@ -78,17 +85,19 @@ def decode_batch(batch: pa.Table, preprocessing: Preprocessing, seconds: float =
         batch: records with their encoded images, of `Recipe.schema`.
         preprocessing: the size that images are resized to.
         seconds: the time limit for one image; a whole batch that takes less is decoded in one go.
+        limits: how large an image may be, and whether one that lacks pixels is rejected.
     """
     images = batch.column("image").to_pylist()
     small = sum(len(image or b"") for image in images) < len(images) * SMALL_IMAGE_BYTES
     decoded: list[Decoded | RecordError] = []
     abandoned = threading.Event()
+    decode = partial(_decode, preprocessing=preprocessing, limits=limits)
     try:
-        run_with_timeout(lambda: _decode_all(images, preprocessing, small, decoded, abandoned), seconds)
+        run_with_timeout(lambda: _decode_all(images, decode, small, decoded, abandoned), seconds)
     except TimeoutError:
         abandoned.set()
         done = decoded[:]  # a copy, since the thread may be about to add one more
-        decoded = done + [_decode_with_timeout(image, preprocessing, seconds) for image in images[len(done) :]]
+        decoded = done + [_decode_with_timeout(image, decode, seconds) for image in images[len(done) :]]
     pixels = np.zeros((len(batch), preprocessing.height, preprocessing.width, 3), np.uint8)
     kinds: list[Kind | None] = [None] * len(batch)
     rejected = []
@@ -102,7 +111,7 @@ def decode_batch(batch: pa.Table, preprocessing: Preprocessing, seconds: float =
 
 def _decode_all(
     images: list[bytes | None],
-    preprocessing: Preprocessing,
+    decode: Callable[[bytes | None], Decoded | RecordError],
     small: bool,
     decoded: list[Decoded | RecordError],
     abandoned: threading.Event,
@@ -110,22 +119,24 @@ def _decode_all(
     """Appends each decoded image to `decoded`, until the thread that runs this has been abandoned."""
     with _small_image_turn() if small else contextlib.nullcontext():
         for image in images:
-            result = _decode(image, preprocessing)
+            result = decode(image)
             if abandoned.is_set():
                 return
             decoded.append(result)
 
 
-def _decode(image: bytes | None, preprocessing: Preprocessing) -> Decoded | RecordError:
+def _decode(image: bytes | None, preprocessing: Preprocessing, limits: Limits) -> Decoded | RecordError:
     try:
-        return decode_with_kind(image, preprocessing)
+        return decode_with_kind(image, preprocessing, limits)
     except RecordError as error:
         return error
 
 
-def _decode_with_timeout(image: bytes | None, preprocessing: Preprocessing, seconds: float) -> Decoded | RecordError:
+def _decode_with_timeout(
+    image: bytes | None, decode: Callable[[bytes | None], Decoded | RecordError], seconds: float
+) -> Decoded | RecordError:
     try:
-        return run_with_timeout(lambda: _decode(image, preprocessing), seconds)
+        return run_with_timeout(lambda: decode(image), seconds)
     except TimeoutError:
         return RecordError("decode", "timed_out", f"its decoder was not finished after {seconds:g} seconds")
 

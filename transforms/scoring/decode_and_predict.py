@@ -46,5 +46,5 @@ class BatchScorer:
         if isinstance(table, Unreadable):
             return reject_unreadable(table, recipe)
         with clock.measure(DECODING):
-            decoded = decode_batch(table, recipe.preprocessing, recipe.decode_seconds)
+            decoded = decode_batch(table, recipe.preprocessing, recipe.decode_seconds, recipe.limits)
         return predict_batch(decoded, self.scorer, recipe) if len(decoded) == recipe.batch_size else decoded

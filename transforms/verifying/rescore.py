@@ -147,7 +147,7 @@ def _reread(
     changed = {name: fault for name in sources if name in inputs and (fault := _input_fault(inputs[name]))}
     wanted = {(source, position) for source, position in stored if not changed.keys() & {source, *metadata}}
     tables, faults = _records(shard, wanted, recipe, truth) if wanted else ([], [])
-    decoded = decode_batch(pa.concat_tables(tables), recipe.preprocessing) if tables else None
+    decoded = decode_batch(pa.concat_tables(tables), recipe.preprocessing, limits=recipe.limits) if tables else None
     return RereadRecords(stored, decoded, [*changed.values(), *faults])
 
 
