@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from bulklabel.transforms.evaluating.read_parts import ReadParts
 
 from bulklabel.model.images.demo_collages import collages
 from bulklabel.model.images.resize import Preprocessing
@@ -25,6 +24,7 @@ from bulklabel.model.model_directory import Model
 from bulklabel.model.network.keras_archive import network_bytes
 from bulklabel.model.statistic import Statistic
 from bulklabel.model.training.textbook import build_network
+from bulklabel.transforms.answers.run_answers import PartReader
 from bulklabel.transforms.evaluating.evaluate import Evaluation
 from bulklabel.transforms.run_directory.finished_run import load_run
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
@@ -80,8 +80,8 @@ def run_job(folder: Path, size: int, turn: int) -> float:
 
 def evaluate(run: Path) -> float:
     plan = load_run(str(run))
-    parts = ReadParts(RunDirectory(str(run), plan.stamp))
-    results = [result for shard in plan.shards for result in parts.process(shard)]
+    parts = PartReader(RunDirectory(str(run), plan.stamp))
+    results = [result for shard in plan.shards for result in parts.read(shard)]
     evaluation = Evaluation(plan.recipe.labels, plan.recipe.thresholds, ())
     total = Statistic.zero(len(plan.recipe.labels))
     started = time.perf_counter()
