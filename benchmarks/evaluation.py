@@ -23,7 +23,7 @@ from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.model_directory import Model
 from bulklabel.model.network.keras_archive import network_bytes
 from bulklabel.model.statistic import Statistic
-from bulklabel.model.training.textbook import build_network
+from bulklabel.model.training.textbook import build_textbook
 from bulklabel.transforms.answers.run_answers import PartReader
 from bulklabel.transforms.evaluating.evaluate import Evaluation
 from bulklabel.transforms.run_directory.finished_run import load_run
@@ -40,7 +40,7 @@ def main(rounds: int) -> None:
         for labels, sizes in SIZES.items():
             folder = Path(temporary) / str(labels)
             names = tuple(f"l{index:04d}" for index in range(labels))
-            network = network_bytes(build_network(32, 32, labels, seed=0))
+            network = network_bytes(build_textbook(32, 32, labels, seed=0))
             save_model(Model(names, Preprocessing(32, 32), network), str(folder / "model"))
             for size in sizes:
                 write_corpus(folder / f"{size}.parquet", images, names, size)

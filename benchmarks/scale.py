@@ -63,9 +63,9 @@ def main(arguments: list[str]) -> None:
 def save_network(place: Path) -> Model:
     import_tensorflow()
     from bulklabel.model.network.keras_archive import network_bytes
-    from bulklabel.model.training.textbook import build_network
+    from bulklabel.model.training.textbook import build_textbook
 
-    model = Model(DIGITS, Preprocessing(32, 32), network_bytes(build_network(32, 32, len(DIGITS), seed=0)))
+    model = Model(DIGITS, Preprocessing(32, 32), network_bytes(build_textbook(32, 32, len(DIGITS), seed=0)))
     save_model(model, str(place / "model"))
     return load_model(str(place / "model"))
 

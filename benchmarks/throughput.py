@@ -34,7 +34,7 @@ from bulklabel.model.images.resize import Pixels, Preprocessing
 from bulklabel.model.model_directory import Model
 from bulklabel.model.network.keras_archive import network_bytes
 from bulklabel.model.network.scorer import Scorer
-from bulklabel.model.training.textbook import build_network
+from bulklabel.model.training.textbook import build_textbook
 from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.reading.records import RECORD_SCHEMA
 from bulklabel.transforms.scoring.decode import decode_batch
@@ -59,7 +59,7 @@ class Corpus:
 
 
 def corpora(name: str) -> Corpus:
-    textbook = build_network(32, 32, len(DIGITS), seed=0)
+    textbook = build_textbook(32, 32, len(DIGITS), seed=0)
     if name == "collages":
         images, labels = zip(*collages(10_000, 0, held_out=False), strict=True)
         return Corpus("32×32 PNG", list(images), list(labels), 40_000, 160_000, 2_000, textbook)

@@ -51,7 +51,13 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     for held_out in (False, True):
         make_corpus(files.absolute(corpus), options.input_format, held_out)
     print(f"\n2. train → {model}", flush=True)
-    flags = [f"--input={corpus}/train", f"--output={model}", f"--epochs={EPOCHS}", f"--batch_size={BATCH_SIZE}"]
+    flags = [
+        f"--input={corpus}/train",
+        f"--output={model}",
+        "--network=textbook",
+        f"--epochs={EPOCHS}",
+        f"--batch_size={BATCH_SIZE}",
+    ]
     train.run(train_flags.parser().parse_args(flags), pipeline_options)
     print(f"\n3. score what was held out → {scores}\n", flush=True)
     current().started = now()  # the run's times are of scoring alone

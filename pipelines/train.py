@@ -3,7 +3,9 @@
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -14,13 +16,18 @@ from bulklabel.model.labels.examine_rule import truth_content, truth_line
 from bulklabel.model.labels.thresholds import DEFAULT_THRESHOLD
 from bulklabel.model.model_directory import Model
 from bulklabel.model.network.import_tensorflow import import_tensorflow
+from bulklabel.model.report import plotting_library
+from bulklabel.model.report.training import render_training
+from bulklabel.model.training import EPOCHS
 from bulklabel.model.versions import deciding_versions
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.logs import log
+from bulklabel.pipelines.console.progress import EpochLines
 from bulklabel.pipelines.console.tables import record_warnings
 from bulklabel.pipelines.flag_values import columns_of, label_options_of, read_label_file
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.transforms.files import files
+from bulklabel.transforms.files.stores.path_names import is_remote
 from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.planning.choose_ids import with_useful_ids
 from bulklabel.transforms.planning.choose_labels import choose_labels, sampled_ids
@@ -34,10 +41,24 @@ from bulklabel.transforms.reading.records import (
     ReadSpec,
     check_carried,
 )
-from bulklabel.transforms.scoring.model_files import save_model
-from bulklabel.transforms.training_samples import SampleSource, Split, Survey
+from bulklabel.transforms.scoring.model_files import load_model, save_model
+from bulklabel.transforms.training.checkpoint import CheckpointFile
+from bulklabel.transforms.training.samples import Decoded, SampleSource, Split, Survey
 from bulklabel.transforms.truth.truth_source import check_sample_joins, find_truth, rule_of
 from bulklabel.transforms.truth.truth_table import TruthTable
+
+if TYPE_CHECKING:
+    from bulklabel.model.training.train import Task, Trained
+
+DEFAULT_SIZE = (32, 32)
+
+TRAINING_PAGE = "training.html"
+"""The page beside the files of the model directory; the model's digest is not of it."""
+
+SHOWN = ("network", "from", "inputs", "truth", "epochs", "batch_size", "loss", "flip", "seed", "bulklabel")
+"""The provenance that the page shows."""
+
+DECIDING_FLAGS = ("network", "epochs", "minutes", "batch_size", "seed", "loss", "flip")
 
 
 def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:  # noqa: ARG001 (nothing runs on Beam)
@@ -144,42 +165,129 @@ def _fit_and_save(options: argparse.Namespace, source: SampleSource, survey: Sur
     """Trains on the samples, and writes the model directory."""
     import_tensorflow(wrappers=False)  # takes seconds, so only once the inputs are known to be good
     from bulklabel.model.network.golden_images import add_golden
-    from bulklabel.model.training.train import Side, train_network
+    from bulklabel.model.training.learner import Samples
+    from bulklabel.model.training.train import train_network
 
-    files.check_writable(files.absolute(options.output))
-    preprocessing = Preprocessing(*options.image_size)
-    training = Split(source, labels, preprocessing, validation=False, seed=options.seed)
-    validation = Split(source, labels, preprocessing, validation=True, seed=options.seed)
-    trained = train_network(
-        Side(lambda epoch: training.samples(epoch, options.batch_size), survey.training.known_share),
-        Side(lambda epoch: validation.samples(epoch, options.batch_size), survey.validation.known_share)
-        if options.validation_fraction
-        else None,
-        preprocessing,
-        len(labels),
-        options.epochs,
-        options.seed,
-        verbose=1 if sys.stdout.isatty() else 2,
+    plotting_library()
+    folder = files.absolute(options.output)
+    files.check_writable(folder)
+    start = None if options.pretrained is None else load_model(options.pretrained)
+    preprocessing = _preprocessing(options, start)
+    sides = [Split(source, labels, preprocessing, validation) for validation in (False, True)]
+    place = None if is_remote(folder) else folder
+    training, validation = (
+        side.decode(counts.samples, place)
+        for side, counts in zip(sides, (survey.training, survey.validation), strict=True)
     )
-    provenance = {
+    rejected = len(sides[0].rejected | sides[1].rejected)
+    if rejected:
+        log.warning("%s records could not be read or decoded, so not learnt", f"{rejected:,}")
+    judged = Samples(validation.images, validation.truth) if len(validation.truth) else None
+    task = _task(options, start, preprocessing, len(labels))
+    checkpoint = _checkpoint(options, labels, start, preprocessing, (training, validation))
+    trained = train_network(task, Samples(training.images, training.truth), judged, EpochLines(), checkpoint)
+    model = Model(labels, preprocessing, trained.network, trained.thresholds, _provenance(options, start, trained))
+    save_model(add_golden(model, options.output), options.output)
+    files.write(files.join(folder, TRAINING_PAGE), render_training(_page_content(trained, model)).encode())
+    checkpoint.delete()
+    print(", ".join(f"validation {name} {value:.4f}" for name, value in trained.evaluation.items()) or "not validated")
+    print(f"model directory: {options.output}")
+
+
+def _preprocessing(options: argparse.Namespace, start: Model | None) -> Preprocessing:
+    """Returns how images are brought to the network's size: as where it starts from, if that is said."""
+    before = Preprocessing(*DEFAULT_SIZE) if start is None else start.preprocessing
+    height, width = options.image_size or (before.height, before.width)
+    return replace(before, height=height, width=width)
+
+
+def _task(options: argparse.Namespace, start: Model | None, preprocessing: Preprocessing, labels: int) -> "Task":
+    """Returns what is learnt, and how long.
+
+    Raises:
+        UserError: if the network that it starts from cannot be loaded.
+    """
+    from bulklabel.model.network.keras_archive import load_network
+    from bulklabel.model.training.train import Task
+
+    pretrained = None if start is None else load_network(start.network, options.pretrained, trusted=False)
+    network = None if start else options.network
+    return Task(
+        labels,
+        preprocessing,
+        network,
+        options.epochs or (None if options.minutes else EPOCHS[network]),
+        options.minutes,
+        options.batch_size,
+        options.seed,
+        options.loss,
+        options.flip,
+        pretrained,
+        options.pretrained or "",
+    )
+
+
+def _checkpoint(
+    options: argparse.Namespace,
+    labels: tuple[str, ...],
+    start: Model | None,
+    preprocessing: Preprocessing,
+    sides: Sequence[Decoded],
+) -> CheckpointFile:
+    """Returns where the state of this training is kept; that of any other in its place is deleted."""
+    checkpoint = CheckpointFile.of(
+        options.output,
+        {
+            "bulklabel": version("bulklabel"),
+            "versions": deciding_versions(),
+            "labels": labels,
+            "preprocessing": asdict(preprocessing),
+            "flags": {name: getattr(options, name) for name in DECIDING_FLAGS},
+            "pretrained": start and start.digest,
+            "samples": [side.digest for side in sides],
+        },
+    )
+    others = checkpoint.others()
+    if others:
+        log.warning("%s is of a training by other flags, inputs or versions, so this one starts anew", others[0])
+        files.delete(others)
+    return checkpoint
+
+
+def _provenance(options: argparse.Namespace, start: Model | None, trained: "Trained") -> dict[str, Any]:
+    return {
         "bulklabel": version("bulklabel"),
         "versions": deciding_versions(),
         "inputs": options.input,
         "truth": options.truth,
-        "epochs": options.epochs,
+        "network": None if start else options.network,
+        "from": start and {"path": options.pretrained, "digest": start.digest},
+        "epochs": len(trained.history),
+        "best_epoch": trained.best,
         "batch_size": options.batch_size,
+        "loss": options.loss,
+        "flip": options.flip,
         "validation_fraction": options.validation_fraction,
         "group_by": options.group_by,
         "seed": options.seed,
         "validation": trained.evaluation,
     }
-    model = Model(labels, preprocessing, trained.network, trained.thresholds, provenance)
-    save_model(add_golden(model, options.output), options.output)
-    rejected = len(training.rejected | validation.rejected)
-    if rejected:
-        log.warning("%s records could not be read or decoded, so not learnt", f"{rejected:,}")
-    print(", ".join(f"validation {name} {value:.4f}" for name, value in trained.evaluation.items()) or "not validated")
-    print(f"model directory: {options.output}")
+
+
+def _page_content(trained: "Trained", model: Model) -> dict[str, Any]:
+    """Returns what the page of the training shows."""
+    sides = dict(zip(("before", "after"), trained.reliability or (), strict=False))
+    return {
+        "epochs": [
+            {"epoch": epoch.number, "loss": epoch.loss}
+            | {"validation_loss" if name == "loss" else name: value for name, value in epoch.validation.items()}
+            for epoch in trained.history
+        ],
+        "best": trained.best,
+        "reliability": {side: reliability.points() for side, reliability in sides.items()},
+        "errors": {side: reliability.error for side, reliability in sides.items()},
+        "origin": {"model": model.digest} | {name: model.provenance[name] for name in SHOWN},
+    }
 
 
 def _sorted_labels(names: Iterable[str]) -> tuple[str, ...]:

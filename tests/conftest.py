@@ -148,7 +148,7 @@ def model_directory(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> P
         from bulklabel.pipelines.train import main
 
         flags = [f"--input={corpus}", f"--output={folder / 'model'}", f"--label_file={label_file(folder)}"]
-        assert main([*flags, "--epochs=1"]) == 0
+        assert main([*flags, "--network=textbook", "--epochs=1"]) == 0
 
     return made_once(tmp_path_factory, "trained", train) / "model"
 
@@ -302,9 +302,9 @@ def read_all(
 def untrained_model(labels: tuple[str, ...], side: int = 32) -> Model:
     """A model whose answers are arbitrary, made in a second."""
     from bulklabel.model.network.keras_archive import network_bytes
-    from bulklabel.model.training.textbook import build_network
+    from bulklabel.model.training.textbook import build_textbook
 
-    return Model(labels, Preprocessing(side, side), network_bytes(build_network(side, side, len(labels), seed=0)))
+    return Model(labels, Preprocessing(side, side), network_bytes(build_textbook(side, side, len(labels), seed=0)))
 
 
 def png(pixels: np.ndarray, mode: str | None = None, **options: Any) -> bytes:

@@ -61,7 +61,7 @@ def layered(layers: list[Spec], height: int = 230) -> Spec:
     return {"width": "container", "height": height, "data": {"name": "points"}, "layer": layers}
 
 
-def _share(field: str, title: str | None = None) -> Spec:
+def share(field: str, title: str | None = None) -> Spec:
     """Returns an axis from 0 to 1."""
     title = title or field.replace("_", " ")
     return {"field": field, "type": "quantitative", "scale": UNIT, "title": title, "axis": {"values": TICKS}}
@@ -80,7 +80,7 @@ def tooltip(*fields: str) -> list[Spec]:
 
 def _curve(x: str, y: str, interpolate: str, below: list[Spec]) -> Spec:
     """Specifies a curve over all thresholds, a dot at the current threshold and a diamond at the suggested one."""
-    encoding = {"x": _share(x), "y": _share(y)}
+    encoding = {"x": share(x), "y": share(y)}
     shown = {"tooltip": tooltip("threshold", x, y)}
     line = {"type": "line", "interpolate": interpolate, "stroke": "var(--blue)", "strokeWidth": 2}
     shape = {"field": "kind", "type": "nominal", "scale": MARK_KINDS, "legend": None}
@@ -106,7 +106,7 @@ def _thresholds() -> Spec:
     names = ["precision", "recall", "F1"]
     colour = {"domain": names, "range": ["var(--blue)", "var(--orange)", "var(--green)"]}
     dash = {"domain": names, "range": [[1, 0], [6, 3], [1, 0]]}
-    encoding = {"x": _share("threshold"), "y": _share("rate", "")}
+    encoding = {"x": share("threshold"), "y": share("rate", "")}
     series = {
         "stroke": {"field": "metric", "type": "nominal", "scale": colour},
         "strokeDash": {"field": "metric", "type": "nominal", "scale": dash, "legend": None},
@@ -130,7 +130,7 @@ def _thresholds() -> Spec:
 
 
 def _reliability() -> Spec:
-    encoding = {"x": _share("probability", "mean probability given"), "y": _share("frequency", "share that is true")}
+    encoding = {"x": share("probability", "mean probability given"), "y": share("frequency", "share that is true")}
     size = {"field": "records", "type": "quantitative", "legend": None, "scale": {"range": [25, 260]}}
     dots = {"type": "point", "filled": True, "fill": "var(--blue)", "opacity": 0.9}
     return layered(

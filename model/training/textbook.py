@@ -1,14 +1,12 @@
-"""Builds the textbook's convolutional network: one sigmoid a label, trained with binary cross-entropy."""
+"""Builds the textbook's convolutional network: one sigmoid a label."""
 
 import keras
 
 
-def build_network(height: int, width: int, labels: int, seed: int) -> keras.Model:
-    """Returns an untrained, compiled network from RGB images, N×height×width×3 in 0…255, to N×labels probabilities.
+def build_textbook(height: int, width: int, labels: int, seed: int) -> keras.Model:
+    """Returns an untrained network from RGB images, N×height×width×3 in 0…255, to N×labels probabilities.
 
-    Scaling is its first layer, so that the saved network alone reproduces every answer. Keras reads
-    `metrics=["accuracy"]` as categorical accuracy for an output like this one; the metrics here are defined for
-    many labels.
+    Scaling is its first layer, so that the saved network alone reproduces every answer.
     """
     initializer = keras.initializers.GlorotUniform
     inputs = keras.Input((height, width, 3), name="image")
@@ -20,13 +18,4 @@ def build_network(height: int, width: int, labels: int, seed: int) -> keras.Mode
     outputs = keras.layers.Dense(
         labels, activation="sigmoid", kernel_initializer=initializer(seed + 2), name="probabilities"
     )(x)
-    network = keras.Model(inputs, outputs, name="bulklabel_cnn")
-    network.compile(
-        optimizer=keras.optimizers.Adam(),
-        loss="binary_crossentropy",
-        metrics=[
-            keras.metrics.BinaryAccuracy(name="label_accuracy"),
-            keras.metrics.F1Score(average="micro", threshold=0.5, name="f1_micro"),
-        ],
-    )
-    return network
+    return keras.Model(inputs, outputs, name="bulklabel_cnn")

@@ -1,11 +1,11 @@
-"""How far a run is: committed parts against the plan, whichever process commits them."""
+"""How far a command is: committed parts against the plan, whichever process commits them, or epochs."""
 
 import contextlib
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bulklabel.model.errors import StoreError
 from bulklabel.pipelines.console.account import current
@@ -14,6 +14,7 @@ from bulklabel.transforms.files import files
 from bulklabel.transforms.run_directory.parts import PART_KINDS
 
 if TYPE_CHECKING:
+    from bulklabel.model.training.fit import Epoch
     from bulklabel.transforms.run_directory.plan import Plan
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -92,3 +93,35 @@ def _committed(output: str) -> int:
     """Counts the shards whose parts of both kinds are there."""
     listings = [files.list_folder(files.join(output, kind)) for kind in PART_KINDS]
     return min(sum(file.path.endswith(".parquet") for file in listing) for listing in listings)
+
+
+class EpochLines:
+    """Prints a line for each epoch, and draws a bar below it where somebody may look."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def resumed(self, epochs: int) -> None:
+        """Tells after which epoch a training that was stopped goes on."""
+        print(f"going on after epoch {epochs}, where this training was stopped", flush=True)
+
+    def step(self, done: int, steps: int) -> None:
+        """Draws how much of an epoch is done."""
+        if not sys.stderr.isatty():
+            return
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=steps, unit="batch", leave=False)
+        self._bar.update(done - self._bar.n)
+
+    def epoch(self, epoch: "Epoch") -> None:
+        """Prints what an epoch came to."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        of = f" of {epoch.epochs}" if epoch.epochs else ""
+        validation = epoch.validation
+        judged = f", validation loss {validation['loss']:.4f}, F1 {validation['f1_micro']:.4f}" if validation else ""
+        print(f"epoch {epoch.number}{of}: loss {epoch.loss:.4f}{judged} ({epoch.seconds:.1f} s)", flush=True)
+        inform("epoch", number=epoch.number, loss=epoch.loss, **{f"validation_{k}": v for k, v in validation.items()})

@@ -1,7 +1,9 @@
 """The flags of `bulklabel train`."""
 
 import argparse
+import math
 
+from bulklabel.model.training import EPOCHS, LOSSES, NETWORKS, RESIDUAL, TEXTBOOK
 from bulklabel.pipelines.flags.common import (
     add_group_flag,
     add_input_flags,
@@ -21,11 +23,39 @@ def parser() -> CommandParser:
     add_truth_flags(flags, "the input's")
     flags.add_argument("--output", required=True, metavar="DIR", help="model directory to write")
     flags.add_argument("--label_file", metavar="FILE", help="labels, one a line, in order (default: found in the data)")
-    flags.add_argument(
-        "--image_size", type=trainable_size, default=(32, 32), metavar="N|HxW", help="pixels (default: 32)"
+    start = flags.add_mutually_exclusive_group()
+    start.add_argument(
+        "--network", choices=NETWORKS, default=NETWORKS[0], help="what is trained from nothing (default: %(default)s)"
     )
-    flags.add_argument("--epochs", type=positive, default=10, metavar="N", help="at most (default: %(default)s)")
+    start.add_argument(
+        "--from",
+        dest="pretrained",
+        metavar="MODEL_DIR",
+        help="model directory whose network is trained further: its last layer is replaced, first learns alone, and "
+        "then all learn at a smaller rate",
+    )
+    flags.add_argument(
+        "--image_size", type=trainable_size, metavar="N|HxW", help="pixels (default: 32, or those of --from)"
+    )
+    length = flags.add_mutually_exclusive_group()
+    length.add_argument(
+        "--epochs",
+        type=positive,
+        metavar="N",
+        help="passes over the records; at most so many for textbook "
+        f"(default: {EPOCHS[RESIDUAL]}, {EPOCHS[TEXTBOOK]} for textbook, {EPOCHS[None]} with --from)",
+    )
+    length.add_argument("--minutes", type=minutes, metavar="M", help="instead: as many passes as take about so long")
     flags.add_argument("--batch_size", type=positive, default=64, metavar="N", help="(default: %(default)s)")
+    flags.add_argument(
+        "--flip", action="store_true", help="mirror half of the images, where left and right mean the same"
+    )
+    flags.add_argument(
+        "--loss",
+        choices=LOSSES,
+        default=LOSSES[0],
+        help="what is made small; asymmetric counts absent labels that are easy less (default: %(default)s)",
+    )
     flags.add_argument(
         "--validation_fraction",
         type=fraction,
@@ -37,6 +67,21 @@ def parser() -> CommandParser:
     flags.add_argument("--seed", type=int, default=0, metavar="N", help="equal seeds, equal models (default: 0)")
     add_store_flags(flags)
     return flags
+
+
+def minutes(text: str) -> float:
+    """Parses a time in minutes.
+
+    >>> minutes("2.5")
+    2.5
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time in minutes; give a number above 0")
+    return value
 
 
 SMALLEST_SIDE = 7

@@ -1,7 +1,8 @@
 """Training on truth of which some is unknown: what counts, what does not, and what becomes of the network."""
 
-from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,18 +12,11 @@ from sklearn import metrics as oracle
 
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.labels.truth import ABSENT, PRESENT, UNKNOWN, Truth
-from bulklabel.model.network.keras_archive import network_bytes
-from bulklabel.model.training.textbook import build_network
-from bulklabel.model.training.train import (
-    KnownAccuracy,
-    KnownF1,
-    Samples,
-    Side,
-    Trained,
-    evaluate,
-    masked_crossentropy,
-    train_network,
-)
+from bulklabel.model.training import LOSSES, NETWORKS
+from bulklabel.model.training.fit import Epoch
+from bulklabel.model.training.learner import Samples
+from bulklabel.model.training.losses import LOSS_OF, asymmetric_loss, evaluate, masked_crossentropy
+from bulklabel.model.training.train import Task, Trained, train_network
 
 SIDE, LABELS, BATCH = 8, 3, 32
 
@@ -40,21 +34,40 @@ def pictures(records: int, seed: int) -> Samples:
     images = random.integers(0, 100, (records, SIDE, SIDE, 3), np.uint8)
     for label in range(LABELS):
         images[truth[:, label] == PRESENT, 2 * label + 1] += 100
-    return images, truth
+    return Samples(images, truth)
 
 
-def side(samples: Samples) -> Side:
-    images, truth = samples
+@dataclass
+class Kept:
+    """Watches a training, and keeps its states."""
 
-    def batches(_: int) -> Iterator[Samples]:
-        for first in range(0, len(images), BATCH):
-            yield images[first : first + BATCH], truth[first : first + BATCH]
+    states: list[bytes] = field(default_factory=list)
+    epochs: list[Epoch] = field(default_factory=list)
 
-    return Side(batches, float((truth != UNKNOWN).mean()))
+    def load(self) -> bytes | None:
+        return self.states[-1] if self.states else None
+
+    def save(self, state: bytes) -> None:
+        self.states.append(state)
+
+    def resumed(self, epochs: int) -> None:
+        assert epochs == len(self.states)
+
+    def step(self, done: int, steps: int) -> None:
+        assert 1 <= done <= steps
+
+    def epoch(self, epoch: Epoch) -> None:
+        self.epochs.append(epoch)
 
 
-def trained(training: Samples, validation: Samples, epochs: int = 1) -> Trained:
-    return train_network(side(training), side(validation), Preprocessing(SIDE, SIDE), LABELS, epochs, seed=0, verbose=0)
+def task(**changes: Any) -> Task:
+    given: dict[str, Any] = {"labels": LABELS, "network": "textbook", "epochs": 1, "batch_size": BATCH}
+    return Task(**({"preprocessing": Preprocessing(SIDE, SIDE)} | given | changes))
+
+
+def trained(training: Samples, validation: Samples | None, **changes: Any) -> Trained:
+    kept = Kept()
+    return train_network(task(**changes), training, validation, kept, kept)
 
 
 def loaded(result: Trained, folder: Path) -> keras.Model:
@@ -99,51 +112,86 @@ def test_metrics_are_over_what_is_known() -> None:
         "loss": oracle.log_loss(present, probabilities[known].astype(float)),
     }
     assert evaluate(truth, probabilities) == pytest.approx(expected, rel=1e-5)
-    for metric in (KnownF1("f1_micro"), KnownAccuracy("label_accuracy")):
-        for first in (0, 25):
-            last = 25 if first == 0 else 40
-            metric.update_state(tf.constant(truth[first:last], tf.float32), probabilities[first:last])
-        assert float(metric.result()) == pytest.approx(expected[metric.name], rel=1e-5)
 
 
-def test_what_is_told_of_an_epoch_is_the_mean_over_what_is_known(capsys: pytest.CaptureFixture[str]) -> None:
-    images, truth = pictures(100, seed=1)
-    truth[np.random.default_rng(2).random(truth.shape) < 0.6] = UNKNOWN
-    result = train_network(
-        side(pictures(64, 3)), side((images, truth)), Preprocessing(SIDE, SIDE), LABELS, 1, seed=0, verbose=2
-    )
-    assert f"val_loss: {result.evaluation['loss']:.4f}" in capsys.readouterr().out
+def test_certain_answers_that_are_wrong_have_a_finite_loss() -> None:
+    answers = np.array([[0, 1]], np.float32)
+    assert evaluate(np.array([[PRESENT, ABSENT]], np.int8), answers)["loss"] == pytest.approx(16.1, abs=0.1)
+    assert evaluate(np.array([[ABSENT, PRESENT]], np.int8), answers)["loss"] == 0
 
 
-def test_without_unknown_truth_the_network_is_the_one_that_plain_keras_trains() -> None:
-    samples = pictures(100, seed=1)  # four batches, the last one short
-    result = trained(samples, pictures(40, seed=2), epochs=2)
+def test_the_asymmetric_loss_counts_unknown_truth_nowhere_and_easy_absent_labels_little() -> None:
+    assert set(LOSSES) == set(LOSS_OF)
+    truth = tf.constant([[ABSENT, ABSENT, PRESENT, UNKNOWN]], tf.float32)
+    answers = tf.Variable([[0.2, 0.9, 0.3, 0.6]])
+    with tf.GradientTape() as tape:
+        loss = asymmetric_loss(truth, answers)
+    easy, hard = (-np.log(1 - (p - 0.05)) * (p - 0.05) ** 4 for p in (0.2, 0.9))
+    assert float(loss[0]) == pytest.approx((easy + hard - np.log(0.3)) / 4, rel=1e-5)
+    slopes = tape.gradient(loss, answers).numpy()[0]
+    assert slopes[3] == 0 < slopes[0] < slopes[1] / 100
+
+
+def test_the_mean_loss_of_an_epoch_is_over_what_is_known() -> None:
+    samples = pictures(100, seed=1)
+    samples.truth[np.random.default_rng(2).random(samples.truth.shape) < 0.6] = UNKNOWN
+    kept = Kept()
+    result = train_network(task(), pictures(64, 3), samples, kept, kept)
+    (epoch,) = result.history
+    assert kept.epochs == [epoch]
+    assert epoch.loss == pytest.approx(0.7, abs=0.2)
+    assert epoch.validation["loss"] == pytest.approx(0.7, abs=0.1)
+
+
+def test_the_textbooks_network_is_the_one_that_plain_keras_trains(tmp_path: Path) -> None:
+    samples = pictures(100, seed=1)  # four batches of 25
+    result = trained(samples, None, epochs=2)
     keras.utils.clear_session()
-    plain = build_network(SIDE, SIDE, LABELS, seed=0)
-    batches = [(images.astype(np.float32), truth.astype(np.float32)) for images, truth in side(samples).epochs(0)]
-    signature = (tf.TensorSpec((None, SIDE, SIDE, 3)), tf.TensorSpec((None, LABELS)))
-    plain.fit(tf.data.Dataset.from_generator(lambda: batches, output_signature=signature), epochs=2, verbose=0)
-    assert network_bytes(plain) == result.network
+    plain = task().build()
+    plain.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy", jit_compile=False)
+    for epoch in range(2):
+        for rows in samples.batches(BATCH, 0, epoch):
+            plain.train_on_batch(samples.images[rows].astype(np.float32), samples.truth[rows].astype(np.float32))
+    for ours, theirs in zip(loaded(result, tmp_path).get_weights(), plain.get_weights(), strict=True):
+        assert np.allclose(ours, theirs, atol=1e-6)
 
 
-def test_plain_keras_loads_and_goes_on_training_the_network(tmp_path: Path) -> None:
-    images, truth = pictures(64, seed=1)
-    known = truth.astype(np.float32)
-    truth[::2, 0] = UNKNOWN
-    network = loaded(trained((images, truth), pictures(40, seed=2)), tmp_path)
-    assert network.loss == "binary_crossentropy"
-    assert set(network.evaluate(images, known, return_dict=True, verbose=0)) == {"loss", "label_accuracy", "f1_micro"}
-    assert int(network.optimizer.iterations) > 0
-    network.fit(images, known, verbose=0)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_stopped_training_goes_on_to_the_same_bytes(network: str) -> None:
+    samples, judged, whole = pictures(60, seed=1), pictures(30, seed=2), Kept()
+    expected = train_network(task(network=network, epochs=3), samples, judged, whole, whole)
+    stopped = Kept(whole.states[:1])
+    result = train_network(task(network=network, epochs=3), samples, judged, stopped, stopped)
+    assert result.network == expected.network
+    assert result.thresholds == expected.thresholds
+    assert [epoch.number for epoch in stopped.epochs] == [2, 3]
+    assert [epoch.loss for epoch in result.history] == [epoch.loss for epoch in expected.history]
+    assert [epoch.number for epoch in whole.epochs] == [1, 2, 3]
+
+
+def test_a_residual_network_costs_no_more_than_the_textbooks_whatever_the_labels() -> None:
+    def cost(network: str, labels: int) -> int:
+        layers = task(network=network, labels=labels, preprocessing=Preprocessing(32, 32)).build().layers
+        return sum(map(multiplications, layers))
+
+    for labels in (1, 26, 1000):
+        assert cost("residual", labels) <= cost("textbook", labels)
+
+
+def multiplications(layer: keras.Layer) -> int:
+    if isinstance(layer, keras.layers.Conv2D):
+        return int(np.prod(layer.output.shape[1:3])) * int(np.prod(layer.kernel.shape))
+    return int(np.prod(layer.kernel.shape)) if isinstance(layer, keras.layers.Dense) else 0
 
 
 def test_half_of_a_labels_truth_is_enough_but_not_if_the_rest_is_taken_for_absent(tmp_path: Path) -> None:
-    images, truth = pictures(700, seed=1)
+    samples = pictures(700, seed=1)
+    images, truth = samples.images, samples.truth
     lost = np.random.default_rng(3).random(len(truth)) < 0.5
     truth[lost, 0], truth[lost, 1] = UNKNOWN, ABSENT  # and of the third label everything is known
-    result = trained((images[:600], truth[:600]), (images[600:], truth[600:]), epochs=8)
-    held_out, expected = pictures(300, seed=4)
-    answers = loaded(result, tmp_path).predict(held_out, verbose=0)
-    unknown, wrong, known = (evaluate(expected[:, [at]], answers[:, [at]])["loss"] for at in range(LABELS))
+    result = trained(Samples(images[:600], truth[:600]), Samples(images[600:], truth[600:]), epochs=8)
+    held_out = pictures(300, seed=4)
+    answers = loaded(result, tmp_path).predict(held_out.images, verbose=0)
+    unknown, wrong, known = (evaluate(held_out.truth[:, [at]], answers[:, [at]])["loss"] for at in range(LABELS))
     assert unknown < known + 0.1
     assert wrong > known + 0.3

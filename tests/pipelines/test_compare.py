@@ -30,7 +30,7 @@ def other_model(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
     from bulklabel.pipelines.train import main as train
 
     folder = tmp_path_factory.mktemp("models") / "other"
-    flags = (f"--label_file={label_file(folder.parent)}", "--epochs=1", "--seed=7")
+    flags = (f"--label_file={label_file(folder.parent)}", "--network=textbook", "--epochs=1", "--seed=7")
     assert train([f"--input={corpus}", f"--output={folder}", *flags]) == 0
     return folder
 

@@ -18,7 +18,7 @@ from bulklabel.pipelines.train import main as train
 from bulklabel.transforms.evaluating import count_distinct
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.records import Columns, ReadSpec
-from bulklabel.transforms.training_samples import SampleSource
+from bulklabel.transforms.training.samples import SampleSource
 from tests.conftest import answers, collage_rows, metrics_of, score
 
 PATIENTS = 60
@@ -237,7 +237,12 @@ def test_no_patient_is_on_both_sides_of_the_split(films: Path) -> None:
 
 def test_train_says_how_it_split(films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     groups = len({name for name in patients_of(films) if name}) + 2
-    assert train([f"--input={films}", f"--output={tmp_path / 'm'}", "--epochs=1", "--group_by=patient"]) == 0
+    assert (
+        train(
+            [f"--input={films}", f"--output={tmp_path / 'm'}", "--network=textbook", "--epochs=1", "--group_by=patient"]
+        )
+        == 0
+    )
     captured = capsys.readouterr()
     assert f"split by patient: {groups} groups, each on one side" in captured.out
     assert "2 records have no value of patient: each is a group of its own." in captured.err
@@ -250,7 +255,7 @@ def test_train_finds_ids_that_repeat_and_a_column_without_values(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     films = write_films(tmp_path / "in", id=["film"] * 600, patient=pa.nulls(600, pa.string()))
-    flags = [f"--input={films}", f"--output={tmp_path / 'm'}", "--epochs=1"]
+    flags = [f"--input={films}", f"--output={tmp_path / 'm'}", "--network=textbook", "--epochs=1"]
     assert train([*flags, "--group_by=patient"]) == 2
     assert "--group_by patient: no record has a value of it" in capsys.readouterr().err
     assert not (tmp_path / "m").exists()

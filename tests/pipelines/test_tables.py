@@ -90,6 +90,12 @@ def test_images_that_changed_under_an_unchanged_table_are_scored_again(
 def test_training_reads_a_table(table: Path, tmp_path: Path) -> None:
     from bulklabel.pipelines.train import main
 
-    flags = [f"--input={table}", "--epochs=1", "--validation_fraction=0.2", f"--output={tmp_path / 'model'}"]
+    flags = [
+        f"--input={table}",
+        "--network=textbook",
+        "--epochs=1",
+        "--validation_fraction=0.2",
+        f"--output={tmp_path / 'model'}",
+    ]
     assert main(flags) == 2
     assert main([*flags, f"--image_root={tmp_path / 'photos'}"]) == 0

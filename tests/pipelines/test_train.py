@@ -1,5 +1,6 @@
 """`train`: the same records as `score`, a split by hash, and equal models from equal seeds."""
 
+import errno
 import io
 import json
 import tarfile
@@ -11,21 +12,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bulklabel.model.errors import UserError
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.labels.label_rule import LabelRule
 from bulklabel.model.labels.truth import PRESENT, UNKNOWN
 from bulklabel.model.statistic.hash_ids import hash_ids
+from bulklabel.model.training.learner import Samples
 from bulklabel.pipelines.train import main
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.records import Columns, ReadSpec
-from bulklabel.transforms.training_samples import SampleSource, Split, below
+from bulklabel.transforms.training import samples
+from bulklabel.transforms.training.samples import SampleSource, Split, below
 from tests.conftest import collage_rows, label_file, write_parquet
 
 NAMES = tuple(str(i) for i in range(10))
 
 
 def train(path: Path, output: Path, *flags: str) -> int:
-    return main([f"--input={path}", f"--output={output}", "--epochs=1", *flags])
+    return main([f"--input={path}", f"--output={output}", "--epochs=1", "--network=textbook", *flags])
 
 
 @pytest.fixture
@@ -36,16 +40,16 @@ def small(tmp_path: Path) -> Path:
     return write_parquet(tmp_path / "small.parquet", rows, row_group_size=200)
 
 
-def split(path: Path, validation: bool, fraction: float = 0.25, seed: int = 0) -> Split:
+def split(path: Path, validation: bool, fraction: float = 0.25) -> Split:
     _, found = find_shards([str(path)], "auto", Columns())
     source = SampleSource(
         found.shards, ReadSpec("parquet", Columns(), None, 1024, LabelRule("names", "labels")), fraction
     )
-    return Split(source, NAMES, Preprocessing(32, 32), validation, seed)
+    return Split(source, NAMES, Preprocessing(32, 32), validation)
 
 
-def images_of(side: Split, epoch: int = 0) -> np.ndarray:
-    return np.concatenate([images for images, _ in side.samples(epoch, 32)]).reshape(-1, 32 * 32 * 3)
+def images_of(side: Split, folder: Path | None = None) -> np.ndarray:
+    return side.decode(600, None if folder is None else str(folder)).images.reshape(-1, 32 * 32 * 3)
 
 
 def test_equal_seeds_give_equal_models(small: Path, tmp_path: Path) -> None:
@@ -66,19 +70,44 @@ def test_the_split_is_a_partition_by_id(small: Path) -> None:
     assert below(hash_ids([f"r{i}" for i in range(4000)]), 0.25).mean() == pytest.approx(0.25, abs=0.03)
 
 
-def test_epochs_are_mixed_by_the_seed_and_validation_is_not(small: Path) -> None:
-    side = split(small, validation=False)
-    assert not np.array_equal(images_of(side, 0), images_of(side, 1))
-    assert np.array_equal(images_of(side, 0), images_of(split(small, validation=False), 0))
-    assert np.array_equal(images_of(split(small, validation=True), 0), images_of(split(small, validation=True), 1))
+def test_epochs_are_mixed_by_the_seed_and_the_epoch() -> None:
+    side = Samples(np.zeros((130, 1, 1, 3), np.uint8), np.zeros((130, 2), np.int8))
+
+    def order(seed: int, epoch: int) -> list[int]:
+        return [int(row) for rows in side.batches(64, seed, epoch) for row in rows]
+
+    assert order(1, 2) == order(1, 2)
+    assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in (1, 2)}) == 4
+    assert sorted(order(0, 0)) == list(range(130))
+    assert [len(rows) for rows in side.batches(64, 0, 0)] == [44, 43, 43]
 
 
-def test_blocks_are_cut_without_losing_a_sample(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bulklabel.transforms import training_samples as samples
+def test_pixels_that_fill_the_memory_are_kept_in_a_file_that_vanishes(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_memory = images_of(split(small, validation=False))
+    monkeypatch.setattr(samples, "MEMORY_BYTES", 1000)
+    folder = tmp_path / "place"
+    folder.mkdir()
+    in_file = images_of(split(small, validation=False), folder)
+    assert isinstance(in_file, np.memmap)
+    assert np.array_equal(in_memory, in_file)
+    assert list(folder.iterdir()) == []
 
-    whole = sorted(row.tobytes() for row in images_of(split(small, validation=False)))
-    monkeypatch.setattr(samples, "SHUFFLED_BYTES", 100 * 32 * 32 * 3)
-    assert sorted(row.tobytes() for row in images_of(split(small, validation=False))) == whole
+
+def test_a_disk_without_space_for_pixels_is_said(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(samples, "MEMORY_BYTES", 1000)
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(UserError, match=r"1,843,200 bytes .* \(No space left on device\); make room"):
+        split(small, validation=False).decode(600, None)
+
+
+def test_an_input_that_grew_since_it_was_counted_is_said(small: Path) -> None:
+    with pytest.raises(UserError, match="has changed since its records were counted"):
+        split(small, validation=False).decode(100, None)
 
 
 def test_images_and_truth_stay_together(small: Path) -> None:
@@ -90,9 +119,9 @@ def test_images_and_truth_stay_together(small: Path) -> None:
         for row in rows
         if row["labels"] is not None and row["image"] != b"broken"
     }
-    for images, truth in split(small, validation=False).samples(0, 32):
-        for image, row in zip(images, truth, strict=True):
-            assert [NAMES[i] for i in np.flatnonzero(row)] == truth_of[image.tobytes()]
+    decoded = split(small, validation=False).decode(600, None)
+    for image, row in zip(decoded.images, decoded.truth, strict=True):
+        assert [NAMES[i] for i in np.flatnonzero(row)] == truth_of[image.tobytes()]
 
 
 def test_the_model_directory_says_what_it_is(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -219,7 +248,7 @@ def test_samples_say_what_is_unknown(tmp_path: Path) -> None:
     source = SampleSource(
         found.shards, ReadSpec("parquet", columns, None, 1024, LabelRule("names", "labels", "doubt")), 0
     )
-    truth = np.concatenate([truth for _, truth in Split(source, NAMES, Preprocessing(32, 32), False, 0).samples(0, 16)])
+    truth = Split(source, NAMES, Preprocessing(32, 32), False).decode(40, None).truth
     assert len(truth) == 39
     assert ((truth == UNKNOWN).sum(axis=1) == 4).all()
     counts = source.survey(NAMES)

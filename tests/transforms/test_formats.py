@@ -63,7 +63,12 @@ def test_training_reads_every_format(layouts: Path, tmp_path: Path) -> None:
 
     networks = set()
     for input_format in ("webdataset", "images"):
-        flags = [f"--input={layouts / input_format}", f"--output={tmp_path / input_format}", "--epochs=1"]
+        flags = [
+            f"--input={layouts / input_format}",
+            f"--output={tmp_path / input_format}",
+            "--network=textbook",
+            "--epochs=1",
+        ]
         assert main([*flags, "--batch_size=256"]) == 0
         networks.add((tmp_path / input_format / "model.keras").stat().st_size)
     assert len(networks) == 1

@@ -133,7 +133,16 @@ def train(pictures: str, output: str, labels: str, *flags: str) -> int:
     """`bulklabel train`, in this process."""
     from bulklabel.pipelines.train import main
 
-    return main([f"--input={pictures}", f"--output={output}", f"--label_file={labels}", "--epochs=1", *flags])
+    return main(
+        [
+            f"--input={pictures}",
+            f"--output={output}",
+            f"--label_file={labels}",
+            "--network=textbook",
+            "--epochs=1",
+            *flags,
+        ]
+    )
 
 
 def score(pictures: str, model: str, output: str, *flags: str) -> int:

@@ -133,7 +133,14 @@ def test_first_records_without_truth_are_refused_only_if_another_key_would_join_
 def test_train_learns_from_a_table(tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ids = ids_in(tiny)
     table = write(tmp_path / "t.csv", ["id", "cat"], *[[name, number % 2] for number, name in enumerate(ids[:300])])
-    flags = [tiny[0], f"--truth={table}", f"--output={tmp_path / 'model'}", "--epochs=1", "--image_size=16"]
+    flags = [
+        tiny[0],
+        f"--truth={table}",
+        f"--output={tmp_path / 'model'}",
+        "--network=textbook",
+        "--epochs=1",
+        "--image_size=16",
+    ]
     assert train(flags) == 2
     assert "--truth needs to know the labels; give --label_file" in capsys.readouterr().err
     (tmp_path / "labels.txt").write_text("cat\ndog\n")

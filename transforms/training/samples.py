@@ -1,5 +1,8 @@
-"""Streams training samples: the records that `score` would read, decoded by the same function, in shuffled order."""
+"""Decodes training samples once: the records that `score` would read, decoded by the same function, in their order."""
 
+import hashlib
+import os
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bulklabel.model.errors import UserError
 from bulklabel.model.images.decode import batch_size_for
 from bulklabel.model.images.resize import Pixels, Preprocessing
 from bulklabel.model.labels.predictions import LABELS_COLUMN, truth_of
@@ -24,13 +28,10 @@ from bulklabel.transforms.truth.keys import JoinCount
 from bulklabel.transforms.truth.truth_source import with_truth
 from bulklabel.transforms.truth.truth_table import TruthTable
 
-Samples = tuple[Pixels, Truth]
-"""Images to learn from, N×H×W×3, and their truth, N×L."""
-
 DECODING_THREADS = 2
 BATCHES_AHEAD = 4
-SHUFFLED_BYTES = 256 * 2**20
-"""Samples are shuffled within blocks of at most so many bytes of pixels, and shards among each other."""
+MEMORY_BYTES = 2 * 2**30
+"""Decoded pixels of a side up to which they are kept in memory, and not in a file."""
 
 
 @dataclass(eq=False)
@@ -136,6 +137,15 @@ class SampleSource:
 
 
 @dataclass(frozen=True)
+class Decoded:
+    """Holds the samples of one side: images, N×H×W×3, their truth, N×L, and a digest of both."""
+
+    images: Pixels
+    truth: Truth
+    digest: str
+
+
+@dataclass(frozen=True)
 class Split:
     """Holds one side of the data: the training samples, or those kept for validation.
 
@@ -148,36 +158,32 @@ class Split:
     labels: tuple[str, ...]
     preprocessing: Preprocessing
     validation: bool
-    seed: int
     rejected: set[tuple[str, int]] = field(default_factory=set, repr=False)
 
-    def samples(self, epoch: int, batch_size: int) -> Iterator[Samples]:
-        """Yields all samples once, in batches; the training side in an order by the seed and the epoch."""
-        random = np.random.default_rng([self.seed, epoch])
-        shards = list(self.source.shards)
-        if not self.validation:
-            shards = [shards[i] for i in random.permutation(len(shards))]
-        for images, truth in self._blocks(shards, batch_size):
-            if not self.validation:
-                order = random.permutation(len(images))
-                images, truth = images[order], truth[order]
-            for first in range(0, len(images), batch_size):
-                yield images[first : first + batch_size], truth[first : first + batch_size]
+    def decode(self, count: int, folder: str | None) -> Decoded:
+        """Reads and decodes all samples once, in the order of the records.
 
-    def _blocks(self, shards: Sequence[Shard], batch_size: int) -> Iterator[Samples]:
-        """Yields decoded samples in blocks of whole batches, as large as `SHUFFLED_BYTES` allows; the last as it is."""
-        pixels_bytes = self.preprocessing.height * self.preprocessing.width * 3
-        block = max(1, SHUFFLED_BYTES // (pixels_bytes * batch_size)) * batch_size
-        pending: list[Samples] = []
-        for decoded in self._decoded(shards):
-            truth, _ = truth_of(decoded.records, self.labels)
-            pending.append((decoded.pixels[decoded.good], truth[decoded.good]))
-            if sum(len(images) for images, _ in pending) >= block:
-                images, truth = _joined(pending)
-                yield images[:block], truth[:block]
-                pending = [(images[block:], truth[block:])]
-        if pending:
-            yield _joined(pending)
+        Args:
+            count: how many there are at most, as the survey counted them.
+            folder: where a nameless file may be that holds the pixels if they are more than `MEMORY_BYTES`; None has
+                the system choose.
+
+        Raises:
+            UserError: if there are more samples than were counted, or no space for that file.
+        """
+        images = _room((count, self.preprocessing.height, self.preprocessing.width, 3), folder)
+        truth = np.empty((count, len(self.labels)), np.int8)
+        digest, filled = hashlib.sha256(), 0
+        for decoded in self._decoded(self.source.shards):
+            good, known = decoded.pixels[decoded.good], truth_of(decoded.records, self.labels)[0][decoded.good]
+            end = filled + len(good)
+            if end > count:
+                raise UserError("the input has changed since its records were counted; run the same command again.")
+            images[filled:end], truth[filled:end] = good, known
+            digest.update(good.tobytes())
+            digest.update(known.tobytes())
+            filled = end
+        return Decoded(images[:filled], truth[:filled], digest.hexdigest())
 
     def _decoded(self, shards: Sequence[Shard]) -> Iterator[DecodedBatch]:
         with ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode") as pool:
@@ -210,5 +216,17 @@ def below(hashes: Hashes, fraction: float) -> npt.NDArray[np.bool_]:
     return np.array([number < fraction * 2**64 for number in hashes.tolist()], bool)
 
 
-def _joined(parts: Sequence[Samples]) -> Samples:
-    return np.concatenate([images for images, _ in parts]), np.concatenate([truth for _, truth in parts])
+def _room(shape: tuple[int, ...], folder: str | None) -> Pixels:
+    """Returns an array of bytes in memory, or in a file without a name, which vanishes with the process."""
+    size = int(np.prod(shape))
+    if size <= MEMORY_BYTES:
+        return np.empty(shape, np.uint8)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            os.posix_fallocate(file.fileno(), 0, size)  # or the disk would be full in the midst of a write to memory
+            return np.memmap(file, np.uint8, "r+", shape=shape)
+    except OSError as error:
+        raise UserError(
+            f"decoded images need {size:,} bytes of a file in {folder or tempfile.gettempdir()} ({error.strerror}); "
+            "make room there, or give a smaller --image_size."
+        ) from error

@@ -1,0 +1,103 @@
+"""Rebuilds networks around what they have learnt: with another last layer, or calibrated."""
+
+from typing import Any
+
+import keras
+
+from bulklabel.model.errors import UserError
+from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.training.calibrate import HIGHEST, LOWEST, Calibration
+from bulklabel.model.training.residual import head
+
+WITHOUT_WEIGHTS = "it has no last layer whose input could be taken; give a network of Keras' own layers"
+
+
+def with_new_head(network: keras.Model, path: str, preprocessing: Preprocessing, labels: int, seed: int) -> keras.Model:
+    """Returns a network whose last layer with weights, and all behind it, is replaced by one for other labels.
+
+    What is before it keeps its weights, and normalises as it does when it answers, not by each batch: the few images of
+    a small corpus say less of means and variances than those that it had learnt from.
+
+    Args:
+        network: with one input and one output.
+        path: where it came from, for messages.
+        preprocessing: the size of the images; if it is another one, the network is built again for it.
+        labels: how many it shall answer for.
+        seed: of the new layer's weights.
+
+    Raises:
+        UserError: if it has no such layer, or cannot be built for the size.
+    """
+    body = _body(network, path)
+    body.name = "body"
+    height, width = preprocessing.height, preprocessing.width
+    if tuple(body.inputs[0].shape[1:3]) != (height, width):
+        body = _resized(body, path, height, width)
+    body.trainable = True
+    images = keras.Input((height, width, 3), name="image")
+    x = body(images, training=False)
+    if len(x.shape) == 4:
+        x = keras.layers.GlobalAveragePooling2D(name="mean")(x)
+    if len(x.shape) != 2 or x.shape[1] is None:
+        raise UserError(f"{path} ends in features of the shape {tuple(x.shape)}, of which no labels can be learnt.")
+    return keras.Model(images, head(x, labels, seed), name="bulklabel_network")
+
+
+def with_calibration(network: keras.Model, calibration: Calibration) -> keras.Model:
+    """Returns a network that answers with calibrated probabilities, by layers of Keras behind its own."""
+    p = keras.ops.clip(network.outputs[0], float(LOWEST), float(HIGHEST))
+    odds = keras.ops.log(p) - keras.ops.log1p(-p)
+    odds = keras.layers.Rescaling(
+        calibration.slopes.tolist(), calibration.offsets.tolist(), dtype="float32", name=_free_name(network)
+    )(odds)
+    calibrated = keras.layers.Activation("sigmoid", dtype="float32", name=f"{_free_name(network)}_probabilities")(odds)
+    return keras.Model(network.inputs, calibrated, name=network.name)
+
+
+def _free_name(network: keras.Model) -> str:
+    """Returns the name of a calibration that no layer has: a network may be calibrated again."""
+    taken = sum(layer.name.startswith("calibration") for layer in network.layers) // 2
+    return "calibration" + (f"_{taken + 1}" if taken else "")
+
+
+def _body(network: keras.Model, path: str) -> keras.Model:
+    """Returns the model from a network's input to that of its last layer with weights, in whatever model that is."""
+    if isinstance(network, keras.Sequential):
+        network = network._functional
+    tensor = network.outputs[0]
+    while True:
+        operation, node, _ = tensor._keras_history
+        sources = operation._inbound_nodes[node].input_tensors
+        if isinstance(operation, keras.Model):
+            inner = _body(operation, path)
+            return keras.Model(network.inputs, inner(sources[0]))
+        if getattr(operation, "weights", None):
+            return keras.Model(network.inputs, sources[0])
+        if len(sources) != 1:
+            raise UserError(f"{path} cannot learn other labels: {WITHOUT_WEIGHTS}.")
+        tensor = sources[0]
+
+
+def _resized(body: keras.Model, path: str, height: int, width: int) -> keras.Model:
+    """Returns the model for images of another size, with the same weights."""
+    size = tuple(body.inputs[0].shape[1:3])
+    problem = f"{path} was built for images of {size[0]}x{size[1]} pixels, and can't be for {height}x{width}"
+    try:
+        other = keras.Model.from_config(_with_size(body.get_config(), size, (height, width)))
+        other.set_weights(body.get_weights())
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{problem}; leave out --image_size.") from error
+    return other
+
+
+def _with_size(config: Any, before: tuple[int, ...], after: tuple[int, int]) -> Any:
+    """Returns a model's configuration whose inputs of one size, in models within it, too, are of another."""
+    if isinstance(config, dict):
+        inside = {key: _with_size(value, before, after) for key, value in config.items()}
+        shape = inside.get("batch_shape")
+        if shape is not None and tuple(shape[1:3]) == before:
+            inside["batch_shape"] = (shape[0], *after, shape[3])
+        return inside
+    if isinstance(config, list | tuple):
+        return type(config)(_with_size(value, before, after) for value in config)
+    return config
