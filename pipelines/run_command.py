@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from bulklabel.model.errors import first_line
+from bulklabel.model.hide_package import hidden
 from bulklabel.model.network.import_tensorflow import reopen_stderr
 from bulklabel.pipelines.console.account import Account, open_account
 from bulklabel.pipelines.console.error_lines import AGAIN, outcome_of
@@ -66,10 +67,12 @@ def _parse_and_run(name: str, argv: Sequence[str]) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     parser = importlib.import_module(f"bulklabel.pipelines.flags.{name}").parser()
     options, beam_flags = parser.parse_command(argv)
-    from bulklabel.pipelines.runners.beam_options import beam_options
+    # Beam, Keras and pyarrow import pandas where it is installed, in 0.8 s, for what only a model's own code may need.
+    with contextlib.nullcontext() if getattr(options, "trust_model_code", False) else hidden("pandas"):
+        from bulklabel.pipelines.runners.beam_options import beam_options
 
-    pipeline_options = beam_options(beam_flags, options, parser)
-    importlib.import_module(f"bulklabel.pipelines.{name}").run(options, pipeline_options)
+        pipeline_options = beam_options(beam_flags, options, parser)
+        importlib.import_module(f"bulklabel.pipelines.{name}").run(options, pipeline_options)
 
 
 def _report_signal(account: Account, signal: str) -> int:

@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Iterator
 
+from bulklabel.model.hide_package import hidden
+
 _kept_stderr: list[int] = []
 """Where stderr went before it was closed for a while."""
 
@@ -27,7 +29,7 @@ def import_tensorflow(wrappers: bool = True) -> None:
     """
     keep_freed_memory()
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
-    with _stderr_closed(), contextlib.nullcontext() if wrappers else _scikit_learn_hidden():
+    with _stderr_closed(), contextlib.nullcontext() if wrappers else hidden("sklearn"):
         import keras  # noqa: F401 (so that it meets scikit-learn here or not at all)
         import tensorflow as tf
 
@@ -54,19 +56,6 @@ def reopen_stderr() -> None:
     """Lets stderr go where it went before, if it is closed just now."""
     for kept in _kept_stderr:
         os.dup2(kept, 2)
-
-
-@contextlib.contextmanager
-def _scikit_learn_hidden() -> Iterator[None]:
-    """Lets `import sklearn` fail for a while, unless it has been imported."""
-    hidden = "sklearn" not in sys.modules
-    if hidden:
-        sys.modules["sklearn"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if hidden:
-            del sys.modules["sklearn"]
 
 
 @contextlib.contextmanager

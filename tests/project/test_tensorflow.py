@@ -24,6 +24,12 @@ def runs_without_tensorflow(code: str) -> None:
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
 
 
+def test_no_command_imports_pandas_because_others_would(undisturbed: "Run") -> None:
+    run = str(undisturbed.output)
+    code = f"from bulklabel.pipelines.cli import main\nassert main(['verify', {run!r}]) == 0"
+    runs_without_tensorflow(f"{code}\nimport pyarrow, sys\nassert 'pandas' not in sys.modules\nimport pandas")
+
+
 def test_no_module_imports_tensorflow_but_those_of_the_network() -> None:
     names = [name_of(path) for path in MODULES if NETWORK not in path.parents]
     runs_without_tensorflow("\n".join(f"import {name}" for name in names))

@@ -98,7 +98,9 @@ def cheap_run(
     results = []
     for shard in plan.sourced_shards():
         before(shard)
-        results += list(score.process(shard))
+        result = score.result(shard)
+        assert result is not None
+        results.append(result)
     score.teardown()
     written = [write_part(result, directory, kind) for result in results for kind in PART_KINDS]
     scored, rejected = (sum(len(getattr(result, kind).table) for result in results) for kind in PART_KINDS)

@@ -1,16 +1,19 @@
 """ScoreShards: scores a shard to its predictions and its rejected records, as whole tables."""
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import itemgetter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.metrics import Metrics
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
 
 from bulklabel.model.errors import SourceChangedError, StoreError, UserError
 from bulklabel.model.statistic.hash_ids import Hashes, hash_ids
@@ -51,8 +54,8 @@ def load_planned_truth(recipe: Recipe) -> TruthTable | None:
 class ShardResult:
     """Holds the two parts that a shard became, and the seconds by stage that it took.
 
-    `answered` is when the network answered for its first and its last batch, as `Written` has it. `committed` tells
-    that both parts had been written before; then there are neither seconds nor answers.
+    `milliseconds` is what the network took for each batch, and `answered` when it answered for the first and the last
+    one, as `Written` has it. `committed` tells that both parts had been written before; then there is none of these.
     """
 
     shard: Shard
@@ -60,6 +63,7 @@ class ShardResult:
     rejected: Part
     committed: bool
     seconds: Mapping[str, float] = field(default_factory=dict)
+    milliseconds: tuple[int, ...] = ()
     answered: tuple[float, ...] = ()
 
     @cached_property
@@ -85,6 +89,11 @@ def first_tables(tables: Iterable[pa.Table | Unreadable], most: int) -> Iterator
 NOT_BEGUN = "not_begun"
 """Tags the output with the indices of shards that were not begun, since the deadline had passed."""
 
+Output: TypeAlias = ShardResult | beam.pvalue.TaggedOutput[Literal["not_begun"], int]
+
+SHARDS_AT_ONCE = 2
+"""While a shard's last batches are in the network, or its parts are written and counted, cores would be idle."""
+
 
 class ScoreShards(beam.DoFn):  # type: ignore[misc]
     """Computes `predict(decode(read(shard)))`, or reads back the parts that a shard already has."""
@@ -106,25 +115,56 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         self._truth = OncePerProcess(load_planned_truth, recipe)
 
     def setup(self) -> None:
-        """Starts the threads that decode and predict, one a core."""
+        """Starts the threads that decode and predict, one a core, and those that each see to a shard."""
         self._threads = os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="score")
+        self._shards = ThreadPoolExecutor(SHARDS_AT_ONCE, thread_name_prefix="shard")
 
     def teardown(self) -> None:
         """Ends the threads of `setup`."""
+        self._shards.shutdown(cancel_futures=True)
         self._pool.shutdown()
 
-    def process(self, shard: Shard) -> Iterator[ShardResult | beam.pvalue.TaggedOutput[Literal["not_begun"], int]]:
-        """Yields the shard's result, or its index under `NOT_BEGUN`."""
-        result = self._read_back(shard)
-        if result is None and self._deadline is not None and self._deadline.has_passed():
-            yield beam.pvalue.TaggedOutput(NOT_BEGUN, shard.index)
-            return
-        result = result or (self._carry_over(shard) if shard.reused else self.score(shard))
+    def start_bundle(self) -> None:
+        """Forgets the shards of a bundle that failed."""
+        self._begun: deque[tuple[Shard, Future[ShardResult | None]]] = deque()
+
+    def process(self, shard: Shard) -> Iterator[Output]:
+        """Begins a shard, and yields the result of the one before it, which later steps write while this is scored."""
+        self._begun.append((shard, self._shards.submit(self.result, shard)))
+        if len(self._begun) == SHARDS_AT_ONCE:
+            yield self._next_output()
+
+    def finish_bundle(self) -> Iterator[WindowedValue | beam.pvalue.TaggedOutput[Literal["not_begun"], WindowedValue]]:
+        """Yields the results that are left, or the index under `NOT_BEGUN`."""
+        while self._begun:
+            output = self._next_output()
+            if isinstance(output, beam.pvalue.TaggedOutput):
+                yield beam.pvalue.TaggedOutput(output.tag, GlobalWindows.windowed_value(output.value))
+            else:
+                yield GlobalWindows.windowed_value(output)
+
+    def _next_output(self) -> Output:
+        """Waits for the shard that was begun first; Beam's metrics are counted here, in the thread that it knows."""
+        shard, future = self._begun.popleft()
+        result = future.result()
+        if result is None:
+            return beam.pvalue.TaggedOutput(NOT_BEGUN, shard.index)
+        for milliseconds in result.milliseconds:
+            Metrics.distribution("bulklabel", "batch_milliseconds").update(milliseconds)
+        if result.milliseconds:
+            Metrics.distribution("bulklabel", "images_at_once").update(self._scorer.get().images_at_once)
         Metrics.counter("bulklabel", "records").inc(len(result.predictions.table) + len(result.rejected.table))
         for reason in result.rejected.table.column("reason").to_pylist():
             Metrics.counter("bulklabel", f"rejected_{reason}").inc()
-        yield result
+        return result
+
+    def result(self, shard: Shard) -> ShardResult | None:
+        """Returns what a shard became; None if it was not begun, since the deadline has passed."""
+        result = self._read_back(shard)
+        if result is None and self._deadline is not None and self._deadline.has_passed():
+            return None
+        return result or (self._carry_over(shard) if shard.reused else self.score(shard))
 
     def _read_back(self, shard: Shard) -> ShardResult | None:
         predictions = self._directory.read_part(PREDICTIONS, shard)
@@ -161,9 +201,7 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         batch_scorer = BatchScorer(recipe, scorer, self._pool, self._threads)
         batches = list(batch_scorer.score(tables, clock))
         for batch in batches:
-            Metrics.distribution("bulklabel", "batch_milliseconds").update(batch.milliseconds)
             clock.add(PREDICTING, batch.milliseconds / 1000)
-        Metrics.distribution("bulklabel", "images_at_once").update(scorer.images_at_once)
         predictions = pa.concat_tables([batch.predictions for batch in batches] or [no_predictions(recipe)])
         rejected = [row for batch in batches for row in batch.rejected]
         if known_filter is not None:
@@ -171,8 +209,9 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
             predictions = with_reused(predictions, reused)
         rejected.sort(key=itemgetter("source", "position"))
         times = [batch.answered for batch in batches if batch.answered is not None]
+        milliseconds = tuple(batch.milliseconds for batch in batches)
         result = self._make_result(shard, predictions, pa.Table.from_pylist(rejected, rejected_schema(recipe)), clock)
-        return replace(result, answered=(min(times), max(times)) if times else ())
+        return replace(result, milliseconds=milliseconds, answered=(min(times), max(times)) if times else ())
 
     def _make_result(self, shard: Shard, predictions: pa.Table, rejected: pa.Table, clock: StageClock) -> ShardResult:
         fault = place_fault(shard, self._recipe, predictions, rejected)
