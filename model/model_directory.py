@@ -46,7 +46,7 @@ class Model:
             "format": FORMAT,
             "labels": list(self.labels),
             "image_size": [self.preprocessing.height, self.preprocessing.width],
-            "preprocessing": {"resize": self.preprocessing.resize, "fit": self.preprocessing.fit},
+            "preprocessing": {name: getattr(self.preprocessing, name) for name in ("resize", "fit", "decode")},
             "thresholds": tuned,
             "network_sha256": _digest(self.network),
             "golden_sha256": _digest(self.golden),

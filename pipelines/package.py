@@ -43,7 +43,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         labels = read_label_file(options.label_file)
         network = load_user_network(options.keras_model, options.trust_model_code)
     height, width = options.image_size or _size_of(network)
-    preprocessing = Preprocessing(height, width, options.resize, options.fit)
+    preprocessing = Preprocessing(height, width, options.resize, options.fit, options.decode or "exact")
     check_shapes(network, options.keras_model, preprocessing, len(labels), ("--image_size", options.label_file))
     wrapped = wrap_network(network, options.keras_model, preprocessing, _scaling(options), options.outputs == "logits")
     files.check_writable(files.absolute(options.output))

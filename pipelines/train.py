@@ -196,9 +196,9 @@ def _fit_and_save(options: argparse.Namespace, source: SampleSource, survey: Sur
 
 def _preprocessing(options: argparse.Namespace, start: Model | None) -> Preprocessing:
     """Returns how images are brought to the network's size: as where it starts from, if that is said."""
-    before = Preprocessing(*DEFAULT_SIZE) if start is None else start.preprocessing
+    before = start.preprocessing if start else Preprocessing(*DEFAULT_SIZE, decode="scaled")
     height, width = options.image_size or (before.height, before.width)
-    return replace(before, height=height, width=width)
+    return replace(before, height=height, width=width, decode=options.decode or before.decode)
 
 
 def _task(options: argparse.Namespace, start: Model | None, preprocessing: Preprocessing, labels: int) -> "Task":

@@ -9,9 +9,9 @@ from bulklabel.model.images.limits import DEFAULT_LIMITS, Limits
 from bulklabel.model.images.orientation import turned_upright
 from bulklabel.model.images.other_formats import OPENERS, decode_other
 from bulklabel.model.images.png import decode_png
+from bulklabel.model.images.resize import Box, resize, spare_factor
 from bulklabel.model.images.resize import Pixels as Pixels
 from bulklabel.model.images.resize import Preprocessing as Preprocessing
-from bulklabel.model.images.resize import resize
 
 BATCH_BYTES = 16 * 2**20
 MAX_BATCH_SIZE = 256
@@ -61,8 +61,12 @@ def decode_with_kind(
     >>> pixels.shape, kind
     ((32, 32, 3), Kind(format='JPEG', size=512, truncated=False))
     """
+    smaller = _decode_smaller(data, preprocessing, limits)
+    if smaller is not None:
+        pixels, box, size = smaller
+        return resize(pixels, preprocessing, box), kind_of("JPEG", size)
     file_format, whole, truncated = _decode(data, limits)
-    return resize(whole, preprocessing), kind_of(file_format, whole, truncated)
+    return resize(whole, preprocessing), kind_of(file_format, whole.shape, truncated)
 
 
 def decode_whole(data: bytes | None, limits: Limits = DEFAULT_LIMITS) -> Pixels:
@@ -75,6 +79,27 @@ def decode_whole(data: bytes | None, limits: Limits = DEFAULT_LIMITS) -> Pixels:
         RecordError: at the stage `read` if there are no bytes, at the stage `decode` if they are not an image.
     """
     return _decode(data, limits)[1]
+
+
+def _decode_smaller(
+    data: bytes | None, preprocessing: Preprocessing, limits: Limits
+) -> tuple[Pixels, Box, tuple[int, int]] | None:
+    """Decodes a large JPEG file smaller than it is, where the model takes that.
+
+    Returns:
+        Pixels, the box in them that is the image, and its own height and width; None for what is decoded in full.
+    """
+    if preprocessing.decode != "scaled" or not data or format_of(data) != "JPEG":
+        return None
+    header = jpeg.read_header(data)
+    if header is None or not header.plain:
+        return None
+    limits.check_size(header.width, header.height)
+    factor = spare_factor(*header.upright_size, preprocessing)
+    try:
+        return None if factor == 1 else (*jpeg.decode_smaller(data, header, factor), header.upright_size)
+    except ValueError:  # decoding it in full tells what is wrong, and whether it matters
+        return None
 
 
 def _decode(data: bytes | None, limits: Limits) -> tuple[str, Pixels, bool]:

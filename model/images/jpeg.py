@@ -1,14 +1,17 @@
-"""Reads what a JPEG file says of itself in its markers (ITU-T T.81, annex B), and tells whether all of it is there."""
+"""Reads what a JPEG file says of itself in its markers (ITU-T T.81, annex B), and decodes it smaller than it is."""
 
+import math
 import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import simplejpeg
 
 from bulklabel.model.errors import RecordError
-from bulklabel.model.images.orientation import UPRIGHT, orientation_of_exif, orientation_of_xmp
+from bulklabel.model.images.orientation import UPRIGHT, orientation_of_exif, orientation_of_xmp, turned_upright
+from bulklabel.model.images.resize import Box, Pixels
 
 APP1, START_OF_SCAN = 0xE1, 0xDA
 EXIF, XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
@@ -22,6 +25,9 @@ MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 
 COEFFICIENTS = 64
 
+LYING = 5
+"""From this orientation on, rows are the upright image's columns."""
+
 
 @dataclass(frozen=True)
 class JpegHeader:
@@ -31,6 +37,11 @@ class JpegHeader:
     height: int
     orientation: int
     plain: bool
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Returns height and width of the image when it is turned upright."""
+        return (self.width, self.height) if self.orientation >= LYING else (self.height, self.width)
 
 
 def read_header(data: bytes) -> JpegHeader | None:
@@ -62,6 +73,32 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         yield marker, data[position + 4 : position + 2 + length]
         position += 2 + length
     raise RecordError("decode", "damaged_image", "the JPEG file's markers are not where they should be")
+
+
+def decode_smaller(data: bytes, header: JpegHeader, factor: int) -> tuple[Pixels, Box]:
+    """Decodes a plain JPEG file so many times smaller, and turns it upright.
+
+    Where a side is no multiple of the factor, the last row or column stands partly for what the encoder filled its
+    blocks up with, which may be anything (libjpeg-turbo#297): it is made equal to the one before.
+
+    Returns:
+        Pixels, and the box in them that is the image.
+
+    Raises:
+        ValueError: if there is anything wrong with the file.
+    """
+    height, width = header.height / factor, header.width / factor
+    least = {"min_height": math.ceil(height), "min_width": math.ceil(width)}
+    pixels = simplejpeg.decode_jpeg(data, strict=True, min_factor=factor, **least)
+    below, right = pixels.shape[0] - height, pixels.shape[1] - width
+    if below:
+        pixels[-1] = pixels[-2]
+    if right:
+        pixels[:, -1] = pixels[:, -2]
+    margins = np.array([[0, 0, 0], [0, 0, right], [0, below, 0]])[:, :, None]
+    (_, top, _), (left, _, right), (_, below, _) = turned_upright(margins, header.orientation)[:, :, 0].tolist()
+    pixels = turned_upright(pixels, header.orientation)
+    return pixels, (left, top, pixels.shape[1] - right, pixels.shape[0] - below)
 
 
 def has_all_scans(data: bytes) -> bool:

@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from bulklabel.model.images.resize import Pixels
-
 
 class Kind(NamedTuple):
     """Tells what kind of image a file held.
@@ -86,14 +84,13 @@ def _matching(data: bytes, signatures: Mapping[str, bytes]) -> str | None:
     return next((name for name, pattern in signatures.items() if re.match(pattern, head, re.DOTALL)), None)
 
 
-def kind_of(file_format: str, pixels: Pixels, truncated: bool = False) -> Kind:
-    """Returns the kind of a decoded image, of its format and its pixels at its own size, H×W×3.
+def kind_of(file_format: str, shape: tuple[int, ...], truncated: bool = False) -> Kind:
+    """Returns the kind of an image, of its format and its own height and width.
 
-    >>> import numpy as np
-    >>> kind_of("BMP", np.zeros((480, 640, 3), np.uint8))
+    >>> kind_of("BMP", (480, 640))
     Kind(format='BMP', size=512, truncated=False)
     """
-    return Kind(file_format, 1 << (max(pixels.shape[:2]).bit_length() - 1), truncated)
+    return Kind(file_format, 1 << (max(shape[:2]).bit_length() - 1), truncated)
 
 
 def kinds_to_json(kinds: Iterable[Kind]) -> str:

@@ -43,7 +43,7 @@ def add_golden(model: Model, place: str, trusted: bool = False) -> Model:
     """
     from bulklabel.model.network.scorer import Scorer  # imports TensorFlow, which takes seconds
 
-    images = golden_images()
+    images = golden_images(model.preprocessing)
     scorer = Scorer(model, place, trusted)
     digests, probabilities = run_golden(list(images.values()), scorer, model.preprocessing)
     inside = (probabilities >= -TOLERANCE) & (probabilities <= 1 + TOLERANCE)
@@ -129,9 +129,14 @@ def run_golden(
     return digests, scorer.predict(pixels)
 
 
-def golden_images() -> dict[str, bytes]:
-    """Returns small encoded images whose decoders differ: lossless, subsampled, gray, transparent, wide."""
-    return {
+def golden_images(preprocessing: Preprocessing) -> dict[str, bytes]:
+    """Returns encoded images whose decoders differ: lossless, subsampled, gray, transparent, wide.
+
+    They are small, but for one that is there where large files are decoded smaller than they are.
+    """
+    height, width = 4 * preprocessing.height + 3, 4 * preprocessing.width + 5
+    large = _encode(_pattern(height, width, 3), "JPEG", quality=50, subsampling="4:2:0")
+    return ({"jpeg_large": large} if preprocessing.decode == "scaled" else {}) | {
         "png": _encode(_pattern(64, 64, 3), "PNG"),
         "png_alpha": _encode(_pattern(48, 64, 4), "PNG"),
         "jpeg": _encode(_pattern(63, 65, 3), "JPEG", quality=85, subsampling="4:2:0"),

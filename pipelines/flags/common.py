@@ -153,6 +153,16 @@ def add_trust_flag(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_decode_flag(parser: argparse.ArgumentParser, default: str) -> None:
+    """Adds the flag for how large JPEG files are decoded; it is None where it was not given."""
+    parser.add_argument(
+        "--decode",
+        choices=("exact", "scaled"),
+        help="whether large JPEG files are decoded in full, or smaller than they are, to no less than twice the image "
+        f"size, in a third of the time (default: {default})",
+    )
+
+
 def add_group_flag(parser: argparse.ArgumentParser, default: str = "each record by itself") -> None:
     """Adds the flag for what records belong to together."""
     parser.add_argument(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from bulklabel.model.errors import UserError
 from bulklabel.pipelines.flags.common import (
+    add_decode_flag,
     add_store_flags,
     add_trust_flag,
     image_size,
@@ -33,6 +34,7 @@ def parser() -> CommandParser:
         choices=("stretch", "pad", "crop"),
         help="what becomes of another aspect ratio: ignored, kept on black, or cut to (default: %(default)s)",
     )
+    add_decode_flag(flags, "exact")
     expects = flags.add_mutually_exclusive_group(required=True)
     expects.add_argument(
         "--input_range",

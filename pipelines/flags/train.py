@@ -5,6 +5,7 @@ import math
 
 from bulklabel.model.training import EPOCHS, LOSSES, NETWORKS, RESIDUAL, TEXTBOOK
 from bulklabel.pipelines.flags.common import (
+    add_decode_flag,
     add_group_flag,
     add_input_flags,
     add_store_flags,
@@ -37,6 +38,7 @@ def parser() -> CommandParser:
     flags.add_argument(
         "--image_size", type=trainable_size, metavar="N|HxW", help="pixels (default: 32, or those of --from)"
     )
+    add_decode_flag(flags, "scaled, or that of --from")
     length = flags.add_mutually_exclusive_group()
     length.add_argument(
         "--epochs",
