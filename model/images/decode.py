@@ -1,5 +1,9 @@
 """Turns the bytes of an image file into the pixels that a network takes: the one way, for training and for scoring."""
 
+import re
+
+import cv2
+import numpy as np
 import simplejpeg
 
 from bulklabel.model.errors import RecordError
@@ -12,6 +16,13 @@ from bulklabel.model.images.png import decode_png
 from bulklabel.model.images.resize import Box, resize, spare_factor
 from bulklabel.model.images.resize import Pixels as Pixels
 from bulklabel.model.images.resize import Preprocessing as Preprocessing
+
+PLAIN_WEBP = re.compile(
+    rb"RIFF(?P<riff>.{4})WEBPVP8 (?P<frame>.{4})...\x9d\x01\x2a(?P<width>..)(?P<height>..)", re.DOTALL
+)  # RFC 9649, 2.5, and RFC 6386, 9.1
+
+SIDE = 2**14 - 1
+"""The bits that are a side of a WebP image; those above are a hint for viewers."""
 
 BATCH_BYTES = 16 * 2**20
 MAX_BATCH_SIZE = 256
@@ -113,12 +124,28 @@ def _decode(data: bytes | None, limits: Limits) -> tuple[str, Pixels, bool]:
         return file_format, *decode_png(data, limits)
     if file_format == "JPEG":
         return file_format, *_decode_jpeg(data, limits)
+    if file_format == "WEBP" and (pixels := _decode_plain_webp(data, limits)) is not None:
+        return file_format, pixels, False
     if file_format in OPENERS:
         return file_format, *decode_other(data, file_format, limits)
     other = file_format or other_format_of(data)
     if other:
         raise RecordError("decode", "unsupported_image", f"an image of the format {other}, which cannot be decoded")
     raise RecordError("decode", "not_an_image", f"it starts with {data[:8]!r}, as no image of a known format does")
+
+
+def _decode_plain_webp(data: bytes, limits: Limits) -> Pixels | None:
+    """Decodes a lossy WebP file of one frame and nothing else by OpenCV, in half of Pillow's time; both use libwebp.
+
+    Returns:
+        Pixels; None for what is not so plain, or damaged, which Pillow decodes or judges.
+    """
+    match = PLAIN_WEBP.match(data)
+    header = {name: int.from_bytes(value, "little") for name, value in match.groupdict().items()} if match else {}
+    if not header or not len(data) == header["riff"] + 8 == header["frame"] + header["frame"] % 2 + 20:
+        return None
+    limits.check_size(header["width"] & SIDE, header["height"] & SIDE)
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)  # type: ignore[return-value]
 
 
 def _decode_jpeg(data: bytes, limits: Limits) -> tuple[Pixels, bool]:

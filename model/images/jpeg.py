@@ -10,7 +10,7 @@ import numpy as np
 import simplejpeg
 
 from bulklabel.model.errors import RecordError
-from bulklabel.model.images.orientation import UPRIGHT, orientation_of_exif, orientation_of_xmp, turned_upright
+from bulklabel.model.images.orientation import LYING, UPRIGHT, orientation_of_exif, orientation_of_xmp, turned_upright
 from bulklabel.model.images.resize import Box, Pixels
 
 APP1, START_OF_SCAN = 0xE1, 0xDA
@@ -24,9 +24,6 @@ MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 """Finds the next marker in what a scan has coded, where a stuffed zero or a restart is none."""
 
 COEFFICIENTS = 64
-
-LYING = 5
-"""From this orientation on, rows are the upright image's columns."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ def decode_smaller(data: bytes, header: JpegHeader, factor: int) -> tuple[Pixels
         pixels[-1] = pixels[-2]
     if right:
         pixels[:, -1] = pixels[:, -2]
-    margins = np.array([[0, 0, 0], [0, 0, right], [0, below, 0]])[:, :, None]
+    margins = np.array([[0, 0, 0], [0, 0, right], [0, below, 0]], float)[:, :, None]
     (_, top, _), (left, _, right), (_, below, _) = turned_upright(margins, header.orientation)[:, :, 0].tolist()
     pixels = turned_upright(pixels, header.orientation)
     return pixels, (left, top, pixels.shape[1] - right, pixels.shape[0] - below)

@@ -2,12 +2,18 @@
 
 import re
 
-import numpy as np
+import cv2
 from PIL import Image
 
 from bulklabel.model.images.resize import Pixels
 
 UPRIGHT = 1
+
+LYING = 5
+"""From this orientation on, rows are the upright image's columns."""
+
+FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
+"""How OpenCV flips an image, once it stands: columns (1), rows (0) or both (-1)."""
 
 TAG = 0x0112
 """EXIF's tag for the orientation, a number from 1 to 8."""
@@ -51,10 +57,6 @@ def turned_upright(pixels: Pixels, orientation: int) -> Pixels:
     """
     if orientation == UPRIGHT:
         return pixels
-    if orientation >= 5:
-        pixels = pixels.transpose(1, 0, 2)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
+    turned = cv2.transpose(pixels) if orientation >= LYING else pixels
+    turned = cv2.flip(turned, FLIPS[orientation]) if orientation in FLIPS else turned
+    return turned.reshape(*turned.shape[:2], pixels.shape[2])  # type: ignore[return-value]
