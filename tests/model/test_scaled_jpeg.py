@@ -10,6 +10,7 @@ from PIL import Image
 
 from bulklabel.model.errors import RecordError
 from bulklabel.model.images.decode import decode, decode_with_kind
+from bulklabel.model.images.kinds import Kind
 from bulklabel.model.images.limits import Limits
 from bulklabel.model.images.resize import FIT, RESIZE, Pixels, Preprocessing, spare_factor
 from tests.conftest import png
@@ -91,7 +92,7 @@ def test_the_size_of_an_image_is_its_own() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     for image in (jpeg(photograph(300, 500)), jpeg(photograph(300, 500), exif=exif)):
-        assert decode_with_kind(image, SCALED)[1] == decode_with_kind(image, EXACT)[1] == ("JPEG", 256)
+        assert decode_with_kind(image, SCALED)[1] == decode_with_kind(image, EXACT)[1] == Kind("JPEG", 256)
 
 
 @pytest.mark.parametrize("side", [430, 429, 431])
