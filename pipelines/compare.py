@@ -14,7 +14,7 @@ from bulklabel.pipelines.console.logs import inform, log
 from bulklabel.pipelines.console.tables import print_comparison
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.pipelines.runners.check_submission import check_submission
-from bulklabel.transforms.answers.answers import Answers, ListShards, ReadAnswers
+from bulklabel.transforms.answers.answers import AnswerReader, Answers, ListShards, ReadAnswers
 from bulklabel.transforms.answers.find_answers import find_answers
 from bulklabel.transforms.answers.replace_truth import ReplaceTruth, load_unchanged
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
@@ -27,9 +27,13 @@ from bulklabel.transforms.evaluating.compare import (
     JoinRuns,
     PublishComparison,
     comparison_publication,
+    flipped_records,
+    pictured_side,
 )
+from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.stores.retry import fail_fast
+from bulklabel.transforms.reading.records import Shard
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE, REPORT_FILE
 from bulklabel.transforms.scoring.score_shards import ShardResult
 
@@ -37,17 +41,30 @@ from bulklabel.transforms.scoring.score_shards import ShardResult
 def build(root: beam.Pipeline, runs: Mapping[str, Answers], publication: ComparisonPublication) -> None:
     """Adds the whole graph to a pipeline."""
     labelling, group_by = publication.labelling, publication.group_by
-    results = {side: _results(root, side, run, group_by) for side, run in runs.items()}
+    readers = {side: run.reader.carrying([group_by] if group_by in run.carried else []) for side, run in runs.items()}
+    shards = {
+        side: root | f"Start {side}" >> beam.Impulse() | f"Shards {side}" >> ListShards(reader)
+        for side, reader in readers.items()
+    }
+    results = {side: _results(shards[side], side, run, readers[side]) for side, run in runs.items()}
     joined = results[BEFORE] | "Join" >> JoinRuns(results[AFTER], runs, labelling, group_by)
     comparison = joined | "Compare" >> Compare(labelling)
     groups = None if group_by is None else joined | "CountGroups" >> CountJoinedGroups(runs)
-    _ = comparison | "Publish" >> PublishComparison(publication, groups)
+    # Which records are shown is known only at the end, so their images are read again, from the run that has any.
+    side = pictured_side(runs)
+    recipe = side and runs[side].recipe
+    thumbnails = (
+        comparison | "Thumbnails" >> MakeThumbnails(shards[side], recipe, flipped_records)
+        if side and recipe
+        else root | "NoThumbnails" >> beam.Create([])
+    )
+    _ = comparison | "Publish" >> PublishComparison(publication, thumbnails, groups)
 
 
-def _results(root: beam.Pipeline, side: str, run: Answers, group_by: str | None) -> beam.PCollection[ShardResult]:
+def _results(
+    shards: beam.PCollection[Shard], side: str, run: Answers, reader: AnswerReader
+) -> beam.PCollection[ShardResult]:
     """Reads one side, with its truth."""
-    reader = run.reader.carrying([group_by] if group_by in run.carried else [])
-    shards = root | f"Start {side}" >> beam.Impulse() | f"Shards {side}" >> ListShards(reader)
     results = shards | f"Reshuffle {side}" >> beam.Reshuffle() | f"Read {side}" >> beam.ParDo(ReadAnswers(reader))
     if run.truth is not None:
         truth = OncePerProcess(load_unchanged, run.truth, run.labels)

@@ -6,10 +6,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from bulklabel.model.comparison.join import Joined, RecordCounts
+from bulklabel.model.comparison.join import PICTURED_FIELDS, Joined, RecordCounts
 from bulklabel.model.counting.fixed import fixed
 from bulklabel.model.counting.tally import Counts
-from bulklabel.model.labels.predictions import RECORD_FIELDS
 from bulklabel.model.labels.thresholds import predict_labels
 from bulklabel.model.labels.truth import PRESENT, UNKNOWN
 
@@ -58,7 +57,7 @@ class Changes:
         nothing = np.zeros((0, labels))
         probabilities = nothing.astype(np.float32)
         joined = Joined(
-            RECORD_FIELDS.empty_table(), nothing.astype(np.int8), probabilities, probabilities, RecordCounts()
+            PICTURED_FIELDS.empty_table(), nothing.astype(np.int8), probabilities, probabilities, RecordCounts()
         )
         return Changes.from_batch(joined, [0.5] * labels, [0.5] * labels)
 

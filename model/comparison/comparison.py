@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bulklabel.model.comparison.changes import ChangedRecord, Changes
+from bulklabel.model.comparison.flips import FLIP_KINDS, Flips
 from bulklabel.model.comparison.join import Joined
 from bulklabel.model.counting.fixed import FIXED_POINT
 from bulklabel.model.labels.truth import PRESENT, UNKNOWN
@@ -16,6 +17,7 @@ from bulklabel.model.metric_families.confusion import support
 from bulklabel.model.metrics import Change, Evidence, paired_changes
 from bulklabel.model.statistic import Statistic, merge
 from bulklabel.model.statistic.distinct import Distinct
+from bulklabel.model.statistic.examples import examples_kept
 
 NO_GROUPS = Distinct()
 
@@ -34,19 +36,21 @@ class Comparison:
     """Holds what changed, and both runs' statistics of the very same records, labels and truth. `+` is exact."""
 
     changes: Changes
+    flips: Flips
     before: Statistic
     after: Statistic
 
     @staticmethod
     def zero(labels: int) -> "Comparison":
         """Returns the comparison of no records: the identity of `+`."""
-        return Comparison(Changes.zero(labels), Statistic.zero(labels), Statistic.zero(labels))
+        return Comparison(Changes.zero(labels), Flips.none(), Statistic.zero(labels), Statistic.zero(labels))
 
     @staticmethod
     def from_joined(joined: Joined, labelling: Labelling) -> "Comparison":
         """Returns the comparison of N joined records."""
         return Comparison(
             Changes.from_batch(joined, labelling.before, labelling.after),
+            Flips.from_batch(joined, labelling.before, labelling.after, examples_kept(len(labelling.labels))),
             *(
                 Statistic.from_batch(joined.truth, side, thresholds, joined.records, grouped_by=joined.grouped_by)
                 for side, thresholds in ((joined.before, labelling.before), (joined.after, labelling.after))
@@ -55,7 +59,12 @@ class Comparison:
 
     def __add__(self, other: "Comparison") -> "Comparison":
         """The comparison of both sets of records together."""
-        return Comparison(self.changes + other.changes, self.before + other.before, self.after + other.after)
+        return Comparison(
+            self.changes + other.changes,
+            self.flips + other.flips,
+            self.before + other.before,
+            self.after + other.after,
+        )
 
 
 def merge_comparisons(comparisons: Iterable[Comparison], labels: int) -> Comparison:
@@ -63,6 +72,7 @@ def merge_comparisons(comparisons: Iterable[Comparison], labels: int) -> Compari
     parts = list(comparisons)
     return Comparison(
         functools.reduce(Changes.__add__, [part.changes for part in parts], Changes.zero(labels)),
+        Flips.merge([part.flips for part in parts]),
         merge([part.before for part in parts], labels),
         merge([part.after for part in parts], labels),
     )
@@ -71,7 +81,8 @@ def merge_comparisons(comparisons: Iterable[Comparison], labels: int) -> Compari
 def comparison_content(comparison: Comparison, labelling: Labelling, distinct: Distinct = NO_GROUPS) -> dict[str, Any]:
     """Returns what follows from the records in `comparison.json`.
 
-    That is `records`, `overall`, `per_label` and `changed_records`; `distinct` says how many groups the records are of.
+    That is `records`, `overall`, `per_label`, `flipped_records` and `changed_records`; `distinct` says how many groups
+    the records are of.
 
     Rates and probabilities are in 0…1; `mean_change` is that of |probability after - before|, None without records.
     """
@@ -93,6 +104,7 @@ def comparison_content(comparison: Comparison, labelling: Labelling, distinct: D
             }
             for i, label in enumerate(labelling.labels)
         ],
+        "flipped_records": _flipped_records(comparison.flips, labelling),
         "changed_records": [_changed_record(record, labelling) for record in comparison.changes.most_changed],
     }
 
@@ -116,6 +128,20 @@ def _flips(changes: Changes, label: int) -> dict[str, Any]:
         "flips": {name: int(getattr(changes, name)[label]) for name in names},
         "mean_change": int(changes.change_sum[label]) / (both * FIXED_POINT) if both else None,
     }
+
+
+def _flipped_records(flips: Flips, labelling: Labelling) -> list[dict[str, Any]]:
+    """Returns the flips of each label, the clearest of a kind first."""
+    return [
+        {
+            "label": labelling.labels[row["label"]],
+            "kind": FLIP_KINDS[row["kind"]],
+            "id": row["id"],
+            "before": _as_stored(row["before"]),
+            "after": _as_stored(row["after"]),
+        }
+        for row in flips.table.select(["label", "kind", "id", "before", "after"]).to_pylist()
+    ]
 
 
 def _changed_record(record: ChangedRecord, labelling: Labelling) -> dict[str, Any]:

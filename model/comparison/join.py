@@ -15,6 +15,9 @@ from bulklabel.model.statistic.hash_ids import Hashes, group_name, hash_groups
 
 GROUP_FIELD = pa.field("group", pa.string())
 
+PICTURED_FIELDS = pa.schema([*RECORD_FIELDS, pa.field("shard", pa.int32())])
+"""The columns that say which record it is, and where its image is."""
+
 
 @dataclass(frozen=True)
 class RecordCounts:
@@ -41,7 +44,8 @@ class RecordCounts:
 class Joined:
     """Holds N records that are in both runs, with L labels that both runs know.
 
-    `records` are N rows with `id` and, of the later run, `source` and `position`; `truth` is N×L, the later run's where
+    `records` are N rows with `id` and, of the run from which pictures are made, `source`, `position` and `shard`;
+    `truth` is N×L, the later run's where
     that is known, else the earlier one's; `before` and `after` are the N×L probabilities, 0…1; `counts` says too what
     is not among the N. `grouped_by` are N numbers, which records that belong together share; None if none do.
     `without_group` counts those that belong to no other.
@@ -60,7 +64,7 @@ def answers_schema(labels: int, grouped: bool = False) -> pa.Schema:
     """Returns the schema of `answers_table` for so many labels, with the values of groups or without."""
     return pa.schema(
         [
-            *RECORD_FIELDS,
+            *PICTURED_FIELDS,
             *([GROUP_FIELD] if grouped else []),
             pa.field("truth", pa.list_(pa.int8(), labels)),
             pa.field("probabilities", pa.list_(pa.float32(), labels)),
@@ -69,7 +73,7 @@ def answers_schema(labels: int, grouped: bool = False) -> pa.Schema:
 
 
 def answers_table(
-    predictions: pa.Table, run_labels: Sequence[str], shared: Sequence[str], group_by: str | None = None
+    predictions: pa.Table, run_labels: Sequence[str], shared: Sequence[str], shard: int, group_by: str | None = None
 ) -> pa.Table:
     """Returns what is compared of a part: its records, and their `truth` and `probabilities` of the shared labels.
 
@@ -77,22 +81,25 @@ def answers_table(
         predictions: the part's table, N rows, of either layout.
         run_labels: all labels of its run, in order.
         shared: the L labels that both runs know, in the order wanted.
+        shard: the index of the part's shard.
         group_by: the column whose records of one value belong together, which one of two runs may lack; or None.
     """
     truth, _ = truth_of(predictions, shared)
     places = {label: place for place, label in enumerate(run_labels)}
     probabilities = probabilities_of(predictions, run_labels)[:, [places[label] for label in shared]]
     columns = [predictions.column(name) for name in RECORD_FIELDS.names]
+    columns.append(pa.repeat(pa.scalar(shard, pa.int32()), len(predictions)))
     if group_by is not None:
         columns.append(_group_values(predictions, group_by))
     schema = answers_schema(len(shared), group_by is not None)
     return pa.table([*columns, _lists(truth), _lists(probabilities)], schema=schema)
 
 
-def join(before: pa.Table, after: pa.Table) -> Joined:
+def join(before: pa.Table, after: pa.Table, pictured_before: bool = False) -> Joined:
     """Joins two tables of answers by id; rows may come in any order, and the result has any order.
 
-    A record's group is the one of the later run, else that of the earlier one.
+    A record's group is the one of the later run, else that of the earlier one. Its picture is in the later run unless
+    `pictured_before` says that it is in the earlier one.
     """
     repeated = pa.concat_arrays([_repeated(before), _repeated(after)])
     single_before, single_after = (
@@ -104,7 +111,7 @@ def join(before: pa.Table, after: pa.Table) -> Joined:
     differs = (truth_before != truth_after) & (truth_before != UNKNOWN) & (truth_after != UNKNOWN)
     grouped_by, without_group = _groups(earlier, later)
     return Joined(
-        records=later.select(RECORD_FIELDS.names),
+        records=(earlier if pictured_before else later).select(PICTURED_FIELDS.names),
         truth=np.where(truth_after != UNKNOWN, truth_after, truth_before),
         before=_block(earlier, "probabilities"),
         after=_block(later, "probabilities"),

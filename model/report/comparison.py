@@ -1,9 +1,11 @@
 """Makes the page of two runs side by side: what changed in every metric, in the labels and in the records."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bulklabel.model.comparison.flips import Flips
 from bulklabel.model.report.change_plots import change_plots
+from bulklabel.model.report.gallery import Thumbnail, data_url
 from bulklabel.model.report.numbers import format_change_range
 from bulklabel.model.report.page import render_page
 from bulklabel.model.report.page_data import MAX_LABELS
@@ -14,6 +16,13 @@ SCRIPTS = ("tables.js", "drawing.js", "changes.js")
 
 MOST_DRAWN = 40
 """Labels whose change is drawn: those that changed most."""
+
+FLIPPED_LABELS = 12
+"""Labels whose flips are shown: those that flipped most."""
+
+FLIP_WORDS = {"became_wrong": "became wrong", "became_right": "became right", "flipped": "flipped, truth unknown"}
+
+NO_PICTURES: Mapping[str, str] = {}
 
 VIEWS = {"q": "Quality", "c": "Flips", "p": "Probabilities", "t": "Thresholds"}
 
@@ -41,8 +50,13 @@ COLUMNS = (
 )
 
 
-def render_comparison(content: Mapping[str, Any]) -> str:
-    """Returns the page for a `comparison.json`'s content. It loads nothing; every name in it is escaped."""
+def render_comparison(content: Mapping[str, Any], pictures: Mapping[str, str] = NO_PICTURES) -> str:
+    """Returns the page for a `comparison.json`'s content. It loads nothing; every name in it is escaped.
+
+    Args:
+        content: of `comparison.json`.
+        pictures: the addresses of records' pictures by their ids, as `flip_pictures` has them.
+    """
     rows = [_flat(row) for row in most_flipped(content["per_label"])[:MAX_LABELS]]
     points = [_point(row) for row in rows if row["f1"] is not None]
     changed = sorted(points, key=lambda point: -abs(point["change"]))[:MOST_DRAWN]
@@ -68,7 +82,33 @@ def render_comparison(content: Mapping[str, Any]) -> str:
         titles=_titles(content["overall"]),
         verdict=verdict,
         origins=_origins(content["runs"]),
+        flipped=_flipped(content),
+        pictures=pictures,
+        verdicts={"became_wrong": "worse", "became_right": "better", "flipped": ""},
     )
+
+
+def flip_pictures(flips: Flips, thumbnails: Iterable[Thumbnail]) -> dict[str, str]:
+    """Returns by the ids of flipped records the addresses of their pictures, as far as there are thumbnails."""
+    made = {(source, position): content for source, position, content in thumbnails}
+    rows = flips.table.select(["id", "source", "position"]).to_pylist()
+    places = {row["id"]: (row["source"], row["position"]) for row in rows}
+    return {record_id: data_url(made[place]) for record_id, place in places.items() if place in made}
+
+
+def _flipped(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns the labels that flipped most, each with its clearest flips by kind."""
+    shown = []
+    for row in most_flipped(content["per_label"])[:FLIPPED_LABELS]:
+        flips = [flip for flip in content["flipped_records"] if flip["label"] == row["label"]]
+        kinds = [
+            {"words": words, "kind": kind, "flips": [flip for flip in flips if flip["kind"] == kind]}
+            for kind, words in FLIP_WORDS.items()
+        ]
+        kinds = [kind for kind in kinds if kind["flips"]]
+        if kinds:
+            shown.append({"label": row["label"], "count": _flips_of(row), "kinds": kinds})
+    return shown
 
 
 def verdict(change: Mapping[str, Any], metric: str) -> str:

@@ -62,7 +62,7 @@ def gallery(examples: Examples, thumbnails: Iterable[Thumbnail]) -> dict[str, An
                 "thumbnail": indices.get(place),
             }
         )
-    return {"examples": shown, "thumbnails": [_data_url(pictures[place]) for place in indices]}
+    return {"examples": shown, "thumbnails": [data_url(pictures[place]) for place in indices]}
 
 
 def _encoded(image: Image.Image, file_format: str, **options: int) -> bytes:
@@ -71,6 +71,7 @@ def _encoded(image: Image.Image, file_format: str, **options: int) -> bytes:
     return buffer.getvalue()
 
 
-def _data_url(content: bytes) -> str:
+def data_url(content: bytes) -> str:
+    """Returns a thumbnail as the address of a picture that is in the page itself."""
     kind = "png" if content.startswith(png.SIGNATURE) else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -120,7 +120,7 @@ class Examples:
         """Returns the examples of all records together; cheaper than `+` one by one."""
         keep = max((examples.keep for examples in several), default=0)
         table = pa.concat_tables([EXAMPLES_SCHEMA.empty_table(), *(examples.table for examples in several)])
-        return Examples(_first(table.combine_chunks(), keep), keep)
+        return Examples(first_of_each(table.combine_chunks(), keep, len(EXAMPLE_KINDS), ("source", "position")), keep)
 
     def __add__(self, other: "Examples") -> "Examples":
         """The examples of both sets of records together."""
@@ -168,16 +168,23 @@ def _places(records: pa.Table) -> Numbers:
     return places
 
 
-def _first(table: pa.Table, keep: int) -> pa.Table:
-    """Returns the first `keep` examples of each label and kind, sorted; text decides between equal ones alone."""
+def first_of_each(table: pa.Table, keep: int, kinds: int, ties: Sequence[str]) -> pa.Table:
+    """Returns the first `keep` rows of each label and kind by `order`, sorted.
+
+    Args:
+        table: with `label`, `kind` and `order`.
+        keep: rows of a label and kind.
+        kinds: how many there are.
+        ties: the columns that decide between rows that are equal in order.
+    """
     label, kind, order = (table.column(name).to_numpy() for name in ("label", "kind", "order"))
-    groups = label.astype(np.int64) * len(EXAMPLE_KINDS) + kind
+    groups = label.astype(np.int64) * kinds + kind
     rows = np.lexsort((order, groups))
     groups, equals = groups[rows], _run_starts(groups[rows], order[rows])
     near = equals - _run_starts(groups) < keep
     rows, groups, equals = rows[near], groups[near], equals[near]
     table = table.take(pa.array(rows))
-    keys = [(name, "ascending") for name in ("equals", "source", "position")]
+    keys = [(name, "ascending") for name in ("equals", *ties)]
     final = pc.sort_indices(table.append_column("equals", pa.array(equals)), keys).to_numpy()
     return table.take(pa.array(final[_ranks(groups) < keep]))
 

@@ -8,18 +8,16 @@ import numpy as np
 import pyarrow as pa
 
 from bulklabel.model.comparison.comparison import Comparison, Labelling, comparison_content
-from bulklabel.model.comparison.join import Joined, RecordCounts
-from bulklabel.model.labels.predictions import RECORD_FIELDS
+from bulklabel.model.comparison.join import PICTURED_FIELDS, Joined, RecordCounts
 from bulklabel.model.report import render_comparison
 from tests.browser.sample_report import NASTY, PROVENANCE, names_of
 
 
 def records_table(ids: list[str]) -> pa.Table:
     """Records of one file, in order."""
-    columns = [ids, ["photos/part-0.parquet"] * len(ids), range(len(ids))]
-    return pa.table(
-        [pa.array(column, field.type) for column, field in zip(columns, RECORD_FIELDS, strict=True)], RECORD_FIELDS
-    )
+    columns = [ids, ["photos/part-0.parquet"] * len(ids), range(len(ids)), [0] * len(ids)]
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, PICTURED_FIELDS, strict=True)]
+    return pa.table(arrays, PICTURED_FIELDS)
 
 
 def sample_joined(labels: int, records: int, *, with_truth: bool = True) -> Joined:

@@ -100,6 +100,26 @@ def test_the_changes_are_what_plain_python_counts(joined: Joined) -> None:
     assert [record.rank for record in changes.most_changed] == sorted(largest.values())[:MOST_CHANGED]
 
 
+@settings(max_examples=50)
+@given(batches())
+def test_the_flips_are_the_clearest_of_each_label_and_kind(joined: Joined) -> None:
+    kept: dict[tuple[int, int], list[tuple[float, str]]] = {}
+    truth, before, after = (side.tolist() for side in (joined.truth, joined.before, joined.after))
+    for row, name in enumerate(ids_of(joined)):
+        for label, known in enumerate(truth[row]):
+            old, new = before[row][label] >= np.float32(BEFORE), after[row][label] >= np.float32(AFTER)
+            if old == new:
+                continue
+            kind = 2 if known == -1 else int(new == (known == 1))
+            sides = (joined.before, BEFORE), (joined.after, AFTER)
+            clear = min(abs(side[row, label] - np.float32(threshold)) for side, threshold in sides)
+            kept.setdefault((label, kind), []).append((-float(clear), name))
+    expected = [(*key, name) for key in sorted(kept) for _, name in sorted(kept[key])[:6]]
+    table = comparison_of(joined).flips.table
+    columns = (table.column(name).to_pylist() for name in ("label", "kind", "id"))
+    assert list(zip(*columns, strict=True)) == expected
+
+
 def test_a_difference_in_any_count_is_a_difference() -> None:
     one, none = np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32)
     truth = np.ones((1, 1), np.int8)
@@ -151,7 +171,7 @@ def test_only_shared_labels_are_taken_and_what_is_unknown_stays_unknown() -> Non
     scores = np.linspace(0, 1, 9, dtype=np.float32).reshape(3, 3)
     for layout in ("wide", "list"):
         predictions = predictions_table(records, scores, [0.5] * 3, ["a", "b", "c"], layout)
-        table = answers_table(predictions, ["a", "b", "c"], ["c", "b"])
+        table = answers_table(predictions, ["a", "b", "c"], ["c", "b"], 0)
         assert table.column("id").to_pylist() == ["x", "y", "z"]
         assert table.column("truth").to_pylist() == [[1, -1], [-1, -1], [0, 0]]
         assert np.array_equal(np.array(table.column("probabilities").to_pylist(), np.float32), scores[:, [2, 1]])

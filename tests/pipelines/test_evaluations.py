@@ -1,6 +1,7 @@
 """An evaluation is a run: `compare`, `verify`, `evaluate` and `--baseline` take its folder as they take a run's."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ def strict(run: Path) -> Path:
     """The run judged by another threshold."""
     assert evaluate.main([f"--input={run}", f"--output={run.parent / 'strict'}", "--threshold=0.8"]) == 0
     return run.parent / "strict"
+
+
+PICTURE = '<img src="data:image'
 
 
 def compared(before: Path, after: Path, output: Path, *flags: str) -> dict[str, Any]:
@@ -49,6 +53,35 @@ def test_two_thresholds_of_a_run_are_compared(run: Path, strict: Path, tmp_path:
     assert sides["after"]["path"] == str(strict)
     assert sides["after"]["run"] == str(run)
     assert sides["after"]["counts"] == metrics_of(strict)["counts"]
+
+
+def test_flipped_records_are_named_and_shown_with_their_pictures(run: Path, strict: Path, tmp_path: Path) -> None:
+    content = compared(run, strict, tmp_path / "changes")
+    numbers, table = probabilities(run), predictions_of(run)
+    ids, truth = table.column("id").to_pylist(), table.column("labels").to_pylist()
+    for label, name in enumerate(("cat", "dog")):
+        lost = np.flatnonzero((numbers[:, label] >= 0.5) & (numbers[:, label] < np.float32(0.8)))
+        clear = np.minimum(numbers[:, label] - np.float32(0.5), np.float32(0.8) - numbers[:, label])
+        for kind, present in (("became_wrong", True), ("became_right", False)):
+            order = sorted((-clear[row], ids[row]) for row in lost if (name in truth[row]) == present)
+            shown = [row["id"] for row in content["flipped_records"] if (row["label"], row["kind"]) == (name, kind)]
+            assert shown == [record for _, record in order][:6]
+            assert shown
+    page = (tmp_path / "changes" / "report.html").read_text()
+    pictures = set(re.findall(r'<img src="data:image/[a-z]+;base64,[^"]+" alt="(r\d+)"', page))
+    assert pictures == {row["id"] for row in content["flipped_records"]}
+
+
+def test_pictures_are_from_the_run_that_has_images(run: Path, tmp_path: Path) -> None:
+    predictions = f"--predictions={run / 'predictions'}"
+    assert evaluate.main([predictions, f"--output={tmp_path / 'foreign'}", "--threshold=0.8"]) == 0
+    content = compared(run, tmp_path / "foreign", tmp_path / "changes")
+    assert content["flipped_records"]
+    assert PICTURE in (tmp_path / "changes" / "report.html").read_text()
+    assert evaluate.main([predictions, f"--output={tmp_path / 'half'}"]) == 0
+    without = compared(tmp_path / "half", tmp_path / "foreign", tmp_path / "none")
+    assert without["flipped_records"] == content["flipped_records"]
+    assert PICTURE not in (tmp_path / "none" / "report.html").read_text()
 
 
 def test_the_truth_of_an_evaluation_is_that_of_its_comparison(run: Path, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def places_of(examples: Examples) -> set[tuple[str, int]]:
 def again(before: tuple[tuple[Shard, ...], Recipe], examples: Examples) -> list[Thumbnail]:
     """The thumbnails that are made now, without a pipeline."""
     shards, recipe = before
-    wanted = choose_records(examples, [0, 0])
+    wanted = choose_records(examples.table, [0, 0])
     return [thumbnail for shard in shards for thumbnail in thumbnails_of(shard, wanted.get(shard.index, {}), recipe)]
 
 
@@ -211,11 +211,11 @@ def test_thumbnails_are_bounded_and_those_of_the_worst_labels_come_first(corpus:
         {(row["source"], row["position"]) for row in examples.table.to_pylist() if row["label"] == label}
         for label in (0, 1)
     ]
-    few = choose_records(examples, [3, 5], most=len(of_label[1]))
+    few = choose_records(examples.table, [3, 5], most=len(of_label[1]))
     assert {place for places in few.values() for place in places} == of_label[1]
-    tied = choose_records(examples, [5, 5], most=len(of_label[0]))
+    tied = choose_records(examples.table, [5, 5], most=len(of_label[0]))
     assert {place for places in tied.values() for place in places} == of_label[0]
-    every = choose_records(examples, [3, 5])
+    every = choose_records(examples.table, [3, 5])
     assert {place for places in every.values() for place in places} == of_label[0] | of_label[1]
     rows = {(row["shard"], row["source"], row["position"], row["id"]) for row in examples.table.to_pylist()}
     assert {(shard, *place, name) for shard, places in every.items() for place, name in places.items()} == rows

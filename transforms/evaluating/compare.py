@@ -1,12 +1,13 @@
 """Compare: joins the parts of two runs by the records' ids, and merges them to one comparison."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bulklabel.model.comparison.comparison import (
     NO_GROUPS,
@@ -18,11 +19,14 @@ from bulklabel.model.comparison.comparison import (
 from bulklabel.model.comparison.join import Joined, answers_schema, answers_table, join
 from bulklabel.model.errors import UserError
 from bulklabel.model.report import render_comparison
+from bulklabel.model.report.comparison import FLIPPED_LABELS, flip_pictures
+from bulklabel.model.report.gallery import Thumbnail
 from bulklabel.model.statistic.distinct import Distinct
 from bulklabel.model.statistic.hash_ids import Hashes, hash_ids
 from bulklabel.transforms.answers.answers import Answers
 from bulklabel.transforms.evaluating.count_distinct import CountGroups, add_distinct, partitions_of
 from bulklabel.transforms.evaluating.publish import to_json
+from bulklabel.transforms.evaluating.thumbnails import Wanted, choose_records
 from bulklabel.transforms.run_directory.file_names import REPORT_FILE
 from bulklabel.transforms.run_directory.manifest import entry_of
 from bulklabel.transforms.run_directory.published_folder import PublishedFolder
@@ -81,6 +85,11 @@ def choose_grouping(runs: Mapping[str, Answers], group_by: str | None) -> str | 
     return group_by
 
 
+def pictured_side(runs: Mapping[str, Answers]) -> str | None:
+    """Returns the run from which pictures of records are made: the later one that has images; None if neither has."""
+    return next((side for side in (AFTER, BEFORE) if runs[side].recipe is not None), None)
+
+
 class JoinRuns(beam.PTransform):  # type: ignore[misc]
     """Joins the results of an earlier run and of a later one by the records' ids, in buckets."""
 
@@ -107,7 +116,11 @@ class JoinRuns(beam.PTransform):  # type: ignore[misc]
             side: results | f"Split {side}" >> beam.FlatMap(_split, self._runs[side].labels, shared, group_by, buckets)
             for side, results in ((BEFORE, before), (AFTER, self._after))
         }
-        return answers | "Group" >> beam.CoGroupByKey() | "Join" >> beam.Map(_join, self._labelling, group_by)
+        return (
+            answers
+            | "Group" >> beam.CoGroupByKey()
+            | "Join" >> beam.Map(_join, self._labelling, group_by, pictured_side(self._runs) == BEFORE)
+        )
 
 
 class Compare(beam.PTransform):  # type: ignore[misc]
@@ -169,34 +182,48 @@ def comparison_publication(runs: Mapping[str, Answers], output: str, group_by: s
     return ComparisonPublication(output, labelling, summaries, labels, choose_grouping(runs, group_by))
 
 
+def flipped_records(comparison: Comparison) -> Wanted:
+    """Returns the records of the clearest flips by shard, those of the labels that flipped most first."""
+    flips = comparison.changes.became_present + comparison.changes.became_absent
+    shown = np.argsort(-flips, kind="stable")[:FLIPPED_LABELS].astype(np.int32)
+    table = comparison.flips.table
+    return choose_records(table.filter(pc.is_in(table.column("label"), pa.array(shown))), flips.tolist())
+
+
 class PublishComparison(beam.PTransform):  # type: ignore[misc]
     """Publishes `comparison.json` and its page, the manifest of both, and `_SUCCESS`."""
 
-    def __init__(self, publication: ComparisonPublication, groups: beam.PCollection[Distinct] | None) -> None:
+    def __init__(
+        self,
+        publication: ComparisonPublication,
+        thumbnails: beam.PCollection[Thumbnail],
+        groups: beam.PCollection[Distinct] | None,
+    ) -> None:
         super().__init__()
         self._publication = publication
+        self._thumbnails = thumbnails
         self._groups = groups
 
     def expand(self, comparison: beam.PCollection[Comparison]) -> beam.PCollection[None]:
-        """Adds the one step, with the count of groups as a side input."""
+        """Adds the one step, with the thumbnails and the count of groups as side inputs."""
         counted = () if self._groups is None else (beam.pvalue.AsSingleton(self._groups),)
-        return comparison | beam.Map(_publish, self._publication, *counted)
+        return comparison | beam.Map(_publish, self._publication, beam.pvalue.AsList(self._thumbnails), *counted)
 
 
 def _split(
     result: ShardResult, run_labels: tuple[str, ...], shared: tuple[str, ...], group_by: str | None, buckets: int
 ) -> Iterator[tuple[int, pa.Table]]:
-    table = answers_table(result.predictions.table, run_labels, shared, group_by)
+    table = answers_table(result.predictions.table, run_labels, shared, result.shard.index, group_by)
     chosen = hash_ids(table.column("id").to_pylist()) % np.uint64(buckets)
     for bucket in np.unique(chosen):
         yield int(bucket), table.take(np.flatnonzero(chosen == bucket))  # a slice would be sent with all its table
 
 
-def _join(bucket: tuple[int, Sides], labelling: Labelling, group_by: str | None) -> Joined:
+def _join(bucket: tuple[int, Sides], labelling: Labelling, group_by: str | None, pictured_before: bool) -> Joined:
     _, sides = bucket
     empty = answers_schema(len(labelling.labels), group_by is not None).empty_table()
     before, after = (pa.concat_tables([empty, *sides[side]]) for side in (BEFORE, AFTER))
-    return join(before, after)
+    return join(before, after, pictured_before)
 
 
 def _distinct_groups(joined: Joined) -> Hashes:
@@ -208,10 +235,18 @@ def _without_group(joined: Joined) -> Distinct:
     return Distinct(without_group=joined.without_group)
 
 
-def _publish(comparison: Comparison, publication: ComparisonPublication, groups: Distinct = NO_GROUPS) -> None:
+def _publish(
+    comparison: Comparison,
+    publication: ComparisonPublication,
+    thumbnails: Sequence[Thumbnail],
+    groups: Distinct = NO_GROUPS,
+) -> None:
     content = {"runs": publication.runs, "labels": publication.labels, "group_by": publication.group_by}
     content |= comparison_content(comparison, publication.labelling, groups)
-    pages = {COMPARISON_FILE: to_json(content), REPORT_FILE: render_comparison(content).encode()}
+    pages = {
+        COMPARISON_FILE: to_json(content),
+        REPORT_FILE: render_comparison(content, flip_pictures(comparison.flips, thumbnails)).encode(),
+    }
     published = [entry_of(name, page) for name, page in pages.items()]
     manifest = {"runs": publication.runs, "accepted": True, "published": published}
     PublishedFolder(publication.output).publish(pages, to_json(manifest))

@@ -1,8 +1,9 @@
 """MakeThumbnails: reads the images of the records shown as examples again, once it is known which they are."""
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -12,7 +13,6 @@ from apache_beam.metrics import Metrics
 from bulklabel.model.errors import RecordError
 from bulklabel.model.report.gallery import Thumbnail, make_thumbnail
 from bulklabel.model.statistic import Statistic
-from bulklabel.model.statistic.examples import Examples
 from bulklabel.transforms.concurrency.timeout import run_with_timeout
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.text import escape_surrogates
@@ -28,9 +28,12 @@ RecordKey = tuple[str, int]
 IdsByKey = Mapping[RecordKey, str]
 """The ids of the records whose thumbnails are wanted."""
 
+Wanted = dict[int, dict[RecordKey, str]]
+"""By shard, the records whose thumbnails are wanted."""
+
 
 class MakeThumbnails(beam.PTransform):  # type: ignore[misc]
-    """Makes thumbnails of the records that the run's statistic keeps as examples.
+    """Makes thumbnails of records that are known at the end: those that a run's statistic keeps as examples, or others.
 
     A record whose image cannot be read again has none: examples are worth no failed run. At most `MOST_THUMBNAILS` are
     made, those of the labels with the most mistakes.
@@ -39,15 +42,25 @@ class MakeThumbnails(beam.PTransform):  # type: ignore[misc]
     too, or a continued run would show less than another.
     """
 
-    def __init__(self, shards: beam.PCollection[Shard], recipe: Recipe) -> None:
+    def __init__(
+        self, shards: beam.PCollection[Shard], recipe: Recipe, choose: Callable[[Any], Wanted] | None = None
+    ) -> None:
+        """Makes the steps.
+
+        Args:
+            shards: those of the run that has the images.
+            recipe: how they are read.
+            choose: returns the records of interest in what was merged; the examples of a statistic unless given.
+        """
         super().__init__()
         self._shards = shards
         self._recipe = recipe
+        self._choose = choose or _examples_of
 
-    def expand(self, statistic: beam.PCollection[Statistic]) -> beam.PCollection[Thumbnail]:
+    def expand(self, merged: beam.PCollection[Any]) -> beam.PCollection[Thumbnail]:
         """Adds the steps that choose the records and read them."""
-        # The records are known once the statistic is merged: a side input, small enough for every worker.
-        wanted = statistic | "Choose" >> beam.Map(_examples_of)
+        # The records are known once everything is merged: a side input, small enough for every worker.
+        wanted = merged | "Choose" >> beam.Map(self._choose)
         # Few shards have examples, and they may lie side by side: the reshuffle spreads them over all workers.
         return (
             self._shards
@@ -57,17 +70,14 @@ class MakeThumbnails(beam.PTransform):  # type: ignore[misc]
         )
 
 
-def choose_records(
-    examples: Examples, mistakes: Sequence[int], most: int = MOST_THUMBNAILS
-) -> dict[int, dict[RecordKey, str]]:
+def choose_records(table: pa.Table, mistakes: Sequence[int], most: int = MOST_THUMBNAILS) -> Wanted:
     """Chooses the records whose thumbnails are made, from the label with the most mistakes on; returns them by shard.
 
     Args:
-        examples: of L labels.
-        mistakes: false positives and false negatives of each label, L.
+        table: records with `label`, an index of L labels, `id`, `source`, `position` and `shard`.
+        mistakes: what each label has of false positives and false negatives, or of flips; L.
         most: how many records to choose at most.
     """
-    table = examples.table
     order = np.argsort(-np.asarray(mistakes)[table.column("label").to_numpy()], kind="stable")
     columns = table.select(["source", "position", "shard", "id"]).take(pa.array(order))
     chosen: dict[RecordKey, tuple[int, str]] = {}
@@ -75,15 +85,15 @@ def choose_records(
         if len(chosen) == most:
             break
         chosen[source, position] = (shard, record_id)
-    by_shard: dict[int, dict[RecordKey, str]] = {}
+    by_shard: Wanted = {}
     for key, (shard, record_id) in chosen.items():
         by_shard.setdefault(shard, {})[key] = record_id
     return by_shard
 
 
-def _examples_of(statistic: Statistic) -> dict[int, dict[RecordKey, str]]:
+def _examples_of(statistic: Statistic) -> Wanted:
     total = statistic.sums.total()
-    return choose_records(statistic.examples, (total["false_positives"] + total["false_negatives"]).tolist())
+    return choose_records(statistic.examples.table, (total["false_positives"] + total["false_negatives"]).tolist())
 
 
 def _wanted_of(shard: Shard, wanted: Mapping[int, IdsByKey]) -> list[tuple[Shard, IdsByKey]]:
