@@ -13,6 +13,7 @@ COMMANDS = {
     "demo": "make a corpus of handwritten digits, train on it, score it, and show what came out",
     "train": "train the network on labelled images and write a model directory",
     "package": "make a model directory from your own Keras network",
+    "calibrate": "make a model's probabilities true by a run that has truth: a new model directory",
     "plan": "say what `score` would do with the same flags, and what time, space and memory it takes; writes nothing",
     "score": "score images with a model directory: predictions, metrics, report",
     "evaluate": "compute the metrics of a finished run again, with other thresholds or other truth",

@@ -15,7 +15,7 @@ from bulklabel.model.report import plotting_library
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.logs import inform, log
 from bulklabel.pipelines.console.tables import print_summary
-from bulklabel.pipelines.flag_values import gates_of, goal_of, label_options_of, read_label_file, slice_columns
+from bulklabel.pipelines.flags.values import gates_of, goal_of, label_options_of, read_label_file, slice_columns
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.pipelines.runners.check_submission import check_submission
 from bulklabel.transforms.answers.answers import Answers, ListShards, ReadAnswers

@@ -14,7 +14,7 @@ from bulklabel.model.model_directory import Model
 from bulklabel.model.network.import_tensorflow import import_tensorflow
 from bulklabel.model.versions import deciding_versions
 from bulklabel.pipelines.console.account import current
-from bulklabel.pipelines.flag_values import read_label_file
+from bulklabel.pipelines.flags.values import read_label_file
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.stores.retry import fail_fast

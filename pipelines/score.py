@@ -20,8 +20,8 @@ from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.exit_codes import NOTHING_TO_DO
 from bulklabel.pipelines.console.logs import inform, log
 from bulklabel.pipelines.console.tables import print_reused, print_summary
-from bulklabel.pipelines.flag_values import columns_of, gates_of, goal_of, label_options_of, slice_columns
 from bulklabel.pipelines.flags.common import CONTENT, STOP
+from bulklabel.pipelines.flags.values import columns_of, gates_of, goal_of, label_options_of, slice_columns
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.pipelines.runners.check_submission import check_submission
 from bulklabel.pipelines.runners.launch import launch, prepare

@@ -24,7 +24,7 @@ from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.logs import log
 from bulklabel.pipelines.console.progress import EpochLines
 from bulklabel.pipelines.console.tables import record_warnings
-from bulklabel.pipelines.flag_values import columns_of, label_options_of, read_label_file
+from bulklabel.pipelines.flags.values import columns_of, label_options_of, read_label_file
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.stores.path_names import is_remote

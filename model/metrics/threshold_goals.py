@@ -15,6 +15,9 @@ from bulklabel.model.counting.tally import Counts
 from bulklabel.model.labels.thresholds import DEFAULT_THRESHOLD
 from bulklabel.model.labels.truth import ABSENT, PRESENT, UNKNOWN, Truth
 
+ENOUGH = 30
+"""Records that must have a label for a threshold, or a calibration, of its own."""
+
 F1, PRECISION, RECALL, BUDGET = "f1", "precision", "recall", "budget"
 
 MOST_PRECISION = 12
@@ -105,7 +108,7 @@ def _falling(thresholds: npt.NDArray[np.float32], lowest: npt.NDArray[np.float32
     return Curve(thresholds[::-1], lowest[::-1], counts.sum(axis=0), counts[PRESENT], counts[ABSENT])
 
 
-def tune_thresholds(truth: Truth, probabilities: npt.NDArray[np.float32]) -> tuple[float, ...]:
+def tune_thresholds(truth: Truth, probabilities: npt.NDArray[np.float32], enough: int = 1) -> tuple[float, ...]:
     """Returns for each label the threshold of maximum F1 on the records whose truth is known.
 
     A threshold lies half-way between the lowest probability that it includes and the highest that it excludes. Of
@@ -114,6 +117,8 @@ def tune_thresholds(truth: Truth, probabilities: npt.NDArray[np.float32]) -> tup
     Args:
         truth: N×L.
         probabilities: N×L, 0 to 1.
+        enough: labels that are present in fewer records share the threshold that is best for all their answers
+            together, since their own would fit these few records alone.
 
     Raises:
         ValueError: if a probability is NaN.
@@ -123,7 +128,11 @@ def tune_thresholds(truth: Truth, probabilities: npt.NDArray[np.float32]) -> tup
     """
     if np.isnan(probabilities).any():
         raise ValueError("thresholds cannot be tuned on probabilities that are NaN")
-    return tuple(_tuned(truth[:, label], probabilities[:, label]) for label in range(truth.shape[1]))
+    present = (truth == PRESENT).sum(axis=0)
+    few = (present > 0) & (present < enough)
+    shared = _tuned(truth[:, few].ravel(), probabilities[:, few].ravel())
+    own = [_tuned(truth[:, label], probabilities[:, label]) for label in range(truth.shape[1])]
+    return tuple(np.where(few, shared, own).tolist())
 
 
 def _tuned(truth: Truth, probabilities: npt.NDArray[np.float32]) -> float:

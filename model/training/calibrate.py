@@ -6,12 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bulklabel.model.labels.truth import ABSENT, PRESENT, UNKNOWN, Truth
+from bulklabel.model.metrics.threshold_goals import ENOUGH
 
 LOWEST, HIGHEST = np.float32(1e-30), np.float32(1 - 2**-24)
 """Probabilities whose log-odds are finite in float32."""
-
-ENOUGH = 30
-"""Records in which a label must be present, and as many in which it must be absent, for numbers of its own."""
 
 SLOPES = (0.05, 20.0)
 """Slopes outside of this range say that the answers are chance, or that there are too few."""
@@ -33,6 +31,11 @@ class Calibration:
 
     slopes: Values
     offsets: Values
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Tells whether there was too little truth for any label."""
+        return bool((self.slopes == 1).all() and (self.offsets == 0).all())
 
     def apply(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Returns calibrated probabilities of N×L.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import keras
 
 from bulklabel.model.images.resize import Preprocessing
-from bulklabel.model.metrics.threshold_goals import tune_thresholds
+from bulklabel.model.metrics.threshold_goals import ENOUGH, tune_thresholds
 from bulklabel.model.network.keras_archive import network_bytes
 from bulklabel.model.training import CROSSENTROPY, RESIDUAL, TEXTBOOK
 from bulklabel.model.training.calibrate import Reliability, fit_calibration
@@ -114,7 +114,7 @@ def train_network(
     calibrated = Answering(calibrated_network)(validation.images)
     return Trained(
         network_bytes(calibrated_network),
-        tune_thresholds(validation.truth, calibrated),
+        tune_thresholds(validation.truth, calibrated, ENOUGH),
         evaluate(validation.truth, calibrated),
         history,
         best,

@@ -17,8 +17,8 @@ import pytest
 
 from bulklabel.model.labels.predictions import truth_of
 from bulklabel.pipelines import train
-from bulklabel.pipelines.flag_values import columns_of, label_options_of
 from bulklabel.pipelines.flags.score import parser
+from bulklabel.pipelines.flags.values import columns_of, label_options_of
 from bulklabel.transforms.answers.replace_truth import ReplaceTruth
 from bulklabel.transforms.answers.run_answers import PartReader
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess

@@ -13,8 +13,8 @@ from bulklabel.model.errors import UserError
 from bulklabel.model.labels.choose_rule import AS_FOUND, LabelOptions
 from bulklabel.model.labels.examine_rule import truth_line
 from bulklabel.model.labels.truth import encode_truth
-from bulklabel.pipelines.flag_values import label_options_of
 from bulklabel.pipelines.flags.evaluate import parser
+from bulklabel.pipelines.flags.values import label_options_of
 from bulklabel.transforms.reading.records import Columns
 from bulklabel.transforms.truth.truth_table import TruthTable, load_truth
 from tests.conftest import ROOT

@@ -1,0 +1,29 @@
+"""The flags of `bulklabel calibrate`."""
+
+import argparse
+from collections.abc import Sequence
+
+from bulklabel.model.errors import UserError
+from bulklabel.pipelines.flags.common import add_store_flags
+from bulklabel.pipelines.flags.parser import CommandParser
+
+
+def parser() -> CommandParser:
+    """Makes the parser of the command line."""
+    flags = CommandParser("calibrate", "Make a model's probabilities true by a run that has truth.", _check)
+    flags.add_argument("model", metavar="MODEL_DIR", help="model directory of `train` or `package`")
+    flags.add_argument(
+        "--truth",
+        required=True,
+        metavar="RUN",
+        help="the --output of a finished `score` by that model, or of an `evaluate` of it, whose records have truth",
+    )
+    flags.add_argument("--output", required=True, metavar="DIR", help="model directory to write")
+    add_store_flags(flags)
+    return flags
+
+
+def _check(options: argparse.Namespace, argv: Sequence[str], beam_flags: Sequence[str]) -> None:
+    """Checks that no value of Beam's flags was taken for the model: argparse cannot tell where theirs end."""
+    if beam_flags and argv[0] != options.model:
+        raise UserError("with Beam's flags the model comes first: `bulklabel calibrate MODEL_DIR --truth RUN …`.")
