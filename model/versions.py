@@ -1,19 +1,35 @@
 """Reads what decides the last bit of an answer besides plan and network: packages' versions, and the processor."""
 
+import functools
 import platform
 import re
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 DECIDING_PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "pillow", "simplejpeg")
+
+
+OPTIONAL_PACKAGES = ("pillow-heif", "pydicom", "python-gdcm")
+"""Decoders that not everybody has: who lacks one rejects what others score, so that counts as a version too."""
+
+NOT_INSTALLED = "not installed"
 
 
 def deciding_versions() -> dict[str, str]:
     """Returns the installed versions of the packages that decode and compute.
 
-    >>> sorted(deciding_versions())
-    ['keras', 'numpy', 'opencv-python-headless', 'pillow', 'simplejpeg', 'tensorflow']
+    >>> [name for name in deciding_versions() if name not in OPTIONAL_PACKAGES]
+    ['tensorflow', 'keras', 'numpy', 'opencv-python-headless', 'pillow', 'simplejpeg']
     """
-    return {name: version(name) for name in DECIDING_PACKAGES}
+    return {name: installed_version(name) for name in (*DECIDING_PACKAGES, *OPTIONAL_PACKAGES)}
+
+
+@functools.cache
+def installed_version(package: str) -> str:
+    """Returns a package's version here, or `NOT_INSTALLED`."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return NOT_INSTALLED
 
 
 def processor() -> str:

@@ -8,7 +8,7 @@ import simplejpeg
 
 from bulklabel.model.errors import RecordError
 from bulklabel.model.images import jpeg
-from bulklabel.model.images.kinds import Kind, format_of, kind_of, other_format_of
+from bulklabel.model.images.kinds import EXTRAS, Kind, format_of, has_extra, kind_of, other_format_of
 from bulklabel.model.images.limits import DEFAULT_LIMITS, Limits
 from bulklabel.model.images.orientation import turned_upright
 from bulklabel.model.images.other_formats import OPENERS, decode_other
@@ -128,7 +128,9 @@ def _decode(data: bytes | None, limits: Limits) -> tuple[str, Pixels, bool]:
         return file_format, pixels, False
     if file_format in OPENERS:
         return file_format, *decode_other(data, file_format, limits)
-    other = file_format or other_format_of(data)
+    if file_format is not None:
+        return file_format, *_decode_by_extra(data, file_format, limits)
+    other = other_format_of(data)
     if other:
         raise RecordError("decode", "unsupported_image", f"an image of the format {other}, which cannot be decoded")
     raise RecordError("decode", "not_an_image", f"it starts with {data[:8]!r}, as no image of a known format does")
@@ -146,6 +148,17 @@ def _decode_plain_webp(data: bytes, limits: Limits) -> Pixels | None:
         return None
     limits.check_size(header["width"] & SIDE, header["height"] & SIDE)
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)  # type: ignore[return-value]
+
+
+def _decode_by_extra(data: bytes, file_format: str, limits: Limits) -> tuple[Pixels, bool]:
+    if not has_extra(file_format):
+        detail = f"a {file_format} file, which needs bulklabel's extra `{EXTRAS[file_format][0]}` where it is scored"
+        raise RecordError("decode", "unsupported_image", detail)
+    if file_format == "DICOM":
+        from bulklabel.model.images.dicom import decode_dicom  # imports what not everybody has
+
+        return decode_dicom(data, limits)
+    return decode_other(data, file_format, limits)
 
 
 def _decode_jpeg(data: bytes, limits: Limits) -> tuple[Pixels, bool]:

@@ -104,7 +104,7 @@ def has_all_scans(data: bytes) -> bool:
     A progressive file that ends after one of its scans looks whole to a decoder, and blurred to people.
     """
     components: dict[int, set[int]] = {}
-    for marker, content in _all_segments(data):
+    for marker, content in all_segments(data):
         if marker in START_OF_FRAME:
             components = {content[6 + 3 * index]: set() for index in range(content[5])}
         elif marker == START_OF_SCAN:
@@ -115,7 +115,8 @@ def has_all_scans(data: bytes) -> bool:
     return bool(components) and all(len(coefficients) == COEFFICIENTS for coefficients in components.values())
 
 
-def _all_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+def all_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yields the marker segments up to the end mark, those between scans, too."""
     position = 2
     while match := MARKER.search(data, position):
         marker, start = match[1][0], match.end()

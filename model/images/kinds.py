@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from bulklabel.model.versions import NOT_INSTALLED, installed_version
+
 
 class Kind(NamedTuple):
     """Tells what kind of image a file held.
@@ -26,6 +28,7 @@ HEIF_BRANDS = rb"hei[cxms]|hev[cxms]|mif[12]|msf1"
 """What a HEIF file says that it is, such as HEIC."""
 
 SIGNATURES = {
+    "DICOM": rb".{128}DICM|[\2\x08]\0.\0(?:[A-Z]{2}|.{2}\0\0)",
     "JPEG": rb"\xff\xd8\xff",
     "PNG": rb"\x89PNG\r\n\x1a\n",
     "WEBP": rb"RIFF....WEBP",
@@ -35,9 +38,14 @@ SIGNATURES = {
     "AVIF": rb"....ftypavi[fs]|....ftypmi[af]f.{4}(?:.{4})*?avi[fs]",
     "JPEG2000": rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n",
     "HEIF": rb"....ftyp(?:" + HEIF_BRANDS + rb")",
-    "DICOM": rb".{128}DICM",
 }
-"""How the files of each format that may be decoded start; of two that fit, the first is it."""
+"""How the files of each format that may be decoded start; of two that fit, the first is it.
+
+The preamble of a DICOM file may be the header of a TIFF; one that lacks it starts with a field of group 2 or 8.
+"""
+
+EXTRAS = {"HEIF": ("heif", "pillow-heif"), "DICOM": ("dicom", "pydicom")}
+"""The formats that are decoded by an extra of bulklabel, its name, and the package that is looked for."""
 
 OTHER_SIGNATURES = {
     "JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n",
@@ -68,6 +76,11 @@ def format_of(data: bytes) -> str | None:
     ('BMP', None)
     """
     return _matching(data, SIGNATURES)
+
+
+def has_extra(file_format: str) -> bool:
+    """Tells whether the extra is installed here that decodes a format in `EXTRAS`."""
+    return installed_version(EXTRAS[file_format][1]) != NOT_INSTALLED
 
 
 def other_format_of(data: bytes) -> str | None:

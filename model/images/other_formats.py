@@ -62,7 +62,7 @@ def decode_other(content: bytes, kind: str, limits: Limits) -> tuple[Pixels, boo
     if kind == "WEBP":
         _check_webp(content, limits)
     try:
-        image: Any = OPENERS[kind](io.BytesIO(content))
+        image: Any = _opener(kind)(io.BytesIO(content))
         limits.check_size(*image.size)
         _check_variant(content, kind, image)
         missing = _load(image, content, kind, limits)
@@ -72,6 +72,14 @@ def decode_other(content: bytes, kind: str, limits: Limits) -> tuple[Pixels, boo
     except Exception as error:  # Pillow's plugins raise nearly every type on damaged files
         raise _problem(error, content, kind) from error
     return pixels, missing
+
+
+def _opener(kind: str) -> Any:
+    if kind == "HEIF":
+        from pillow_heif.as_plugin import HeifImageFile  # is an extra, which not everybody has
+
+        return HeifImageFile
+    return OPENERS[kind]
 
 
 def _load(image: Any, content: bytes, kind: str, limits: Limits) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from bulklabel.model.errors import RecordError, UserError
+from bulklabel.model.images.kinds import format_of
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, Listing
 from bulklabel.transforms.files.read_many import Content, read_many
@@ -17,7 +18,7 @@ from bulklabel.transforms.reading.image_metadata import (
     is_metadata,
     read_metadata,
 )
-from bulklabel.transforms.reading.path_fields import names_in_paths
+from bulklabel.transforms.reading.path_fields import names_in_headers, names_in_paths
 from bulklabel.transforms.reading.record_tables import content_of, unreadable
 from bulklabel.transforms.reading.records import (
     SHARD_BYTES,
@@ -31,22 +32,21 @@ from bulklabel.transforms.reading.records import (
 )
 from bulklabel.transforms.reading.table_columns import ID_COLUMN, LABEL_COLUMNS
 
-IMAGE_SIGNATURES = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8|BM|II\*\0|MM\0\*", re.DOTALL)
-"""The first bytes of JPEG, PNG, WebP, GIF, BMP and TIFF."""
-
 
 class ImagesReader:
     """Reads folders of image files, each of which is a record, as a `records.Reader`."""
 
     file_pattern = re.compile(
-        r"\.(jpe?g|jfif|png|webp|gif|bmp|tiff?)$|(^|/)metadata\.(jsonl|csv|parquet)$", re.IGNORECASE
+        r"\.(jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|jp2|j2[kc]|jp[fx]|hei[cf]|hif|dcm|dicom)$"
+        r"|(^|/)metadata\.(jsonl|csv|parquet)$",
+        re.IGNORECASE,
     )
     id_fields: tuple[str, ...] = (ID_COLUMN,)
     label_fields: tuple[str, ...] = LABEL_COLUMNS
 
     def recognises(self, head: bytes) -> bool:
         """Returns whether a file starts like an image of a format that can be decoded."""
-        return bool(IMAGE_SIGNATURES.match(head))
+        return format_of(head) is not None
 
     def shards(self, listings: Sequence[Listing], columns: Columns) -> Inputs:
         """Returns the files and their shards, which are runs of files that share one metadata file, or have none.
@@ -81,9 +81,9 @@ class ImagesReader:
                 if content.problems and path not in inputs and path not in listing.scored
             ]
             inputs |= images | metadata_files
-        in_paths = names_in_paths(inputs, columns)
+        in_files = names_in_paths(inputs, columns) | names_in_headers(inputs, columns)
         for name, flag in columns.flags.items():
-            if name not in column_names | in_paths:
+            if name not in column_names | in_files:
                 known = ", ".join(sorted(column_names)) or "none"
                 raise UserError(f"{flag} {name}: no metadata file has this column, only {known}; name one of those.")
         return Inputs(tuple(inputs[path] for path in sorted(inputs)), tuple(shards))

@@ -1,11 +1,12 @@
-"""Finds what the path of a record tells of it: folders like `country=de`, and what the user's pattern names."""
+"""Finds what a record's path tells of it (`country=de`, and what the user's pattern names), or its DICOM header."""
 
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import unquote
 
+from bulklabel.model.images.kinds import format_of, has_extra
 from bulklabel.transforms.reading.records import Columns, ReadSpec, Record, Reference, Shard, Unreadable
 
 PARTITION = re.compile(r"(?:^|/)([^/=]+)=([^/]*)(?=/)")
@@ -16,6 +17,9 @@ NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 ID, LABELS = "id", "labels"
 """The groups of `Columns.path_pattern` that are no carried columns."""
+
+
+DICOM_FILE = re.compile(r"\.(dcm|dicom)$", re.IGNORECASE)
 
 
 @functools.lru_cache(2**12)
@@ -50,6 +54,37 @@ def groups_in_pattern(pattern: str | None) -> set[str]:
 def names_in_paths(paths: Iterable[str], columns: Columns) -> set[str]:
     """Returns the names of columns that some paths may give."""
     return groups_in_pattern(columns.path_pattern).union(*map(partitions_in, paths))
+
+
+def names_in_headers(paths: Iterable[str], columns: Columns) -> set[str]:
+    """Returns which of the carried columns are fields that the headers of some of the files may have."""
+    if not columns.carry or not has_extra("DICOM") or not any(map(DICOM_FILE.search, paths)):
+        return set()
+    from bulklabel.model.images.dicom import is_keyword  # imports what not everybody has
+
+    return set(filter(is_keyword, columns.carry))
+
+
+def with_header_fields(items: Iterable[Record | Unreadable], spec: ReadSpec) -> Iterator[Record | Unreadable]:
+    """Yields records with those of the carried fields that their images' DICOM headers have, where nothing else does.
+
+    What is not carried by its name is not read.
+    """
+    if not spec.columns.carry or not has_extra("DICOM"):
+        yield from items
+        return
+    for item in items:
+        yield _with_header(item, spec.columns.carry) if isinstance(item, Record) else item
+
+
+def _with_header(record: Record, names: Sequence[str]) -> Record:
+    if not record.image or None not in record.carried or format_of(record.image) != "DICOM":
+        return record
+    from bulklabel.model.images.dicom import header_fields
+
+    values = header_fields(record.image, names)
+    carried = (own if own is not None else other for own, other in zip(record.carried, values, strict=True))
+    return replace(record, carried=tuple(carried))
 
 
 def with_path_fields(

@@ -12,7 +12,7 @@ from bulklabel.transforms.files.stores.path_names import MISSING
 from bulklabel.transforms.reading.image_folders import ImagesReader
 from bulklabel.transforms.reading.image_metadata import is_metadata
 from bulklabel.transforms.reading.parquet import ParquetReader
-from bulklabel.transforms.reading.path_fields import with_path_fields
+from bulklabel.transforms.reading.path_fields import with_header_fields, with_path_fields
 from bulklabel.transforms.reading.record_tables import CHANGED_SOURCE, tables
 from bulklabel.transforms.reading.records import HEAD_BYTES, MISSING_FILE, Problem, Reader, ReadSpec, Shard, Unreadable
 from bulklabel.transforms.reading.referenced_images import check_first_images, with_images
@@ -44,7 +44,7 @@ def read_shard(shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
         yield Unreadable(shard.source, range(shard.position, shard.position + (shard.records or 0)), shard.problem)
     else:
         records = with_path_fields(READERS[spec.input_format].records(shard, spec), shard, spec)
-        yield from tables(with_images(records, shard, spec), spec)
+        yield from tables(with_header_fields(with_images(records, shard, spec), spec), spec)
 
 
 def first_image_warnings(shards: Sequence[Shard], spec: ReadSpec) -> list[str]:

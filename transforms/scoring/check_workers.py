@@ -7,13 +7,13 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
 import apache_beam as beam
 
 from bulklabel.model.errors import StoreError, UserError
 from bulklabel.model.model_directory import DESCRIPTION_FILE
+from bulklabel.model.versions import installed_version
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.stores.path_names import is_remote
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE
@@ -58,8 +58,7 @@ def worker_requirements(plan: Plan, directory: RunDirectory, model_directory: st
     required += [("--model", model)] if plan.new_shards and files.exists(model) else []
     carrying = {name: _version(name) for name in ("Python", *CARRYING_PACKAGES)}
     versions = {**carrying, **recipe.versions}
-    known = tuple((name, value) for name, value in versions.items() if value is not None)
-    return WorkerRequirements(directory, known, tuple(required), _process())
+    return WorkerRequirements(directory, tuple(versions.items()), tuple(required), _process())
 
 
 @lru_cache(maxsize=8)
@@ -76,7 +75,7 @@ def check_worker(requirements: WorkerRequirements) -> None:
     installed = {name: _version(name) for name, _ in requirements.versions}
     differing = {name: known for name, known in requirements.versions if installed[name] != known}
     if differing:
-        has = ", ".join(f"{name} {installed[name]}" if installed[name] else f"no {name}" for name in differing)
+        has = ", ".join(f"{name} {installed[name]}" for name in differing)
         expected = ", ".join(f"{name} {known}" for name, known in differing.items())
         raise UserError(
             f"the worker on {host} has {has}, and the plan was made with {expected}: answers of two versions are not "
@@ -150,13 +149,8 @@ def _process() -> tuple[str, int]:
     return socket.gethostname(), os.getpid()
 
 
-def _version(name: str) -> str | None:
-    if name == "Python":
-        return ".".join(platform.python_version_tuple()[:2])
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+def _version(name: str) -> str:
+    return ".".join(platform.python_version_tuple()[:2]) if name == "Python" else installed_version(name)
 
 
 def _not_visible(host: str, flag: str, path: str) -> UserError:

@@ -16,7 +16,10 @@ from bulklabel.transforms.reading.streams.member_names import SeenKeys, SplitNam
 from bulklabel.transforms.reading.streams.stream_reader import StreamReader
 from bulklabel.transforms.reading.streams.tar import BLOCK_BYTES, TORN, is_header, members
 
-IMAGE_FIELDS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "image", "img")
+IMAGE_FIELDS = (
+    *("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "jp2", "heic", "heif", "dcm"),
+    *("image", "img"),
+)
 """The fields that hold images, unless the user names another; the first that a record has is its image."""
 
 JSON_FIELD = "json"
