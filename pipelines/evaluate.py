@@ -126,8 +126,8 @@ def predictions_of(options: argparse.Namespace) -> Answers:
     print(prediction_line(answers))
     if not options.truth:
         print(truth_line(answers.truth_words))
-        for warning in answers.truth_words["warnings"]:
-            log.warning(warning)
+    for warning in answers.truth_words["warnings"]:
+        log.warning(warning)
     return answers
 
 

@@ -133,9 +133,38 @@ def hugging_face(folder: Path, numbers: Numbers, truth: Truths) -> Made:
 
 
 def vertex(folder: Path, numbers: Numbers, truth: Truths) -> Made:
-    """Vertex AI's batch prediction."""
-    objects = [{"ids": ["7", "8", "9"], "displayNames": LABELS, "confidences": row} for row in lists(numbers)]
-    return json_lines(folder, "prediction", objects, truth), ["--probabilities=prediction"]
+    """Vertex AI's batch prediction of images, as its documentation has it."""
+    lines = [
+        json.dumps(
+            {
+                "instance": {"content": key, "mimeType": "image/jpeg"},
+                "prediction": {"ids": [1, 2, 3], "displayNames": LABELS, "confidences": row},
+                "labels": present,
+            }
+        )
+        for key, row, present in zip(ids(), lists(numbers), named_truth(truth), strict=True)
+    ]
+    path = text(folder, "prediction.results-00000-of-00001.jsonl", lines)
+    return path, ["--probabilities=prediction", "--id_column=instance.content"]
+
+
+def sagemaker(folder: Path, numbers: Numbers, truth: Truths) -> Made:
+    """Batch transform, joined with its input."""
+    lines = [
+        json.dumps({"id": key, "labels": present, "SageMakerOutput": {"predictions": row}})
+        for key, row, present in zip(ids(), lists(numbers), named_truth(truth), strict=True)
+    ]
+    return text(folder, "data.jsonl.out", lines), ["--probabilities=SageMakerOutput.predictions", label_file(folder)]
+
+
+def spark(folder: Path, numbers: Numbers, truth: Truths) -> Made:
+    """Spark's vectors, which are structs in Parquet."""
+    kind = pa.struct(
+        {"type": pa.int8(), "size": pa.int32(), "indices": pa.list_(pa.int32()), "values": pa.list_(pa.float64())}
+    )
+    vectors = pa.array([{"type": 1, "values": row} for row in lists(numbers)], kind)
+    content = {"id": ids(), "labels": named_truth(truth), "probability": vectors}
+    return parquet(folder, content), ["--probabilities=probability.values", label_file(folder)]
 
 
 def json_objects(folder: Path, numbers: Numbers, truth: Truths) -> Made:
@@ -172,6 +201,8 @@ FORMS: tuple[Callable[[Path, Numbers, Truths], Made], ...] = (
     bigquery,
     hugging_face,
     vertex,
+    sagemaker,
+    spark,
     json_objects,
     chest_films,
     csv_of_lists,
@@ -347,7 +378,8 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...], str]] = {
         "the ids in",
     ),
     "an array of JSON": ("p.json", '[{"id": 1, "prob_cat": 1}]', (), "jq -c"),
-    "SageMaker's output": ("p.out", "[0.1, 0.9]", (), "each row an id"),
+    "a row a label": ("p.csv", "id,label,score\na,cat,0.5", ("--probabilities=score",), "such as by pandas' pivot"),
+    "SageMaker's output": ("p.out", "[0.1, 0.9]", (), "give it a header"),
     "arrays of numpy": ("p.npz", "PK", (), "write arrays as Parquet"),
     "TFX's output": ("p.tfrecord", "x", (), "write its predictions as Parquet"),
     "text that is no table": ("p.parquet", "x", (), "not a Parquet file"),
@@ -369,6 +401,15 @@ def test_what_cannot_be_read_is_one_line_that_helps(
     assert words in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_probabilities_of_softmax_are_named(
+    answers: tuple[Numbers, Truths], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    numbers, truth = answers
+    for shares in (numbers / numbers.sum(axis=1, keepdims=True), numbers):
+        found_in(*wide(tmp_path, shares, truth))
+    assert caplog.text.count("add up to 1, as those of softmax do") == 1
 
 
 def test_flags_of_predictions_are_theirs_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

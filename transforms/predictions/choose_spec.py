@@ -34,6 +34,10 @@ FEW = 0.1
 """If more of the first records have numbers outside 0…1, these are no probabilities."""
 
 
+FEWEST_SUMS, NEAR_ONE = 10, 1e-3
+"""If the probabilities of so many first records, and of all others, add up to 1 within this, they are softmax's."""
+
+
 @dataclass(frozen=True)
 class PredictionOptions:
     """Holds what the user says of tables of predictions.
@@ -63,7 +67,7 @@ def choose_spec(table: OpenedTable, options: PredictionOptions) -> tuple[Predict
     spec = replace(spec, labels=check_labels(spec.labels, table.path))
     _check_numbers(table, spec)
     taken = {*spec.columns, id_column}
-    others = tuple(name for name in table.names if name not in taken)
+    others = tuple(name for name in (*table.names, *table.inner) if name not in taken)
     candidates = [options.truth.field] if options.truth.field else LABEL_COLUMNS
     sample = [
         SampledRecord(
@@ -72,6 +76,7 @@ def choose_spec(table: OpenedTable, options: PredictionOptions) -> tuple[Predict
         for row in table.first
     ]
     choice = choose_rule(sample, candidates, spec.labels, options.truth, table.path)
+    choice = replace(choice, warnings=(*choice.warnings, *_softmax_warnings(table, spec)))
     rule = replace(choice.rule, unseen=tuple(name for name in choice.rule.unseen if name in others))
     return replace(spec, rule=rule, other_columns=others), replace(choice, rule=rule)
 
@@ -83,7 +88,7 @@ def check_columns(table: OpenedTable, spec: PredictionSpec) -> None:
         UserError: if it lacks some.
     """
     wanted = [*spec.columns, *([spec.id_column] if spec.id_column else []), *spec.rule.fields]
-    missing = [name for name in dict.fromkeys(wanted) if name not in table.names]
+    missing = [name for name in dict.fromkeys(wanted) if name not in table.names and name not in table.inner]
     if missing and (table.names or table.first):
         raise UserError(
             f"{table.path} has no column {missing[0]!r}, which another table of --predictions has: give "
@@ -108,7 +113,8 @@ def _id_column(table: OpenedTable, options: PredictionOptions) -> str | None:
     likely = any(name.casefold() in ID_COLUMNS for name in table.names)
     if options.id_column is None and not likely:
         return None
-    column = find_id_column(table.path, table.names, options.id_column, options.labels or ())
+    names = [*table.names, *(name for name in table.inner if name == options.id_column)]
+    column = find_id_column(table.path, names, options.id_column, options.labels or ())
     nested = next((row[column] for row in table.first if isinstance(row.get(column), dict | list)), None)
     if nested is not None:
         raise UserError(
@@ -120,7 +126,7 @@ def _id_column(table: OpenedTable, options: PredictionOptions) -> str | None:
 
 def _columns_of(table: OpenedTable, options: PredictionOptions, id_column: str | None) -> PredictionSpec:
     """Returns the labels and the columns of their probabilities."""
-    named, names = options.probabilities, list(table.names)
+    named, names = options.probabilities, [*table.names, *table.inner]
     if named is None and LIST_COLUMN in names:
         named = LIST_COLUMN
     if named is None and any(_label_in(name, ALL_LABELS) is not None for name in names):
@@ -146,11 +152,12 @@ def _by_label(table: OpenedTable, options: PredictionOptions, pattern: str, id_c
     taken = {id_column, options.truth.field, options.truth.unknown_field, *options.carried}
     if options.labels:
         columns = {label: pattern.replace(ANY, label, 1) for label in options.labels}
-        missing = next((name for name in columns.values() if name not in table.names), None)
+        missing = next((name for name in columns.values() if name not in {*table.names, *table.inner}), None)
         if missing is not None:
             raise UserError(f"{table.path} has no column {missing!r} for one of the labels of --label_file.")
     else:
-        fitting = {_label_in(name, pattern): name for name in table.names if name not in taken}
+        names = table.inner if "." in pattern else table.names
+        fitting = {_label_in(name, pattern): name for name in names if name not in taken}
         numbers = partial(_holds_numbers, table)
         columns = {label: name for label, name in fitting.items() if label and (pattern != ANY or numbers(name))}
     if not columns:
@@ -206,7 +213,7 @@ def _in_one_column(table: OpenedTable, options: PredictionOptions, name: str) ->
     """Returns the labels of lists or objects in one column."""
     value = next((row[name] for row in table.first if row.get(name) not in (None, "", [])), None)
     if isinstance(value, str):
-        value = list_in(value.strip())
+        value = list_in(value.strip()) or value
     pairs = pairs_in(value)
     if pairs is not None:
         labels = options.labels or tuple(
@@ -216,9 +223,10 @@ def _in_one_column(table: OpenedTable, options: PredictionOptions, name: str) ->
         _check_all_labels(table, spec)
         return spec
     if not isinstance(value, list) or any(isinstance(item, list) for item in value):
+        pivot = "; of rows that are one label each make one a record, such as by pandas' pivot" * _is_number(value)
         raise UserError(
             f"{table.path}: {name!r} holds {shortened(str(value))}; expected a list with a number for each label, or "
-            "numbers with their labels' names."
+            f"numbers with their labels' names{pivot}."
         )
     labels = options.labels or table.labels
     if not labels:
@@ -275,6 +283,23 @@ def _check_numbers(table: OpenedTable, spec: PredictionSpec) -> None:
             f"{table.path}: the numbers are no probabilities, but from {low:.4g} to {high:.4g} in the first "
             f"{len(rows):,} rows; {fix}."
         )
+
+
+def _softmax_warnings(table: OpenedTable, spec: PredictionSpec) -> list[str]:
+    """Returns a line if the first records look as if only one label could be present."""
+    numbers, errors = numbers_in({name: [row.get(name) for row in table.first] for name in spec.columns}, spec)
+    sums = np.delete(numbers, list(errors), axis=0).sum(axis=1)
+    if (
+        spec.outputs == LOGITS
+        or len(spec.labels) == 1
+        or len(sums) < FEWEST_SUMS
+        or (np.abs(sums - 1) > NEAR_ONE).any()
+    ):
+        return []
+    return [
+        f"the probabilities of each of the first {len(sums):,} records add up to 1, as those of softmax do: where "
+        "several labels may be present, ask for those of each label by itself (sigmoid)."
+    ]
 
 
 def without_truth(options: PredictionOptions) -> PredictionOptions:

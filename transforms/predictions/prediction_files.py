@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bulklabel.model.errors import RecordError, UserError
@@ -27,15 +28,16 @@ from bulklabel.transforms.reading.tables.packed import is_packed, unpacked
 from bulklabel.transforms.reading.tables.row_ends import cut_rows
 from bulklabel.transforms.truth.table_rows import reporting
 
-PREDICTION_FILES = re.compile(r"\.(parquet|parq|pq|(csv|tsv|jsonl|ndjson)(\.gz)?)$", re.IGNORECASE)
+PREDICTION_FILES = re.compile(r"\.(parquet|parq|pq|([ct]sv|(jsonl|ndjson)(\.out)?)(\.gz)?)$", re.IGNORECASE)
 """Matches the names of tables of predictions in a folder."""
 
 CSV = re.compile(r"\.[ct]sv(\.gz)?$", re.IGNORECASE)
-JSON_LINES = re.compile(r"\.(jsonl|ndjson)(\.gz)?$", re.IGNORECASE)
+JSON_LINES = re.compile(r"\.(jsonl|ndjson)(\.out)?(\.gz)?$", re.IGNORECASE)
+"""SageMaker adds `.out` to the names of what it reads."""
 
 HINTS = {
     ".json": "write an object a line, such as by jq -c '.[]', into a .jsonl",
-    ".out": "give it the name .csv or .jsonl, and each row an id",
+    ".out": "if it is CSV give it a header and the name .csv, if it has an object a line the name .jsonl",
     ".tfrecord": "write its predictions as Parquet, with an id for each record",
     ".npz": "write arrays as Parquet, with an id for each record: pandas.DataFrame(p, index=ids, columns=labels)",
 }
@@ -60,7 +62,8 @@ class OpenedTable:
     Attributes:
         path: where it is.
         names: its columns.
-        first: its first rows, without those that cannot be read.
+        inner: what objects in these hold, each named like `prediction.scores`.
+        first: its first rows, without those that cannot be read; with what objects in them hold.
         types: Arrow's types of the columns; empty if it is text.
         class_names: the names that it gives to the numbers in a column.
         labels: those that it names, in order, as parts of runs do.
@@ -69,6 +72,7 @@ class OpenedTable:
 
     path: str
     names: Sequence[str]
+    inner: Sequence[str]
     first: Sequence[Mapping[str, Any]]
     types: Mapping[str, pa.DataType] = field(default_factory=dict)
     class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -121,13 +125,43 @@ def open_table(file: File) -> OpenedTable:
             first = [row for row in islice(rows, FIRST_ROWS) if not isinstance(row, RecordError)]
             names = list(header.names) if header else list(dict.fromkeys(name for row in first for name in row))
             length = max(1, source.tell() // max(1, len(first)))
-            return OpenedTable(file.path, names, first, rows=file.size // length + len(first))
+            inside = [dict(inner_cells(row)) for row in first]
+            inner = list(dict.fromkeys(name for cells in inside for name in cells))
+            first = [{**cells, **row} for cells, row in zip(inside, first, strict=True)]
+            return OpenedTable(file.path, names, inner, first, rows=file.size // length + len(first))
         parquet = pq.ParquetFile(source, buffer_size=READ_BYTES)
         schema = parquet.schema_arrow
         first = _first_rows(parquet)
-    types = dict(zip(schema.names, schema.types, strict=True))
+    inner = dict(inner_types(pa.struct(list(schema))))
+    types = inner | dict(zip(schema.names, schema.types, strict=True))
     labels = tuple(json.loads(metadata_of(schema).get("labels", "[]")))
-    return OpenedTable(file.path, schema.names, first, types, class_names_of(schema), labels, parquet.metadata.num_rows)
+    names, rows = class_names_of(schema), parquet.metadata.num_rows
+    return OpenedTable(file.path, schema.names, list(inner), first, types, names, labels, rows)
+
+
+def inner_cells(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yields what the objects in a row hold, under names like `prediction.scores`.
+
+    >>> dict(inner_cells({"id": 1, "prediction": {"scores": [0.5], "model": {"version": 2}}}))
+    {'prediction.scores': [0.5], 'prediction.model': {'version': 2}, 'prediction.model.version': 2}
+    """
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            for inner, cell in (*value.items(), *inner_cells(value)):
+                yield f"{name}.{inner}", cell
+
+
+def inner_types(kind: pa.StructType) -> Iterator[tuple[str, pa.DataType]]:
+    """Yields the types of what structs in columns hold, under names as `inner_cells` has them.
+
+    >>> [name for name, _ in inner_types(pa.struct({"probability": pa.struct({"values": pa.list_(pa.float64())})}))]
+    ['probability.values']
+    """
+    for column in kind:
+        if pa.types.is_struct(column.type):
+            fields = ((inner.name, inner.type) for inner in column.type)
+            for name, inside in (*fields, *inner_types(column.type)):
+                yield f"{column.name}.{name}", inside
 
 
 def is_text(path: str) -> bool:
@@ -178,7 +212,7 @@ def read_rows(shard: Shard, names: Sequence[str], most: int) -> Iterator[Rows]:
         position = shard.position
         groups = list(range(shard.start, shard.stop or shard.start))
         for batch in parquet.iter_batches(most, groups, list(dict.fromkeys(names))):
-            yield Rows(position, len(batch), {name: batch.column(name) for name in names}, class_names)
+            yield Rows(position, len(batch), {name: _column(batch, name) for name in names}, class_names)
             position += len(batch)
 
 
@@ -190,14 +224,28 @@ def _text_rows(source: BinaryIO, shard: Shard, names: Sequence[str], most: int) 
     while batch := list(islice(rows, most)):
         errors = {number: row for number, row in enumerate(batch) if isinstance(row, RecordError)}
         good = [{} if isinstance(row, RecordError) else row for row in batch]
-        yield Rows(position, len(batch), {name: [row.get(name) for row in good] for name in names}, errors=errors)
+        yield Rows(position, len(batch), {name: [_cell(row, name) for row in good] for name in names}, errors=errors)
         position += len(batch)
+
+
+def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
+    """Returns a column, or what its structs hold."""
+    if name in batch.schema.names:
+        return batch.column(name)
+    outer = next(each for each in batch.schema.names if name.startswith(f"{each}."))
+    return pc.struct_field(batch.column(outer), name.removeprefix(f"{outer}.").split("."))
+
+
+def _cell(row: Mapping[str, Any], name: str) -> Any:
+    """Returns a row's value, or what an object in it holds; None if there is none."""
+    return row.get(name) if name in row or "." not in name else dict(inner_cells(row)).get(name)
 
 
 def _first_rows(parquet: pq.ParquetFile) -> list[dict[str, Any]]:
     for batch in parquet.iter_batches(FIRST_ROWS):
         columns = [values_of(batch, name) for name in batch.schema.names]
-        return [dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
+        rows = [dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
+        return [{**dict(inner_cells(row)), **row} for row in rows]
     return []
 
 

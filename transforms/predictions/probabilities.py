@@ -26,6 +26,10 @@ Errors = dict[int, RecordError]
 ROUNDING = 1e-6
 """Probabilities that are no further outside 0…1 were rounded by whoever computed them, and are clipped."""
 
+NAME_LISTS = ("displayNames", "labels", "names", "classes")
+NUMBER_LISTS = ("confidences", "scores", "probabilities")
+"""What lists of names and of numbers are called in one object: Vertex AI's, and others'."""
+
 NAME_KEYS, NUMBER_KEYS = ("label", "name", "class"), ("score", "prob", "probability", "confidence")
 """What the name and the number of a label are called where each is an object: Hugging Face's, BigQuery's and so on."""
 
@@ -96,18 +100,17 @@ def pairs_in(value: Any) -> dict[str, Any] | None:
 
     >>> pairs_in([{"label": "cat", "score": 0.9}]), pairs_in({"cat": 0.9}), pairs_in([("cat", 0.9)])
     ({'cat': 0.9}, {'cat': 0.9}, {'cat': 0.9})
-    >>> pairs_in({"ids": ["7"], "displayNames": ["cat"], "confidences": [0.9]})
+    >>> pairs_in({"ids": [7], "displayNames": ["cat"], "confidences": [0.9]})
     {'cat': 0.9}
     """
     if isinstance(value, Mapping):
-        lists = [each for each in value.values() if isinstance(each, list)]
-        if not lists:
+        if not any(isinstance(each, list | Mapping) for each in value.values()):
             return {str(name): number for name, number in value.items()}
-        texts = [value[name] for name in ("displayNames", "labels", "names", "classes") if name in value]
-        numbers = [each for each in lists if each and all(isinstance(item, int | float) for item in each)]
-        if len(numbers) == 1 and texts and len(texts[0]) == len(numbers[0]):
-            return dict(zip(map(str, texts[0]), numbers[0], strict=True))
-        return None
+        names, numbers = (
+            [value[key] for key in keys if isinstance(value.get(key), list)] for keys in (NAME_LISTS, NUMBER_LISTS)
+        )
+        is_pair = len(names) == len(numbers) == 1 and len(names[0]) == len(numbers[0])
+        return dict(zip(map(str, names[0]), numbers[0], strict=True)) if is_pair else None
     if not isinstance(value, list | tuple) or not value:
         return None
     pairs = [_pair(item) for item in value]
