@@ -11,6 +11,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from bulklabel.model.errors import UserError
 from bulklabel.model.labels.examine_rule import truth_line
+from bulklabel.model.labels.thresholds import TUNED
 from bulklabel.model.report import plotting_library
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.logs import inform, log
@@ -113,6 +114,8 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
 
 def predictions_of(options: argparse.Namespace) -> Answers:
     """Returns the answers in the tables that `--predictions` names; prints and logs how they are read."""
+    if options.threshold == TUNED:
+        raise UserError("--threshold tuned: predictions have no tuned thresholds; give a number or a file.")
     truth = replace(label_options_of(options, None), field=options.labels_column, unknown_field=options.unknown_column)
     found = PredictionOptions(
         probabilities=options.probabilities,

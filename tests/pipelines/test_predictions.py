@@ -183,6 +183,15 @@ def chest_films(folder: Path, numbers: Numbers, truth: Truths) -> Made:
     ]
 
 
+def pandas_index(folder: Path, numbers: Numbers, truth: Truths) -> Made:
+    """CSV of a frame whose index has no name."""
+    rows = [
+        ",".join([key, *map(str, row), "|".join(present) or "|"])
+        for key, row, present in zip(ids(), lists(numbers), named_truth(truth), strict=True)
+    ]
+    return text(folder, "p.csv", [",prob_cat,prob_dog,prob_bird,labels", *rows]), []
+
+
 def csv_of_lists(folder: Path, numbers: Numbers, truth: Truths) -> Made:
     """What pandas writes of a column of numpy's arrays, next to texts of labels."""
     rows = [
@@ -206,6 +215,7 @@ FORMS: tuple[Callable[[Path, Numbers, Truths], Made], ...] = (
     json_objects,
     chest_films,
     csv_of_lists,
+    pandas_index,
 )
 
 
@@ -379,6 +389,8 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...], str]] = {
     ),
     "an array of JSON": ("p.json", '[{"id": 1, "prob_cat": 1}]', (), "jq -c"),
     "a row a label": ("p.csv", "id,label,score\na,cat,0.5", ("--probabilities=score",), "such as by pandas' pivot"),
+    "CSV without a header": ("p.csv", "0.5,0.25\n0.1,0.9", ("--probabilities=*",), "give it a header"),
+    "tuned thresholds": ("p.csv", "id,prob_cat\na,1", ("--threshold=tuned",), "predictions have no tuned thresholds"),
     "SageMaker's output": ("p.out", "[0.1, 0.9]", (), "give it a header"),
     "arrays of numpy": ("p.npz", "PK", (), "write arrays as Parquet"),
     "TFX's output": ("p.tfrecord", "x", (), "write its predictions as Parquet"),
@@ -410,6 +422,14 @@ def test_probabilities_of_softmax_are_named(
     for shares in (numbers / numbers.sum(axis=1, keepdims=True), numbers):
         found_in(*wide(tmp_path, shares, truth))
     assert caplog.text.count("add up to 1, as those of softmax do") == 1
+
+
+def test_columns_of_truth_among_those_of_probabilities_are_named(
+    answers: tuple[Numbers, Truths], tmp_path: Path
+) -> None:
+    content = {"id": ids()} | columns(answers[0], "{}") | columns(answers[1].astype(int), "true_{}")
+    answers_found = find_predictions([str(parquet(tmp_path, content))], PredictionOptions(probabilities="*"))
+    assert "true_cat, true_dog, true_bird: these hold nothing but 0 and 1" in answers_found.truth_words["warnings"][0]
 
 
 def test_flags_of_predictions_are_theirs_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from bulklabel.model.errors import UserError
@@ -29,6 +30,9 @@ LIST_COLUMN, ALL_LABELS = "probabilities", "prob_*"
 
 ANY = "*"
 """Stands for the label in the names of columns."""
+
+INDEX_COLUMNS = ("", "index", "Unnamed: 0", "__index_level_0__")
+"""What pandas calls the column of an index that has no name."""
 
 FEW = 0.1
 """If more of the first records have numbers outside 0…1, these are no probabilities."""
@@ -76,7 +80,7 @@ def choose_spec(table: OpenedTable, options: PredictionOptions) -> tuple[Predict
         for row in table.first
     ]
     choice = choose_rule(sample, candidates, spec.labels, options.truth, table.path)
-    choice = replace(choice, warnings=(*choice.warnings, *_softmax_warnings(table, spec)))
+    choice = replace(choice, warnings=(*choice.warnings, *_warnings(table, spec)))
     rule = replace(choice.rule, unseen=tuple(name for name in choice.rule.unseen if name in others))
     return replace(spec, rule=rule, other_columns=others), replace(choice, rule=rule)
 
@@ -87,7 +91,7 @@ def check_columns(table: OpenedTable, spec: PredictionSpec) -> None:
     Raises:
         UserError: if it lacks some.
     """
-    wanted = [*spec.columns, *([spec.id_column] if spec.id_column else []), *spec.rule.fields]
+    wanted = [*spec.columns, *([] if spec.id_column is None else [spec.id_column]), *spec.rule.fields]
     missing = [name for name in dict.fromkeys(wanted) if name not in table.names and name not in table.inner]
     if missing and (table.names or table.first):
         raise UserError(
@@ -112,7 +116,7 @@ def _id_column(table: OpenedTable, options: PredictionOptions) -> str | None:
     """
     likely = any(name.casefold() in ID_COLUMNS for name in table.names)
     if options.id_column is None and not likely:
-        return None
+        return _index_column(table)
     names = [*table.names, *(name for name in table.inner if name == options.id_column)]
     column = find_id_column(table.path, names, options.id_column, options.labels or ())
     nested = next((row[column] for row in table.first if isinstance(row.get(column), dict | list)), None)
@@ -122,6 +126,15 @@ def _id_column(table: OpenedTable, options: PredictionOptions) -> str | None:
             "--id_column, or write them as texts."
         )
     return column
+
+
+def _index_column(table: OpenedTable) -> str | None:
+    """Returns the column in which pandas has put an index of names; None if there is none, or it numbers rows."""
+    for name in INDEX_COLUMNS:
+        values = [row.get(name) for row in table.first] if name in table.names else []
+        if values and all(isinstance(value, str) and not value.isdigit() for value in values):
+            return name
+    return None
 
 
 def _columns_of(table: OpenedTable, options: PredictionOptions, id_column: str | None) -> PredictionSpec:
@@ -165,6 +178,9 @@ def _by_label(table: OpenedTable, options: PredictionOptions, pattern: str, id_c
             f"--probabilities {pattern}: no column of {table.path} with numbers is named like this; there are "
             f"{', '.join(table.names)}."
         )
+    number = next((label for label in columns if "." in label and _is_number(label)), None)
+    if number is not None:
+        raise UserError(f"{table.path}: its first line has {number!r} for a name of a column; give it a header.")
     spec = PredictionSpec(tuple(columns), tuple(columns.values()), by_label=True)
     _check_types(table, spec)
     return spec
@@ -285,21 +301,29 @@ def _check_numbers(table: OpenedTable, spec: PredictionSpec) -> None:
         )
 
 
-def _softmax_warnings(table: OpenedTable, spec: PredictionSpec) -> list[str]:
-    """Returns a line if the first records look as if only one label could be present."""
+def _warnings(table: OpenedTable, spec: PredictionSpec) -> list[str]:
+    """Returns lines on what the numbers of the first records probably are, if they are not what was meant."""
     numbers, errors = numbers_in({name: [row.get(name) for row in table.first] for name in spec.columns}, spec)
-    sums = np.delete(numbers, list(errors), axis=0).sum(axis=1)
-    if (
-        spec.outputs == LOGITS
-        or len(spec.labels) == 1
-        or len(sums) < FEWEST_SUMS
-        or (np.abs(sums - 1) > NEAR_ONE).any()
-    ):
-        return []
-    return [
-        f"the probabilities of each of the first {len(sums):,} records add up to 1, as those of softmax do: where "
-        "several labels may be present, ask for those of each label by itself (sigmoid)."
-    ]
+    numbers = np.delete(numbers, list(errors), axis=0)
+    lines = []
+    sums = numbers.sum(axis=1)
+    if spec.outputs != LOGITS and len(spec.labels) > 1 and len(sums) >= FEWEST_SUMS and _all_near_one(sums):
+        lines.append(
+            f"the probabilities of each of the first {len(sums):,} records add up to 1, as those of softmax do: where "
+            "several labels may be present, ask for those of each label by itself (sigmoid)."
+        )
+    decided = ((numbers == 0) | (numbers == 1)).all(axis=0)
+    if spec.by_label and decided.any() and not decided.all():
+        names = ", ".join(name for name, is_decided in zip(spec.columns, decided, strict=True) if is_decided)
+        lines.append(
+            f"{names}: these hold nothing but 0 and 1 in the first {len(sums):,} records; if they are no "
+            "probabilities, name those that are by --probabilities or --label_file."
+        )
+    return lines
+
+
+def _all_near_one(sums: npt.NDArray[np.float64]) -> bool:
+    return bool((np.abs(sums - 1) <= NEAR_ONE).all())
 
 
 def without_truth(options: PredictionOptions) -> PredictionOptions:

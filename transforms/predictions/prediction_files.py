@@ -132,11 +132,11 @@ def open_table(file: File) -> OpenedTable:
         parquet = pq.ParquetFile(source, buffer_size=READ_BYTES)
         schema = parquet.schema_arrow
         first = _first_rows(parquet)
-    inner = dict(inner_types(pa.struct(list(schema))))
-    types = inner | dict(zip(schema.names, schema.types, strict=True))
+    in_structs = dict(inner_types(pa.struct(list(schema))))
+    types = {**in_structs, **dict(zip(schema.names, schema.types, strict=True))}
     labels = tuple(json.loads(metadata_of(schema).get("labels", "[]")))
-    names, rows = class_names_of(schema), parquet.metadata.num_rows
-    return OpenedTable(file.path, schema.names, list(inner), first, types, names, labels, rows)
+    rows = parquet.metadata.num_rows
+    return OpenedTable(file.path, schema.names, [*in_structs], first, types, class_names_of(schema), labels, rows)
 
 
 def inner_cells(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -87,7 +87,7 @@ class PredictionReader:
 
     @property
     def _id_columns(self) -> list[str]:
-        return [self.spec.id_column] if self.spec.id_column else []
+        return [] if self.spec.id_column is None else [self.spec.id_column]
 
     def _rows(self, shard: Shard, names: Sequence[str]) -> Iterator[Rows]:
         try:
@@ -96,7 +96,8 @@ class PredictionReader:
             raise _changed(shard.source) from error
 
     def _ids(self, rows: Rows, source: str) -> list[str]:
-        values = _values(rows.columns[self.spec.id_column]) if self.spec.id_column else [None] * rows.count
+        column = self.spec.id_column
+        values = [None] * rows.count if column is None else _values(rows.columns[column])
         ids = (id_of(value) for value in values)
         return [
             escape_surrogates(f"{source}#{position}" if name is None else name)
