@@ -33,7 +33,7 @@ from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.files.text import json_value
-from bulklabel.transforms.planning.thresholds import choose_thresholds
+from bulklabel.transforms.planning.thresholds import choose_thresholds, threshold_source
 from bulklabel.transforms.predictions.choose_spec import PredictionOptions, without_truth
 from bulklabel.transforms.reading.records import Columns
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE, REPORT_FILE
@@ -103,6 +103,9 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         group_by,
         gates=gates,
         truth=answers.truth_words if truth is None else json_value(truth.get().content),
+        threshold_source=threshold_source(
+            options.threshold, answers.thresholds, answers.tuned_thresholds, "as they were judged before"
+        ),
     )
     files.check_writable(output)
     inform("started", records=answers.records)

@@ -36,6 +36,7 @@ from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.planning.make_plan import ScoreOptions, make_plan, warnings
+from bulklabel.transforms.planning.thresholds import threshold_source
 from bulklabel.transforms.reuse.earlier_runs import find_earlier_runs, summary
 from bulklabel.transforms.run_directory.file_names import REPORT_FILE
 from bulklabel.transforms.run_directory.manifest import Launch, launch_of, provenance_of
@@ -222,6 +223,9 @@ def publication_of(options: argparse.Namespace, plan: Plan, gates: Gates, output
         plan.reused,
         plan.truth,
         truth_joined=plan.recipe.truth is not None,
+        threshold_source=threshold_source(
+            options.threshold, plan.recipe.thresholds, plan.recipe.tuned_thresholds, "the default"
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,24 +30,27 @@ CHUNK_CELLS = 2**17
 
 @dataclass(frozen=True)
 class Block:
-    """Holds N records and L labels: `present`, `known`, `predicted` and `probabilities` (0…1) are all L×N.
+    """Holds N records and L labels: `present`, `known`, `predicted`, `given` and `probabilities` (0…1) are all L×N.
 
-    What is unknown counts neither as present nor as predicted here.
+    What is unknown counts neither as present nor as predicted here; `given` is what was predicted, known or not.
     """
 
     present: Flags
     known: Flags
     predicted: Flags
+    given: Flags
     probabilities: Probabilities
 
     @staticmethod
     def of(truth: Truth, probabilities: Probabilities, thresholds: Sequence[float]) -> "Block":
         """Makes a block from truth and probabilities, both N×L, and L thresholds."""
         known = np.ascontiguousarray((truth != UNKNOWN).T)
+        given = np.ascontiguousarray(predict_labels(probabilities, thresholds).T)
         return Block(
             present=np.ascontiguousarray((truth == PRESENT).T),
             known=known,
-            predicted=np.ascontiguousarray(predict_labels(probabilities, thresholds).T) & known,
+            predicted=given & known,
+            given=given,
             probabilities=np.ascontiguousarray(probabilities.T) + np.float32(0),  # -0 becomes 0, which has other bits
         )
 
@@ -62,21 +65,19 @@ class Block:
 
     def of_labels(self, labels: slice) -> "Block":
         """Returns the block of some labels that follow each other."""
-        return Block(self.present[labels], self.known[labels], self.predicted[labels], self.probabilities[labels])
+        return self._each(lambda rows: rows[labels])
 
     def of_records(self, records: slice) -> "Block":
         """Returns the block of some records that follow each other."""
-        columns = (slice(None), records)
-        return Block(self.present[columns], self.known[columns], self.predicted[columns], self.probabilities[columns])
+        return self._each(lambda rows: rows[:, records])
 
     def take(self, records: Flags | npt.NDArray[np.int64]) -> "Block":
         """Returns some of the records, or all in another order; `records` says which of the N, as flags or indices."""
-        return Block(
-            np.ascontiguousarray(self.present[:, records]),
-            np.ascontiguousarray(self.known[:, records]),
-            np.ascontiguousarray(self.predicted[:, records]),
-            np.ascontiguousarray(self.probabilities[:, records]),
-        )
+        return self._each(lambda rows: np.ascontiguousarray(rows[:, records]))
+
+    def _each(self, change: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> "Block":
+        rows = (self.present, self.known, self.predicted, self.given, self.probabilities)
+        return Block(*map(change, rows))
 
     @property
     def records(self) -> int:

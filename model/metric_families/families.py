@@ -18,8 +18,9 @@ from bulklabel.model.metric_families.family import Estimate, Family, NamedSums, 
 from bulklabel.model.metric_families.jackknife import Interval, share_interval
 from bulklabel.model.metric_families.losses import LOSSES
 from bulklabel.model.metric_families.ranking import RANKING
+from bulklabel.model.metric_families.rates import RATES
 
-FAMILIES = [CONFUSION, LOSSES, CALIBRATION, RANKING, AVERAGES, AREAS]
+FAMILIES = [CONFUSION, RATES, LOSSES, CALIBRATION, RANKING, AVERAGES, AREAS]
 """In the order in which their metrics are published."""
 
 

@@ -6,7 +6,7 @@ degree of freedom less than there are groups of equal size. For metrics in 0…1
 it stays inside of them. For shares of things that are counted it is Wilson's, which holds for a handful of them too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -93,6 +93,31 @@ def share_interval(value: Values, without: Values, freedom: Freedom) -> tuple[Va
     at_end = np.where(np.isnan(error), np.nan, value)
     low, high = np.minimum(low, value), np.maximum(high, value)  # rounded they could pass the value by a last bit
     return np.where(inside, low, at_end), np.where(inside, high, at_end)
+
+
+def correlation_interval(value: Values, without: Values, freedom: Freedom) -> tuple[Values, Values]:
+    """Returns the ends for correlations, which are in -1…1, by Fisher's transformation: the logit of (1 + r) / 2."""
+    low, high = share_interval((1 + value) / 2, (1 + without) / 2, freedom)
+    return np.minimum(2 * low - 1, value), np.maximum(2 * high - 1, value)
+
+
+def mean_interval(values: Sequence[Values], ends: Sequence[tuple[Values, Values]]) -> tuple[Values, Values]:
+    """Returns the ends for the mean of shares of different things, from each one's interval.
+
+    They are as far from the mean as the root of the sum of squares of the distances of each share's own ends (Zou and
+    Donner, "Construction of confidence limits about effect measures", 2008), so that they hold where those hold.
+
+    >>> shares = [np.array(1.0), np.array(0.9)]
+    >>> ends = [(np.array(0.6), np.array(1.0)), (np.array(0.85), np.array(0.95))]
+    >>> low, high = mean_interval(shares, ends)
+    >>> print(f"{low:.3f} {high:.3f}")
+    0.748 0.975
+    """
+    mean = np.mean(values, axis=0)
+    below = [value - low for value, (low, _) in zip(values, ends, strict=True)]
+    above = [high - value for value, (_, high) in zip(values, ends, strict=True)]
+    low, high = (np.sqrt(np.square(distances).sum(axis=0)) / len(values) for distances in (below, above))
+    return mean - low, mean + high
 
 
 def unbounded_interval(value: Values, without: Values, freedom: Freedom) -> tuple[Values, Values]:

@@ -10,7 +10,14 @@ from bulklabel.model.counting.tally import Counts
 from bulklabel.model.metric_families.confusion import fractions, known
 from bulklabel.model.metric_families.families import interval_of
 from bulklabel.model.metric_families.family import Estimate
-from bulklabel.model.metric_families.jackknife import Values, counted_interval, degrees_of_freedom, f1_interval
+from bulklabel.model.metric_families.jackknife import (
+    Values,
+    counted_interval,
+    degrees_of_freedom,
+    f1_interval,
+    mean_interval,
+)
+from bulklabel.model.metric_families.rates import absent_fractions
 from bulklabel.model.metrics.estimates import Evidence
 
 Ends = dict[str, tuple[Values, Values]]
@@ -40,6 +47,10 @@ def label_intervals(evidence: Evidence, estimate: Estimate, without: Sequence[Es
     for name, values in estimate.per_label.items():
         others = np.array([other.per_label[name] for other in without]).reshape(-1, len(values))
         ends[name] = _interval(name, values, others, evidence.label_freedom, counted.get(name))
+    halves = ("recall", "specificity")
+    if "balanced_accuracy" in ends and all(name in ends for name in halves):
+        mean = mean_interval([estimate.per_label[name] for name in halves], [ends[name] for name in halves])
+        ends["balanced_accuracy"] = mean
     return ends
 
 
@@ -56,6 +67,7 @@ def _interval(
 def _counted_by_label(sums: Sums) -> dict[str, Counts]:
     """Returns of how many things a label's metric is the share, G×L; of F1, what the Jaccard index is the share of."""
     counted = {name: denominators for name, (_, denominators) in fractions(sums).items()}
+    counted |= {name: denominators for name, (_, denominators) in absent_fractions(sums).items()}
     return counted | {"f1": counted["jaccard"], "accuracy": known(sums)}
 
 

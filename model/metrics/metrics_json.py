@@ -9,6 +9,7 @@ import numpy as np
 from bulklabel.model.images.kinds import truncated_of
 from bulklabel.model.metric_families.confusion import known, support
 from bulklabel.model.metric_families.family import Estimate
+from bulklabel.model.metric_families.quotients import mean_of
 from bulklabel.model.metrics.distributions import distributions
 from bulklabel.model.metrics.estimates import Evidence
 from bulklabel.model.metrics.intervals import label_intervals, overall_intervals
@@ -18,6 +19,10 @@ from bulklabel.model.statistic import Statistic
 from bulklabel.model.statistic.distinct import Distinct
 
 Row = dict[str, Any]
+
+SUGGESTED_RATES = ("precision", "recall", "f1")
+"""What is said of suggested thresholds, of each label and of all."""
+
 NO_RECORDS = Distinct()
 
 
@@ -63,7 +68,7 @@ def compute_metrics(
         "overall": _overall(evidence, estimate),
         "intervals": _overall_intervals(evidence, estimate, without),
         "per_label": rows,
-        "thresholds": {"goal": goal.kind, "target": goal.target},
+        "thresholds": {"goal": goal.kind, "target": goal.target, "suggested": _all_suggested(rows, choices)},
         "slices": {
             column: [_slice(*published, labels, thresholds) for published in slice_evidence(statistic, slices)]
             for column, slices in statistic.slices.items()
@@ -73,7 +78,7 @@ def compute_metrics(
             for (stage, reason), records in sorted(statistic.rejected.items())
         ],
         "unknown_labels": dict(statistic.unknown_labels),
-        "distributions": distributions(statistic, evidence, labels),
+        "distributions": distributions(statistic, evidence, labels, thresholds),
     }
 
 
@@ -153,6 +158,22 @@ def _suggested(choice: Choice, support: int) -> Row:
         "recall": true / support if support else 0.0,
         "f1": 2 * true / (support + known) if support + known else 0.0,
         "predicted": choice.predicted,
+        "tp": choice.true_positives,
+        "fp": choice.false_positives,
+    }
+
+
+def _all_suggested(rows: Sequence[Row], choices: Sequence[Choice]) -> dict[str, float | None]:
+    """Returns what all suggested thresholds together give on the records that they are chosen on."""
+    known = [index for index, row in enumerate(rows) if row["known"]]
+    if not known:
+        return dict.fromkeys(f"{name}_{average}" for average in ("micro", "macro") for name in SUGGESTED_RATES)
+    true = sum(choices[index].true_positives for index in known)
+    false = sum(choices[index].false_positives for index in known)
+    pooled = _suggested(Choice(0.0, True, true + false, true, false), sum(rows[index]["support"] for index in known))
+    means = {name: mean_of(np.array([rows[index]["suggested"][name] for index in known])) for name in SUGGESTED_RATES}
+    return {f"{name}_micro": pooled[name] for name in SUGGESTED_RATES} | {
+        f"{name}_macro": value for name, value in means.items()
     }
 
 

@@ -18,7 +18,7 @@ from bulklabel.model.labels.truth import ABSENT, PRESENT, UNKNOWN, Truth
 ENOUGH = 30
 """Records that must have a label for a threshold, or a calibration, of its own."""
 
-F1, PRECISION, RECALL, BUDGET = "f1", "precision", "recall", "budget"
+F1, PRECISION, RECALL, SPECIFICITY, BUDGET = "f1", "precision", "recall", "specificity", "budget"
 
 MOST_PRECISION = 12
 MOST_CELLS = 40_000_000
@@ -29,8 +29,8 @@ MOST_CELLS = 40_000_000
 class Goal:
     """Says what thresholds are wanted for: `kind` and its `target`.
 
-    `f1` has no target; for `precision` and `recall` it is in 0…1, for `budget` a number of records a label, whose truth
-    need not be known.
+    `f1` has no target; for `precision`, `recall` and `specificity` it is in 0…1, for `budget` a number of records a
+    label, whose truth need not be known.
     """
 
     kind: str = F1
@@ -150,10 +150,10 @@ def _tuned(truth: Truth, probabilities: npt.NDArray[np.float32]) -> float:
 def choose(curve: Curve, goal: Goal) -> Choice:
     """Returns the threshold of a label that reaches the goal best; of several equally good ones the highest.
 
-    `precision` is reached with the largest recall possible, `recall` with the highest threshold, `budget` with the
-    lowest. Where no other threshold reaches it, for want of present records or because too many share one probability,
-    it is 1, which predicts as little as can be and may keep a budget; for `f1` and `recall` without present records it
-    is 0.5.
+    `precision` and `specificity` are reached with the largest recall possible, `recall` with the highest threshold,
+    `budget` with the lowest. Where no other threshold reaches it, for want of present or absent records or because too
+    many share one probability, it is 1, which predicts as little as can be and may keep a budget; for `f1` and `recall`
+    without present records it is 0.5.
 
     >>> curve = exact_curve(np.array([1, 1, 0], np.int8), np.array([0.75, 0.5, 0.25], np.float32))
     >>> choose(curve, Goal("precision", 0.9))
@@ -168,13 +168,32 @@ def choose(curve: Curve, goal: Goal) -> Choice:
     target = goal.target or 0.0
     if goal.kind == RECALL:
         return _chosen(curve, int(np.argmax(true / support >= target)))
-    precise = true / np.maximum(true + false, 1) >= target  # as quotients, which equal a target like 0.07
-    good = precise & (true > 0) if goal.kind == PRECISION else curve.predicted <= target
+    if goal.kind == BUDGET:
+        good, worth = curve.predicted <= target, curve.predicted
+    elif goal.kind == PRECISION:
+        precise = true / np.maximum(true + false, 1) >= target  # as quotients, which equal a target like 0.07
+        good, worth = precise & (true > 0), true
+    else:
+        good, worth = _specificity(curve) >= target, true
     if not good.any():
         least = _at(curve, 1.0, reached=False)
-        return replace(least, reached=goal.kind == BUDGET and least.predicted <= target)
-    worth = np.where(good, true if goal.kind == PRECISION else curve.predicted, -1)
-    return _chosen(curve, int(np.argmax(worth)))
+        return replace(least, reached=_is_kept(curve, least, goal))
+    return _chosen(curve, int(np.argmax(np.where(good, worth, -1))))
+
+
+def _specificity(curve: Curve) -> npt.NDArray[np.float64]:
+    """Returns the share of the absent records that each threshold leaves out; 0 without any."""
+    absent = int(curve.false_positives[-1]) if len(curve.false_positives) else 0
+    return (absent - curve.false_positives) / max(absent, 1)
+
+
+def _is_kept(curve: Curve, least: Choice, goal: Goal) -> bool:
+    """Tells whether a threshold of 1 keeps what a goal limits, though no other does."""
+    target = goal.target or 0.0
+    if goal.kind == BUDGET:
+        return least.predicted <= target
+    absent = int(curve.false_positives[-1]) if len(curve.false_positives) else 0
+    return goal.kind == SPECIFICITY and absent > 0 and (absent - least.false_positives) / absent >= target
 
 
 def _chosen(curve: Curve, index: int) -> Choice:

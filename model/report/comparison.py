@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bulklabel.model.comparison.flips import Flips
-from bulklabel.model.report.change_plots import change_plots
 from bulklabel.model.report.gallery import Thumbnail, data_url
 from bulklabel.model.report.numbers import format_change_range
 from bulklabel.model.report.page import render_page
 from bulklabel.model.report.page_data import MAX_LABELS
-from bulklabel.model.report.plots import CONFIG
+from bulklabel.model.report.plots.change_plots import change_plots
+from bulklabel.model.report.plots.run_plots import CONFIG
 from bulklabel.model.report.words import AVERAGED, AVERAGES, HEADLINES, LOWER_IS_BETTER, SINGLE, Column
 
 SCRIPTS = ("tables.js", "drawing.js", "changes.js")

@@ -1,12 +1,11 @@
-// The chosen label: its numbers, its curves and its mistakes.
+// The chosen label: its numbers, its curves, what a threshold would do, and its pictures.
 
 const KINDS = {
-  false_positive: ["Wrongly given, most certain first", "Nothing was wrongly given."],
-  false_negative: ["Missed, most certain first", "Nothing was missed."],
-  uncertain: ["Most uncertain", "Nothing was uncertain."],
+  false_positive: ["False positives, most certain first", "There is no false positive."],
+  false_negative: ["False negatives, most certain first", "There is no false negative."],
+  certain: ["Most certain", "None was predicted whose truth is unknown."],
+  uncertain: ["Nearest to the threshold", "There is none."],
 };
-
-const count = (number) => number.toLocaleString("en");
 
 const headings = findAll("#label-table thead button");
 
@@ -36,41 +35,82 @@ function numberOf(cell, heading) {
   return entry;
 }
 
+function sentenceOf(position) {
+  const column = (name) => data.columns[name][position];
+  const [tp, fn, fp, support] = ["tp", "fn", "fp", "support"].map(column);
+  if (!data.known[position]) {
+    return `Predicted of ${count(column("predicted"))} of ${count(data.scored)} images; nobody knows how many have it.`;
+  }
+  return support
+    ? `Of ${count(support)} records that have it, ${count(tp)} were found (TP) and ${count(fn)} missed (FN); ${count(fp)} others were predicted to have it (FP).`
+    : `No record is known to have it; ${count(fp)} were predicted to (FP).`;
+}
+
 function fillSentence(position) {
-  const [tp, fn, fp, support] = ["tp", "fn", "fp", "support"].map((name) => data.columns[name][position]);
-  find("#sentence").textContent = support
-    ? `Of ${count(support)} records that have it, ${count(tp)} were found and ${count(fn)} missed; ${count(fp)} others were wrongly given it.`
-    : `No record is known to have it; ${count(fp)} were wrongly given it.`;
+  find("#sentence").textContent = sentenceOf(position);
   if (!find("#now")) return;
   const text = (key) => cellsOf(position)[headings.findIndex((heading) => heading.dataset.key === key)]?.textContent;
   find("#now").textContent = text("threshold");
   find("#then").hidden = data.columns.suggested_threshold[position] === null;
-  find("#suggested").textContent = text("suggested_threshold");
+  find("#suggested").textContent = text("suggested_threshold") ?? "";
 }
 
-function picture(example) {
-  const figure = element("figure");
-  const source = example.thumbnail === null ? null : data.thumbnails[example.thumbnail];
-  const image = source ? element("img", "", { src: source, alt: "", loading: "lazy" }) : element("div", "no picture", { className: "none" });
-  const caption = element("figcaption");
-  caption.append(element("b", example.probability.toFixed(3)), element("span", example.id));
-  figure.title = `${example.id}\n${example.source} #${example.position}`;
-  figure.append(image, caption);
-  return figure;
+/** What the slider's threshold would give; each of its steps is a threshold that was counted. */
+function showCut(cut) {
+  const slider = find("#threshold");
+  const source = sourceOf(state.label);
+  state.cut = cut;
+  slider.value = source.cuts.length - 1 - cut; // thresholds rise to the right
+  const at = rates(source.cuts[cut], source.support, source.known);
+  const numbers = source.known
+    ? { precision: at.precision, recall: at.recall, F1: at.F1, TP: at.tp, FP: at.fp, FN: source.support - at.tp }
+    : { "records predicted": source.cuts[cut][3], share: at.predicted };
+  const written = Object.entries(numbers).map(([name, value]) => {
+    const entry = element("div");
+    const text = value === null ? "–" : Number.isInteger(value) && !/precision|recall|F1|share/.test(name) ? count(value) : value.toFixed(4);
+    entry.append(element("dt", name), element("dd", text));
+    return entry;
+  });
+  find("#threshold-value").textContent = at.threshold.toPrecision(4);
+  find("#at-threshold").replaceChildren(...written);
+  slider.setAttribute("aria-valuetext", `${at.threshold.toPrecision(4)}: ${written.map((entry) => entry.innerText.replace("\n", " ")).join(", ")}`);
+  const { marks } = chosenSource();
+  for (const figure of findAll("figure[data-of=label]")) {
+    const needed = { precision_recall: ["recall", "precision"], roc: ["false_positive_rate", "recall"], thresholds: ["threshold"], predicted: ["predicted"] };
+    if (figure.view && needed[figure.dataset.plot]) {
+      figure.view.view.data("marks", whole(marks, ...needed[figure.dataset.plot])).run();
+    }
+  }
+}
+
+/** The slider at a label's threshold, in force or suggested. */
+function startSlider(name) {
+  const source = sourceOf(state.label);
+  find("#slider").hidden = !source.cuts.length;
+  if (!source.cuts.length) {
+    state.cut = null;
+    return;
+  }
+  find("#threshold").max = source.cuts.length - 1;
+  const wanted = source.marks.find((mark) => mark.kind === name)?.threshold;
+  showCut(Math.max(0, source.cuts.findIndex(([threshold]) => threshold === wanted)));
 }
 
 function fillGallery(position) {
   const examples = data.examples.filter((example) => example.label === position);
-  const groups = Object.entries(KINDS).map(([kind, [title, nothing]]) => {
+  const kinds = Object.entries(KINDS).filter(([kind]) =>
+    kind === "certain" ? examples.some((example) => example.kind === kind) : kind === "uncertain" || data.known[position],
+  );
+  const groups = kinds.map(([kind, [title, nothing]]) => {
     const group = element("div");
     const shown = examples.filter((example) => example.kind === kind);
     const pictures = element("div", "", { className: "pictures" });
-    pictures.append(...(shown.length ? shown.map(picture) : [element("p", nothing, { className: "note" })]));
+    const figures = shown.map((example) => picture(data.records[example.record], position));
+    pictures.append(...(shown.length ? figures : [element("p", nothing, { className: "note" })]));
     group.append(element("h3", title), pictures);
-    return [kind, group];
+    return group;
   });
-  const withTruth = find("#label-table") !== null;
-  find("#gallery").replaceChildren(...groups.filter(([kind]) => withTruth || kind === "uncertain").map(([, group]) => group));
+  find("#gallery").replaceChildren(...groups);
 }
 
 const galleryInView = new IntersectionObserver((entries) => {
@@ -80,10 +120,11 @@ const galleryInView = new IntersectionObserver((entries) => {
 function choose(position) {
   state.label = position;
   find("#chosen").value = position;
-  if (find("#label-table")) {
-    fillNumbers(position);
-    fillSentence(position);
-  }
+  find("#label-name").textContent = data.labels[position];
+  find("#permalink").href = `#label=${encodeURIComponent(data.labels[position])}`;
+  fillNumbers(position);
+  fillSentence(position);
+  if (find("#slider")) startSlider("current");
   redraw("figure[data-of=label]");
   if (find("#gallery")) {
     galleryInView.disconnect();
@@ -91,22 +132,41 @@ function choose(position) {
   }
 }
 
-/** The weakest label that anything is known of: the lowest F1 with support. */
-function weakest() {
-  const { f1, support } = data.columns;
-  const candidates = data.labels.map((_, position) => position).filter((position) => support[position] && f1[position] !== null);
-  if (!candidates.length) return data.examples[0]?.label ?? 0;
-  return candidates.reduce((best, position) => (f1[position] < f1[best] ? position : best));
+/** The label that the address names; undefined if it names none. */
+function addressed() {
+  if (!location.hash.startsWith("#label=")) return undefined;
+  const position = data.labels.indexOf(decodeURIComponent(location.hash.slice(7)));
+  return position < 0 ? undefined : position;
 }
 
-if (find("#chosen") && data.labels.length) {
+/** Go where the address says; the focus goes along. */
+function follow() {
+  const position = addressed();
+  if (position === undefined) return;
+  choose(position);
+  find("#label-title").scrollIntoView();
+  find("#label-title").focus({ preventScroll: true });
+}
+
+if (find("#label") && data.labels.length) {
   find("#chosen").append(...data.labels.map((label, position) => element("option", label, { value: position })));
   find("#chosen").addEventListener("change", (event) => choose(Number(event.target.value)));
-  find("#label-table tbody")?.addEventListener("click", (event) => {
-    const row = event.target.closest("tr");
-    choose(Number(row.dataset.row));
-    find("#label").scrollIntoView();
+  find("#label-table tbody").addEventListener("click", (event) => {
+    if (event.target.closest("a")) return; // which goes there by itself
+    location.hash = find("a", event.target.closest("tr")).hash;
   });
-  choose(weakest());
+  find("#threshold")?.addEventListener("input", (event) => {
+    showCut(Number(event.target.max) - Number(event.target.value));
+  });
+  for (const button of findAll("#slider button")) button.addEventListener("click", () => startSlider(button.dataset.threshold));
+  choose(Number(find("#label-table tbody tr").dataset.row));
+  window.addEventListener("hashchange", follow);
+  follow();
   if (find("#gallery")) window.addEventListener("beforeprint", () => fillGallery(state.label));
+}
+
+const written = new Date(document.lastModified);
+if (find("#written") && !Number.isNaN(written.getTime())) {
+  find("#written").textContent = written.toLocaleString("en-GB", { dateStyle: "long", timeStyle: "short" });
+  for (const part of findAll(".written")) part.hidden = false;
 }

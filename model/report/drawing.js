@@ -24,6 +24,7 @@ async function draw(figure) {
     config: data.config,
     tooltip: { disableDefaultStyle: true },
   });
+  figure.onDrawn?.();
 }
 
 /** One drawing of a figure after the other, or two could end up in one place. */

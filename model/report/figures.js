@@ -1,6 +1,6 @@
-// What each figure of the report shows: its specification with its data, and which pairs of labels are chosen.
+// What each figure of the report shows: its specification with its data, and and what is chosen.
 
-const state = { label: 0, pairs: null };
+const state = { label: 0, pairs: null, cut: null };
 
 /** Specification and data of the plot in a figure. */
 function plotOf(figure) {
@@ -11,10 +11,20 @@ function plotOf(figure) {
     const names = data.slices[of].map((entry) => entry.value);
     return withNames(spec, names, slicePoints(of));
   }
+  if (name === "sizes") {
+    const datasets = sizes();
+    if (new Set(datasets.points.map((point) => point.kind)).size < 2) spec.layer[0].encoding.fill.legend = null;
+    return { ...spec, datasets };
+  }
+  if (name === "probabilities") {
+    const datasets = probabilities(state.label);
+    return { ...spec, datasets, layer: spec.layer.map((layer) => readable(layer, datasets.points)) };
+  }
   if (name === "drift") {
     return withNames(spec, data.drift.map((point) => point.label), { points: data.drift });
   }
-  const source = of === "all" ? allAnswers() : sourceOf(state.label);
+  const source = of === "all" ? allAnswers() : chosenSource();
+  if (name === "predicted") return { ...spec, datasets: predictedCurve(source) };
   if (name === "precision_recall") return { ...spec, datasets: curve(source, "recall", "precision", false) };
   if (name === "roc") return { ...spec, datasets: curve(source, "false_positive_rate", "recall", true) };
   if (name === "thresholds") return { ...spec, datasets: thresholdCurve(source) };
@@ -34,20 +44,14 @@ function readable(layer, points) {
   return { ...layer, encoding: { ...layer.encoding, y: { ...y, title: "records (log)" } } };
 }
 
-const MEANINGS = {
-  confused: "Of the records with the label of the row: the share where it was missed and the column was predicted and false.",
-  truth: "Of the records that have the label of the row: the share that has that of the column too.",
-  predicted: "Of the records given the label of the row: the share that was given that of the column too.",
-};
-
-function choosePairs(button) {
-  press(button);
-  state.pairs = button.dataset.pairs;
-  const highest = Math.max(0, ...pairPoints(state.pairs).points.map((point) => point.share));
-  find("#pairs-meaning").textContent = `${MEANINGS[state.pairs]} The strongest colour is ${highest.toFixed(3)}.`;
-  redraw("figure[data-of=pairs]");
+/** The chosen label with the threshold of the slider among its marks. */
+function chosenSource() {
+  const source = sourceOf(state.label);
+  const cut = state.cut === null ? undefined : source.cuts[state.cut];
+  if (cut && source.marks.every((mark) => mark.threshold !== cut[0])) {
+    source.marks.push({ kind: "chosen", ...rates(cut, source.support, source.known) });
+  }
+  return source;
 }
 
-for (const button of findAll("#pairs .views button")) button.addEventListener("click", () => choosePairs(button));
-if (find("#pairs .views button")) choosePairs(find("#pairs .views button"));
 redraw("figure.plot:not([data-of=label], [data-of=pairs])");

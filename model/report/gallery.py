@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -36,33 +36,40 @@ def make_thumbnail(data: bytes | None, limits: Limits = DEFAULT_LIMITS) -> bytes
 
 
 def gallery(examples: Examples, thumbnails: Iterable[Thumbnail]) -> dict[str, Any]:
-    """Returns `examples` and `thumbnails` as the report draws them; the latter are `data:` URLs.
+    """Returns `examples`, their `records` and `thumbnails` as the report draws them; the latter are `data:` URLs.
 
-    The examples are in the order of label, kind and how good an example they are, and name their thumbnail by its
-    index, or None if there is none. A record's thumbnail is there once, however many labels it is an example for.
+    The examples are in the order of label, kind and how good an example they are, and name their record by its index.
+    A record is there once, however many labels it is an example for, and names its thumbnail by its index, or None if
+    there is none. Its `answers` are [label, probability, whether it is predicted, truth], the most probable first.
     """
     pictures = {(source, position): content for source, position, content in thumbnails}
-    names = ("label", "kind", "probability", "id", "source", "position")
+    records: dict[tuple[str, int], dict[str, Any]] = {}
     indices: dict[tuple[str, int], int] = {}
+    numbers: dict[tuple[str, int], int] = {}
     shown = []
-    for label, kind, probability, record_id, source, position in zip(
-        *(examples.table.column(name).to_pylist() for name in names), strict=True
-    ):
-        place = (source, position)
-        if place in pictures:
-            indices.setdefault(place, len(indices))
-        shown.append(
-            {
-                "kind": EXAMPLE_KINDS[kind],
-                "label": label,
-                "probability": float(str(np.float32(probability))),  # 0.9 rather than 0.8999999761581421
-                "id": record_id,
-                "source": source,
-                "position": position,
+    for row in examples.table.select(["label", "kind", "id", "source", "position", "answers"]).to_pylist():
+        place = (row["source"], row["position"])
+        if place not in records:
+            if place in pictures:
+                indices[place] = len(indices)
+            numbers[place] = len(records)
+            about = {name: row[name] for name in ("id", "source", "position")}
+            records[place] = about | {
                 "thumbnail": indices.get(place),
+                "answers": [_answer(answer) for answer in row["answers"]],
             }
-        )
-    return {"examples": shown, "thumbnails": [data_url(pictures[place]) for place in indices]}
+        shown.append({"kind": EXAMPLE_KINDS[row["kind"]], "label": row["label"], "record": numbers[place]})
+    return {
+        "examples": shown,
+        "records": list(records.values()),
+        "thumbnails": [data_url(pictures[place]) for place in indices],
+    }
+
+
+def _answer(answer: Mapping[str, Any]) -> list[Any]:
+    """Returns [label, probability, 1 if it is predicted, truth], the probability with as few digits as tell it."""
+    probability = float(str(np.float32(answer["probability"])))  # 0.9 rather than 0.8999999761581421
+    return [answer["label"], probability, int(answer["predicted"]), answer["truth"]]
 
 
 def _encoded(image: Image.Image, file_format: str, **options: int) -> bytes:

@@ -1,5 +1,6 @@
 """Writes numbers as people read them, the same on the pages and on the terminal."""
 
+import shlex
 from collections.abc import Sequence
 
 Range = Sequence[float | None] | None
@@ -49,7 +50,27 @@ def format_change_range(value: Range) -> str:
     return f"{format_change(value[0])} … {format_change(value[1])}"
 
 
+def short_place(path: str) -> str:
+    """Returns the last two parts of a path, by which people know an output.
+
+    >>> short_place("/home/me/runs/demo/scores/"), short_place("gs://bucket/scores")
+    ('demo/scores', 'bucket/scores')
+    """
+    return "/".join([part for part in path.split("/") if part][-2:])
+
+
+def shell_path(folder: str, name: str) -> str:
+    """Writes the path of a file in a folder as a shell takes it.
+
+    >>> shell_path("my scores", "thresholds.json")
+    "'my scores/thresholds.json'"
+    """
+    return shlex.quote(f"{folder.rstrip('/')}/{name}")
+
+
 FILTERS = {
+    "short_place": short_place,
+    "shell_path": shell_path,
     "number": format_number,
     "range": format_range,
     "change": format_change,

@@ -13,11 +13,12 @@ from bulklabel.model.errors import UserError
 from bulklabel.model.report import page_data as content
 from bulklabel.model.report import words
 from bulklabel.model.report.drift import drift_content
-from bulklabel.model.report.numbers import FILTERS
-from bulklabel.model.report.per_label import flatten
+from bulklabel.model.report.findings import findings, prediction_figures, title_of
+from bulklabel.model.report.numbers import FILTERS, short_place
+from bulklabel.model.report.undefined import overall_with_undefined
 from bulklabel.model.report.verdicts import value_beside
 
-SCRIPTS = ("tables.js", "points.js", "drawing.js", "figures.js", "detail.js")
+SCRIPTS = ("tables.js", "points.js", "drawing.js", "saving.js", "figures.js", "records.js", "detail.js", "pairs.js")
 
 
 def render_report(
@@ -34,21 +35,29 @@ def render_report(
         provenance: names and values for the page's last table.
         verdicts: what became of the requirements, as the manifest has it.
     """
-    rows = [flatten(metrics["per_label"][index]) for index in content.shown_labels(metrics)]
+    rows = content.label_rows(metrics)
+    with_truth = metrics["counts"]["with_truth"] > 0
+    overall = overall_with_undefined(metrics)
     return render_page(
         "page.html",
         SCRIPTS,
         content.page_data(metrics, drawings),
         bool(drawings),
-        metrics=metrics,
+        metrics={**metrics, "overall": overall},
+        title=title_of(metrics, short_place(str(provenance.get("output", "A run")))),
+        findings=findings(metrics),
+        with_truth=with_truth,
         intervals=metrics.get("intervals") or {},
         rows=rows,
+        order=content.shown_order(rows, with_truth),
         columns=content.shown_columns(rows),
         singles=content.single_metrics(metrics),
         slices=content.slice_tables(metrics),
         verdicts=verdicts,
         drift=drift_content(metrics),
-        confused=content.confused_labels(metrics, drawings),
+        pairs=content.top_pairs(metrics, drawings),
+        pair_titles=content.PAIRS,
+        predictions=prediction_figures(metrics),
         drawings=drawings,
         provenance=provenance,
     )

@@ -6,25 +6,56 @@ from typing import Any
 from bulklabel.model.report.drift import drift_content, drift_points
 from bulklabel.model.report.numbers import format_range
 from bulklabel.model.report.per_label import flatten
-from bulklabel.model.report.plots import CONFIG, plots
+from bulklabel.model.report.plots.run_plots import CONFIG, plots
+from bulklabel.model.report.undefined import with_undefined
 from bulklabel.model.report.words import AVERAGED, AVERAGES, COLUMNS, SINGLE, Column
 
 MAX_LABELS = 1000
 """Labels that the page shows; `metrics.json` and `per_label.csv` have all."""
 
+WITHOUT_TRUTH = ("predicted", "label_rate", "near_threshold", "threshold")
+"""Columns of a run of which nothing is known."""
+
+PAIRS = {"confused": "Confused", "truth": "Co-occurrence in truth", "predicted": "Co-occurrence in predictions"}
+"""Kind of a table of pairs → its title, in the order in which they are offered."""
+
 OTHER, MISSING, EMPTY = "other values", "no value", "empty text"
 
 
 def shown_labels(metrics: Mapping[str, Any]) -> list[int]:
-    """Returns the indices of the `MAX_LABELS` labels with the largest support, in the model's order."""
-    rows = metrics["per_label"]
-    by_support = sorted(range(len(rows)), key=lambda index: -rows[index]["support"])
-    return sorted(by_support[:MAX_LABELS])
+    """Returns the indices of the `MAX_LABELS` labels with the largest support or, where equal, predicted most.
+
+    They are in the model's order.
+    """
+    rows, predicted = metrics["per_label"], metrics["distributions"]["labels"]
+    ranked = sorted(range(len(rows)), key=lambda index: (-rows[index]["support"], -predicted[index]["predicted"]))
+    return sorted(ranked[:MAX_LABELS])
+
+
+def label_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns the flattened rows of the labels that are shown, with what was predicted; None for 0/0 as well."""
+    predicted = metrics["distributions"]["labels"]
+    rows = []
+    for index in shown_labels(metrics):
+        low, high = predicted[index]["label_rate_interval"] or (None, None)
+        about = {name: predicted[index][name] for name in ("predicted", "label_rate", "near_threshold")}
+        about |= {"label_rate_interval_low": low, "label_rate_interval_high": high}
+        rows.append(with_undefined(flatten(metrics["per_label"][index])) | about)
+    return rows
+
+
+def shown_order(rows: Sequence[Mapping[str, Any]], with_truth: bool) -> list[int]:
+    """Returns the places of rows as the table lists them at first: the worst first, or those predicted most."""
+    if not with_truth:
+        return sorted(range(len(rows)), key=lambda place: -rows[place]["predicted"])
+    return sorted(range(len(rows)), key=lambda place: (not rows[place]["support"], rows[place]["f1"] or 0.0))
 
 
 def shown_columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
-    """Returns the columns that hold anything; coverage only where the truth of something is unknown."""
-    unknown = any(row.get("unknown") for row in rows)
+    """Returns the columns that hold anything; coverage only where some truth is unknown, and some is not."""
+    unknown, known = any(row.get("unknown") for row in rows), any(row.get("known") for row in rows)
+    if not known:
+        return [column for column in COLUMNS if column.key in WITHOUT_TRUTH]
     held = [column for column in COLUMNS if any(row.get(column.key) is not None for row in rows)]
     return [column for column in held if unknown or column.key != "coverage"]
 
@@ -62,9 +93,7 @@ def slice_tables(metrics: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 def page_data(metrics: Mapping[str, Any], drawings: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a JSON-able dictionary for the script; what `drawings` lacks is None or empty."""
-    shown = shown_labels(metrics)
-    rows = [flatten(metrics["per_label"][index]) for index in shown]
-    names = [row["label"] for row in metrics["per_label"]]
+    shown, rows = shown_labels(metrics), label_rows(metrics)
     place = {index: position for position, index in enumerate(shown)}
     return {
         "labels": [row["label"] for row in rows],
@@ -73,7 +102,10 @@ def page_data(metrics: Mapping[str, Any], drawings: Mapping[str, Any]) -> dict[s
         "cuts": _of_shown(drawings.get("cuts"), shown),
         "reliability": _of_shown(drawings.get("reliability"), shown),
         "all": _all_answers(metrics, drawings),
-        "pairs": _pairs(drawings.get("pairs"), names, metrics["per_label"]),
+        "pairs": _pairs(drawings.get("pairs"), place, metrics),
+        "histograms": [metrics["distributions"]["labels"][index]["histogram"] for index in shown],
+        "sizes": metrics["distributions"]["labels_per_record"],
+        "scored": metrics["counts"]["scored"],
         "slices": {column: _slice_points(entries) for column, entries in slice_tables(metrics).items()},
         "f1": metrics["overall"].get("f1_micro"),
         "drift": drift_points(drift_content(metrics)),
@@ -83,34 +115,52 @@ def page_data(metrics: Mapping[str, Any], drawings: Mapping[str, Any]) -> dict[s
     }
 
 
-def confused_labels(metrics: Mapping[str, Any], drawings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Returns the labels predicted where another was true.
+def top_pairs(metrics: Mapping[str, Any], drawings: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Returns the pairs of labels that occur most: confused ones, and those predicted together.
 
-    Each has `truth`, `predicted`, `records` and their `share` of the support.
+    Each has `one` and `other`, their `places` on the page (None if they are not shown), `records`, and their `share` of
+    the records with the first label.
     """
-    rows = metrics["per_label"]
-    return [
-        {
-            "truth": rows[i]["label"],
-            "predicted": rows[j]["label"],
-            "records": records,
-            "share": records / rows[i]["support"] if rows[i]["support"] else None,
-        }
-        for i, j, records in (drawings.get("pairs") or {}).get("top_confused", [])
-    ]
+    rows, predicted = metrics["per_label"], metrics["distributions"]["labels"]
+    place = {index: position for position, index in enumerate(shown_labels(metrics))}
+    pairs = drawings.get("pairs") or {}
+    wholes = {"confused": [row["support"] for row in rows], "predicted": [row["predicted"] for row in predicted]}
+    return {
+        kind: [
+            {
+                "one": rows[i]["label"],
+                "other": rows[j]["label"],
+                "places": (place.get(i), place.get(j)),
+                "records": records,
+                "share": records / whole[i] if whole[i] else None,
+            }
+            for i, j, records in pairs.get(f"top_{kind}", [])
+        ]
+        for kind, whole in wholes.items()
+    }
 
 
 def _gallery(drawings: Mapping[str, Any], place: Mapping[int, int]) -> dict[str, list[Any]]:
-    """Returns the examples of labels that are shown, by their place on the page, and the thumbnails of these alone."""
+    """Returns the examples of labels that are shown, by their place on the page, with their records and thumbnails."""
     examples = [example for example in drawings.get("examples") or [] if example["label"] in place]
-    used = sorted({example["thumbnail"] for example in examples} - {None})
-    number = {thumbnail: index for index, thumbnail in enumerate(used)}
+    records = drawings.get("records") or []
+    used = sorted({example["record"] for example in examples})
+    number = {record: index for index, record in enumerate(used)}
+    pictures = sorted({records[record]["thumbnail"] for record in used} - {None})
+    picture = {thumbnail: index for index, thumbnail in enumerate(pictures)}
     return {
         "examples": [
-            example | {"label": place[example["label"]], "thumbnail": number.get(example["thumbnail"])}
-            for example in examples
+            example | {"label": place[example["label"]], "record": number[example["record"]]} for example in examples
         ],
-        "thumbnails": [drawings["thumbnails"][thumbnail] for thumbnail in used],
+        "records": [
+            records[record]
+            | {
+                "thumbnail": picture.get(records[record]["thumbnail"]),
+                "answers": [[place[label], *rest] for label, *rest in records[record]["answers"] if label in place],
+            }
+            for record in used
+        ],
+        "thumbnails": [drawings["thumbnails"][thumbnail] for thumbnail in pictures],
     }
 
 
@@ -129,9 +179,10 @@ def _all_answers(metrics: Mapping[str, Any], drawings: Mapping[str, Any]) -> dic
 
 
 def _pairs(
-    pairs: Mapping[str, Any] | None, names: Sequence[str], rows: Sequence[Mapping[str, Any]]
+    pairs: Mapping[str, Any] | None, place: Mapping[int, int], metrics: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    """Returns matrices of co-occurrence with the names of their rows, and with what each row is a share of."""
+    """Returns tables of pairs with the names of their labels, their places, and what each row is a share of."""
+    rows, with_truth = metrics["per_label"], metrics["counts"]["with_truth"] > 0
     if not pairs or not pairs["labels"]:
         return None
     wholes = {
@@ -139,9 +190,17 @@ def _pairs(
         "predicted": [pairs["predicted"][i][i] for i in range(len(pairs["labels"]))],
         "confused": [rows[index]["support"] for index in pairs["labels"]],
     }
-    kinds = {kind: {"counts": pairs[kind], "wholes": wholes[kind]} for kind in wholes}
+    kinds = {
+        kind: {"counts": pairs[kind], "wholes": wholes[kind]} for kind in PAIRS if with_truth or kind == "predicted"
+    }
     held = {kind: matrix for kind, matrix in kinds.items() if any(map(any, matrix["counts"]))}
-    return {"names": [names[index] for index in pairs["labels"]], "kinds": held} if held else None
+    if not held:
+        return None
+    return {
+        "names": [rows[index]["label"] for index in pairs["labels"]],
+        "places": [place.get(index) for index in pairs["labels"]],
+        "kinds": held,
+    }
 
 
 def _slice_points(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -3,9 +3,12 @@
 const share = (part, whole) => (whole > 0 ? part / whole : null);
 
 /** Rates at a threshold, from the counts there; the rest follows from the totals. */
-function rates([threshold, tp, fp], support, known) {
+function rates([threshold, tp, fp, predicted], support, known) {
   return {
     threshold,
+    tp,
+    fp,
+    predicted: share(predicted, data.scored),
     precision: share(tp, tp + fp),
     recall: share(tp, support),
     F1: share(2 * tp, tp + fp + support),
@@ -16,22 +19,13 @@ function rates([threshold, tp, fp], support, known) {
 /** A source is a label, or all answers: its curve, its totals, and the thresholds that are marked. */
 function sourceOf(position) {
   const column = (name) => data.columns[name][position];
-  const counts = { tp: column("tp"), fp: column("fp"), fn: column("fn"), tn: column("tn") };
-  const marks = [{ kind: "current", threshold: column("threshold"), ...marked(counts) }];
-  if (column("suggested_threshold") !== null) {
-    const [precision, recall] = [column("suggested_precision"), column("suggested_recall")];
-    const found = recall * counts.tp + recall * counts.fn; // not of all that is predicted: their truth may be unknown
-    const wrong = precision ? found / precision - found : null;
-    const false_positive_rate = wrong === null ? null : share(wrong, counts.fp + counts.tn);
-    marks.push({ kind: "suggested", threshold: column("suggested_threshold"), precision, recall, false_positive_rate });
-  }
-  return {
-    cuts: data.cuts?.[position],
-    bins: data.reliability?.[position],
-    support: column("support"),
-    known: data.known[position],
-    marks,
-  };
+  const cuts = data.cuts?.[position] ?? [];
+  const [support, known] = [column("support"), data.known[position]];
+  const marks = ["threshold", "suggested_threshold"].flatMap((name, place) => {
+    const cut = cuts.find(([threshold]) => threshold === column(name));
+    return cut ? [{ kind: ["current", "suggested"][place], ...rates(cut, support, known) }] : [];
+  });
+  return { cuts, bins: data.reliability?.[position], support, known, marks };
 }
 
 function allAnswers() {
@@ -65,6 +59,24 @@ function thresholdCurve(source) {
   return { points: whole(points, "rate"), marks: whole(source.marks, "threshold") };
 }
 
+function predictedCurve(source) {
+  const points = source.cuts.map((cut) => rates(cut, source.support, source.known));
+  return { points: whole(points, "predicted"), marks: whole(source.marks, "predicted") };
+}
+
+/** A label's probabilities in equal bins, of all scored records. */
+function probabilities(position) {
+  const bins = data.histograms[position];
+  return { points: bins.map((records, place) => ({ bin: `${place / bins.length}–${(place + 1) / bins.length}`, records })) };
+}
+
+function sizes() {
+  const kinds = Object.entries(data.sizes).filter(([, counts]) => counts.length);
+  return {
+    points: kinds.flatMap(([kind, counts]) => counts.map((records, labels) => ({ labels, kind, records }))),
+  };
+}
+
 function reliability(source) {
   const points = source.bins.map(([records, present, probability]) => ({
     probability,
@@ -78,8 +90,8 @@ function histogram(source) {
   const points = source.bins.flatMap(([records, present], place) => {
     const bin = `${place / source.bins.length}–${(place + 1) / source.bins.length}`;
     return [
-      { bin, truth: "has the label", records: present },
-      { bin, truth: "does not", records: records - present },
+      { bin, truth: "present", records: present },
+      { bin, truth: "absent", records: records - present },
     ];
   });
   return { points };
@@ -98,7 +110,9 @@ function pairPoints(kind) {
       share: share(records, wholes[i]),
     })),
   );
-  return { points: whole(points, "share").filter((point) => point.row !== point.column) };
+  const known = whole(points, "share").filter((point) => point.row !== point.column);
+  const highest = Math.max(0, ...known.map((point) => point.share));
+  return { points: known.map((point) => ({ ...point, strong: point.share > 0.65 * highest })) };
 }
 
 function slicePoints(column) {

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 HEADLINES = {
-    "f1_micro": ("F1", "Precision and recall as one number."),
-    "precision_micro": ("Precision", "Of the labels given, the share that is right."),
-    "recall_micro": ("Recall", "Of the labels that are there, the share that was found."),
-    "subset_accuracy": ("All labels right", "Share of records without any mistake."),
-    "f1_macro": ("Mean F1", "Over labels: a rare one counts as much as a common one."),
-    "average_precision_macro": ("Mean average precision", "How well records are ranked, at any threshold."),
-    "roc_auc_macro": ("Mean ROC AUC", "Chance that a record with the label ranks above one without."),
-    "ece": ("Calibration error", "How far probabilities are from what happens; 0 is best."),
+    "f1_micro": ("Micro F1", "Precision and recall as one number, over all answers."),
+    "precision_micro": ("Micro precision", "Of the labels predicted, the share that is right."),
+    "recall_micro": ("Micro recall", "Of the labels that are present, the share that was found."),
+    "subset_accuracy": ("Exact match", "Share of records with every label right."),
+    "f1_macro": ("Macro F1", "Mean over labels: a rare one counts as much as a common one."),
+    "average_precision_macro": ("mAP", "Mean average precision: how well records are ranked, at any threshold."),
+    "roc_auc_macro": ("Macro ROC AUC", "Chance that a record with the label ranks above one without."),
+    "ece": ("ECE", "Expected calibration error: how far probabilities are from frequencies; 0 is best."),
 }
 """Metric of `overall` → its title and one sentence."""
 
@@ -25,15 +25,20 @@ AVERAGED = {
     "precision": "Precision",
     "recall": "Recall",
     "f1": "F1",
-    "jaccard": "Jaccard",
-    "average_precision": "Average precision",
+    "jaccard": "Jaccard index",
+    "average_precision": "Average precision (mAP)",
     "roc_auc": "ROC AUC",
+    "specificity": "Specificity",
+    "npv": "NPV",
+    "balanced_accuracy": "Balanced accuracy",
+    "mcc": "MCC",
 }
+"""Metric with averages in `overall` → its title."""
 
 SINGLE = {
-    "subset_accuracy": ("Subset accuracy", "share of records with every label right"),
-    "label_accuracy": ("Label accuracy", "share of right answers"),
-    "hamming_loss": ("Hamming loss", "share of wrong answers"),
+    "subset_accuracy": ("Exact match (subset accuracy)", "share of records with every label right"),
+    "label_accuracy": ("Label accuracy", "share of right answers: 1 − Hamming loss"),
+    "hamming_loss": ("Hamming loss", "share of wrong answers; 0 is best"),
     "label_ranking_average_precision": (
         "Label ranking average precision",
         "how high a record's true labels are ranked; 1 is best",
@@ -50,7 +55,7 @@ SINGLE = {
     "log_loss": ("Log loss", "surprise about the truth, in nats; 0 is best"),
     "binary_crossentropy": ("Binary cross-entropy", "the log loss as Keras clips it"),
     "brier": ("Brier score", "squared distance of probabilities from the truth; 0 is best"),
-    "ece": ("Expected calibration error", "distance of probabilities from frequencies; 0 is best"),
+    "ece": ("Expected calibration error (ECE)", "distance of probabilities from frequencies; 0 is best"),
     "support": ("Support", "how often any label is present"),
 }
 
@@ -78,32 +83,42 @@ class Column:
     meaning: str
 
 
-VIEWS = {"q": "Quality", "c": "Counts", "p": "Probabilities", "t": "Thresholds"}
+VIEWS = {"q": "Quality", "c": "Counts", "r": "More rates", "p": "Calibration", "d": "Predictions", "t": "Thresholds"}
 """Class of a table cell → the title of the view that shows it; a column of view `all` is always there."""
 
 COLUMNS = (
-    Column("support", "records", "all", "records that have the label"),
-    Column("coverage", "known", "all", "share of records where it is known whether they have the label"),
+    Column("support", "support", "all", "records in which the label is present"),
+    Column("coverage", "known", "all", "share of records where it is known whether the label is present"),
     Column("f1", "F1", "q", "precision and recall as one number"),
-    Column("precision", "precision", "q", "of the records given the label, the share that has it"),
-    Column("recall", "recall", "q", "of the records that have the label, the share that was given it"),
-    Column("average_precision", "avg. precision", "q", "area under the precision–recall curve"),
+    Column("precision", "precision", "q", "of the records predicted to have the label, the share that has it"),
+    Column("recall", "recall", "q", "of the records that have the label, the share that was predicted to"),
+    Column("average_precision", "AP", "q", "average precision: area under the precision–recall curve"),
     Column("roc_auc", "ROC AUC", "q", "chance that a record with the label ranks above one without"),
-    Column("tp", "found", "c", "true positives: has the label and was given it"),
-    Column("fn", "missed", "c", "false negatives: has the label and was not given it"),
-    Column("fp", "wrongly given", "c", "false positives: was given the label and does not have it"),
-    Column("tn", "rightly left", "c", "true negatives: neither has the label nor was given it"),
-    Column("accuracy", "accuracy", "c", "share of right answers"),
-    Column("jaccard", "Jaccard", "c", "found, as a share of found, missed and wrongly given"),
+    Column("tp", "TP", "c", "true positives: present and predicted"),
+    Column("fp", "FP", "c", "false positives: predicted, but absent"),
+    Column("fn", "FN", "c", "false negatives: present, but not predicted"),
+    Column("tn", "TN", "c", "true negatives: neither present nor predicted"),
+    Column(
+        "prevalence", "prevalence", "c", "share of records in which the label is present, of those where it is known"
+    ),
+    Column("specificity", "specificity", "r", "of the records without the label, the share that was not predicted"),
+    Column("npv", "NPV", "r", "negative predictive value: of the records not predicted, the share without the label"),
+    Column("balanced_accuracy", "balanced acc.", "r", "mean of recall and specificity"),
+    Column("mcc", "MCC", "r", "Matthews correlation of truth and predictions, -1 to 1"),
+    Column("accuracy", "accuracy", "r", "share of right answers"),
+    Column("jaccard", "Jaccard", "r", "TP as a share of TP, FP and FN"),
     Column("log_loss", "log loss", "p", "surprise about the truth, in nats; 0 is best"),
-    Column("brier", "Brier", "p", "squared distance of probabilities from the truth; 0 is best"),
-    Column("ece", "calibration error", "p", "distance of probabilities from frequencies; 0 is best"),
-    Column("threshold", "threshold", "t", "a record is given the label from this probability on"),
+    Column("brier", "Brier score", "p", "squared distance of probabilities from the truth; 0 is best"),
+    Column("ece", "ECE", "p", "expected calibration error: distance of probabilities from frequencies; 0 is best"),
+    Column("predicted", "predicted", "d", "records predicted to have the label, whether their truth is known or not"),
+    Column("label_rate", "rate", "d", "share of the scored records that were predicted to have the label"),
+    Column("near_threshold", "near threshold", "d", "records whose probability is within 0.1 of the threshold"),
+    Column("threshold", "threshold", "t", "a record is predicted to have the label from this probability on"),
     Column("suggested_threshold", "suggested", "t", "the threshold that reaches the goal"),
     Column("suggested_f1", "its F1", "t", "F1 at the suggested threshold"),
     Column("suggested_precision", "its precision", "t", "precision at the suggested threshold"),
     Column("suggested_recall", "its recall", "t", "recall at the suggested threshold"),
-    Column("suggested_predicted", "its records", "t", "records given the label at the suggested threshold"),
+    Column("suggested_predicted", "its records", "t", "records predicted at the suggested threshold"),
 )
 
 
@@ -114,5 +129,6 @@ def goal_sentence(goal: str, target: float | None) -> str:
         "f1": "Suggested thresholds make F1 as high as it gets on these records.",
         "precision": f"Suggested thresholds keep precision at {number:g} or above, with as much recall as that allows.",
         "recall": f"Suggested thresholds keep recall at {number:g} or above, with as much precision as that allows.",
-        "budget": f"Suggested thresholds give a label to at most {number:,.0f} records, and find what they can.",
+        "specificity": f"Suggested thresholds keep specificity at {number:g} or above, with all the recall it allows.",
+        "budget": f"Suggested thresholds predict a label for at most {number:,.0f} records, and find what they can.",
     }[goal]

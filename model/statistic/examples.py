@@ -10,13 +10,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bulklabel.model.labels.thresholds import predict_labels
-from bulklabel.model.labels.truth import ABSENT, PRESENT, Truth
+from bulklabel.model.labels.truth import ABSENT, PRESENT, UNKNOWN, Truth
 
-EXAMPLE_KINDS = ("false_positive", "false_negative", "uncertain")
+EXAMPLE_KINDS = ("false_positive", "false_negative", "certain", "uncertain")
 """The column `kind` of a table of examples holds an index into these."""
 
 MOST_KEPT, MOST_OF_A_KIND = 6, 2000
 """Examples a label and kind, and examples of a kind where there are many labels."""
+
+MOST_ANSWERS = 20
+"""Labels of a record that are kept with it: those that are predicted or present first, then the most probable ones."""
+
+ANSWER = pa.struct(
+    [
+        pa.field("label", pa.int32()),
+        pa.field("probability", pa.float32()),
+        pa.field("predicted", pa.bool_()),
+        pa.field("truth", pa.int8()),
+    ]
+)
 
 EXAMPLES_SCHEMA = pa.schema(
     [
@@ -29,11 +41,13 @@ EXAMPLES_SCHEMA = pa.schema(
         pa.field("position", pa.int64()),
         pa.field("shard", pa.int32()),
         pa.field("truth", pa.int8()),
+        pa.field("answers", pa.list_(ANSWER)),
     ]
 )
 """`label` is an index into the label set; `order` says which of a label and kind comes first, the smallest does: it is
--probability for false positives, the probability for false negatives, and for uncertain records its distance from the
-threshold, all in float32. `shard` is the record's in the plan, `truth` as in `truth.Truth`."""
+-probability for false positives and certain records, the probability for false negatives, and for uncertain records its
+distance from the threshold, all in float32. `shard` is the record's in the plan, `truth` as in `truth.Truth`, `answers`
+are up to `MOST_ANSWERS` of the record's labels, the most probable first."""
 
 BLOCKS = 8
 """Records are dealt into so many blocks for each one that is kept, where there are too many to sort them all."""
@@ -51,8 +65,9 @@ def examples_kept(labels: int) -> int:
 class Examples:
     """Holds for each label and kind the first `keep` records. Merging is exactly associative and commutative.
 
-    A false positive is predicted and known to be absent, a false negative is present and not predicted; uncertain are
-    records whose probability is next to the threshold, whatever is known of them. Of records that are equal in that
+    A false positive is predicted and known to be absent, a false negative is present and not predicted, a certain one
+    is predicted and nobody knows; uncertain are records whose probability is next to the threshold, whatever is known
+    of them. Of records that are equal in that
     the first by source and position counts, so neither shards nor the order of arrival matter. All that are merged
     must have been made with one `keep`, and no record may be in two of them.
 
@@ -97,9 +112,11 @@ class Examples:
         wrong, wrong_order = _nearest(wrong, -flat[wrong], keep, scratch)
         missed = np.flatnonzero(~predicted & (truth == PRESENT))
         missed, missed_order = _nearest(missed, flat[missed], keep, scratch)
-        rows, labels = np.divmod(np.concatenate([wrong, missed, unsure]), truth.shape[1])
-        order = np.concatenate([wrong_order, missed_order, unsure_order])
-        kinds = np.repeat(np.arange(len(EXAMPLE_KINDS)), [len(wrong), len(missed), len(unsure)])
+        sure = np.flatnonzero(predicted & (truth == UNKNOWN))
+        sure, sure_order = _nearest(sure, -flat[sure], keep, scratch)
+        rows, labels = np.divmod(np.concatenate([wrong, missed, sure, unsure]), truth.shape[1])
+        order = np.concatenate([wrong_order, missed_order, sure_order, unsure_order])
+        kinds = np.repeat(np.arange(len(EXAMPLE_KINDS)), [len(wrong), len(missed), len(sure), len(unsure)])
         groups = labels * len(EXAMPLE_KINDS) + kinds
         first = np.lexsort((_places(records)[rows], order, groups))
         first = first[_ranks(groups[first]) < keep]
@@ -112,6 +129,7 @@ class Examples:
             **{name: records.column(name).take(pa.array(rows)) for name in ("id", "source", "position")},
             "shard": np.full(len(rows), shard, np.int32),
             "truth": truth[rows, labels],
+            "answers": _answers(truth, probabilities, predicted, rows),
         }
         return Examples(pa.table(columns, EXAMPLES_SCHEMA), keep)
 
@@ -129,6 +147,21 @@ class Examples:
     def __eq__(self, other: object) -> bool:
         """Whether both are the same records, for the same reasons."""
         return isinstance(other, Examples) and bool(self.table.equals(other.table))
+
+
+def _answers(truth: Truth, probabilities: Order, predicted: npt.NDArray[np.bool_], rows: Numbers) -> pa.Array:
+    """Returns for each of K rows of N×L its answers, of equal probabilities the first in the model's order first."""
+    records, place = np.unique(rows, return_inverse=True)
+    truth, probabilities, predicted = truth[records], probabilities[records], predicted[records]
+    kept = min(MOST_ANSWERS, truth.shape[1])
+    wanted = predicted | (truth == PRESENT)
+    labels = np.argsort(-(probabilities + 2 * wanted), axis=1, kind="stable")[:, :kept]
+    by_probability = np.lexsort((labels, -np.take_along_axis(probabilities, labels, axis=1)), axis=1)
+    labels = np.take_along_axis(labels, by_probability, axis=1)
+    columns = [labels, *(np.take_along_axis(values, labels, axis=1) for values in (probabilities, predicted, truth))]
+    fields = [pa.array(values[place].ravel(), field.type) for values, field in zip(columns, ANSWER, strict=True)]
+    ends = np.arange(0, len(rows) * kept + 1, kept, dtype=np.int32)
+    return pa.ListArray.from_arrays(ends, pa.StructArray.from_arrays(fields, fields=list(ANSWER)))
 
 
 def _bounds(order: Order, keep: int) -> Order:

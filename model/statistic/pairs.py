@@ -23,8 +23,8 @@ def paired(labels: int) -> int:
 def no_pairs(labels: int) -> Tally:
     """Returns a tally of no records, of 3×M×M cells.
 
-    They count the records by [TRUTH, i, j] both present, [PREDICTED, i, j] both predicted, and [CONFUSED, i, j] i
-    present and not predicted, j predicted and absent.
+    They count the records by [TRUTH, i, j] both present, [PREDICTED, i, j] both predicted, with truth or without, and
+    [CONFUSED, i, j] i present and not predicted, j predicted and absent.
     """
     return Tally((3, paired(labels), paired(labels)), [])
 
@@ -33,9 +33,9 @@ def pairs_of(block: Block) -> Tally:
     """Returns the tally of the pairs in a block's records."""
     tally = no_pairs(block.labels)
     first = slice(paired(block.labels))
-    present, predicted, known = block.present[first], block.predicted[first], block.known[first]
-    sides = {TRUTH: (present, present), PREDICTED: (predicted, predicted)}
-    sides[CONFUSED] = (present & ~predicted, predicted & known & ~present)
+    present, predicted, given = block.present[first], block.predicted[first], block.given[first]
+    sides = {TRUTH: (present, present), PREDICTED: (given, given)}
+    sides[CONFUSED] = (present & ~predicted, predicted & ~present)
     for kind, (rows, columns) in sides.items():
         tally += _counted(rows, columns, kind, tally.shape)
     return tally

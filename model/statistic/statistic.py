@@ -14,15 +14,15 @@ import pyarrow as pa
 from bulklabel.model.counting.block import Block, Probabilities, row_blocks
 from bulklabel.model.counting.histograms import Histograms
 from bulklabel.model.counting.sums import Sums
-from bulklabel.model.counting.tally import Counts, Tally
+from bulklabel.model.counting.tally import Tally
 from bulklabel.model.images.kinds import Kind, Kinds
-from bulklabel.model.labels.thresholds import predict_labels
 from bulklabel.model.labels.truth import Truth
 from bulklabel.model.metric_families.families import no_sums, sums_of
 from bulklabel.model.statistic.examples import Examples, examples_kept
 from bulklabel.model.statistic.hash_ids import Hashes, hash_ids
 from bulklabel.model.statistic.histograms import histograms_of, no_histograms
 from bulklabel.model.statistic.pairs import no_pairs, pairs_of
+from bulklabel.model.statistic.predicted import nothing_predicted, predicted_sums
 from bulklabel.model.statistic.slices import Slice, add_slices, slices_of
 
 GROUPS = 20
@@ -42,17 +42,17 @@ class Statistic:
     """Holds what is known of N records, with L labels. Merging is exactly associative and commutative.
 
     `scored`, `rejected` (by stage and reason), `kinds` (scored images by kind), `unknown_labels` (records by label
-    name), `predicted` (records given each label, L), `histograms` and `examples` are of all records, the rest only of
-    those with truth. `histograms` are by truth (absent, present, unknown) and as fine as can be, `histograms_by_group`
-    is G×L×2×bins, with coarse bins; `slices` are by column and value. `places` is a sum modulo 2⁶⁴ that tells whose
-    records these are, those rejected among them.
+    name), `predicted` (as `predicted_sums` has them), `histograms`, `examples` and the pairs of predicted labels are of
+    all records, the rest only of those with truth. `histograms` are by truth (absent, present, unknown) and as fine as
+    can be, `histograms_by_group` is G×L×2×bins, with coarse bins; `slices` are by column and value. `places` is a sum
+    modulo 2⁶⁴ that tells whose records these are, those rejected among them.
     """
 
     scored: int
     rejected: dict[tuple[str, str], int]
     kinds: dict[Kind, int]
     unknown_labels: dict[str, int]
-    predicted: Counts
+    predicted: Sums
     sums: Sums
     histograms: Histograms
     histograms_by_group: Tally
@@ -65,7 +65,7 @@ class Statistic:
     def zero(labels: int) -> "Statistic":
         """Returns the statistic of no records: the identity of `+`."""
         histograms, by_group = no_histograms(labels, GROUPS)
-        sums, predicted = no_sums(labels, GROUPS), np.zeros(labels, np.int64)
+        sums, predicted = no_sums(labels, GROUPS), nothing_predicted(labels, GROUPS)
         return Statistic(0, {}, {}, {}, predicted, sums, histograms, by_group, no_pairs(labels), Examples.none(), {})
 
     @staticmethod
@@ -111,7 +111,6 @@ class Statistic:
 
         statistic = functools.reduce(operator.iadd, map(of_rows, row_blocks(*truth.shape)))
         statistic.scored, statistic.places = len(truth), places
-        statistic.predicted = predict_labels(probabilities, thresholds).sum(axis=0)
         statistic.rejected, statistic.kinds = dict(rejected or {}), dict(kinds or {})
         statistic.unknown_labels = _first_names(unknown_labels or {})
         statistic.examples = Examples.from_batch(
@@ -122,7 +121,7 @@ class Statistic:
     @property
     def labels(self) -> int:
         """The number of labels, L."""
-        return len(self.predicted)
+        return int(self.predicted["labels"].shape[1])
 
     def __iadd__(self, other: "Statistic") -> "Statistic":
         """Add the other's records to these, in place; the other stays as it is."""
@@ -150,8 +149,7 @@ class Statistic:
     def __eq__(self, other: object) -> bool:
         """Whether both are the same in every count."""
         return isinstance(other, Statistic) and all(
-            np.array_equal(value, getattr(other, name)) if name == "predicted" else value == getattr(other, name)
-            for name, value in self.__dict__.items()
+            value == getattr(other, name) for name, value in self.__dict__.items()
         )
 
 
@@ -164,11 +162,11 @@ def _of_block(block: Block, groups: npt.NDArray[np.int64], values: Mapping[str, 
     """Returns the statistic of a block's records."""
     slices = {column: slices_of(block, texts.tolist(), groups, GROUPS) for column, texts in values.items()}
     histograms, by_group = histograms_of(block, groups, GROUPS)
+    predicted, pairs = predicted_sums(block, groups, GROUPS), pairs_of(block)
     if not block.with_truth.all():
         block, groups = block.take(block.with_truth), groups[block.with_truth]
     sums = sums_of(block, groups, GROUPS)
-    predicted = np.zeros(block.labels, np.int64)
-    return Statistic(0, {}, {}, {}, predicted, sums, histograms, by_group, pairs_of(block), Examples.none(), slices)
+    return Statistic(0, {}, {}, {}, predicted, sums, histograms, by_group, pairs, Examples.none(), slices)
 
 
 def _merged(first: Mapping[Key, int], second: Mapping[Key, int]) -> dict[Key, int]:

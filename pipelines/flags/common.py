@@ -191,6 +191,12 @@ def add_evaluation_flags(parser: argparse.ArgumentParser) -> None:
     )
     goal.add_argument("--target_recall", type=fraction, metavar="F", help="suggest thresholds of this recall")
     goal.add_argument(
+        "--target_specificity",
+        type=fraction,
+        metavar="F",
+        help="suggest thresholds of this specificity with the largest recall",
+    )
+    goal.add_argument(
         "--review_budget",
         type=positive,
         metavar="N",

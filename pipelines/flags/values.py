@@ -20,6 +20,7 @@ def goal_of(options: argparse.Namespace) -> Goal:
     targets = {
         "precision": options.target_precision,
         "recall": options.target_recall,
+        "specificity": options.target_specificity,
         "budget": options.review_budget,
     }
     return next((Goal(kind, target) for kind, target in targets.items() if target is not None), Goal())

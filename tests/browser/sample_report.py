@@ -19,7 +19,14 @@ Truth = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float64]
 
 NASTY = "<script>alert(1)</script>"
-PROVENANCE = {"model": "models/shop", "plan": "6f1c" * 16, "input_files": 12, "versions": {"tensorflow": "2.21.0"}}
+PROVENANCE = {
+    "output": "/runs/shop/monday",
+    "thresholds": "one for each label, 0.3 to 0.7",
+    "model": "models/shop",
+    "plan": "6f1c" * 16,
+    "input_files": 12,
+    "versions": {"tensorflow": "2.21.0"},
+}
 VERDICTS: list[dict[str, Any]] = [
     {"requirement": "f1_micro>=0.5", "value": 0.8123, "limit": 0.5, "passed": True, "reason": None},
     {"requirement": f"recall[{NASTY}]>=baseline-0.02", "value": 0.71, "limit": 0.9, "passed": False, "reason": None},
@@ -73,7 +80,7 @@ class Sample:
                 if not name.endswith(("_bounds", "support"))
             },
             "per_label": [self._row(index, with_truth) for index in range(len(self.names))],
-            "thresholds": {"goal": "precision", "target": 0.95},
+            "thresholds": {"goal": "precision", "target": 0.95, "suggested": self._suggested_for_all(with_truth)},
             "slices": self._slices() if with_truth else {},
             "rejected": [
                 {"stage": "decode", "reason": "damaged_image", "records": 5},
@@ -81,6 +88,36 @@ class Sample:
             ],
             "unknown_labels": {"zebra": 3, NASTY: 1},
             "drift": self._drift(),
+            "distributions": self._distributions(with_truth),
+        }
+
+    def _suggested_for_all(self, with_truth: bool) -> dict[str, Any]:
+        values = [0.81, 0.84] if with_truth else [None, None]
+        return dict(zip(("f1_micro", "f1_macro"), values, strict=True))
+
+    def _distributions(self, with_truth: bool) -> dict[str, Any]:
+        records = len(self.truth)
+        rows = []
+        for index, name in enumerate(self.names):
+            scores, given = self.scores[:, index], int(self.predicted[:, index].sum())
+            rows.append(
+                {
+                    "label": name,
+                    "predicted": given,
+                    "label_rate": given / records,
+                    "label_rate_interval": around(given / records, 0.01),
+                    "near_threshold": int((abs(scores - self.thresholds[index]) <= 0.1).sum()),
+                    "histogram": np.histogram(scores, 16, (0, 1))[0].tolist(),
+                }
+            )
+        sizes = {"predicted": np.bincount(self.predicted.sum(axis=1)).tolist()}
+        sizes["present"] = np.bincount(self.truth.sum(axis=1)).tolist() if with_truth else []
+        formats = {"JPEG": records - 20, "PNG": 20}
+        return {
+            "labels": rows,
+            "labels_per_record": sizes,
+            "formats": formats,
+            "sizes": {"512": 20, "1024": records - 20},
         }
 
     def _drift(self) -> dict[str, Any]:
@@ -126,7 +163,10 @@ class Sample:
         truth, predicted, scores = self.truth[:, index], self.predicted[:, index], self.scores[:, index]
         tp, fp, fn = int((truth & predicted).sum()), int((~truth & predicted).sum()), int((truth & ~predicted).sum())
         unknown = 40 if index == 1 else 0
-        row |= {"support": tp + fn, "tp": tp, "fp": fp, "fn": fn, "tn": len(truth) - tp - fp - fn}
+        tn = len(truth) - tp - fp - fn
+        row |= {"support": tp + fn, "tp": tp, "fp": fp, "fn": fn, "tn": tn}
+        row |= {"specificity": tn / max(1, tn + fp), "npv": tn / max(1, tn + fn), "prevalence": (tp + fn) / len(truth)}
+        row |= {"balanced_accuracy": 0.7, "mcc": 0.6}
         row |= {"known": len(truth), "unknown": unknown, "coverage": len(truth) / (len(truth) + unknown)}
         row |= {"accuracy": float((truth == predicted).mean()), "precision": tp / max(1, tp + fp)}
         row |= {"recall": tp / max(1, tp + fn), "f1": 2 * tp / max(1, 2 * tp + fp + fn), "jaccard": tp / (tp + fp + fn)}
@@ -145,6 +185,8 @@ class Sample:
             "recall": found / max(1, int(truth.sum())),
             "f1": 2 * found / max(1, int(predicted.sum() + truth.sum())),
             "predicted": int(predicted.sum()),
+            "tp": found,
+            "fp": int((predicted & ~truth).sum()),
         }
 
     def _slices(self) -> dict[str, Any]:
@@ -166,17 +208,35 @@ class Sample:
 
     def _drawings(self, with_truth: bool) -> dict[str, Any]:
         every = range(len(self.names))
+        examples = [example for index in every for example in self._examples(index, with_truth)]
+        places = sorted({example["record"] for example in examples})
         known = self.truth if with_truth else self.truth[:0]
-        scores = self.scores if with_truth else self.scores[:0]
         thumbnails = [thumbnail(seed) for seed in range(12)]
         return {
-            "cuts": [cuts(known[:, index], scores[:, index]) for index in every],
-            "all_cuts": cuts(known.ravel(), scores.ravel()),
-            "reliability": [reliability(known[:, index], scores[:, index]) for index in every],
-            "all_reliability": reliability(known.ravel(), scores.ravel()),
+            "cuts": [
+                cuts(known[:, index], self.scores[:, index], [float(self.thresholds[index]), 0.8]) for index in every
+            ],
+            "all_cuts": cuts(known.ravel(), self.scores.ravel()),
+            "reliability": [reliability(known[:, index], self.scores[:, index]) for index in every],
+            "all_reliability": reliability(known.ravel(), self.scores.ravel()),
             "pairs": self._pairs(with_truth),
-            "examples": [example for index in every for example in self._examples(index, with_truth)],
+            "examples": [example | {"record": places.index(example["record"])} for example in examples],
+            "records": [self._record(place, with_truth) for place in places],
             "thumbnails": thumbnails,
+        }
+
+    def _record(self, place: int, with_truth: bool) -> dict[str, Any]:
+        labels = np.argsort(-self.scores[place], kind="stable")[:20].tolist()
+        truth = self.truth[place] if with_truth else np.full(len(self.names), -1)
+        return {
+            "id": NASTY if place % 5 == 0 else f"photo-{place:05d}",
+            "source": "photos/part-0.parquet",
+            "position": place,
+            "thumbnail": None if place % 7 == 3 else place % 12,
+            "answers": [
+                [label, float(self.scores[place, label]), int(self.predicted[place, label]), int(truth[label])]
+                for label in labels
+            ],
         }
 
     def _pairs(self, with_truth: bool) -> dict[str, Any]:
@@ -184,14 +244,14 @@ class Sample:
         truth, predicted = (rows[:, shown].astype(np.int64) for rows in (self.truth * with_truth, self.predicted))
         missed, wrong = truth & ~predicted, ~truth & predicted & with_truth
         confused = missed.T @ wrong
-        most = np.argsort(-confused, axis=None, kind="stable")[: min(50, confused.size)]
-        cells = [(int(place // len(shown)), int(place % len(shown))) for place in most]
+        together = predicted.T @ predicted
         return {
             "labels": shown,
             "truth": (truth.T @ truth).tolist(),
-            "predicted": (predicted.T @ predicted).tolist(),
+            "predicted": together.tolist(),
             "confused": confused.tolist(),
-            "top_confused": [[i, j, int(confused[i, j])] for i, j in cells if confused[i, j]],
+            "top_confused": most_of(confused),
+            "top_predicted": most_of(np.triu(together, 1)),
         }
 
     def _examples(self, index: int, with_truth: bool) -> list[dict[str, Any]]:
@@ -199,22 +259,18 @@ class Sample:
         orders = {
             "false_positive": np.argsort(np.where(~truth & predicted, -scores, 1))[: (~truth & predicted).sum()],
             "false_negative": np.argsort(np.where(truth & ~predicted, scores, 1))[: (truth & ~predicted).sum()],
+            "certain": np.argsort(-scores),
             "uncertain": np.argsort(abs(scores - self.thresholds[index])),
         }
-        return [
-            {
-                "kind": kind,
-                "label": index,
-                "probability": float(scores[record]),
-                "id": NASTY if rank == 0 else f"photo-{record:05d}",
-                "source": "photos/part-0.parquet",
-                "position": int(record),
-                "thumbnail": None if rank == 3 else int(record) % 12,
-            }
-            for kind, order in orders.items()
-            if with_truth or kind == "uncertain"
-            for rank, record in enumerate(order[:4])
-        ]
+        shown = ("false_positive", "false_negative", "uncertain") if with_truth else ("certain", "uncertain")
+        return [{"kind": kind, "label": index, "record": int(record)} for kind in shown for record in orders[kind][:4]]
+
+
+def most_of(cells: np.ndarray) -> list[list[int]]:
+    """At most fifty cells with the largest counts."""
+    most = np.argsort(-cells, axis=None, kind="stable")[:50]
+    places = [(int(place // len(cells)), int(place % len(cells))) for place in most]
+    return [[i, j, int(cells[i, j])] for i, j in places if cells[i, j]]
 
 
 def names_of(labels: int) -> list[str]:
@@ -228,17 +284,20 @@ def around(value: float | None, width: float) -> list[float] | None:
     return None if value is None else [max(0.0, value - width), value + width]
 
 
-def cuts(truth: Truth, scores: Values) -> list[list[float]]:
-    """At most 64 thresholds, falling, each with the true and the false positives there."""
+def cuts(truth: Truth, scores: Values, marks: Sequence[float] = ()) -> list[list[float]]:
+    """About 64 thresholds, falling, each with the true and the false positives there, and all that are predicted."""
     found = []
-    for threshold in np.quantile(scores, np.linspace(1, 0, 64)) if len(scores) else []:
-        predicted = scores >= threshold
-        found.append([float(threshold), int((truth & predicted).sum()), int((~truth & predicted).sum())])
+    known = scores[: len(truth)]
+    for threshold in sorted({*np.quantile(scores, np.linspace(1, 0, 64)).tolist(), *marks}, reverse=True):
+        hits = known >= threshold
+        counts = (truth & hits).sum(), (~truth & hits).sum(), (scores >= threshold).sum()
+        found.append([threshold, *map(int, counts)])
     return found
 
 
 def reliability(truth: Truth, scores: Values) -> list[list[Any]]:
     """Ten bins of probability: records, those with the label, mean probability."""
+    scores = scores[: len(truth)]
     bins = np.minimum((scores * 10).astype(int), 9)
     inside = [bins == place for place in range(10)]
     return [

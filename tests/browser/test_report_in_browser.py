@@ -1,9 +1,11 @@
 """The report in headless Chromium: nothing is loaded or goes wrong, and all that can be pressed does what it says."""
 
 import copy
+import csv
 import re
 from pathlib import Path
 from typing import Literal
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from playwright.sync_api import Browser, expect
 from sklearn.metrics import f1_score
 
 from bulklabel.model.report import render_report
+from bulklabel.model.report.page_data import label_rows
 from tests.browser.browsing import DESK, PHONE, Opened, labels_shown, scroll_through
 from tests.browser.sample_report import NASTY, Sample, names_of
 
@@ -36,7 +39,7 @@ def test_everything_is_drawn_and_nothing_is_wider_than_the_page(
 ) -> None:
     with Opened(browser, folder / f"{labels}.html", viewport=viewport) as page:
         scroll_through(page)
-        assert page.locator("figure.plot").count() == 13
+        assert page.locator("figure.plot").count() == 14
         for figure in page.locator("figure.plot").all():
             assert figure.locator("svg .mark-rect path, svg .mark-line path, svg .mark-symbol path").count(), figure
         assert page.evaluate("document.scrollingElement.scrollWidth") <= viewport["width"]
@@ -50,13 +53,13 @@ def test_plots_wait_until_they_are_in_view(browser: Browser, folder: Path) -> No
         print(f"1,000 labels: loaded after {timing:.0f} ms")
         assert page.locator("figure.plot[data-of=all] svg").count() == 0
         assert page.locator("#gallery img").count() == 0
-        page.get_by_role("columnheader", name="records").get_by_role("button").click()
+        page.get_by_role("columnheader", name="support").get_by_role("button").click()
         page.get_by_role("searchbox").fill("label 99")
         assert len(labels_shown(page)) == 11
 
 
 def test_every_column_sorts(browser: Browser, folder: Path, samples: dict[int, Sample]) -> None:
-    rows = samples[10].metrics["per_label"]
+    rows = label_rows(samples[10].metrics)
     with Opened(browser, folder / "10.html") as page:
         for view in page.locator("#labels .views button").all():
             view.click()
@@ -87,7 +90,7 @@ def test_a_search_leaves_what_holds_the_words(browser: Browser, folder: Path) ->
     with Opened(browser, folder / "10.html") as page:
         page.get_by_role("searchbox").press_sequentially("SHOE")
         assert labels_shown(page) == ["summer shoes"]
-        expect(page.get_by_role("status")).to_have_text("1 of 10")
+        expect(page.locator("#found")).to_have_text("1 of 10")
         page.get_by_role("searchbox").fill("")
         assert len(labels_shown(page)) == 10
 
@@ -110,7 +113,9 @@ def test_the_weakest_label_is_shown_first_and_a_choice_redraws(
                 page.locator("#label-table tbody tr", has_text=row["label"]).locator("td").first.click()
             expect(chosen.locator("option:checked")).to_have_text(row["label"])
             expect(numbers).to_contain_text(f"{row['f1']:.4f}")
-            expect(page.locator("#sentence")).to_contain_text(f"{row['tp']} were found and {row['fn']} missed")
+            expect(page.locator("#sentence")).to_contain_text(
+                f"{row['tp']} were found (TP) and {row['fn']} missed (FN)"
+            )
             for figure, before in zip(page.locator("figure[data-of=label]").all(), drawn, strict=True):
                 figure.scroll_into_view_if_needed()
                 expect(figure.locator("svg")).to_have_count(1)
@@ -147,7 +152,7 @@ def test_curves_pass_through_the_counts(browser: Browser, folder: Path, samples:
     for point in drawn["reliability"]["points"]:
         inside = abs(scores - point["probability"]) < 0.1
         assert truth[inside].min() <= point["frequency"] <= truth[inside].max()
-    for name, wanted in (("has the label", truth), ("does not", ~truth)):
+    for name, wanted in (("present", truth), ("absent", ~truth)):
         bars = [bar["records"] for bar in drawn["histogram"]["points"] if bar["truth"] == name]
         assert bars == np.histogram(scores[wanted], 10, (0, 1))[0].tolist()
 
@@ -172,7 +177,7 @@ def test_names_stay_text(browser: Browser, folder: Path) -> None:
         page.locator("#chosen").select_option(NASTY)
         scroll_through(page)
         page.locator("#gallery").scroll_into_view_if_needed()
-        expect(page.locator("#gallery figcaption span").first).to_have_text(NASTY)
+        expect(page.locator("#gallery figcaption .id", has_text=NASTY).first).to_have_text(NASTY)
         assert NASTY in labels_shown(page)
         for place in ("#slices th", "#unknown th", "#pairs td", "#pairs svg text"):
             texts = page.locator(place).all_text_contents()
@@ -185,15 +190,16 @@ def test_names_stay_text(browser: Browser, folder: Path) -> None:
 def test_the_gallery_shows_the_mistakes_of_the_chosen_label(
     browser: Browser, folder: Path, samples: dict[int, Sample]
 ) -> None:
-    examples = samples[10].drawings["examples"]
+    examples, records = samples[10].drawings["examples"], samples[10].drawings["records"]
     with Opened(browser, folder / "10.html") as page:
         for label in (0, 3):
             page.locator("#chosen").select_option(samples[10].names[label])
             page.locator("#gallery").scroll_into_view_if_needed()
-            expect(page.locator("#gallery figcaption span")).to_have_text(
-                [example["id"] for example in examples if example["label"] == label]
+            expect(page.locator("#gallery figcaption .id")).to_have_text(
+                [records[example["record"]]["id"] for example in examples if example["label"] == label]
             )
-        with_picture = [example for example in examples if example["label"] == 3 and example["thumbnail"] is not None]
+        shown = [records[example["record"]] for example in examples if example["label"] == 3]
+        with_picture = [record for record in shown if record["thumbnail"] is not None]
         assert page.locator("#gallery img").count() == len(with_picture)
         page.wait_for_function("[...document.querySelectorAll('#gallery img')].every((image) => image.naturalWidth)")
 
@@ -201,7 +207,7 @@ def test_the_gallery_shows_the_mistakes_of_the_chosen_label(
 def test_pairs_can_be_chosen(browser: Browser, folder: Path) -> None:
     with Opened(browser, folder / "10.html") as page:
         seen = set()
-        for name in ("Confused", "Together in truth", "Together in predictions"):
+        for name in ("Confused", "Co-occurrence in truth", "Co-occurrence in predictions"):
             page.get_by_role("button", name=name).click()
             expect(page.get_by_role("button", name=name)).to_have_attribute("aria-pressed", "true")
             page.locator("figure[data-plot=pairs]").scroll_into_view_if_needed()
@@ -233,10 +239,10 @@ def test_plots_follow_the_theme_and_print_in_light(browser: Browser, folder: Pat
 
 def test_printing_draws_what_was_not_in_view(browser: Browser, folder: Path) -> None:
     with Opened(browser, folder / "10.html") as page:
-        assert page.locator("figure.plot svg").count() < 13
+        assert page.locator("figure.plot svg").count() < 14
         printed = page.pdf(format="A4")
         assert printed.startswith(b"%PDF")
-        assert page.locator("figure.plot svg").count() == 13
+        assert page.locator("figure.plot svg").count() == 14
         assert page.locator("#gallery img").count() > 0
         assert len(page.pdf(format="A4")) == pytest.approx(len(printed), rel=0.01)
 
@@ -245,7 +251,7 @@ def test_a_printed_page_is_wide_enough(browser: Browser, folder: Path) -> None:
     a4 = {"width": 718, "height": 1000}  # CSS pixels between the usual margins
     with Opened(browser, folder / "10.html", viewport=a4) as page:
         page.emulate_media(media="print")
-        for view in ("q", "c", "p", "t"):
+        for view in ("q", "c", "r", "p", "d", "t"):
             page.evaluate("view => document.querySelector('#labels').dataset.view = view", view)
             assert page.evaluate("document.scrollingElement.scrollWidth") <= a4["width"]
 
@@ -253,10 +259,10 @@ def test_a_printed_page_is_wide_enough(browser: Browser, folder: Path) -> None:
 def test_without_truth_the_uncertain_are_there(browser: Browser, folder: Path) -> None:
     with Opened(browser, folder / "truthless.html") as page:
         page.locator("#gallery").scroll_into_view_if_needed()
-        expect(page.locator("#gallery h3")).to_have_text(["Most uncertain"])
-        expect(page.locator("#gallery figure")).to_have_count(4)
+        expect(page.locator("#gallery h3")).to_have_text(["Most certain", "Nearest to the threshold"])
+        expect(page.locator("#gallery figure")).to_have_count(8)
         scroll_through(page)
-        expect(page.locator("#pairs .views button")).to_have_text(["Together in predictions"])
+        expect(page.locator("#pairs .views button")).to_have_text(["Co-occurrence in predictions"])
         assert not re.search(r"NaN|undefined|null|None", page.locator("body").inner_text())
 
 
@@ -289,6 +295,7 @@ def test_what_is_undefined_is_no_error(browser: Browser, tmp_path: Path) -> None
         "per_label": [row | undefined for row in sample.metrics["drift"]["per_label"]],
     }
     sample.drawings["pairs"] |= {"top_confused": [], "confused": [[0, 0], [0, 0]]}
+    sample.metrics["thresholds"]["suggested"] = dict.fromkeys(sample.metrics["thresholds"]["suggested"])
     (tmp_path / "page.html").write_text(sample.page())
     with Opened(browser, tmp_path / "page.html") as page:
         page.locator("#chosen").select_option(row["label"])
@@ -306,7 +313,7 @@ def test_requirements_are_told_in_words_and_colours(
     browser: Browser, folder: Path, viewport: dict[str, int], scheme: Literal["light", "dark"]
 ) -> None:
     with Opened(browser, folder / "truthless.html", viewport=viewport, color_scheme=scheme) as page:
-        assert page.locator("main > section").first.get_attribute("id") == "gates"
+        assert page.locator("section").first.get_attribute("id") == "gates"
         expect(page.locator("#gates .warning")).to_contain_text("2 of 3 requirements failed.")
         verdicts = page.locator("#gates tbody tr")
         expect(verdicts.locator("td.text")).to_have_text(
@@ -349,3 +356,103 @@ def test_no_broken_words_reach_the_page(browser: Browser, folder: Path) -> None:
         for view in page.locator("#labels .views button").all():
             view.click()
             assert not re.search(r"NaN|undefined|null|None", page.locator("body").inner_text())
+
+
+def test_the_slider_tells_what_each_threshold_gives(browser: Browser, folder: Path, samples: dict[int, Sample]) -> None:
+    sample = samples[10]
+    truth, scores, row = sample.truth[:, 1], sample.scores[:, 1], sample.metrics["per_label"][1]
+    with Opened(browser, folder / "10.html") as page:
+        page.locator("#chosen").select_option(sample.names[1])
+        given = page.locator("#at-threshold dd")
+        expect(given).to_have_text(
+            [
+                *(f"{row[name]:.4f}" for name in ("precision", "recall", "f1")),
+                str(row["tp"]),
+                str(row["fp"]),
+                str(row["fn"]),
+            ]
+        )
+        page.locator("figure[data-plot=precision_recall][data-of=label]").scroll_into_view_if_needed()
+        drawn = page.locator("figure[data-plot=precision_recall][data-of=label] svg")
+        expect(drawn).to_have_count(1)
+        before = drawn.inner_html()
+        page.locator("#threshold").focus()
+        for key in ("ArrowRight", "ArrowRight", "End", "ArrowLeft"):
+            page.keyboard.press(key)
+            threshold = page.evaluate("sourceOf(state.label).cuts[state.cut][0]")
+            predicted = scores >= threshold
+            assert given.nth(3).inner_text() == str((predicted & truth).sum())
+            assert given.nth(4).inner_text() == str((predicted & ~truth).sum())
+            assert given.nth(2).inner_text() == f"{f1_score(truth, predicted, zero_division=0):.4f}"
+        assert drawn.inner_html() != before
+        page.get_by_role("button", name="suggested").click()
+        assert page.locator("#threshold-value").inner_text().startswith("0.8")
+
+
+def test_a_label_has_an_address_and_the_focus_goes_along(browser: Browser, folder: Path) -> None:
+    with Opened(browser, folder / "10.html") as page:
+        first = page.locator("#label-name").inner_text()
+        page.locator("#label-table tbody a", has_text="summer shoes").focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("#label-name")).to_have_text("summer shoes")
+        expect(page.locator("#label-title")).to_be_focused()
+        expect(page.locator("#label-title")).to_be_in_viewport()
+        assert page.url.endswith("#label=summer%20shoes")
+        page.locator("#label-table tbody tr", has_text=NASTY).locator("td").first.click()
+        expect(page.locator("#label-name")).to_have_text(NASTY)
+        page.go_back()
+        expect(page.locator("#label-name")).to_have_text("summer shoes")
+        assert first != "summer shoes"
+        page.reload()
+        expect(page.locator("#label-name")).to_have_text("summer shoes")
+
+
+def test_a_picture_and_a_pair_show_what_is_true_and_what_was_predicted(
+    browser: Browser, folder: Path, samples: dict[int, Sample]
+) -> None:
+    records = samples[10].drawings["records"]
+    names, truth, predicted = samples[10].names, samples[10].truth, samples[10].predicted
+    places = [record["position"] for record in records]
+    pictured = {
+        row: [p for p in places if truth[p, one] > predicted[p, one] and predicted[p, other] > truth[p, other]]
+        for row, (one, other, _) in enumerate(samples[10].drawings["pairs"]["top_confused"])
+    }
+    row, wanted = next((row, wanted) for row, wanted in pictured.items() if wanted)
+    one, other, _ = samples[10].drawings["pairs"]["top_confused"][row]
+    with Opened(browser, folder / "10.html") as page:
+        page.locator("#pairs button.show").nth(row).focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("#pair-title")).to_have_text(f"{names[one]} missed, {names[other]} predicted")
+        expect(page.locator("#pair-title")).to_be_focused()
+        expect(page.locator("#pair-pictures figure")).to_have_count(len(wanted))
+        picture = page.locator("#pair-pictures figure").first
+        expect(picture.locator(".labels").first).to_contain_text(names[one])
+        picture.get_by_role("button").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.locator("tbody tr")).to_have_count(10)
+        answer = dialog.locator("tbody tr", has=page.get_by_role("rowheader", name=names[other], exact=True))
+        expect(answer.locator("td").nth(1)).to_have_text("yes (wrong)")
+        expect(answer.locator("td").nth(2)).to_have_text("absent")
+        page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+        expect(picture.get_by_role("button")).to_be_focused()
+
+
+def test_what_is_shown_can_be_saved(browser: Browser, folder: Path, samples: dict[int, Sample], tmp_path: Path) -> None:
+    with Opened(browser, folder / "10.html") as page:
+        page.get_by_role("searchbox").fill("a")
+        with page.expect_download() as saved:
+            page.locator("#labels button.save").click()
+        saved.value.save_as(tmp_path / "labels.csv")
+        with (tmp_path / "labels.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [row["label"] for row in rows] == labels_shown(page)
+        expected = {row["label"]: row["f1"] for row in samples[10].metrics["per_label"]}
+        assert all(float(row["f1"]) == expected[row["label"]] for row in rows)
+        figure = page.locator("figure[data-plot=roc][data-of=label]")
+        with page.expect_download() as drawn:
+            figure.get_by_role("button", name="as SVG").click()
+        drawn.value.save_as(tmp_path / "roc.svg")
+        content = ElementTree.parse(tmp_path / "roc.svg")  # noqa: S314
+        assert content.getroot().tag == "{http://www.w3.org/2000/svg}svg"
+        assert "var(" not in (tmp_path / "roc.svg").read_text()

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from bulklabel.model.images.decode import decode_with_kind
 from bulklabel.model.images.kinds import Kind, kinds_from_json, kinds_to_json
 from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.metrics.distributions import NEAR
 from bulklabel.model.metrics.drift import OVERALL, divergence, drift_between
 from bulklabel.model.statistic import merge
 from tests.conftest import png
@@ -55,6 +57,30 @@ def test_distributions_are_counted_exactly(batch: Batch) -> None:
         assert row["histogram"] == np.bincount(bins, minlength=16).tolist()
         assert row["predicted"] == (scores >= np.float32(THRESHOLD)).sum()
         assert row["label_rate"] == row["predicted"] / len(truth)
+        assert row["near_threshold"] == (np.abs(scores - np.float32(THRESHOLD)) <= np.float32(NEAR)).sum()
+    sizes = (probabilities >= np.float32(THRESHOLD)).sum(axis=1)
+    known = (truth == 1).sum(axis=1)[(truth >= 0).any(axis=1)]
+    assert found["labels_per_record"] == {
+        "predicted": np.bincount(sizes).tolist(),
+        "present": np.bincount(known).tolist(),
+    }
+
+
+def test_the_rate_of_a_label_has_an_interval_without_truth() -> None:
+    """Wilson's where records are independent, and a wider one where those of a group are alike."""
+    random = np.random.default_rng(2)
+    probabilities = (random.random((2000, 2)) < [0.2, 0]).astype(np.float32)
+    unknown = np.full(probabilities.shape, -1, np.int8)
+    alone, none = metrics_of_statistic(statistic_of((unknown, probabilities)))["distributions"]["labels"]
+    low, high = alone["label_rate_interval"]
+    expected = stats.binomtest(alone["predicted"], 2000).proportion_ci(method="wilson")
+    assert low < alone["label_rate"] < high
+    assert high - low == pytest.approx(expected.high - expected.low, rel=0.4)
+    assert none["label_rate_interval"] == pytest.approx([0, 0.0019], abs=1e-4)
+    alike = np.repeat(probabilities[:100], 20, axis=0)
+    hashes = np.repeat(np.arange(100, dtype=np.uint64), 20)
+    grouped = metrics_of_statistic(statistic_of((unknown, alike), grouped_by=hashes))["distributions"]["labels"][0]
+    assert grouped["label_rate_interval"][1] - grouped["label_rate_interval"][0] > 2.5 * (high - low)
 
 
 def test_many_labels_are_counted_too() -> None:

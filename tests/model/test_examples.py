@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from bulklabel.model.statistic.examples import EXAMPLE_KINDS, EXAMPLES_SCHEMA, Examples, examples_kept
+from bulklabel.model.statistic.examples import EXAMPLE_KINDS, EXAMPLES_SCHEMA, MOST_ANSWERS, Examples, examples_kept
 
 THRESHOLDS = (0.25, 0.5, 0.7)
 
@@ -60,15 +60,30 @@ def expected(batch: Batch, keep: int) -> list[dict[str, Any]]:
                 fits = {
                     "false_positive": (known == 0 and score >= threshold, -score),
                     "false_negative": (known == 1 and score < threshold, score),
+                    "certain": (known == -1 and score >= threshold, -score),
                     "uncertain": (True, abs(score - threshold)),
                 }
                 wanted, order = fits[name]
                 if wanted:
-                    more = {"label": label, "kind": kind, "order": order, "probability": score, "truth": known}
+                    more: dict[str, Any] = {
+                        "answers": answers(truth[row], probabilities[row]),
+                        "label": label,
+                        "kind": kind,
+                        "order": order,
+                        "probability": score,
+                        "truth": known,
+                    }
                     rows.append(record | more | {"shard": 5})
             rows.sort(key=lambda row: (row["order"], row["source"], row["position"]))
             found += rows[:keep]
     return found
+
+
+def answers(truth: np.ndarray, scores: np.ndarray) -> list[dict[str, Any]]:
+    thresholds = np.array(THRESHOLDS[: len(truth)], np.float32)
+    rows = zip(range(len(truth)), scores, scores >= thresholds, truth, strict=True)
+    found = [dict(zip(("label", "probability", "predicted", "truth"), row, strict=True)) for row in rows]
+    return sorted(found, key=lambda row: (-row["probability"], row["label"]))
 
 
 @given(batches(), st.integers(1, 3))
@@ -124,14 +139,27 @@ def test_a_difference_in_any_column_is_a_difference() -> None:
     assert examples_of(batch) != Examples.none()
 
 
-def test_records_of_unknown_truth_are_uncertain_and_no_mistakes() -> None:
+def test_records_of_unknown_truth_are_certain_or_uncertain_and_no_mistakes() -> None:
     places = [("a", row) for row in range(4)]
     batch = (np.full((4, 1), -1, np.int8), np.array([[0.0], [0.2], [0.3], [1.0]], np.float32), records_at(places))
     rows = examples_of(batch).table.to_pylist()
     assert [(EXAMPLE_KINDS[row["kind"]], row["position"], row["truth"]) for row in rows] == [
+        ("certain", 3, -1),
+        ("certain", 2, -1),
         ("uncertain", 1, -1),
         ("uncertain", 2, -1),
     ]
+
+
+def test_of_many_labels_those_that_are_predicted_or_present_are_kept() -> None:
+    labels = 3 * MOST_ANSWERS
+    truth, scores = np.zeros((1, labels), np.int8), np.linspace(0.4, 0, labels, dtype=np.float32)[None, :]
+    truth[0, -1] = 1
+    thresholds = [0.5] * (labels - 2) + [0.001, 0.5]
+    examples = Examples.from_batch(truth, scores, thresholds, records_at([("a", 1)]), 0, 1)
+    kept = examples.table.column("answers")[0].as_py()
+    assert [answer["label"] for answer in kept] == [*range(MOST_ANSWERS - 2), labels - 2, labels - 1]
+    assert [(answer["predicted"], answer["truth"]) for answer in kept[-3:]] == [(False, 0), (True, 0), (False, 1)]
 
 
 @pytest.mark.parametrize("keep", [1, 2, 6])

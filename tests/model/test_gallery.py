@@ -83,7 +83,10 @@ def test_the_gallery_names_each_record_once_and_in_one_order() -> None:
     found = [("s", 0, jpeg), ("s", 1, lossless), ("elsewhere", 0, jpeg)]
     drawn = gallery(examples, found)
     assert drawn == gallery(examples, reversed(found)) == json.loads(json.dumps(drawn))
-    rows = [(row["label"], row["kind"], row["id"], row["thumbnail"]) for row in drawn["examples"]]
+    rows = []
+    for row in drawn["examples"]:
+        record = drawn["records"][row["record"]]
+        rows.append((row["label"], row["kind"], record["id"], record["thumbnail"]))
     assert rows == [
         (0, "false_positive", "x", 0),
         (0, "false_negative", "y", 1),
@@ -92,14 +95,12 @@ def test_the_gallery_names_each_record_once_and_in_one_order() -> None:
         (1, "false_negative", "x", 0),
         (1, "uncertain", "y", 1),
     ]
-    assert drawn["examples"][0] == {
-        "kind": "false_positive",
-        "label": 0,
-        "probability": 0.9,
+    assert drawn["records"][0] == {
         "id": "x",
         "source": "s",
         "position": 0,
         "thumbnail": 0,
+        "answers": [[0, 0.9, 1, 0], [1, 0.1, 0, 1]],
     }
     kinds, contents = zip(*(url.split(";base64,") for url in drawn["thumbnails"]), strict=True)
     assert kinds == ("data:image/jpeg", "data:image/png")
@@ -107,4 +108,4 @@ def test_the_gallery_names_each_record_once_and_in_one_order() -> None:
 
 
 def test_without_examples_the_gallery_is_empty() -> None:
-    assert gallery(Examples.none(), []) == {"examples": [], "thumbnails": []}
+    assert gallery(Examples.none(), []) == {"examples": [], "records": [], "thumbnails": []}

@@ -102,12 +102,12 @@ def test_intervals_depend_on_neither_order_nor_shards() -> None:
 def test_every_interval_contains_its_value_and_stays_in_the_range_of_the_metric() -> None:
     for records in (2, 5, 40, 400):
         found = metrics_of_statistic(statistic_of(logistic_batch(np.random.default_rng(records), records, 5)))
-        pairs = [(found["overall"][name], ends) for name, ends in found["intervals"].items()]
-        pairs += [(row[name], ends) for row in found["per_label"] for name, ends in row["intervals"].items()]
-        defined = [(value, ends) for value, ends in pairs if ends is not None]
+        pairs = [(name, found["overall"][name], ends) for name, ends in found["intervals"].items()]
+        pairs += [(name, row[name], ends) for row in found["per_label"] for name, ends in row["intervals"].items()]
+        defined = [(name, value, ends) for name, value, ends in pairs if ends is not None]
         assert len(defined) > len(pairs) / 2
-        for value, (low, high) in defined:
-            assert 0 <= low <= value <= high
+        for name, value, (low, high) in defined:
+            assert (-1 if name.startswith("mcc") else 0) <= low <= value <= high
         for name, ends in found["intervals"].items():
             if ends and name not in ("log_loss", "binary_crossentropy", "coverage_error"):
                 assert ends[1] <= 1

@@ -351,7 +351,7 @@ def distinct(scores: np.ndarray) -> bool:
 @given(batches(unknown=True))
 def test_reliability_equals_scikit_learns_calibration_curve(batch: Batch) -> None:
     statistic = statistic_of(batch)
-    drawn = drawings(statistic)
+    drawn = drawings(statistic, metrics_of(batch)["per_label"])
     columns = known_columns(batch)
     everything = tuple(np.concatenate([column[side] for column in columns]) for side in (0, 1))
     drawn_rows = [*drawn["reliability"], drawn["all_reliability"]]
@@ -372,7 +372,7 @@ def test_every_float_at_the_end_of_a_tenth_is_in_scikit_learns_bin() -> None:
     for score in scores.tolist():
         truth = np.array([[0], [1]], np.int8)
         statistic = statistic_of((truth, np.array([[score], [score]], np.float32)))
-        rows = drawings(statistic)["all_reliability"]
+        rows = drawings(statistic, metrics_of_statistic(statistic)["per_label"])["all_reliability"]
         edges = np.linspace(0, 1, 11)
         expected = np.searchsorted(edges[1:-1], score)  # as `calibration_curve` does
         assert [index for index, row in enumerate(rows) if row[0]] == [expected]

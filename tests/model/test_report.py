@@ -38,7 +38,7 @@ def test_the_report_shows_the_metrics(finished: Path) -> None:
         assert f"{found['overall'][name]:.4f}" in page
     for row in found["per_label"]:
         (line,) = re.findall(
-            rf'<tr data-row[^\n]*<button type="button" title="{row["label"]}".*?</tr>', page, re.DOTALL
+            rf'<tr data-row[^\n]*<a href="#label={row["label"]}" title="{row["label"]}".*?</tr>', page, re.DOTALL
         )
         assert all(f">{row[name]:,}</td>" in line for name in ("support", "tp", "fp", "fn", "tn"))
         assert all(f"{row[name]:.4f}</td>" in line for name in ("f1", "precision", "recall", "threshold"))
@@ -84,7 +84,7 @@ def test_names_stay_text() -> None:
     page = render_report(metrics, {}, {"model": NASTY, "versions": {"a": NASTY}})
     assert NASTY not in page
     assert page.count("<script") == 2
-    assert unescape(page).count(NASTY) == 6
+    assert unescape(page).count(NASTY) == 7
     assert NASTY[:12] in summary(metrics)
 
 
@@ -104,7 +104,8 @@ def test_names_stay_on_their_line_of_the_summary() -> None:
 def test_nothing_is_loaded(sample: Sample) -> None:
     """Neither by the page nor, whatever the library of plots could do, past the policy in its head."""
     page = render_report(sample.metrics, {}, PROVENANCE)
-    assert set(re.findall(r"(?:src|href)=\"([^\"#]+)", page)) == {"data:,"}
+    beside = {"metrics.json", "per_label.csv", "thresholds.json", "threshold_curves.parquet", "manifest.json"}
+    assert set(re.findall(r"(?:src|href)=\"([^\"#]+)", page)) == {"data:,", *beside}
     assert not re.search(r"url\(|@import|://", page)
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', sample.page())
     assert policy.startswith("default-src 'none'; img-src data:;")
@@ -119,10 +120,17 @@ def test_without_drawings_there_are_no_plots(sample: Sample) -> None:
     assert len(page) < 2**17
 
 
-def test_without_truth_one_sentence_says_why() -> None:
-    page = Sample(names_of(3), 200, with_truth=False).page()
+def test_without_truth_the_report_is_of_what_was_predicted() -> None:
+    sample = Sample(names_of(3), 200, with_truth=False)
+    page = sample.page()
     assert page.count("No record has truth") == 1
-    assert 'id="label-table"' not in page
+    assert re.findall(r'data-key="(\w+)"', page) == ["label", "predicted", "label_rate", "near_threshold", "threshold"]
+    for row in sample.metrics["distributions"]["labels"]:
+        low, high = row["label_rate_interval"]
+        assert f'>{row["label_rate"]:.4f} <span class="soft">{low:.4f} – {high:.4f}</span></td>' in page
+    mean = sample.predicted.sum(axis=1).mean()
+    assert f'<dt>Labels per image</dt><dd class="value">{mean:.2f}</dd>' in page
+    assert "<title>shop/monday: 200 images without truth – bulklabel</title>" in page
     assert 'id="gallery"' in page
     assert 'data-plot="roc"' not in page
 
@@ -142,6 +150,8 @@ def test_the_table_holds_the_labels_with_the_largest_support(sample: Sample) -> 
     metrics = copy.deepcopy(sample.metrics)
     row = metrics["per_label"][0]
     metrics["per_label"] = [row | {"label": f"n{index}", "support": index} for index in range(1003)]
+    predicted = metrics["distributions"]["labels"][0]
+    metrics["distributions"]["labels"] = [predicted | {"label": f"n{index}"} for index in range(1003)]
     page = render_report(metrics, {}, PROVENANCE)
     assert page.count("<tr data-row") == 1000
     assert 'title="n3"' in page

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bulklabel.model.counting.block import BLOCK_CELLS, BLOCK_RECORDS, row_blocks
 from bulklabel.model.counting.tally import SPARSE_UP_TO, Tally
 from bulklabel.model.statistic import MAX_NAMES, Statistic, merge
+from bulklabel.model.statistic.pairs import CONFUSED, PREDICTED, TRUTH
 from bulklabel.model.statistic.slices import most_values
 from tests.support.synthetic import Batch, batches, logistic_batch, metrics_of_statistic, records_table, statistic_of
 
@@ -102,7 +103,8 @@ def test_records_without_truth_are_scored_and_nothing_else() -> None:
     assert (found.scored, int(found.sums["with_truth"].sum())) == (4, 0)
     assert found.sums == Statistic.zero(2).sums
     assert found.histograms.filled().whole(0).sum(axis=(0, 2)).tolist() == [0, 0, 8]
-    assert found.histograms_by_group.counts().sum() == found.pairs.counts().sum() == 0
+    assert found.histograms_by_group.counts().sum() == found.pairs.counts()[[TRUTH, CONFUSED]].sum() == 0
+    assert found.pairs.counts()[PREDICTED].tolist() == [[4, 4], [4, 4]]
 
 
 def test_records_of_one_id_are_in_one_group() -> None:
@@ -242,7 +244,7 @@ def test_a_label_confused_with_another_is_counted_as_a_pair() -> None:
     random = np.random.default_rng(4)
     truth = random.integers(-1, 2, (300, 5)).astype(np.int8)
     scores = random.choice(np.array([0.1, 0.9], np.float32), truth.shape)
-    present, absent, predicted = truth == 1, truth == 0, (scores >= 0.25) & (truth != -1)
+    present, absent, predicted = truth == 1, truth == 0, scores >= 0.25
     missed, invented = present & ~predicted, absent & predicted
     expected = [present.T.astype(int) @ present, predicted.T.astype(int) @ predicted, missed.T.astype(int) @ invented]
     assert np.array_equal(statistic_of((truth, scores)).pairs.counts(), expected)

@@ -11,14 +11,16 @@ from sklearn import metrics as oracle
 
 from bulklabel.model.counting.bins import bin_of, lowest_of
 from bulklabel.model.labels.thresholds import predict_labels, read_thresholds
-from bulklabel.model.metrics import Goal, thresholds_file
+from bulklabel.model.metrics import Goal, compute_metrics, thresholds_file
 from bulklabel.model.metrics.threshold_goals import MOST_PRECISION, Choice, choose, threshold_curves, tune_thresholds
-from tests.support.synthetic import Batch, batches, logistic_batch, metrics_of_statistic, statistic_of
+from bulklabel.model.statistic import Statistic
+from tests.support.synthetic import Batch, batches, logistic_batch, metrics_of_statistic, records_table, statistic_of
 
 GOALS = [
     Goal("f1"),
     *(Goal("precision", target) for target in (0.0, 0.07, 0.5, 0.9, 1.0)),
     *(Goal("recall", target) for target in (0.0, 0.07, 0.5, 0.9, 1.0)),
+    *(Goal("specificity", target) for target in (0.0, 0.07, 0.5, 0.9, 1.0)),
     *(Goal("budget", target) for target in (0.0, 1.0, 5.0, 1000.0)),
 ]
 
@@ -74,6 +76,12 @@ def test_a_goal_is_reached_as_well_as_can_be(batch: Batch, goal: Goal) -> None:
             if good:
                 assert true / (true + false) >= target
                 assert true == max(good)
+        elif goal.kind == "specificity":
+            absent = int((truth == 0).sum())
+            good = [t for _, t, f in cuts if absent and (absent - f) / absent >= target]
+            assert not absent or (absent - false) / absent >= target
+            assert choice.reached == bool(absent or (not target and cuts))
+            assert not good or true == max(good)
         else:
             assert choice.reached == (predicted <= target)
             good = [p for p, _, _ in cuts if p <= target]
@@ -131,6 +139,7 @@ def test_a_share_that_is_no_binary_number_is_reached_exactly() -> None:
 @given(batches(unknown=True), st.sampled_from(GOALS))
 def test_a_thresholds_file_gives_the_suggested_predictions(batch: Batch, goal: Goal) -> None:
     found: dict[str, Any] = metrics_of_statistic(statistic_of(batch), goal)
+    promised = found["thresholds"].pop("suggested")
     assert found["thresholds"] == {"goal": goal.kind, "target": goal.target}
     names = [row["label"] for row in found["per_label"]]
     thresholds = read_thresholds(json.dumps(thresholds_file(found)).encode(), names, "thresholds.json")
@@ -139,7 +148,7 @@ def test_a_thresholds_file_gives_the_suggested_predictions(batch: Batch, goal: G
         known = truth != -1
         predicted, true, false = counted(truth, scores, threshold)
         assert suggested["threshold"] == threshold
-        assert suggested["predicted"] == predicted
+        assert (suggested["predicted"], suggested["tp"], suggested["fp"]) == (predicted, true, false)
         if known.any():
             expected = oracle.precision_recall_fscore_support(
                 truth[known] == 1, scores[known] >= np.float32(threshold), average="binary", zero_division=0
@@ -147,6 +156,9 @@ def test_a_thresholds_file_gives_the_suggested_predictions(batch: Batch, goal: G
             assert [suggested[name] for name in ("precision", "recall", "f1")] == pytest.approx(expected, abs=1e-12)
         else:
             assert (true, false) == (0, 0)
+    table = records_table(range(len(batch[0])))
+    again = compute_metrics(Statistic.from_batch(*batch, thresholds, table), names, thresholds, goal)
+    assert promised == {name: again["overall"][name] for name in promised}
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1, width=32)), min_size=1, max_size=30))

@@ -137,7 +137,12 @@ def test_evaluate_slices_and_suggests_as_score_does(sliced: Path, tmp_path: Path
 
 @pytest.mark.parametrize(
     ("flag", "goal"),
-    [("--target_precision=0.6", "precision"), ("--target_recall=0.7", "recall"), ("--review_budget=60", "budget")],
+    [
+        ("--target_precision=0.6", "precision"),
+        ("--target_recall=0.7", "recall"),
+        ("--target_specificity=0.9", "specificity"),
+        ("--review_budget=60", "budget"),
+    ],
 )
 def test_suggested_thresholds_reach_their_goal(sliced: Path, tmp_path: Path, flag: str, goal: str) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
@@ -145,7 +150,9 @@ def test_suggested_thresholds_reach_their_goal(sliced: Path, tmp_path: Path, fla
     assert evaluate([f"--input={sliced}", f"--output={second}", f"--threshold={first / 'thresholds.json'}"]) == 0
     target = float(flag.split("=")[1])
     suggested, found = metrics_of(first), metrics_of(second)
+    promised = suggested["thresholds"].pop("suggested")
     assert suggested["thresholds"] == {"goal": goal, "target": target}
+    assert promised == {name: found["overall"][name] for name in promised}
     reached = 0
     for promise, row in zip(suggested["per_label"], found["per_label"], strict=True):
         promise = promise["suggested"]
@@ -153,7 +160,7 @@ def test_suggested_thresholds_reach_their_goal(sliced: Path, tmp_path: Path, fla
         assert (row["precision"], row["recall"], row["f1"]) == tuple(
             promise[name] for name in ("precision", "recall", "f1")
         )
-        value = {"precision": row["precision"], "recall": row["recall"], "budget": -row["tp"] - row["fp"]}[goal]
+        value = -row["tp"] - row["fp"] if goal == "budget" else row[goal]
         assert not promise["reached"] or value >= (-target if goal == "budget" else target)
         reached += promise["reached"]
     assert reached > 5

@@ -25,7 +25,7 @@ def published(labels: int) -> tuple[dict[str, Any], dict[str, Any], str]:
     places = sorted(
         set(zip(examples.column("source").to_pylist(), examples.column("position").to_pylist(), strict=True))
     )
-    drawn = drawings(statistic, shown_labels(metrics))
+    drawn = drawings(statistic, metrics["per_label"], shown_labels(metrics))
     drawn |= gallery(statistic.examples, [(*place, b"\x89PNG\r\n\x1a\n") for place in places])
     return metrics, drawn, render_report(metrics, drawn, {})
 
@@ -59,9 +59,10 @@ def test_the_page_of_thousands_of_labels_is_one_of_the_most_that_it_shows(
 
 def test_pictures_of_labels_that_are_not_shown_are_left_out() -> None:
     metrics, drawn, _ = published(3)
-    one = {"kind": "uncertain", "probability": 0.5, "id": "a", "source": "s", "position": 0}
+    record = {"id": "a", "source": "s", "position": 0, "answers": [[1, 0.5, 1, 0]]}
     drawn |= {"thumbnails": ["first", "second"]}
-    drawn |= {"examples": [one | {"label": 1, "thumbnail": 1}, one | {"label": 0, "thumbnail": None}]}
+    drawn |= {"records": [record | {"thumbnail": place} for place in (0, 1, None)]}
+    drawn |= {"examples": [{"kind": "uncertain", "label": 3 - place, "record": place} for place in (1, 2)]}
     data = page_data(metrics, drawn)
     assert data["thumbnails"] == ["second"]
-    assert [example["thumbnail"] for example in data["examples"]] == [0, None]
+    assert [data["records"][example["record"]]["thumbnail"] for example in data["examples"]] == [0, None]

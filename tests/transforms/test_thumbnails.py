@@ -120,7 +120,7 @@ def test_every_example_has_the_thumbnail_of_its_image(input_format: str, corpus:
     missing = result.metrics().query(MetricsFilter().with_name("thumbnails_missing"))["counters"]
     assert sum(counter.committed for counter in missing) == 0
     drawn = gallery(examples, expected)
-    assert all(row["thumbnail"] is not None for row in drawn["examples"])
+    assert all(row["thumbnail"] is not None for row in drawn["records"])
     assert len(drawn["thumbnails"]) == len(expected)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from bulklabel.model.metrics import Goal
 from bulklabel.model.metrics.requirements import Gates
+from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.run_directory.plan import ReusedRecords, reused_content
 from bulklabel.transforms.run_directory.success import REQUESTED
 
@@ -17,7 +18,8 @@ class Publication:
     `output` is absolute; `thresholds`, 0…1, are those of the `labels`; `provenance` is shown in the report and in the
     manifest; `goal` is what thresholds are suggested for; `slice_by` and `group_by` name carried columns;
     `max_rejected_fraction` is in 0…1; `gates` is what is required, and the baseline; `reused` and `truth` are as `Plan`
-    has them; `truth_joined` tells whether truth is from files of its own, of which a row must join a record.
+    has them; `truth_joined` tells whether truth is from files of its own, of which a row must join a record;
+    `threshold_source` says where the thresholds come from.
     """
 
     output: str
@@ -32,6 +34,7 @@ class Publication:
     reused: Sequence[ReusedRecords] | None = None
     truth: Mapping[str, Any] = field(default_factory=dict)
     truth_joined: bool = False
+    threshold_source: str = ""
 
     @property
     def requested(self) -> dict[str, Any]:
@@ -57,12 +60,24 @@ class Publication:
     @property
     def origin(self) -> dict[str, Any]:
         """Returns where the run came from, as the report has it."""
+        about = {"output": escape_surrogates(self.output), "thresholds": thresholds_in_words(self.thresholds, self.threshold_source)}
         earlier = {run.run: f"{run.scored + run.rejected:,} records" for run in self.reused or ()}
         baseline = {"baseline": self.gates.baseline} if self.gates.baseline else {}
         labels = {"labels": self.truth["words"]} if self.truth else {}
         grouped = {"intervals": f"by {self.group_by}"} if self.group_by else {}
-        return {**self.provenance, **labels, **({"reused": earlier} if earlier else {}), **baseline, **grouped}
+        return {**about, **self.provenance, **labels, **({"reused": earlier} if earlier else {}), **baseline, **grouped}
 
     def is_stated(self, manifest: Mapping[str, Any]) -> bool:
         """Tells whether a manifest was asked for the same."""
         return all(manifest.get(name) == value for name, value in self.requested.items())
+
+
+def thresholds_in_words(thresholds: Sequence[float], source: str) -> str:
+    """Writes thresholds, and where they come from.
+
+    >>> thresholds_in_words((0.5, 0.5), "default"), thresholds_in_words((0.25, 0.5), "tuned in training")
+    ('0.5 for every label (default)', '0.25 to 0.5, one for each label (tuned in training)')
+    """
+    least, most = min(thresholds), max(thresholds)
+    words = f"{least:.4g} for every label" if least == most else f"{least:.4g} to {most:.4g}, one for each label"
+    return f"{words} ({source})" if source else words

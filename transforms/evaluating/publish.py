@@ -194,7 +194,8 @@ def metrics_files(
     metrics = acceptance.metrics
     drawn = {}
     if metrics["counts"]["records"]:
-        drawn = drawings(statistic, shown_labels(metrics)) | gallery(statistic.examples, thumbnails)
+        drawn = drawings(statistic, metrics["per_label"], shown_labels(metrics))
+        drawn |= gallery(statistic.examples, thumbnails)
     return {
         METRICS_FILE: to_json(metrics),
         PER_LABEL_FILE: per_label_csv(metrics).encode(),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from bulklabel.model.errors import UserError
 from bulklabel.model.labels.thresholds import DEFAULT_THRESHOLD, TUNED, parse_threshold, read_thresholds
 from bulklabel.transforms.files import files
+from bulklabel.transforms.files.text import escape_surrogates
 
 
 def choose_thresholds(
@@ -42,3 +43,16 @@ def choose_thresholds(
                 f"--threshold {threshold}: {error}; give a number from 0 to 1, `tuned`, or a thresholds file."
             ) from None
         return read_thresholds(content, labels, threshold)
+
+
+def threshold_source(
+    threshold: str | None, thresholds: Sequence[float], model_thresholds: Sequence[float] | None, default: str
+) -> str:
+    """Says where thresholds come from: the flag, the model's training, or else `default`.
+
+    >>> threshold_source("0.3", (0.3,), None, "default"), threshold_source(None, (0.4,), (0.4,), "default")
+    ('--threshold 0.3', 'tuned in training')
+    """
+    if threshold is not None and threshold != TUNED:
+        return f"--threshold {escape_surrogates(threshold)}"
+    return "tuned in training" if tuple(thresholds) == model_thresholds else default

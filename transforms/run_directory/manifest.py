@@ -1,6 +1,7 @@
 """The manifest of a run: what was asked for, on what it ran, how long it took, and every file with its checksum."""
 
 import hashlib
+import itertools
 import json
 import os
 import platform
@@ -69,12 +70,26 @@ def provenance_of(plan: Plan, model: str) -> dict[str, Any]:
         "plan": plan.digest,
         "model": escape_surrogates(model),
         "model_digest": plan.recipe.model_digest,
+        "input": common_folder([file.path for file in plan.inputs]),
         "input_files": len(plan.inputs),
         "input_bytes": sum(max(file.size, 0) for file in plan.inputs),
         "shards": len(plan.shards),
         "layout": plan.recipe.layout,
         "versions": dict(plan.recipe.versions),
     }
+
+
+def common_folder(paths: Sequence[str]) -> str:
+    """Returns the only path, or the deepest folder that all of them are below; empty if there is none.
+
+    >>> common_folder(["s3://photos/a/1.png", "s3://photos/b/2.png"]), common_folder(["a.parquet"])
+    ('s3://photos', 'a.parquet')
+    """
+    if len(paths) < 2:
+        return escape_surrogates(paths[0]) if paths else ""
+    ends = zip(min(paths).split("/"), max(paths).split("/"), strict=False)
+    common = itertools.takewhile(lambda parts: parts[0] == parts[1], ends)
+    return escape_surrogates("/".join(part for part, _ in common))
 
 
 def entry_of(name: str, content: bytes) -> Entry:

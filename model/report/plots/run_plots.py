@@ -32,6 +32,9 @@ CONFIG: Spec = {
     },
 }
 
+MOST_NUMBERED = 14
+"""Labels in a heat map whose cells have numbers."""
+
 UNIT: Spec = {"domain": [0, 1]}
 TICKS = [0, 0.2, 0.4, 0.6, 0.8, 1]
 INVISIBLE: Spec = {"type": "point", "filled": True, "size": 90, "opacity": 0}
@@ -50,6 +53,9 @@ def plots() -> dict[str, Spec]:
         "thresholds": _thresholds(),
         "reliability": _reliability(),
         "histogram": _histogram(),
+        "predicted": _predicted(),
+        "probabilities": _probabilities(),
+        "sizes": _sizes(),
         "pairs": _pairs(),
         "slices": _slices(),
         "drift": _drift(),
@@ -70,7 +76,7 @@ def share(field: str, title: str | None = None) -> Spec:
 def tooltip(*fields: str) -> list[Spec]:
     """Returns the fields that are shown of a mark under the pointer."""
     names = ("label", "value", "kind", "metric", "truth", "bin", "other", "interval", "verdict")
-    formats = {"records": ",", "change": "+.4f"}
+    formats = {"records": ",", "labels": "d", "change": "+.4f"}
     return [
         {"field": field, "title": field.replace("_", " ")}
         | ({"type": "nominal"} if field in names else {"type": "quantitative", "format": formats.get(field, ".4f")})
@@ -99,7 +105,74 @@ def _curve(x: str, y: str, interpolate: str, below: list[Spec]) -> Spec:
     )
 
 
-MARK_KINDS: Spec = {"domain": ["current", "suggested"], "range": ["circle", "diamond"]}
+MARK_KINDS: Spec = {"domain": ["current", "suggested", "chosen"], "range": ["circle", "diamond", "triangle-up"]}
+DASHES: Spec = {"domain": MARK_KINDS["domain"], "range": [[1, 0], [4, 4], [1, 3]]}
+
+
+def _rules(x: Spec) -> Spec:
+    """Specifies a line at each marked threshold."""
+    dash = {"field": "kind", "type": "nominal", "legend": None, "scale": DASHES}
+    return {
+        "data": {"name": "marks"},
+        "mark": {"type": "rule", "stroke": "var(--ink)", "strokeWidth": 1.5},
+        "encoding": {"x": x, "strokeDash": dash, "tooltip": tooltip("kind", "threshold")},
+    }
+
+
+def _predicted() -> Spec:
+    """Specifies the share of the records that a threshold would predict, without truth."""
+    encoding = {"x": _share("threshold"), "y": _share("predicted", "share of images")}
+    return layered(
+        [
+            _rules(encoding["x"]),
+            {
+                "mark": {"type": "line", "interpolate": "step-before", "stroke": "var(--blue)", "strokeWidth": 2},
+                "encoding": encoding,
+            },
+            {
+                "mark": INVISIBLE | {"fill": "var(--blue)"},
+                "encoding": encoding | {"tooltip": tooltip("threshold", "predicted")},
+            },
+        ]
+    )
+
+
+def _probabilities() -> Spec:
+    """Specifies a histogram of a label's probabilities."""
+    x: Spec = {"field": "bin", "type": "ordinal", "title": "probability", "sort": None}
+    x |= {"scale": {"paddingInner": 0.1}, "axis": {"labelAngle": 0, "labelOverlap": "greedy"}}
+    return layered(
+        [
+            {
+                "mark": {"type": "bar", "clip": True, "fill": "var(--blue)"},
+                "encoding": {
+                    "x": x,
+                    "y": {"field": "records", "type": "quantitative", "title": "images"},
+                    "tooltip": tooltip("bin", "records"),
+                },
+            }
+        ]
+    )
+
+
+def _sizes() -> Spec:
+    """Specifies how many images have so many labels, predicted and present."""
+    colour = {"domain": ["predicted", "present"], "range": ["var(--blue)", "var(--orange)"]}
+    x = {"field": "labels", "type": "ordinal", "title": "labels of an image", "axis": {"labelAngle": 0}}
+    return layered(
+        [
+            {
+                "mark": {"type": "bar"},
+                "encoding": {
+                    "x": x,
+                    "xOffset": {"field": "kind", "sort": colour["domain"]},
+                    "y": {"field": "records", "type": "quantitative", "title": "images"},
+                    "fill": {"field": "kind", "type": "nominal", "scale": colour},
+                    "tooltip": tooltip("labels", "kind", "records"),
+                },
+            }
+        ]
+    )
 
 
 def _thresholds() -> Spec:
@@ -111,15 +184,9 @@ def _thresholds() -> Spec:
         "stroke": {"field": "metric", "type": "nominal", "scale": colour},
         "strokeDash": {"field": "metric", "type": "nominal", "scale": dash, "legend": None},
     }
-    rule = {"field": "kind", "type": "nominal", "legend": None}
-    rule["scale"] = {"domain": MARK_KINDS["domain"], "range": [[1, 0], [4, 4]]}  # type: ignore[assignment]
     return layered(
         [
-            {
-                "data": {"name": "marks"},
-                "mark": {"type": "rule", "stroke": "var(--ink)", "strokeWidth": 1.5},
-                "encoding": {"x": encoding["x"], "strokeDash": rule, "tooltip": tooltip("kind", "threshold")},
-            },
+            _rules(encoding["x"]),
             {"mark": {"type": "line", "interpolate": "step-before", "strokeWidth": 2}, "encoding": encoding | series},
             {
                 "mark": INVISIBLE,
@@ -146,7 +213,7 @@ def _reliability() -> Spec:
 
 
 def _histogram() -> Spec:
-    truth = {"domain": ["has the label", "does not"], "range": ["var(--blue)", "var(--orange)"]}
+    truth = {"domain": ["present", "absent"], "range": ["var(--blue)", "var(--orange)"]}
     return layered(
         [
             {
@@ -171,20 +238,25 @@ def named_axis(field: str, title: str, limit: int) -> Spec:
 
 
 def _pairs() -> Spec:
+    """Specifies a heat map, whose cells have numbers where there is room for them (`numbers`)."""
     x = named_axis("column", "", 110)
     x["axis"] |= {"labelAngle": -90}
+    y = named_axis("row", "", 110)
     opacity = {"field": "share", "type": "quantitative", "legend": None, "scale": {"zero": True, "range": [0.03, 1]}}
+    ink = {"condition": {"test": "datum.strong", "value": "var(--paper)"}, "value": "var(--ink)"}
+    text = {"field": "records", "type": "quantitative", "format": "~s"}
+    shown = {"tooltip": tooltip("label", "other", "records", "share")}
     return layered(
         [
             {
-                "mark": {"type": "rect", "fill": "var(--blue)"},
-                "encoding": {
-                    "x": x,
-                    "y": named_axis("row", "", 110),
-                    "fillOpacity": opacity,
-                    "tooltip": tooltip("label", "other", "records", "share"),
-                },
-            }
+                "mark": {"type": "rect", "fill": "var(--blue)", "cursor": "pointer"},
+                "encoding": {"x": x, "y": y, "fillOpacity": opacity} | shown,
+            },
+            {
+                "transform": [{"filter": f"length(names) <= {MOST_NUMBERED}"}],
+                "mark": {"type": "text", "fontSize": 11, "cursor": "pointer"},
+                "encoding": {"x": x, "y": y, "text": text, "fill": ink} | shown,
+            },
         ]
     )
 

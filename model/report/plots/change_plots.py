@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bulklabel.model.report.plots import Spec, layered, named_axis, tooltip
+from bulklabel.model.report.plots.run_plots import Spec, layered, named_axis, tooltip
 
 VERDICTS: Spec = {
     "field": "verdict",

@@ -1,0 +1,62 @@
+// Pairs of labels: which table is shown, and the pictures of a pair.
+
+const MEANINGS = {
+  confused: "Of the records with the label of the row: the share where it was missed and the column was predicted and false.",
+  truth: "Of the records in which the label of the row is present: the share in which that of the column is, too.",
+  predicted: "Of the records predicted to have the label of the row: the share that was predicted to have that of the column, too.",
+};
+
+const HEADINGS = {
+  confused: (one, other) => `${one} missed, ${other} predicted`,
+  truth: (one, other) => `${one} and ${other} present`,
+  predicted: (one, other) => `${one} and ${other} predicted`,
+};
+
+/** Whether a record is one of a pair's, by what is kept of its answers. */
+const OF_PAIR = {
+  confused: (one, other) => one.truth === 1 && !one.predicted && other.truth === 0 && other.predicted,
+  truth: (one, other) => one.truth === 1 && other.truth === 1,
+  predicted: (one, other) => one.predicted && other.predicted,
+};
+
+function choosePairs(button) {
+  press(button);
+  state.pairs = button.dataset.pairs;
+  const highest = Math.max(0, ...pairPoints(state.pairs).points.map((point) => point.share));
+  find("#pairs-meaning").textContent = MEANINGS[state.pairs];
+  find("#ramp-end").textContent = highest.toFixed(3);
+  for (const list of findAll("[data-pairs-of]")) list.hidden = list.dataset.pairsOf !== state.pairs;
+  redraw("figure[data-of=pairs]");
+}
+
+function showPair(kind, one, other) {
+  const examples = data.records.filter((record) => {
+    const [first, second] = [one, other].map((label) => answerOf(record, label));
+    return first && second && OF_PAIR[kind](first, second);
+  });
+  const place = find("#pair-pictures");
+  place.hidden = false;
+  find("#pair-title").textContent = HEADINGS[kind](data.labels[one], data.labels[other]);
+  find("#pair-note").textContent = examples.length
+    ? `${count(examples.length)} of the examples on this page; the predictions have all.`
+    : "None of the examples on this page; the predictions have all.";
+  find(".pictures", place).replaceChildren(...examples.slice(0, 60).map((record) => picture(record, one)));
+  find("#pair-title").focus();
+}
+
+if (find("#pairs")) {
+  for (const button of findAll("#pairs button[data-pairs]")) button.addEventListener("click", () => choosePairs(button));
+  for (const button of findAll("#pairs button.show")) {
+    const { kind, one, other } = button.dataset;
+    button.addEventListener("click", () => showPair(kind, Number(one), Number(other)));
+  }
+  const figure = find("figure[data-plot=pairs]");
+  figure.onDrawn = () => {
+    figure.view?.view.addEventListener("click", (event, item) => {
+      if (!data.examples.length || item?.datum?.row === undefined || item.datum.column === undefined) return;
+      const [one, other] = [item.datum.row, item.datum.column].map((place) => data.pairs.places[place]);
+      showPair(state.pairs, one, other);
+    });
+  };
+  choosePairs(find("#pairs button[data-pairs]"));
+}

@@ -1,0 +1,1 @@
+"""Specifies the pages' plots in Vega-Lite; the pages' scripts fill in the data."""
