@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bulklabel.model.report.page import render_page
-from bulklabel.model.report.plots import CONFIG, DIAGONAL, INVISIBLE, Spec, layered, share, tooltip
+from bulklabel.model.report.plots.run_plots import CONFIG, DIAGONAL, INVISIBLE, Spec, layered, share, tooltip
 
 SCRIPTS = ("tables.js", "drawing.js", "training.js")
 

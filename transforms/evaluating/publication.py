@@ -60,7 +60,10 @@ class Publication:
     @property
     def origin(self) -> dict[str, Any]:
         """Returns where the run came from, as the report has it."""
-        about = {"output": escape_surrogates(self.output), "thresholds": thresholds_in_words(self.thresholds, self.threshold_source)}
+        about = {
+            "output": escape_surrogates(self.output),
+            "thresholds": thresholds_in_words(self.thresholds, self.threshold_source),
+        }
         earlier = {run.run: f"{run.scored + run.rejected:,} records" for run in self.reused or ()}
         baseline = {"baseline": self.gates.baseline} if self.gates.baseline else {}
         labels = {"labels": self.truth["words"]} if self.truth else {}

@@ -121,7 +121,7 @@ def _rules(x: Spec) -> Spec:
 
 def _predicted() -> Spec:
     """Specifies the share of the records that a threshold would predict, without truth."""
-    encoding = {"x": _share("threshold"), "y": _share("predicted", "share of images")}
+    encoding = {"x": share("threshold"), "y": share("predicted", "share of images")}
     return layered(
         [
             _rules(encoding["x"]),
