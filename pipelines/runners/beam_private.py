@@ -12,6 +12,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.portable_runner import PipelineResult
 from apache_beam.runners.worker import sdk_worker
 
+from bulklabel.pipelines.console.logs import log
+
 
 def given_flags(options: PipelineOptions) -> tuple[str, ...]:
     """Returns the flags as they were given.
@@ -32,9 +34,21 @@ def job_id_of(result: Any) -> str | None:
 def call_at_end(result: PipelineResult, callback: Callable[[], None]) -> None:
     """Lets the result of a portable runner call this as soon as its job has ended, before Beam's own cleanup.
 
+    What fails then is logged. Beam would raise it in place of what the job failed with, and say only "Errors".
+
     Beam 2.77: callbacks are taken by the result's constructor alone, and the runner has called it.
     """
-    result._cleanup_callbacks = (callback, *result._cleanup_callbacks)
+    result._cleanup_callbacks = tuple(map(_only_logged, (callback, *result._cleanup_callbacks)))
+
+
+def _only_logged(callback: Callable[[], None]) -> Callable[[], None]:
+    def call() -> None:
+        try:
+            callback()
+        except Exception as error:
+            log.warning("cleaning up after the job failed: %r", error)
+
+    return call
 
 
 def fail_with(result: PipelineResult, error: Exception) -> None:

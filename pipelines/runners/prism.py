@@ -131,7 +131,7 @@ def _wait_for_loopback_worker() -> None:
     """Waits until a worker in this process has ended: its threads would fail with their connections."""
     until = time.monotonic() + SECONDS_TO_STOP
     for thread in threading.enumerate():
-        if thread.name.startswith(LOOPBACK_THREADS):
+        if thread.name.startswith(LOOPBACK_THREADS) and thread.ident is not None:  # else it has not begun
             thread.join(max(0.0, until - time.monotonic()))
 
 
