@@ -143,6 +143,8 @@ def read_chunks(content: bytes) -> PngChunks:
             _add(chunks, kind, body)
     if chunks is None:
         raise _damaged("it has no header")
+    if chunks.header.color_type == PALETTE and chunks.data and not chunks.palette:
+        raise _damaged("it has no palette")
     if not chunks.data:
         raise _damaged("it has no data") if chunks.ended else truncated_image("PNG", "it ends before its pixels")
     return chunks

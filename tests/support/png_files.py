@@ -3,6 +3,10 @@
 import struct
 import zlib
 
+import numpy as np
+
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
 
 def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -12,6 +16,20 @@ def png_of(header: bytes, *chunks: bytes, data: bytes = b"") -> bytes:
     """A PNG file of a header, other chunks, and data that are packed into one IDAT."""
     body = chunk(b"IHDR", header) + b"".join(chunks) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body
+
+
+def rows_of(samples: np.ndarray, depth: int) -> bytes:
+    """The data of samples, H×W×C, of so many bits: each row without a filter."""
+    rows = samples.reshape(len(samples), -1)
+    if depth < 8:
+        bits = (rows[:, :, None] >> np.arange(depth)[::-1]) & 1
+        rows = np.packbits(bits.reshape(len(rows), -1).astype(np.uint8), axis=1)
+    return b"".join(b"\0" + row.astype(">u2" if depth == 16 else np.uint8).tobytes() for row in rows)
+
+
+def interlaced_rows_of(samples: np.ndarray, depth: int) -> bytes:
+    passes = [samples[top::down, left::across] for left, top, across, down in ADAM7]
+    return b"".join(rows_of(some, depth) for some in passes if some.size)
 
 
 def xmp(orientation: int) -> bytes:
