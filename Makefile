@@ -9,7 +9,7 @@ PROCESSES := -n 2 --dist=loadfile --no-loadscope-reorder --max-worker-restart=0
 .PHONY: demo test check format flink test-flink bench lock clean
 
 demo: .venv/installed
-	$(BIN)/bulklabel demo
+	$(BIN)/bulklabel demo --train
 
 test: .venv/tested
 	$(BIN)/pytest $(PROCESSES)

@@ -1,16 +1,16 @@
 """The `bulklabel` command: finds a command by its name and hands it the rest of the line."""
 
-import difflib
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
 from bulklabel.pipelines.console.logs import log
 from bulklabel.pipelines.console.streams import forgiving_streams
+from bulklabel.pipelines.flags.parser import near
 from bulklabel.pipelines.run_command import run_command
 
 COMMANDS = {
-    "demo": "make a corpus of handwritten digits, train on it, score it, and show what came out",
+    "demo": "make a corpus of handwritten digits, score it, and show what came out; --train trains as well",
     "train": "train the network on labelled images and write a model directory",
     "package": "make a model directory from your own Keras network",
     "calibrate": "make a model's probabilities true by a run that has truth: a new model directory",
@@ -56,9 +56,8 @@ def _main(argv: Sequence[str] | None) -> int:
         print(f"bulklabel {version('bulklabel')}")
         return 0
     if command not in COMMANDS:
-        close = difflib.get_close_matches(command, COMMANDS, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"give one of {', '.join(COMMANDS)}."
-        print(f"bulklabel: error: no command {command!r}; {hint}", file=sys.stderr)
+        hint = near(command, COMMANDS) or f"; give one of {', '.join(COMMANDS)} first."
+        print(f"bulklabel: error: no command {command!r}{hint}", file=sys.stderr)
         return 2
     return run_command(command, rest)
 

@@ -112,7 +112,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     with beam.Pipeline(options=pipeline_options) as root:
         build(root, answers, truth, publication)
     inform("published")
-    print_summary(options.output)
+    print_summary(options.output, account.seconds)
 
 
 def predictions_of(options: argparse.Namespace) -> Answers:

@@ -19,7 +19,7 @@ from bulklabel.model.report import plotting_library
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.exit_codes import NOTHING_TO_DO
 from bulklabel.pipelines.console.logs import inform, log
-from bulklabel.pipelines.console.tables import print_reused, print_summary
+from bulklabel.pipelines.console.tables import plan_line, print_reused, print_summary
 from bulklabel.pipelines.flags.common import CONTENT, STOP
 from bulklabel.pipelines.flags.values import columns_of, gates_of, goal_of, label_options_of, slice_columns
 from bulklabel.pipelines.run_command import run_command
@@ -134,7 +134,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     if plan.reused is not None:
         print(summary(plan))
     if state is not State.FINISHED:
-        print(truth_line(plan.truth))
+        print(f"{plan_line(plan)}\n{truth_line(plan.truth)}", flush=True)
     scorer = scorer_of(options, plan)
     parity: Parity | None = None
     if state is State.FINISHED:
@@ -155,7 +155,9 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     job = Job(plan, scorer, launched, publication, options.deadline, stop)
     if not launch(pipeline_options, plan, output, lambda root: build(root, job)):
         return
-    print_summary(options.output, in_one_go=state in (State.STARTS, State.REPLACES) and plan.reused is None)
+    print_summary(
+        options.output, account.seconds, in_one_go=state in (State.STARTS, State.REPLACES) and plan.reused is None
+    )
     if plan.recipe.by_content and plan.reused is not None:
         print_reused(options.output)
 

@@ -1,6 +1,7 @@
 """Applies thresholds, from which probability on a label is predicted, and reads them from files."""
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,8 @@ def read_thresholds(content: bytes, labels: Sequence[str], origin: str) -> tuple
     missing = [label for label in labels if label not in given]
     unknown = sorted(set(given) - set(labels))
     if missing or unknown:
-        what = f"no threshold for {missing[0]!r}" if missing else f"the label {unknown[0]!r}, unknown to the model"
+        close = get_close_matches(unknown[0], labels, n=1) if unknown else []
+        meant = f" (did you mean {close[0]!r}?)" if close else ""
+        what = f"the label {unknown[0]!r}, unknown to the model{meant}" if unknown else f"none for {missing[0]!r}"
         raise UserError(f"{origin} has {what}; give a number for each of the model's {len(labels)} labels.")
     return tuple(given[label] for label in labels)

@@ -107,9 +107,10 @@ def parse_requirement(text: str) -> Requirement:
     """
     match = _REQUIREMENT.fullmatch(text)
     if not match:
+        quotes = "" if re.search("[<>=]", text) else "; quote it, since a shell takes > and < for its own"
         raise UserError(
             f"--require {text!r} is no requirement; write METRIC or METRIC[LABEL], then one of "
-            f"{' '.join(OPERATORS)}, then a number or baseline, baseline-0.02, baseline*0.98."
+            f"{' '.join(OPERATORS)}, then a number or baseline, baseline-0.02, baseline*0.98{quotes}."
         )
     parts = match.groupdict()
     if parts["baseline"]:
@@ -142,7 +143,10 @@ def check_requirement(requirement: Requirement, metrics: Mapping[str, Any], befo
         raise UserError(f"{flag}: the model has no label {label!r}{_near(label, of_labels)}.")
     if metric not in (of_all if label is None else of_label):
         if metric in (of_label if label is None else of_all):
-            right = f"{metric}[LABEL]" if label is None else metric
+            averages = [name for name in (f"{metric}_micro", f"{metric}_macro") if name in of_all]
+            alone = f"{metric}[LABEL]"
+            of_label_too = f"{', '.join(averages)} or {alone}" if averages else alone
+            right = of_label_too if label is None else metric
             raise UserError(f"{flag}: {metric} is a number of {'a label' if label is None else 'all'}; write {right}.")
         what = "metric" if label is None else "metric of a label"
         raise UserError(f"{flag}: there is no {what} {metric!r}{_near(metric, of_all if label is None else of_label)}.")
@@ -153,8 +157,18 @@ def check_requirement(requirement: Requirement, metrics: Mapping[str, Any], befo
             raise UserError(f"{flag}: the baseline has no {requirement.name}; evaluate it again.") from None
 
 
+OTHER_NAMES = {
+    "map": "average_precision_macro",
+    "auc": "roc_auc_macro",
+    "exact_match": "subset_accuracy",
+    "accuracy": "subset_accuracy",
+}
+"""What others call some metrics."""
+
+
 def _near(word: str, words: Collection[str]) -> str:
-    close = difflib.get_close_matches(word, words, n=3, cutoff=0.5)
+    other = OTHER_NAMES.get(word.lower(), "")
+    close = [other] if other in words else difflib.get_close_matches(word.lower(), words, n=3, cutoff=0.5)
     return f"; did you mean {' or '.join(close)}?"[:-1] if close else ""
 
 

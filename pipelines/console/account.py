@@ -43,6 +43,11 @@ class Account:
         self.forecast: dict[str, Any] | None = None
         """What a run would take, of the command that says it."""
 
+    @property
+    def seconds(self) -> float:
+        """Returns how long ago the command started, or of what it does the part that counts."""
+        return (datetime.now(UTC) - self.started).total_seconds()
+
     def close(self, exit_code: int, error: str | None = None, state: str | None = None) -> int:
         """Reports the end, unless that was done: the error on stderr, the summary on stdout; returns the exit code."""
         with self._closing:

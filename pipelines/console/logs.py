@@ -3,10 +3,11 @@
 import contextlib
 import io
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 from bulklabel.pipelines.flags.parser import JSON
 from bulklabel.transforms.files.text import json_line
@@ -32,7 +33,7 @@ def log_to_stderr(log_format: str, command: str) -> Iterator[None]:
     With a handler there, libraries that are imported later add none of their own.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines(command) if log_format == JSON else Lines())
+    handler.setFormatter(JsonLines(command) if log_format == JSON else Lines(takes_colour(sys.stderr)))
     root, level, printed = logging.getLogger(), log.level, contextlib.ExitStack()
     log.setLevel(logging.INFO if log_format == JSON else logging.WARNING)
     others = [other for other in root.handlers if type(other) is logging.StreamHandler]  # of `logging.basicConfig`
@@ -49,13 +50,30 @@ def log_to_stderr(log_format: str, command: str) -> Iterator[None]:
         log.setLevel(level)
 
 
+COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
+PLAIN = "\x1b[0m"
+
+
+def takes_colour(stream: TextIO) -> bool:
+    """Tells whether a stream is a terminal whose user wants colours; see https://no-color.org."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 class Lines(logging.Formatter):
     """Formats our own records as `bulklabel: warning: …`, and leaves others as they are."""
+
+    def __init__(self, coloured: bool) -> None:
+        super().__init__()
+        self._coloured = coloured
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns the text of one record."""
         text = super().format(record)
-        return f"{log.name}: {record.levelname.lower()}: {text}" if record.name == log.name else text
+        if record.name != log.name:
+            return text
+        level = record.levelname.lower()
+        shown = f"{COLOURS[level]}{level}{PLAIN}" if self._coloured and level in COLOURS else level
+        return f"{log.name}: {shown}: {text}"
 
 
 class JsonLines(logging.Formatter):

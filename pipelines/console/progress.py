@@ -1,17 +1,18 @@
-"""How far a command is: committed parts against the plan, whichever process commits them, or epochs."""
+"""How far a command is: the images of committed parts against the plan, whichever process commits them, or epochs."""
 
 import contextlib
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bulklabel.model.errors import StoreError
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.logs import inform, is_json
-from bulklabel.transforms.files import files
-from bulklabel.transforms.run_directory.parts import PART_KINDS
+from bulklabel.pipelines.console.tables import format_time, rate_words
+from bulklabel.transforms.run_directory.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from bulklabel.model.training.fit import Epoch
@@ -22,43 +23,124 @@ SECONDS_BETWEEN_LINES = 30.0
 LOOKS_APART = 20
 """A look lists all parts. Where that takes long, the next one waits this many times as long."""
 
+BAR = "{percentage:3.0f}%|{bar}| {desc}"
+
+
+@dataclass(frozen=True)
+class Look:
+    """Counts what was committed at a moment: shards, and what is in them in the unit that progress is told in."""
+
+    moment: float
+    shards: int
+    done: int
+
+
+class Progress:
+    """Follows a run by its parts: in images where the plan knows how many there are, else in shards."""
+
+    def __init__(self, output: str, plan: "Plan") -> None:
+        """Knows the sizes of the shards, and has not looked yet."""
+        self._directory = RunDirectory(output, plan.stamp)
+        records = [shard.records for shard in plan.shards]
+        known = [count for count in records if count is not None]
+        self._sizes = known if len(known) == len(records) else [1] * len(records)
+        self._unit = "images" if len(known) == len(records) else "shards"
+        self.shards, self.total = len(records), sum(self._sizes)
+        self._looks: list[Look] = []
+        """The first look, the first that had more, since nobody knows how long the start took, and the last."""
+
+    def look(self) -> Look:
+        """Counts what is committed now.
+
+        Raises:
+            StoreError: if the store fails.
+        """
+        left = self._directory.shards_left()
+        done = self.total - sum(self._sizes[index] for index in left)
+        return Look(time.monotonic(), self.shards - len(left), done)
+
+    def update(self) -> str:
+        """Looks again; returns how much is done, how fast, and how long the rest will take.
+
+        Raises:
+            StoreError: if the store fails.
+        """
+        look = self.look()
+        kept = self._looks[:2] if len({each.done for each in self._looks[:2]}) == 2 else self._looks[:1]
+        self._looks = [*kept, look]
+        text = f"{look.done:,} of {self.total:,} {self._unit}"
+        rate = self._rate()
+        if rate is not None:
+            text += f", {rate_words(rate)}"
+            if look.done < self.total:
+                text += f", {format_time((self.total - look.done) / rate)} left"
+        return text
+
+    def _rate(self) -> float | None:
+        """Returns what is done a second; None before anything was."""
+        first, last = self._looks[0], self._looks[-1]
+        more = next((look for look in self._looks if first.done < look.done < last.done), first)
+        done, seconds = last.done - more.done, last.moment - more.moment
+        return done / seconds if done and seconds else None
+
+    @property
+    def done(self) -> int:
+        """Returns what was done at the last look."""
+        return self._looks[-1].done
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Returns what a line of the log has besides its message, as of the last look."""
+        first, last = self._looks[0], self._looks[-1]
+        images = {"images": self.total, "images_done": last.done} if self._unit == "images" else {}
+        return {"shards": self.shards, "done": last.shards, **images, "seconds": round(last.moment - first.moment, 1)}
+
 
 @contextlib.contextmanager
 def show_progress(output: str, plan: "Plan") -> Iterator[None]:
-    """Shows a bar on a terminal while the body runs, or in JSON a line now and then."""
-    current().progress = lambda: (_committed(output), len(plan.shards))
-    with contextlib.ExitStack() as shown:
-        if is_json():
-            shown.enter_context(_lines(output, plan))
-        elif sys.stderr.isatty():
-            shown.enter_context(_bar(output, plan))
+    """Shows a bar on a terminal while the body runs, and elsewhere a line now and then."""
+    progress = Progress(output, plan)
+    current().progress = lambda: (progress.look().shards, progress.shards)
+    if is_json():
+        shown = _logged(progress)
+    elif sys.stderr.isatty():
+        shown = _bar(progress)
+    else:
+        shown = _repeated(lambda: _print(progress), SECONDS_BETWEEN_LINES)
+    with shown:
         yield
 
 
 @contextlib.contextmanager
-def _lines(output: str, plan: "Plan") -> Iterator[None]:
+def _logged(progress: Progress) -> Iterator[None]:
     """Logs a line when the body starts, when it ends, and at most every half a minute in between."""
-    started, shards = time.monotonic(), len(plan.shards)
 
-    def line(message: str, done: int) -> None:
-        inform(message, shards=shards, done=done, seconds=round(time.monotonic() - started, 1))
+    def line(message: str) -> None:
+        progress.update()
+        inform(message, **progress.fields)
 
-    line("started", _committed(output))
-    with _repeated(lambda: line("progress", _committed(output)), SECONDS_BETWEEN_LINES):
+    line("started")
+    with _repeated(lambda: line("progress"), SECONDS_BETWEEN_LINES):
         yield
-    line("published", shards)
+    line("published")
+
+
+def _print(progress: Progress) -> None:
+    print(progress.update(), flush=True)
 
 
 @contextlib.contextmanager
-def _bar(output: str, plan: "Plan") -> Iterator[None]:
+def _bar(progress: Progress) -> Iterator[None]:
     from tqdm import tqdm
 
-    with tqdm(total=len(plan.shards), initial=_committed(output), unit="part", desc="scoring") as bar:
+    with tqdm(total=progress.total, desc="", bar_format=BAR) as bar:
 
         def draw() -> None:
-            bar.n = _committed(output)
+            bar.desc = progress.update()
+            bar.n = progress.done
             bar.refresh()
 
+        draw()
         try:
             with _repeated(draw, SECONDS_BETWEEN_LOOKS):
                 yield
@@ -87,12 +169,6 @@ def _repeated(show: Callable[[], None], seconds: float) -> Iterator[None]:
     finally:
         finished.set()
         watcher.join()
-
-
-def _committed(output: str) -> int:
-    """Counts the shards whose parts of both kinds are there."""
-    listings = [files.list_folder(files.join(output, kind)) for kind in PART_KINDS]
-    return min(sum(file.path.endswith(".parquet") for file in listing) for listing in listings)
 
 
 class EpochLines:

@@ -45,8 +45,8 @@ ADVICE = {
 """What would make a run faster, by the stage that took most of its time."""
 
 
-def print_summary(output: str, in_one_go: bool = False) -> None:
-    """Prints an output's metrics, the verdicts on its requirements, and the path of its report; logs what is doubtful.
+def print_summary(output: str, seconds: float, in_one_go: bool = False) -> None:
+    """Prints an output's metrics, the verdicts on its requirements, and where its report is; logs what is doubtful.
 
     Prints nothing with `--log_format json`: machines get the account's summary. A run that was scored `in_one_go` has a
     line on what bound it, too: of others the manifest's times tell a part.
@@ -64,7 +64,38 @@ def print_summary(output: str, in_one_go: bool = False) -> None:
     bound = bound_line(manifest["timings"], manifest["platform"], manifest["options"]["precision"]) if in_one_go else ""
     if bound:
         print(f"\n  {bound}")
-    print(f"\n  {output}/{REPORT_FILE}")
+    print(f"\n  {end_words(metrics['counts'], seconds, in_one_go)}: {output}/{REPORT_FILE}")
+
+
+def end_words(counts: Mapping[str, int], seconds: float, in_one_go: bool) -> str:
+    """Returns how many records took how long.
+
+    >>> end_words({"records": 8000, "scored": 7988}, 16.0, in_one_go=True)
+    '8,000 images in 16 s, 500 a second'
+    """
+    rate = f", {rate_words(counts['records'] / seconds)}" if in_one_go and seconds else ""
+    return f"{number(counts['records'])} images in {format_time(seconds)}{rate}"
+
+
+def rate_words(rate: float) -> str:
+    """Returns how much is done a second.
+
+    >>> rate_words(1234.5), rate_words(0.25)
+    ('1,234 a second', '0.25 a second')
+    """
+    return f"{rate:,.0f} a second" if rate >= 10 else f"{rate:.2g} a second"
+
+
+def plan_line(plan: Plan) -> str:
+    """Returns what a plan's inputs and model are, as far as it is known before anything is read."""
+    recipe, inputs, shards = plan.recipe, len(plan.inputs), len(plan.shards)
+    records = [shard.records for shard in plan.shards]
+    images = "" if None in records else f"{number(sum(filter(None, records)))} images in "
+    size = f"{recipe.preprocessing.height}×{recipe.preprocessing.width}"
+    return (
+        f"{images}{number(inputs)} file{'s' * (inputs != 1)} of {recipe.input_format}, {number(shards)} "
+        f"shard{'s' * (shards != 1)}; {number(len(recipe.labels))} labels, images of {size} pixels"
+    )
 
 
 def record_warnings(counts: Mapping[str, int], group_by: str | None, example: str | None = None) -> list[str]:
@@ -134,6 +165,8 @@ def forecast_lines(plan: Plan, left: int, rehearsal: Rehearsal, forecast: Foreca
     about = "" if forecast.counted else "about "
     records = f"{about}{number(forecast.records)} records in {number(left)}"
     scoring = forecast.seconds - forecast.startup - forecast.end
+    parts = {"whole": forecast.seconds, "start": forecast.startup, "scoring": scoring, "end": forecast.end}
+    times = {name: format_time(seconds) for name, seconds in parts.items()}
     whole = sum(rehearsal.stages.values()) or 1
     shares = ", ".join(f"{stage} {100 * seconds / whole:.0f} %" for stage, seconds in rehearsal.stages.items())
     rejected = f"; {number(rehearsal.rejected)} of them rejected" if rehearsal.rejected else ""
@@ -141,9 +174,9 @@ def forecast_lines(plan: Plan, left: int, rehearsal: Rehearsal, forecast: Foreca
         f"  input   {_bytes(size)} of {plan.recipe.input_format} in {number(inputs)} file{'s' * (inputs != 1)}: "
         f"{records}{f' of {number(len(plan.shards))}' if left < len(plan.shards) else ''} shards",
         f"  sample  {number(rehearsal.records)} records{rejected}; {shares} of the threads' time",
-        f"  time    {_time(forecast.seconds)} on this machine: {_time(forecast.startup)} to start, {_time(scoring)} for"
-        f" all records ({number(round(rehearsal.records / rehearsal.seconds))} a second), {_time(forecast.end)} to end",
-        f"  cores   {_time(forecast.processor_seconds)}, added up over them",
+        f"  time    {times['whole']} on this machine: {times['start']} to start, {times['scoring']} for all records"
+        f" ({number(round(rehearsal.records / rehearsal.seconds))} a second), {times['end']} to end",
+        f"  cores   {format_time(forecast.processor_seconds)}, added up over them",
         f"  output  about {_bytes(forecast.output_bytes)}, less if images repeat",
         f"  memory  about {_bytes(forecast.memory_bytes)}, in one process",
         "  nothing was written; `bulklabel score` with the same flags does it",
@@ -158,7 +191,12 @@ def _bytes(count: float) -> str:
     return f"{count:,.3g} TB"
 
 
-def _time(seconds: float) -> str:
+def format_time(seconds: float) -> str:
+    """Returns a time in the unit that people would name it in.
+
+    >>> format_time(64.2), format_time(5400), format_time(36000)
+    ('64 s', '90 min', '10.0 h')
+    """
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

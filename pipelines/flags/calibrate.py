@@ -5,20 +5,32 @@ from collections.abc import Sequence
 
 from bulklabel.model.errors import UserError
 from bulklabel.pipelines.flags.common import add_store_flags
-from bulklabel.pipelines.flags.parser import CommandParser
+from bulklabel.pipelines.flags.parser import OUTPUT, CommandParser
 
 
 def parser() -> CommandParser:
     """Makes the parser of the command line."""
-    flags = CommandParser("calibrate", "Make a model's probabilities true by a run that has truth.", _check)
-    flags.add_argument("model", metavar="MODEL_DIR", help="model directory of `train` or `package`")
-    flags.add_argument(
+    flags = CommandParser(
+        "calibrate",
+        "Make a model's probabilities true by a run that has truth.",
+        ("MODEL_DIR", "--truth RUN", "--output DIR"),
+        "calibrating {model} by {truth} into {output}",
+        (
+            "my/model --truth my/scores --output my/calibrated",
+            "my/model --truth my/later --output my/calibrated",
+            "s3://bucket/model --truth s3://bucket/scores --output my/calibrated",
+        ),
+        _check,
+    )
+    output = flags.group(OUTPUT)
+    output.add_argument("model", metavar="MODEL_DIR", help="model directory of `train` or `package`")
+    output.add_argument(
         "--truth",
         required=True,
         metavar="RUN",
         help="the --output of a finished `score` by that model, or of an `evaluate` of it, whose records have truth",
     )
-    flags.add_argument("--output", required=True, metavar="DIR", help="model directory to write")
+    output.add_argument("--output", required=True, metavar="DIR", help="model directory to write")
     add_store_flags(flags)
     return flags
 

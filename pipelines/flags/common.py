@@ -7,6 +7,7 @@ import time
 
 from bulklabel.model.errors import UserError
 from bulklabel.model.labels import AUTO, FORMS, POLICIES
+from bulklabel.pipelines.flags.parser import EARLIER, IMAGES, METRICS, REQUIREMENTS, RUNNING, TRUTH, LineParser
 from bulklabel.transforms.concurrency.deadline import Deadline
 from bulklabel.transforms.reading import FORMATS
 from bulklabel.transforms.truth import ID, LAST, TRUTH_KEYS
@@ -25,50 +26,61 @@ STOP = "stop"
 """What `--changed_input` does instead of rejecting records."""
 
 
-def add_input_flags(parser: argparse.ArgumentParser) -> None:
+def add_input_flags(parser: LineParser) -> None:
     """Adds the flags that say where records are and what their fields are called."""
-    parser.add_argument(
-        "--input", action="append", required=True, metavar="PATH", help="file, folder or glob with images; repeatable"
+    group = parser.group(IMAGES)
+    group.add_argument(
+        "--input",
+        action="extend",
+        nargs="+",
+        required=True,
+        metavar="PATH",
+        help="files, folders or globs with images; repeatable",
     )
-    parser.add_argument(
+    group.add_argument(
         "--input_format", default="auto", choices=("auto", *FORMATS), help="what the files are (default: auto)"
     )
-    for name, what in (("id", "ids"), ("image", "encoded images, or of their paths"), ("labels", "labels")):
-        parser.add_argument(
+    for name, what in (("id", "ids"), ("image", "encoded images, or of their paths")):
+        group.add_argument(
             f"--{name}_column", metavar="NAME", help=f"column, feature or field of {what} (default: the format's own)"
         )
-    parser.add_argument(
-        "--unknown_column",
-        metavar="NAME",
-        help="column, feature or field of lists of labels whose truth nobody knows (default: none)",
-    )
-    parser.add_argument(
+    group.add_argument(
         "--image_root",
         action="append",
         default=[],
         metavar="PATH",
         help="folder below which images may lie that a table names by their paths, besides its own; repeatable",
     )
-    parser.add_argument(
+    group.add_argument(
         "--path_pattern",
         type=pattern,
         metavar="REGEX",
         help="regular expression, searched in each record's path, whose named groups give `id`, `labels` or carried "
         "columns, such as '(?P<labels>[^/]+)/' for folders of one label each",
     )
+    truth = parser.group(TRUTH)
+    truth.add_argument(
+        "--labels_column", metavar="NAME", help="column, feature or field of labels (default: the format's own)"
+    )
+    truth.add_argument(
+        "--unknown_column",
+        metavar="NAME",
+        help="column, feature or field of lists of labels whose truth nobody knows (default: none)",
+    )
     add_label_flags(parser)
 
 
-def add_truth_flags(parser: argparse.ArgumentParser, replaced: str) -> None:
+def add_truth_flags(parser: LineParser, replaced: str) -> None:
     """Adds the flags for tables of truth; `replaced` is the truth that they count instead of."""
-    parser.add_argument(
+    group = parser.group(TRUTH)
+    group.add_argument(
         "--truth",
         action="append",
         default=[],
         metavar="PATH",
         help=f"table of truth, joined by id, that counts instead of {replaced}; repeatable",
     )
-    parser.add_argument(
+    group.add_argument(
         "--truth_key",
         default=ID,
         type=truth_key,
@@ -78,24 +90,28 @@ def add_truth_flags(parser: argparse.ArgumentParser, replaced: str) -> None:
     )
 
 
-def add_label_flags(parser: argparse.ArgumentParser) -> None:
+def add_label_flags(parser: LineParser) -> None:
     """Adds the flags that say how labels are written."""
-    parser.add_argument(
+    group = parser.group(TRUTH)
+    group.add_argument(
         "--labels_as",
         default=AUTO,
         choices=(AUTO, *FORMS),
         help="how labels are written (default: as the first records tell, if they can mean one thing only)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--label_separator",
         metavar="TEXT",
         help="what stands between labels in a text, '' if each text is one label (default: as the first records tell)",
     )
-    parser.add_argument(
-        "--label_offset", type=int, metavar="N", help="the number of the first label, in label numbers (default: 0)"
+    group.add_argument(
+        "--label_offset",
+        type=whole_number,
+        metavar="N",
+        help="the number of the first label, in label numbers (default: 0)",
     )
     for name, what in (("uncertain", "-1 means where labels are 1 or 0"), ("blank", "an empty cell means there")):
-        parser.add_argument(
+        group.add_argument(
             f"--{name}",
             action="append",
             type=policy,
@@ -103,7 +119,7 @@ def add_label_flags(parser: argparse.ArgumentParser) -> None:
             metavar="[LABEL=]P",
             help=f"what {what}: present, absent or unknown (default: unknown); repeatable, for a label alone by LABEL=",
         )
-    parser.add_argument(
+    group.add_argument(
         "--no_label",
         action="append",
         default=[],
@@ -146,16 +162,16 @@ def policy(text: str) -> tuple[str, str]:
     return label, meaning
 
 
-def add_trust_flag(parser: argparse.ArgumentParser) -> None:
+def add_trust_flag(parser: LineParser) -> None:
     """Adds the flag that lets code run which comes with a network, or which it names."""
-    parser.add_argument(
+    parser.group(RUNNING).add_argument(
         "--trust_model_code", action="store_true", help="run code that comes with the network; know who made it"
     )
 
 
-def add_decode_flag(parser: argparse.ArgumentParser, default: str) -> None:
+def add_decode_flag(parser: LineParser, default: str) -> None:
     """Adds the flag for how large JPEG files are decoded; it is None where it was not given."""
-    parser.add_argument(
+    parser.group(IMAGES).add_argument(
         "--decode",
         choices=("exact", "scaled"),
         help="whether large JPEG files are decoded in full, or smaller than they are, to no less than twice the image "
@@ -163,9 +179,9 @@ def add_decode_flag(parser: argparse.ArgumentParser, default: str) -> None:
     )
 
 
-def add_group_flag(parser: argparse.ArgumentParser, default: str = "each record by itself") -> None:
+def add_group_flag(parser: LineParser, default: str = "each record by itself") -> None:
     """Adds the flag for what records belong to together."""
-    parser.add_argument(
+    parser.group(METRICS).add_argument(
         "--group_by",
         type=column_name,
         metavar="NAME",
@@ -173,16 +189,17 @@ def add_group_flag(parser: argparse.ArgumentParser, default: str = "each record 
     )
 
 
-def add_evaluation_flags(parser: argparse.ArgumentParser) -> None:
+def add_evaluation_flags(parser: LineParser) -> None:
     """Adds the flags for slices and for suggested thresholds."""
-    parser.add_argument(
+    group = parser.group(METRICS)
+    group.add_argument(
         "--slice_by",
         action="append",
         default=[],
         metavar="NAMES",
         help="columns, separated by commas: all metrics for each of their values as well",
     )
-    goal = parser.add_mutually_exclusive_group()
+    goal = group.add_mutually_exclusive_group()
     goal.add_argument(
         "--target_precision",
         type=fraction,
@@ -204,16 +221,17 @@ def add_evaluation_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_store_flags(parser: argparse.ArgumentParser) -> None:
+def add_store_flags(parser: LineParser) -> None:
     """Adds the flags for time limit and retries of remote stores."""
-    parser.add_argument(
+    group = parser.group(RUNNING)
+    group.add_argument(
         "--store_timeout",
         type=seconds,
         default=60.0,
         metavar="S",
         help="seconds for a request to a remote store, and for each 8 MiB that it moves (default: %(default)g)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--store_retries",
         type=not_negative,
         default=6,
@@ -235,15 +253,23 @@ def fraction(text: str) -> float:
     >>> fraction("0.05")
     0.05
     """
-    value = float(text)
+    value = number(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return value
 
 
+def number(text: str) -> float:
+    """Parses a number, which has a point and no comma or percent sign."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number; write it like 0.05") from None
+
+
 def seconds(text: str) -> float:
     """Parses seconds, above 0 and up to a day."""
-    value = float(text)
+    value = number(text)
     if not 0 < value <= DAY:
         raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0, up to {DAY:,}")
     return value
@@ -255,7 +281,7 @@ def positive(text: str) -> int:
     >>> positive("16")
     16
     """
-    value = int(text)
+    value = whole_number(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
     return value
@@ -275,15 +301,23 @@ def image_size(text: str) -> tuple[int, int]:
 
 def not_negative(text: str) -> int:
     """Parses a whole number of at least 0."""
-    value = int(text)
+    value = whole_number(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
     return value
 
 
-def add_textfile_flags(parser: argparse.ArgumentParser) -> None:
+def whole_number(text: str) -> int:
+    """Parses a whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+
+
+def add_textfile_flags(parser: LineParser) -> None:
     """Adds the flag for a textfile that Prometheus' collector reads."""
-    parser.add_argument(
+    parser.group(RUNNING).add_argument(
         "--metrics_textfile",
         type=textfile_path,
         metavar="PATH",
@@ -301,9 +335,10 @@ def textfile_path(text: str) -> str:
     return text
 
 
-def add_gate_flags(parser: argparse.ArgumentParser) -> None:
+def add_gate_flags(parser: LineParser) -> None:
     """Adds the flags of quality gates and of the baseline."""
-    parser.add_argument(
+    group = parser.group(REQUIREMENTS)
+    group.add_argument(
         "--require",
         action="append",
         default=[],
@@ -311,22 +346,23 @@ def add_gate_flags(parser: argparse.ArgumentParser) -> None:
         help="such as 'f1_micro>=0.85', 'recall[cat]>=0.9' or 'f1_micro>=baseline-0.02': if it does not hold, the "
         "command ends with exit code 3; repeatable",
     )
-    parser.add_argument("--baseline", metavar="DIR", help="output of an earlier run: tells what has drifted since")
+    group.add_argument("--baseline", metavar="DIR", help="output of an earlier run: tells what has drifted since")
 
 
-def add_since_flags(parser: argparse.ArgumentParser) -> None:
+def add_since_flags(parser: LineParser) -> None:
     """Adds the flags that name earlier runs, and say what becomes of their answers."""
-    parser.add_argument(
+    group = parser.group(EARLIER)
+    group.add_argument(
         "--since",
         action="append",
         default=[],
         metavar="DIR",
         help="the --output of a finished run: what it scored in the same way is not scored again; repeatable",
     )
-    parser.add_argument(
+    group.add_argument(
         "--carry_over", action="store_true", help="write the answers of --since too, so that the output is complete"
     )
-    parser.add_argument(
+    group.add_argument(
         "--match",
         default=FILE,
         choices=(FILE, CONTENT),
@@ -344,9 +380,9 @@ def check_since_flags(options: argparse.Namespace) -> None:
         raise UserError("--carry_over has nothing to carry over; name the earlier runs by --since.")
 
 
-def add_deadline_flags(parser: argparse.ArgumentParser) -> None:
+def add_deadline_flags(parser: LineParser) -> None:
     """Adds the flag that limits a run's time."""
-    parser.add_argument(
+    parser.group(RUNNING).add_argument(
         "--deadline",
         type=duration,
         metavar="TIME",

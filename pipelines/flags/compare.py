@@ -5,15 +5,27 @@ from collections.abc import Sequence
 
 from bulklabel.model.errors import UserError
 from bulklabel.pipelines.flags.common import add_group_flag, add_store_flags
-from bulklabel.pipelines.flags.parser import CommandParser
+from bulklabel.pipelines.flags.parser import OUTPUT, CommandParser
 
 
 def parser() -> CommandParser:
     """Makes the parser of the command line."""
-    flags = CommandParser("compare", "Say what changed between two finished runs, of any models and shards.", _check)
-    flags.add_argument("before", metavar="RUN_A", help="the --output of a finished `score` or `evaluate`")
-    flags.add_argument("after", metavar="RUN_B", help="that of another, whose records have the same ids")
-    flags.add_argument("--output", required=True, metavar="DIR", help="where comparison.json and report.html go")
+    flags = CommandParser(
+        "compare",
+        "Say what changed between two finished runs, of any models and shards.",
+        ("RUN_A", "RUN_B", "--output DIR"),
+        "comparing {before} with {after} into {output}",
+        (
+            "my/scores my/scores2 --output my/changes",
+            "my/last_night my/tonight --output my/changes --group_by patient",
+            "s3://bucket/old s3://bucket/new --output my/changes --store_timeout 120",
+        ),
+        _check,
+    )
+    output = flags.group(OUTPUT)
+    output.add_argument("before", metavar="RUN_A", help="the --output of a finished `score` or `evaluate`")
+    output.add_argument("after", metavar="RUN_B", help="that of another, whose records have the same ids")
+    output.add_argument("--output", required=True, metavar="DIR", help="where comparison.json and report.html go")
     add_group_flag(flags, "what both runs were grouped by")
     add_store_flags(flags)
     return flags

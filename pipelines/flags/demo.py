@@ -1,17 +1,28 @@
 """The flags of `bulklabel demo`."""
 
-from bulklabel.pipelines.flags.parser import CommandParser
+from bulklabel.pipelines.flags.parser import IMAGES, OUTPUT, TRAINING, CommandParser
 from bulklabel.transforms.reading import FORMATS
 
 
 def parser() -> CommandParser:
     """Makes the parser of the command line."""
-    flags = CommandParser("demo", "Make a corpus of handwritten digits, train on it, and score what was held out.")
-    flags.add_argument("--output", default="demo", metavar="DIR", help="where all of it goes (default: demo)")
-    flags.add_argument(
+    flags = CommandParser(
+        "demo",
+        "Make a corpus of handwritten digits, and score it with a small model that comes with bulklabel.",
+        (),
+        "the demo goes to {output}",
+        ("", "--train", "--output /tmp/demo --input_format webdataset"),
+    )
+    flags.group(OUTPUT).add_argument(
+        "--output", default="demo", metavar="DIR", help="where all of it goes (default: demo)"
+    )
+    flags.group(IMAGES).add_argument(
         "--input_format",
         default="parquet",
         choices=tuple(FORMATS),
         help="how the corpus is laid out (default: %(default)s)",
+    )
+    flags.group(TRAINING).add_argument(
+        "--train", action="store_true", help="then train such a model on such a corpus, and score with that, too"
     )
     return flags

@@ -13,14 +13,26 @@ from bulklabel.pipelines.flags.common import (
     add_textfile_flags,
     add_truth_flags,
 )
-from bulklabel.pipelines.flags.parser import CommandParser
+from bulklabel.pipelines.flags.parser import METRICS, OUTPUT, TRUTH, CommandParser
 from bulklabel.transforms.predictions import OUTPUTS, PROBABILITIES
 
 
 def parser() -> CommandParser:
     """Makes the parser of the command line."""
-    flags = CommandParser("evaluate", "Compute the metrics of a run again, or of another system's predictions.", _check)
-    source = flags.add_mutually_exclusive_group(required=True)
+    flags = CommandParser(
+        "evaluate",
+        "Compute the metrics of a run again, or of another system's predictions.",
+        ("RUN", "--output DIR"),
+        "evaluating {input}{predictions} into {output}",
+        (
+            "my/scores --output my/strict --threshold 0.8",
+            "my/scores --output my/later --truth labels.csv --truth_key stem",
+            "--predictions theirs.parquet --probabilities '*_score' --output my/theirs --slice_by camera",
+        ),
+        _check,
+    )
+    output, truth = flags.group(OUTPUT), flags.group(TRUTH)
+    source = output.add_mutually_exclusive_group(required=True)
     source.add_argument("--input", metavar="DIR", help="the --output of a finished `score` or `evaluate`")
     source.add_argument(
         "--predictions",
@@ -28,37 +40,37 @@ def parser() -> CommandParser:
         metavar="PATH",
         help="table of probabilities that another system made: Parquet, CSV, TSV or JSON lines; repeatable",
     )
-    flags.add_argument(
+    output.add_argument(
         "--probabilities",
         metavar="NAME",
         help="in --predictions: the column of lists, or of a label's numbers, with * for the label, such as '*_score' "
         "(default: probabilities, else 'prob_*')",
     )
-    flags.add_argument(
+    output.add_argument(
         "--label_file",
         metavar="PATH",
-        help="labels of such lists in their order, one a line; or of columns, those that count",
+        help="text file with the labels of such lists, one per line, in their order; or of columns, those that count",
     )
-    flags.add_argument(
+    output.add_argument(
         "--outputs",
         choices=OUTPUTS,
         default=PROBABILITIES,
         help="what the numbers in --predictions are (default: %(default)s)",
     )
-    flags.add_argument("--output", required=True, metavar="DIR", help="where metrics.json and report.html go")
-    flags.add_argument(
+    output.add_argument("--output", required=True, metavar="DIR", help="where metrics.json and report.html go")
+    flags.group(METRICS).add_argument(
         "--threshold",
         metavar="T",
         help="a number for all labels, `tuned`, or a thresholds file (default: the run's)",
     )
     add_truth_flags(flags, "the truth in the run, or in --predictions")
-    flags.add_argument(
+    truth.add_argument(
         "--id_column", metavar="NAME", help="in --predictions and --truth (default: id, or the only one like it)"
     )
-    flags.add_argument(
+    truth.add_argument(
         "--labels_column", metavar="NAME", help="in --truth, else in --predictions (default: labels or label)"
     )
-    flags.add_argument(
+    truth.add_argument(
         "--unknown_column", metavar="NAME", help="lists of labels that nobody knows, beside these (default: none)"
     )
     add_group_flag(flags, "what the run was grouped by")

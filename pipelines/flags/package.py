@@ -9,33 +9,52 @@ from bulklabel.pipelines.flags.common import (
     add_store_flags,
     add_trust_flag,
     image_size,
+    number,
 )
-from bulklabel.pipelines.flags.parser import CommandParser
+from bulklabel.pipelines.flags.parser import NETWORK, OUTPUT, CommandParser
 
 
 def parser() -> CommandParser:
     """Makes the parser of the command line."""
-    flags = CommandParser("package", "Make a model directory from your own Keras network.", _check)
-    flags.add_argument("--keras_model", required=True, metavar="PATH", help="a .keras file, or a SavedModel's folder")
-    flags.add_argument("--label_file", required=True, metavar="FILE", help="labels, one a line, in the outputs' order")
-    flags.add_argument("--output", required=True, metavar="DIR", help="model directory to write")
-    flags.add_argument(
+    flags = CommandParser(
+        "package",
+        "Make a model directory from your own Keras network.",
+        ("--keras_model PATH", "--label_file FILE", "--output DIR"),
+        "packaging {keras_model} into {output}",
+        (
+            "--keras_model net.keras --label_file labels.txt --output my/model --input_range=0,1",
+            "--keras_model saved_model --label_file labels.txt --output my/model --input_range=0,255 --image_size 224",
+            "--keras_model net.keras --label_file labels.txt --output my/model --mean 0.485,0.456,0.406 "
+            "--std 0.229,0.224,0.225 --outputs logits",
+        ),
+        _check,
+    )
+    network = flags.group(NETWORK)
+    network.add_argument("--keras_model", required=True, metavar="PATH", help="a .keras file, or a SavedModel's folder")
+    network.add_argument(
+        "--label_file",
+        required=True,
+        metavar="FILE",
+        help="text file with one label per line, in the order of the outputs",
+    )
+    flags.group(OUTPUT).add_argument("--output", required=True, metavar="DIR", help="model directory to write")
+    network.add_argument(
         "--image_size", type=image_size, metavar="N|HxW", help="pixels (default: the network's, where it says one)"
     )
-    flags.add_argument(
+    network.add_argument(
         "--resize",
         default="bilinear",
         choices=("bilinear", "area", "bicubic"),
         help="how images are brought to that size (default: %(default)s)",
     )
-    flags.add_argument(
+    network.add_argument(
         "--fit",
         default="stretch",
         choices=("stretch", "pad", "crop"),
         help="what becomes of another aspect ratio: ignored, kept on black, or cut to (default: %(default)s)",
     )
     add_decode_flag(flags, "exact")
-    expects = flags.add_mutually_exclusive_group(required=True)
+    expects = network.add_mutually_exclusive_group(required=True)
     expects.add_argument(
         "--input_range",
         choices=("0,255", "0,1", "-1,1"),
@@ -45,10 +64,10 @@ def parser() -> CommandParser:
     expects.add_argument(
         "--mean", type=channels, metavar="R,G,B", help="or: the mean that was taken off pixels of 0 to 1; with --std"
     )
-    flags.add_argument(
+    network.add_argument(
         "--std", type=channels, metavar="R,G,B", help="and the standard deviation they were divided by then"
     )
-    flags.add_argument(
+    network.add_argument(
         "--outputs",
         default="probabilities",
         choices=("probabilities", "logits"),
@@ -65,7 +84,7 @@ def channels(text: str) -> tuple[float, ...]:
     >>> channels("0.485,0.456,0.406")
     (0.485, 0.456, 0.406)
     """
-    values = tuple(float(value) for value in text.split(","))
+    values = tuple(number(value) for value in text.split(","))
     if len(values) != 3:
         raise argparse.ArgumentTypeError(f"{text} is not three numbers, like 0.485,0.456,0.406")
     return values

@@ -23,12 +23,25 @@ from bulklabel.pipelines.flags.common import (
     positive,
     seconds,
 )
-from bulklabel.pipelines.flags.parser import CommandParser
+from bulklabel.pipelines.flags.parser import IMAGES, METRICS, OUTPUT, REQUIREMENTS, RUNNING, CommandParser
+
+USAGE = ("IMAGES…", "--model DIR", "--output DIR")
 
 
 def parser() -> CommandParser:
     """Makes the parser of the command line."""
-    flags = CommandParser("score", "Score images with a model directory: predictions, metrics, report.", check)
+    flags = CommandParser(
+        "score",
+        "Score images with a model directory: predictions, metrics, report.",
+        USAGE,
+        "scoring {input} with {model} into {output}",
+        (
+            "photos --model my/model --output my/scores",
+            "'shards/{000..127}.tar' --model my/model --output my/scores --threshold 0.8 --slice_by camera",
+            "tonight --model my/model --output my/tonight --since my/last_night --require 'rejected_fraction<=0.01'",
+        ),
+        check,
+    )
     add_score_flags(flags)
     add_textfile_flags(flags)
     return flags
@@ -38,41 +51,43 @@ def add_score_flags(flags: CommandParser) -> None:
     """Adds the flags that say what is scored, how, and what is asked of the run."""
     add_input_flags(flags)
     add_truth_flags(flags, "the input's")
-    flags.add_argument(
+    flags.group(IMAGES).add_argument(
         "--carry",
         action="append",
         default=[],
         metavar="NAME",
         help="column, feature or field to take along into the predictions, as text; repeatable",
     )
-    flags.add_argument("--model", required=True, metavar="DIR", help="model directory")
-    flags.add_argument("--output", required=True, metavar="DIR", help="where the run goes")
-    flags.add_argument(
+    output, running = flags.group(OUTPUT), flags.group(RUNNING)
+    output.add_argument("--model", required=True, metavar="DIR", help="model directory")
+    output.add_argument("--output", required=True, metavar="DIR", help="where the run goes")
+    output.add_argument("--overwrite", action="store_true", help="replace what another plan left in --output")
+    output.add_argument(
         "--layout",
         default="wide",
         choices=("wide", "list"),
         help="a column a label, or one list column (default: wide)",
     )
-    flags.add_argument(
+    flags.group(METRICS).add_argument(
         "--threshold",
         metavar="T",
         help="a number for all labels, `tuned`, or a thresholds file (default: tuned if the model has them, else 0.5)",
     )
-    flags.add_argument(
+    flags.group(REQUIREMENTS).add_argument(
         "--max_rejected_fraction",
         type=fraction,
         default=0.05,
         metavar="F",
         help="above it the run fails, after publishing all but _SUCCESS (default: %(default)s)",
     )
-    flags.add_argument(
+    running.add_argument(
         "--decode_timeout",
         type=seconds,
         default=60.0,
         metavar="SECONDS",
         help="an image whose decoder takes longer is rejected (default: 60)",
     )
-    flags.add_argument(
+    running.add_argument(
         "--max_pixels",
         type=pixels,
         default=MAX_PIXELS,
@@ -80,28 +95,28 @@ def add_score_flags(flags: CommandParser) -> None:
         help=f"larger images are rejected by their headers; each thread takes up to {BYTES_A_PIXEL} bytes a pixel to "
         f"decode one, {MAX_PIXELS * BYTES_A_PIXEL / 2**30:.1f} GiB at the default (default: {MAX_PIXELS:,})",
     )
-    flags.add_argument(
+    running.add_argument(
         "--truncated",
         default=REJECT,
         choices=TRUNCATED,
         help="what becomes of an image that is cut off, so that pixels are missing: rejected, or scored with black in "
         "their place and counted (default: %(default)s)",
     )
-    flags.add_argument(
+    running.add_argument(
         "--precision",
         default="float32",
         choices=("float32", "bfloat16"),
         help="what the network computes in; bfloat16 is faster on processors that have it, and its answers are "
         "compared with those of float32 first (default: float32)",
     )
-    flags.add_argument(
+    running.add_argument(
         "--identity",
         default=LISTING,
         choices=(LISTING, CONTENT),
         help="what tells that an input changed: size and time, or what a store says of it; or a hash of its bytes, for "
         "which each is read once more (default: listing)",
     )
-    flags.add_argument(
+    running.add_argument(
         "--changed_input",
         default="reject",
         choices=("reject", STOP),
@@ -111,7 +126,6 @@ def add_score_flags(flags: CommandParser) -> None:
     add_evaluation_flags(flags)
     add_gate_flags(flags)
     add_since_flags(flags)
-    flags.add_argument("--overwrite", action="store_true", help="replace what another plan left in --output")
     add_trust_flag(flags)
     add_store_flags(flags)
     add_deadline_flags(flags)

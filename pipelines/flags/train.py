@@ -13,18 +13,32 @@ from bulklabel.pipelines.flags.common import (
     fraction,
     image_size,
     positive,
+    whole_number,
 )
-from bulklabel.pipelines.flags.parser import CommandParser
+from bulklabel.pipelines.flags.parser import OUTPUT, TRAINING, TRUTH, CommandParser
 
 
 def parser() -> CommandParser:
     """Makes the parser of the command line."""
-    flags = CommandParser("train", "Train the network on labelled images and write a model directory.")
+    flags = CommandParser(
+        "train",
+        "Train the network on labelled images and write a model directory.",
+        ("IMAGES…", "--output DIR"),
+        "learning from {input} into {output}",
+        (
+            "photos --output my/model",
+            "'train/*.parquet' --output my/model --image_size 64 --epochs 20 --labels_column tags",
+            "films --truth labels.csv --label_file labels.txt --group_by patient --output my/model",
+        ),
+    )
+    training = flags.group(TRAINING)
     add_input_flags(flags)
     add_truth_flags(flags, "the input's")
-    flags.add_argument("--output", required=True, metavar="DIR", help="model directory to write")
-    flags.add_argument("--label_file", metavar="FILE", help="labels, one a line, in order (default: found in the data)")
-    start = flags.add_mutually_exclusive_group()
+    flags.group(OUTPUT).add_argument("--output", required=True, metavar="DIR", help="model directory to write")
+    flags.group(TRUTH).add_argument(
+        "--label_file", metavar="FILE", help="text file with one label per line, in order (default: found in the data)"
+    )
+    start = training.add_mutually_exclusive_group()
     start.add_argument(
         "--network", choices=NETWORKS, default=NETWORKS[0], help="what is trained from nothing (default: %(default)s)"
     )
@@ -35,11 +49,11 @@ def parser() -> CommandParser:
         help="model directory whose network is trained further: its last layer is replaced, first learns alone, and "
         "then all learn at a smaller rate",
     )
-    flags.add_argument(
+    training.add_argument(
         "--image_size", type=trainable_size, metavar="N|HxW", help="pixels (default: 32, or those of --from)"
     )
     add_decode_flag(flags, "scaled, or that of --from")
-    length = flags.add_mutually_exclusive_group()
+    length = training.add_mutually_exclusive_group()
     length.add_argument(
         "--epochs",
         type=positive,
@@ -48,17 +62,17 @@ def parser() -> CommandParser:
         f"(default: {EPOCHS[RESIDUAL]}, {EPOCHS[TEXTBOOK]} for textbook, {EPOCHS[None]} with --from)",
     )
     length.add_argument("--minutes", type=minutes, metavar="M", help="instead: as many passes as take about so long")
-    flags.add_argument("--batch_size", type=positive, default=64, metavar="N", help="(default: %(default)s)")
-    flags.add_argument(
+    training.add_argument("--batch_size", type=positive, default=64, metavar="N", help="(default: %(default)s)")
+    training.add_argument(
         "--flip", action="store_true", help="mirror half of the images, where left and right mean the same"
     )
-    flags.add_argument(
+    training.add_argument(
         "--loss",
         choices=LOSSES,
         default=LOSSES[0],
         help="what is made small; asymmetric counts absent labels that are easy less (default: %(default)s)",
     )
-    flags.add_argument(
+    training.add_argument(
         "--validation_fraction",
         type=fraction,
         default=0.1,
@@ -66,7 +80,9 @@ def parser() -> CommandParser:
         help="share of the records, by a hash of their id or group, kept to judge by (default: %(default)s)",
     )
     add_group_flag(flags)
-    flags.add_argument("--seed", type=int, default=0, metavar="N", help="equal seeds, equal models (default: 0)")
+    training.add_argument(
+        "--seed", type=whole_number, default=0, metavar="N", help="equal seeds, equal models (default: 0)"
+    )
     add_store_flags(flags)
     return flags
 

@@ -9,15 +9,23 @@ from bulklabel.pipelines.flags.common import (
     add_trust_flag,
     not_negative,
 )
-from bulklabel.pipelines.flags.parser import CommandParser
+from bulklabel.pipelines.flags.parser import OUTPUT, CommandParser
 
 
 def parser() -> CommandParser:
     """Makes the parser of the command line."""
-    flags = CommandParser("verify", "Check every file of a finished run, evaluation or comparison.", _check)
-    flags.add_argument("run", metavar="RUN", help="the --output of a finished `score`, `evaluate` or `compare`")
-    flags.add_argument("--model", metavar="DIR", help="where the run's model directory is now (default: where it was)")
-    flags.add_argument(
+    flags = CommandParser(
+        "verify",
+        "Check every file of a finished run, evaluation or comparison.",
+        ("RUN",),
+        "checking {run}",
+        ("my/scores", "my/scores --sample 100", "my/scores --sample 1000 --model models/where_it_is_now"),
+        _check,
+    )
+    output = flags.group(OUTPUT)
+    output.add_argument("run", metavar="RUN", help="the --output of a finished `score`, `evaluate` or `compare`")
+    output.add_argument("--model", metavar="DIR", help="where the run's model directory is now (default: where it was)")
+    output.add_argument(
         "--sample",
         type=not_negative,
         default=0,

@@ -1,20 +1,18 @@
 """Beam's options, from what a command line has besides the command's own flags."""
 
 import argparse
-import difflib
 from collections.abc import Sequence
 
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from bulklabel.model.errors import UserError
+from bulklabel.pipelines.flags.parser import CommandParser, near_flag
 from bulklabel.pipelines.runners.choose import choose_runner, is_local
 from bulklabel.transforms.files.stores.retry import StoreOptions  # noqa: F401 (Beam knows the flags of what is imported)
 
 
-def beam_options(
-    beam_flags: Sequence[str], options: argparse.Namespace, parser: argparse.ArgumentParser
-) -> PipelineOptions:
+def beam_options(beam_flags: Sequence[str], options: argparse.Namespace, parser: CommandParser) -> PipelineOptions:
     """Makes Beam's options, chooses the runner, and tells file systems about them, which can be used after this.
 
     Args:
@@ -46,12 +44,14 @@ def beam_flag_parser() -> argparse.ArgumentParser:
     return parsers[0]
 
 
-def _check_beam_flags(flags: Sequence[str], parser: argparse.ArgumentParser) -> None:
+def _check_beam_flags(flags: Sequence[str], parser: CommandParser) -> None:
     beam_parser = beam_flag_parser()
     _, unknown = beam_parser.parse_known_args(flags)
     if unknown:
-        own = [name for action in parser._actions for name in action.option_strings]
-        known = own + [name for action in beam_parser._actions for name in action.option_strings]
-        close = difflib.get_close_matches(unknown[0].split("=")[0], known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"see `{parser.prog} --help`."
-        raise UserError(f"{unknown[0]}: no such flag; {hint}")
+        word = unknown[0]
+        if not word.startswith("-"):
+            raise UserError(f"{word}: {parser.misplaced}; see `{parser.prog} --help`.")
+        beams = [name for action in beam_parser._actions for name in action.option_strings]
+        flag = word.partition("=")[0]
+        close = near_flag(flag, parser.flags) or near_flag(flag, beams)
+        raise UserError(f"{word}: no such flag{close or f'; see `{parser.prog} --help`.'}")

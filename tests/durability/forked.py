@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
@@ -175,6 +176,7 @@ def tiny_flags(folder: Path) -> list[str]:
 
 
 def said_in_one_line(text: str) -> None:
-    """An error, the summary of it, and nothing else but how the truth is read."""
-    error, summary = (line for line in text.splitlines() if not line.startswith("truth: "))
+    """An error, the summary of it, and nothing else but what the run begins with."""
+    begins = re.compile(r"scoring |truth: |[\d,]+ images in |[\d,]+ files? of ")
+    error, summary = (line for line in text.splitlines() if not begins.match(line))
     assert error == f"bulklabel: error: {json.loads(summary)['error']}"

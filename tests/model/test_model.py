@@ -90,7 +90,7 @@ def test_a_threshold_includes_the_stored_probability_that_prints_like_it() -> No
         (b"[1]", "not a thresholds file"),
         (b'{"a": 2, "b": 0.5}', "not between 0 and 1"),
         (b'{"a": 0.5, "a": 0.7, "b": 0.5}', "an object has the key 'a' twice"),
-        (b'{"a": 0.5}', "no threshold for 'b'"),
+        (b'{"a": 0.5}', "none for 'b'"),
         (b'{"a": 0.5, "b": 0.5, "z": 0.1}', "unknown to the model"),
     ],
 )

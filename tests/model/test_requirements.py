@@ -89,7 +89,7 @@ def test_what_cannot_be_judged_is_refused_with_what_was_meant(metrics: dict[str,
     for text, words in {
         "f1_mikro>=0.5": "no metric 'f1_mikro'; did you mean f1_micro or f1_macro",
         "recal[l1]>=0.5": "no metric of a label 'recal'; did you mean recall",
-        "recall>=0.5": "recall is a number of a label; write recall[LABEL]",
+        "recall>=0.5": "recall is a number of a label; write recall_micro, recall_macro or recall[LABEL]",
         "f1_micro[l1]>=0.5": "f1_micro is a number of all; write f1_micro",
         "recall[l9]>=0.5": "the model has no label 'l9'; did you mean l",
         "roc_auc_macro_bounds>=0.5": "no metric 'roc_auc_macro_bounds'",

@@ -212,7 +212,7 @@ def test_what_was_scored_otherwise_is_scored_again(
     save_model(untrained_model(tuple(DIGITS[::-1])), str(tmp_path / "other"))
     for name, flags, words in (
         ("model", (f"--model={tmp_path / 'other'}",), "model changed from "),
-        ("columns", ("--labels_column=none",), "columns changed"),
+        ("columns", ("--id_column=file_name",), "columns changed"),
         ("carried", ("--carry=file_name", "--carry_over"), "it did not carry file_name"),
     ):
         capsys.readouterr()

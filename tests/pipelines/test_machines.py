@@ -55,7 +55,9 @@ def test_json_is_all_that_is_said(
     assert score(corpus, model_directory, run, JSON) == 0
     captured = capsys.readouterr()
     lines = lines_of(captured.err)
-    assert lines.pop(1)["message"].startswith("truth: names in 'labels', such as ")
+    assert lines.pop(3)["message"].startswith("truth: names in 'labels', such as ")
+    begins = f"scoring {corpus} with {model_directory} into {run}", "4,800 images in 2 files of parquet, 8 shards"
+    assert all(lines.pop(index)["message"].startswith(words) for index, words in zip((0, 1), begins, strict=True))
     assert [line["message"] for line in lines] == ["planned", "started", "published"]
     for line in lines:
         assert (line["level"], line["logger"], line["command"]) == ("info", "bulklabel", "score")
@@ -75,7 +77,7 @@ def test_json_is_all_that_is_said(
     assert summary["seconds"] > 0
     assert score(corpus, model_directory, run, JSON) == 0
     captured = capsys.readouterr()
-    assert [line["message"].partition(": ")[2] for line in lines_of(captured.err)][1:] == [
+    assert [line["message"].partition(": ")[2] for line in lines_of(captured.err)][2:] == [
         "nothing to do, this plan is finished."
     ]
     assert lines_of(captured.out)[0] | {"seconds": 0} == summary | {"state": "nothing_to_do", "seconds": 0}
@@ -150,7 +152,7 @@ def test_a_bug_of_ours_is_json_too(capsys: pytest.CaptureFixture[str], monkeypat
     monkeypatch.setattr("bulklabel.pipelines.demo.run", broken)
     assert run_command("demo", [JSON]) == 1
     captured = capsys.readouterr()
-    beams, printed, error, bug = lines_of(captured.err)
+    _, beams, printed, error, bug = lines_of(captured.err)
     assert (beams["logger"], beams["message"]) == ("apache_beam.somewhere", "Beam's own words")
     assert (printed["level"], printed["message"]) == ("info", "done 7")
     assert error["message"].startswith("KeyError: ")
@@ -174,7 +176,7 @@ def test_what_workers_log_becomes_a_message(
 
     monkeypatch.setattr("bulklabel.pipelines.demo.run", log_as_workers)
     assert run_command("demo", [JSON]) == 0
-    lines = lines_of(capsys.readouterr().err)
+    lines = lines_of(capsys.readouterr().err)[1:]
     assert {line["message"] for line in lines} == {'out of "memory"\n100 %'}
     assert [(line["level"], line["logger"]) for line in lines] == [
         ("warning", "bulklabel"),

@@ -163,7 +163,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
     nothing = write_parquet(tmp_path / "none.parquet", [row | {"labels": None} for row in collage_rows(5)])
     (tmp_path / "twice.txt").write_text("a\na\n")
     for flags, words in {
-        (f"--input={nothing}", "--labels_column=tags"): "no record has labels under 'tags'",
+        (f"--input={nothing}", "--labels_column=labels"): "no record has labels under 'labels'",
         (f"--label_file={tmp_path}/twice.txt",): "'a' twice",
         (f"--label_file={tmp_path}/missing.txt",): "no such file",
         ("--validation_fraction=1",): "leaves 0 records to learn from",

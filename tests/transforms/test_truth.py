@@ -316,7 +316,7 @@ def test_the_page_on_truth_runs(
     exec(code.replace("demo/scores", str(finished)).replace('row["labels"]', '(row["labels"] or ())'), {})  # noqa: S102
     assert main(line.replace("demo/scores", str(finished)).split()) == 0
     first, second = page.split("```\ntruth of ")[1].splitlines()[:2]
-    printed = capsys.readouterr().out.splitlines()
+    printed = capsys.readouterr().out.splitlines()[1:]
     assert printed[0].split("records")[1] == first.split("records")[1]
     assert printed[1] == second
 

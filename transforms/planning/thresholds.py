@@ -35,12 +35,13 @@ def choose_thresholds(
         return model_thresholds
     try:
         return (parse_threshold(threshold),) * len(labels)
-    except ValueError as error:
+    except ValueError:
         try:
             content = files.read(files.absolute(threshold))
         except FileNotFoundError:
             raise UserError(
-                f"--threshold {threshold}: {error}; give a number from 0 to 1, `tuned`, or a thresholds file."
+                f"--threshold {threshold}: neither a number from 0 to 1, such as 0.8, nor `tuned`, nor a file that is "
+                "there; give one of these."
             ) from None
         return read_thresholds(content, labels, threshold)
 

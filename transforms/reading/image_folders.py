@@ -82,7 +82,7 @@ class ImagesReader:
             ]
             inputs |= images | metadata_files
         in_files = names_in_paths(inputs, columns) | names_in_headers(inputs, columns)
-        for name, flag in columns.flags.items():
+        for name, flag in columns.asked_for.items():
             if name not in column_names | in_files:
                 known = ", ".join(sorted(column_names)) or "none"
                 raise UserError(f"{flag} {name}: no metadata file has this column, only {known}; name one of those.")

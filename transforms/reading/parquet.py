@@ -78,9 +78,10 @@ class ParquetReader:
         Raises:
             UserError: if no file has a column of `columns.flags`.
         """
-        inputs, _, missing = shards_of_tables(listings, columns, _open_table)
+        inputs, known_names, missing = shards_of_tables(listings, columns, _open_table)
         for name, flag in missing.items():
-            raise UserError(f"{flag} {name}: no such column in {inputs.files[0].path}; name one that is there.")
+            where, shown = inputs.files[0].path, ", ".join(sorted(known_names)) or "none"
+            raise UserError(f"{flag} {name}: no such column in {where}, only {shown}; name one of those.")
         return inputs
 
     def records(self, shard: Shard, spec: ReadSpec) -> Iterator[Record | Reference | Unreadable]:
@@ -154,7 +155,7 @@ def _hash_of(footer: bytes) -> str:
 
 
 def _open_table(file: File, columns: Columns) -> Table:
-    """Returns the shards of one file, and which names of `columns.flags` its columns have."""
+    """Returns the shards of one file, and the names of its columns."""
     if file.size == MISSING:
         return Table(file, [Shard.unreadable(file.path, MISSING_FILE)])
     try:
@@ -169,7 +170,7 @@ def _open_table(file: File, columns: Columns) -> Table:
         problem = Problem("damaged_file", f"not a Parquet file ({first_line(error)}); take it out of --input")
         return Table(file, [Shard.unreadable(file.path, problem)])
     file = replace(file, footer=_hash_of(footer))
-    known_names = columns.flags.keys() & set(schema.names)
+    known_names = _shared(tuple(schema.names))
     # More records than the file has bytes are a damaged footer's, and each would become a rejected record.
     if not all(0 <= size <= file.size for size in sizes):
         problem = Problem("damaged_file", f"its footer claims {sum(sizes):,} records in {file.size:,} bytes")
@@ -184,6 +185,12 @@ def _open_table(file: File, columns: Columns) -> Table:
     image = schema.field(image_column(schema.names, columns.image))
     shards = _pack([(group.num_rows, _named_images(group, image)) for group in groups], file.path)
     return Table(file, shards, known_names)
+
+
+@functools.lru_cache
+def _shared(names: tuple[str, ...]) -> frozenset[str]:
+    """Returns names as one set for all files that have the same, of which there may be a million."""
+    return frozenset(names)
 
 
 def _named_images(group: pq.RowGroupMetaData, image: pa.Field) -> int | None:

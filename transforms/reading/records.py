@@ -77,6 +77,12 @@ class Columns:
         """Returns the names that some of the input must have, each with what to call it: a column, or its only flag."""
         return dict.fromkeys(self.carry, "column") | ({self.unknown: "--unknown_column"} if self.unknown else {})
 
+    @property
+    def asked_for(self) -> dict[str, str]:
+        """Returns the names that some of the input must have, where files list their columns; ids and labels, too."""
+        named = {self.id: "--id_column", self.labels: "--labels_column"}
+        return {name: flag for name, flag in named.items() if name} | self.flags
+
 
 def check_carried(columns: Columns, taken: Collection[str]) -> None:
     """Checks that no carried column has the name of another column of a record.

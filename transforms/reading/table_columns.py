@@ -44,14 +44,14 @@ def shards_of_tables(
         open_table: finds out what one file holds.
 
     Returns:
-        The files and shards; the names of the columns; and the names of `columns.flags` that are neither among these
-        nor in a path, each with its flag.
+        The files and shards; the names of the columns; and the names of `columns.asked_for` that are neither among
+        these nor in a path, each with its flag.
     """
     tables = [*map_in_threads(lambda file: open_table(file, columns), unique_files(listings))]
     inputs = Inputs(tuple(table.file for table in tables), tuple(shard for table in tables for shard in table.shards))
     known_names = {name for table in tables for name in table.names}
     found = known_names | names_in_paths((file.path for file in inputs.files), columns)
-    missing = {name: flag for name, flag in columns.flags.items() if name not in found}
+    missing = {name: flag for name, flag in columns.asked_for.items() if name not in found}
     return inputs, known_names, missing
 
 

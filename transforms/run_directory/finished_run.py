@@ -3,14 +3,24 @@
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from bulklabel.model.errors import UserError
 from bulklabel.transforms.files import files
+from bulklabel.transforms.files.stores.path_names import is_remote
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, PLAN_FILE
 from bulklabel.transforms.run_directory.parts import PART_KINDS, Entry
 from bulklabel.transforms.run_directory.plan import Plan, read_plan
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
+
+
+def runs_below(place: str, output: str) -> str:
+    """Returns words on a run in a folder below a local one that is none, where there is one; else an empty text."""
+    if is_remote(place):
+        return ""
+    names = sorted(str(path.parent.relative_to(place)) for path in Path(place).glob(f"*/{PLAN_FILE}"))
+    return f", but there is a run in {output}/{names[0]}" if names else ""
 
 
 def load_run(output: str) -> Plan:
@@ -23,7 +33,8 @@ def load_run(output: str) -> Plan:
     for name in (MANIFEST_FILE, PLAN_FILE):
         if not files.exists(files.join(place, name)):
             raise UserError(
-                f"{output} is not a finished run: {name} is missing; give an --output of `bulklabel score`."
+                f"{output} is not a finished run: {name} is missing{runs_below(place, output)}; give an --output of "
+                "`bulklabel score`."
             )
     try:
         return read_plan(files.read(files.join(place, PLAN_FILE)))

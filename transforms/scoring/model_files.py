@@ -16,6 +16,8 @@ def load_model(directory: str) -> Model:
     if description is None or network is None:
         if directory.endswith(f"/{NETWORK_FILE}"):
             raise UserError(f"{directory} is a file of a model directory; give the folder that it is in.")
+        if directory.endswith((".keras", ".h5")):
+            raise UserError(f"{directory} is a network; make a model directory of it with `bulklabel package`.")
         missing = DESCRIPTION_FILE if description is None else NETWORK_FILE
         raise UserError(f"{directory} is not a model directory: {missing} is missing; {MAKE_AGAIN}.")
     return read_model(description, network, content[GOLDEN_FILE], directory)

@@ -6,6 +6,7 @@ from functools import cached_property
 from bulklabel.model.errors import UserError
 from bulklabel.transforms.files import files
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, PLAN_FILE, PUBLISHED, SUCCESS_FILE
+from bulklabel.transforms.run_directory.finished_run import runs_below
 from bulklabel.transforms.run_directory.manifest import Manifest, read_manifest
 from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS
 from bulklabel.transforms.run_directory.plan import Plan, read_plan
@@ -75,6 +76,9 @@ def read_output(output: str) -> OutputFiles:
     path = files.absolute(output)
     names = frozenset(file.path.removeprefix(f"{path}/") for file in files.list_folder(path))
     if not names & {SUCCESS_FILE, PLAN_FILE, *PUBLISHED} and not any(name.startswith(PART_FOLDERS) for name in names):
-        raise UserError(f"{output} holds no run; give an --output of `bulklabel score`, `evaluate` or `compare`.")
+        below = runs_below(path, output)
+        raise UserError(
+            f"{output} holds no run{below}; give an --output of `bulklabel score`, `evaluate` or `compare`."
+        )
     unread = OutputFiles(path, names, None, None, None)
     return OutputFiles(path, names, *map(unread.read, (SUCCESS_FILE, MANIFEST_FILE, PLAN_FILE)))
