@@ -107,7 +107,7 @@ def _flipped(content: Mapping[str, Any]) -> list[dict[str, Any]]:
         ]
         kinds = [kind for kind in kinds if kind["flips"]]
         if kinds:
-            shown.append({"label": row["label"], "count": _flips_of(row), "kinds": kinds})
+            shown.append({**row, "count": _flips_of(row), "kinds": kinds})
     return shown
 
 

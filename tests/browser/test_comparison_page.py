@@ -242,7 +242,7 @@ def test_without_truth_there_are_flips_alone(browser: Browser, tmp_path: Path) -
 def test_equal_runs_have_nothing_to_draw_but_the_diagonal(
     browser: Browser, content: dict[str, Any], tmp_path: Path
 ) -> None:
-    same = copy.deepcopy(content) | {"changed_records": []}
+    same = copy.deepcopy(content) | {"changed_records": [], "flipped_records": []}
     for row in [same["overall"], *(row["metrics"] for row in same["per_label"])]:
         for change in row.values():
             change |= {"after": change["before"], "change": 0.0, "interval": [0.0, 0.0]}
