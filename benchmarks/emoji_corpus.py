@@ -1,7 +1,7 @@
 """Makes a corpus of some 5,700 emoji with 26 labels from public npm packages, split by who drew them.
 
-Two vendors are learnt from (Google's Noto, OpenMoji), a third one is judged by (Twitter's Twemoji). Labels are the
-commonest keywords of emojilib. Needs `npm`, and vl-convert, which the build of bulklabel needs too.
+Two vendors are learnt from (Google, Facebook), a third one is judged by (Twitter). Labels are the commonest keywords of
+emojilib. Needs `npm`.
 
     python benchmarks/emoji_corpus.py my/emoji
 """
@@ -17,16 +17,15 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import vl_convert
 from PIL import Image
 
 PACKAGES = {
     "google": "emoji-datasource-google@16.0.0",
     "twitter": "emoji-datasource-twitter@16.0.0",
-    "openmoji": "openmoji@17.0.0",
+    "facebook": "emoji-datasource-facebook@16.0.0",
     "keywords": "emojilib@4.0.3",
 }
-LEARNT, JUDGED = ("google", "openmoji"), "twitter"
+LEARNT, JUDGED = ("google", "facebook"), "twitter"
 LABELS = 26
 ALIKE = 0.8
 """Keywords whose emoji overlap with those of a commoner one by this much (Jaccard) say the same."""
@@ -78,11 +77,7 @@ def code_of(name: str) -> str:
 
 def drawings_of(folder: Path, vendor: str) -> dict[str, bytes]:
     """The vendor's images as PNG on white, by code points."""
-    if vendor == "openmoji":
-        drawn = files_of(folder, PACKAGES[vendor], r"package/color/svg/([0-9A-F-]+)\.svg")
-        drawn = {name: vl_convert.svg_to_png(svg.decode(), scale=SIDE / 72) for name, svg in drawn.items()}
-    else:
-        drawn = files_of(folder, PACKAGES[vendor], rf"package/img/{vendor}/{SIDE}/([0-9a-f-]+)\.png")
+    drawn = files_of(folder, PACKAGES[vendor], rf"package/img/{vendor}/{SIDE}/([0-9a-f-]+)\.png")
     return {code_of(name): on_white(image) for name, image in drawn.items()}
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import time
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -176,7 +177,13 @@ class Fit:
         return buffer.getvalue()
 
     def _restore(self, state: bytes) -> None:
-        with np.load(io.BytesIO(state)) as stored:
+        try:
+            stored = np.load(io.BytesIO(state))
+        except (ValueError, OSError, zipfile.BadZipFile) as error:
+            raise UserError(
+                f"the state of this training is damaged ({error}); delete *.checkpoint in --output."
+            ) from error
+        with stored:
             content: dict[str, Any] = json.loads(stored["progress"].tobytes())
             history = [Epoch(**epoch) for epoch in content["history"]]
             self.progress = Progress(content["planned"], history, content["best"])

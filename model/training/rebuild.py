@@ -15,8 +15,8 @@ WITHOUT_WEIGHTS = "it has no last layer whose input could be taken; give a netwo
 def with_new_head(network: keras.Model, path: str, preprocessing: Preprocessing, labels: int, seed: int) -> keras.Model:
     """Returns a network whose last layer with weights, and all behind it, is replaced by one for other labels.
 
-    What is before it keeps its weights, and normalises as it does when it answers, not by each batch: the few images of
-    a small corpus say less of means and variances than those that it had learnt from.
+    What is before it keeps its weights. It normalises as it does when it answers, and never learns to do otherwise: the
+    few images of a small corpus say less of means and variances than those that it had learnt from.
 
     Args:
         network: with one input and one output.
@@ -28,14 +28,12 @@ def with_new_head(network: keras.Model, path: str, preprocessing: Preprocessing,
     Raises:
         UserError: if it has no such layer, or cannot be built for the size.
     """
-    body = _body(network, path)
-    body.name = "body"
     height, width = preprocessing.height, preprocessing.width
-    if tuple(body.inputs[0].shape[1:3]) != (height, width):
-        body = _resized(body, path, height, width)
-    body.trainable = True
+    body = _copied(_body(network, path), path, height, width)
+    for layer in body._flatten_layers(include_self=False):
+        layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)  # Keras has it count no batch then
     images = keras.Input((height, width, 3), name="image")
-    x = body(images, training=False)
+    x = body(images)
     if len(x.shape) == 4:
         x = keras.layers.GlobalAveragePooling2D(name="mean")(x)
     if len(x.shape) != 2 or x.shape[1] is None:
@@ -78,16 +76,18 @@ def _body(network: keras.Model, path: str) -> keras.Model:
         tensor = sources[0]
 
 
-def _resized(body: keras.Model, path: str, height: int, width: int) -> keras.Model:
-    """Returns the model for images of another size, with the same weights."""
+def _copied(body: keras.Model, path: str, height: int, width: int) -> keras.Model:
+    """Returns a model for images of a size, with layers of its own and the same weights."""
     size = tuple(body.inputs[0].shape[1:3])
-    problem = f"{path} was built for images of {size[0]}x{size[1]} pixels, and can't be for {height}x{width}"
     try:
-        other = keras.Model.from_config(_with_size(body.get_config(), size, (height, width)))
-        other.set_weights(body.get_weights())
+        copy = keras.Model.from_config(_with_size(body.get_config(), size, (height, width)) | {"name": "body"})
+        copy.set_weights(body.get_weights())
     except (ValueError, TypeError) as error:
-        raise UserError(f"{problem}; leave out --image_size.") from error
-    return other
+        raise UserError(
+            f"{path} was built for images of {size[0]}x{size[1]} pixels, and can't be for {height}x{width}; leave out "
+            "--image_size."
+        ) from error
+    return copy
 
 
 def _with_size(config: Any, before: tuple[int, ...], after: tuple[int, int]) -> Any:

@@ -10,11 +10,13 @@ import pytest
 import tensorflow as tf
 from sklearn import metrics as oracle
 
+from bulklabel.model.errors import UserError
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.labels.truth import ABSENT, PRESENT, UNKNOWN, Truth
 from bulklabel.model.training import LOSSES, NETWORKS
+from bulklabel.model.training.augment import augmenter
 from bulklabel.model.training.fit import Epoch
-from bulklabel.model.training.learner import Samples
+from bulklabel.model.training.learner import Answering, Samples
 from bulklabel.model.training.losses import LOSS_OF, asymmetric_loss, evaluate, masked_crossentropy
 from bulklabel.model.training.train import Task, Trained, train_network
 
@@ -195,3 +197,47 @@ def test_half_of_a_labels_truth_is_enough_but_not_if_the_rest_is_taken_for_absen
     unknown, wrong, known = (evaluate(held_out.truth[:, [at]], answers[:, [at]])["loss"] for at in range(LABELS))
     assert unknown < known + 0.1
     assert wrong > known + 0.3
+
+
+def test_a_loss_that_is_no_number_ends_the_training_in_one_line() -> None:
+    samples = pictures(40, 1)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(LOSS_OF, "crossentropy", lambda _, answers: tf.reduce_mean(answers, axis=-1) * np.nan)
+        with pytest.raises(UserError, match=r"the loss of epoch 1 is nan"):
+            trained(samples, None)
+
+
+def test_a_damaged_state_is_said() -> None:
+    with pytest.raises(UserError, match="is damaged"):
+        train_network(task(), pictures(20, 1), None, Kept(), Kept([b"PK\x03\x04 half of it"]))
+
+
+def test_minutes_end_in_time_with_the_bytes_of_so_many_epochs() -> None:
+    samples = pictures(60, 1)
+    timed = trained(samples, None, epochs=None, minutes=0.02)
+    assert len(timed.history) >= 1
+    assert timed.network == trained(samples, None, epochs=len(timed.history)).network
+
+
+def test_augmented_images_are_as_many_ways_as_seeds_and_mirrored_only_if_asked() -> None:
+    ramp = np.broadcast_to(np.linspace(0, 255, 16, dtype=np.float32)[None, None, :, None], (200, 16, 16, 3))
+    changed = {flip: augmenter(flip)(tf.constant(ramp), tf.constant([1, 2])).numpy() for flip in (False, True)}
+    rising = {flip: images[:, 8, -4:].mean((1, 2)) > images[:, 8, :4].mean((1, 2)) for flip, images in changed.items()}
+    assert rising[False].all()
+    assert 60 < rising[True].sum() < 140
+    assert np.array_equal(changed[False], augmenter(False)(tf.constant(ramp), tf.constant([1, 2])))
+    assert not np.allclose(changed[False], augmenter(False)(tf.constant(ramp), tf.constant([1, 3])))
+    assert len({image.tobytes() for image in changed[False]}) == 200
+    assert changed[True].min() >= 0
+    assert changed[True].max() <= 255
+    assert abs(changed[True].mean() - ramp.mean()) < 20
+
+
+def test_answers_do_not_depend_on_the_batch_and_are_the_averages(tmp_path: Path) -> None:
+    result = trained(pictures(60, 1), pictures(40, 2), network="residual")
+    network, images = loaded(result, tmp_path), pictures(33, 3).images
+    answers = Answering(network)(images)
+    for size in (1, 2, 32):
+        assert np.allclose(Answering(network)(images[:size]), answers[:size], atol=1e-6)
+    (epoch,) = result.history
+    assert epoch.validation["loss"] < 1

@@ -51,5 +51,6 @@ class CheckpointFile:
         ]
 
     def delete(self) -> None:
-        """Deletes the file, once it is not needed any more."""
-        files.delete([self.path])
+        """Deletes the file, once it is not needed any more, and what a writer left that was killed."""
+        unfinished = [file.path for file in files.list_temporary(self.folder) if f".{self.name}." in file.path]
+        files.delete([self.path, *unfinished])
