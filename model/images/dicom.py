@@ -33,7 +33,7 @@ from bulklabel.model.images.jpeg import START_OF_FRAME, all_segments
 from bulklabel.model.images.limits import Limits, truncated_image
 from bulklabel.model.images.resize import Pixels
 
-logging.getLogger("pydicom").disabled = True
+logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 warnings.filterwarnings("ignore", module="pydicom")
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 

@@ -179,7 +179,7 @@ def _check_webp(content: bytes, limits: Limits) -> None:
 
 def _problem(error: Exception, content: bytes, kind: str) -> RecordError:
     """Returns why a file cannot be decoded: it is cut off, of a variant that is not supported, or damaged."""
-    words = f"{type(error).__name__}: {error}"
+    words = " ".join(f"{type(error).__name__}: {error}".split())
     if isinstance(error, RecordError):
         return error
     if kind == "JPEG2000" and _jpeg2000_bands(content) > MOST_BANDS:

@@ -83,23 +83,23 @@ class PngHeader:
 class PngChunks:
     """Holds the chunks of a PNG file that decide its pixels.
 
-    `exif` and `xmp` may say that the image is turned; `ended` tells that the file has its end mark.
+    `by_exif` and `by_xmp` are how these say that the image is turned, the first that can be understood counting;
+    `ended` tells that the file has its end mark, `cut` that its last IDAT is cut off, before the checksum.
     """
 
     header: PngHeader
     palette: bytes = b""
     transparency: bytes = b""
     data: list[memoryview] = field(default_factory=list)
-    exif: bytes | None = None
-    xmp: bytes | None = None
+    by_exif: int | None = None
+    by_xmp: int | None = None
     ended: bool = False
+    cut: bool = False
 
     @property
     def orientation(self) -> int:
         """Returns how the image is turned: as EXIF says, or else XMP."""
-        by_exif = None if self.exif is None else orientation_of_exif(self.exif)
-        by_xmp = None if self.xmp is None else orientation_of_xmp(self.xmp)
-        return by_exif or by_xmp or UPRIGHT
+        return self.by_exif or self.by_xmp or UPRIGHT
 
 
 def decode_png(content: bytes, limits: Limits) -> tuple[Pixels, bool]:
@@ -135,12 +135,13 @@ def read_chunks(content: bytes) -> PngChunks:
             if kind == b"CgBI":
                 raise RecordError("decode", "unsupported_image", "a PNG file in Apple's own variant for apps (CgBI)")
             break
-        if not verified and not (NEEDLESS.fullmatch(kind) or (kind in TEXT and not _may_turn(body))):
+        if verified is False and not (NEEDLESS.fullmatch(kind) or (kind in TEXT and not _may_turn(body))):
             raise _damaged(f"its chunk {_name(kind)} has a wrong checksum")
         if kind == b"IHDR" and chunks is None and len(body) == 13:
             chunks = PngChunks(PngHeader(*struct.unpack(">IIBBBBB", body)))
         elif chunks is not None:
             _add(chunks, kind, body)
+            chunks.cut = verified is None
     if chunks is None:
         raise _damaged("it has no header")
     if chunks.header.color_type == PALETTE and chunks.data and not chunks.palette:
@@ -150,10 +151,10 @@ def read_chunks(content: bytes) -> PngChunks:
     return chunks
 
 
-def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, bool]]:
+def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, bool | None]]:
     """Yields kind and content of each chunk up to the end mark, and whether the checksum is right.
 
-    An IDAT that is cut off is yielded as far as it goes, since all pixels may be in it; then there is no end mark.
+    An IDAT that is cut off is yielded as far as it goes, since all pixels may be in it, and None for its checksum.
     """
     position, view = len(SIGNATURE), memoryview(content)
     while position + 8 <= len(content):
@@ -161,7 +162,7 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, bool]]:
         end = position + 8 + length
         if end + 4 > len(content):
             if kind == b"IDAT":
-                yield kind, view[position + 8 : end], True
+                yield kind, view[position + 8 : end], None
             return
         checksum = struct.unpack_from(">I", content, end)[0]
         yield kind, view[position + 8 : end], zlib.crc32(view[position + 4 : end]) == checksum
@@ -185,7 +186,7 @@ def _add(chunks: PngChunks, kind: bytes, body: memoryview) -> None:
         if fits.get(header.color_type) and early and not chunks.transparency:
             chunks.transparency = bytes(body)
     elif kind == b"eXIf":
-        chunks.exif = chunks.exif or bytes(body)
+        chunks.by_exif = chunks.by_exif or orientation_of_exif(bytes(body))
     elif kind in TEXT:
         _add_text(chunks, kind, bytes(body))
     elif not kind[0] & 0x20:  # by the standard, whoever does not know such a chunk must not show the image
@@ -215,17 +216,17 @@ def _add_text(chunks: PngChunks, kind: bytes, body: bytes) -> None:
         except zlib.error:
             return
     if keyword == XMP:
-        chunks.xmp = chunks.xmp or text
+        chunks.by_xmp = chunks.by_xmp or orientation_of_xmp(text)
     else:
-        chunks.exif = chunks.exif or _profile(text)
+        chunks.by_exif = chunks.by_exif or orientation_of_exif(_profile(text))
 
 
-def _profile(text: bytes) -> bytes | None:
+def _profile(text: bytes) -> bytes:
     """Returns the EXIF in a profile of ImageMagick's, which has a name, a length, and hexadecimal digits, in lines."""
     try:
         return bytes.fromhex("".join(text.decode("ascii").split()[2:]))
     except ValueError:
-        return None
+        return b""
 
 
 def _decode(chunks: PngChunks, data: Sequence[memoryview]) -> Pixels | None:
@@ -290,9 +291,11 @@ def _completed(chunks: PngChunks, limits: Limits) -> tuple[bytes, bool]:
                 raise _damaged("it has more pixels than its header claims")
     except zlib.error as error:
         raise _damaged(f"its pixels cannot be decompressed ({error})") from error
-    missing = found < wanted
+    unverified = chunks.cut and not unpacking.eof  # zlib has a checksum of its own, at its end
+    missing = found < wanted or unverified
     if missing:
-        limits.check_truncated("PNG", f"{wanted - found:,} of {wanted:,} bytes of pixels are missing")
+        lacking = "all checksums" if found == wanted else f"{wanted - found:,} of {wanted:,} bytes of pixels"
+        limits.check_truncated("PNG", f"{lacking} are missing")
     for start in range(found, wanted, PIECE):
         packed += packing.compress(bytes(min(PIECE, wanted - start)))
     return bytes(packed + packing.flush()), missing
