@@ -86,7 +86,7 @@ lock: .venv/bootstrapped
 	cat requirements*.lock > $(ALL)
 	$(COMPILE) --extra dev --group build -o $(ALL) pyproject.toml
 	$(COMPILE) -c $(ALL) -o requirements.lock pyproject.toml
-	$(COMPILE) -c $(ALL) --extra aws --extra gcp $(call besides,requirements.lock) \
+	$(COMPILE) -c $(ALL) --extra aws --extra gcp --extra onnx $(call besides,requirements.lock) \
 		-o requirements-cloud.lock pyproject.toml
 	$(COMPILE) -c $(ALL) --extra dev $(call besides,requirements.lock requirements-cloud.lock) \
 		-o requirements-test.lock pyproject.toml

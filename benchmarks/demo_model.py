@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pyarrow.dataset as ds
 
 from bulklabel.model.model_directory import Model
-from bulklabel.model.network.golden_images import TOLERANCE, add_golden
+from bulklabel.model.network import TOLERANCE
+from bulklabel.model.network.golden_images import add_golden
 from bulklabel.model.network.keras_archive import load_network, network_bytes
 from bulklabel.pipelines.demo import BATCH_SIZE, SHIPPED, make_corpus
 from bulklabel.pipelines.score import main as score

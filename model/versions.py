@@ -5,22 +5,48 @@ import platform
 import re
 from importlib.metadata import PackageNotFoundError, version
 
-DECIDING_PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "pillow", "simplejpeg")
+from bulklabel.model.errors import UserError
 
+KERAS, ONNX = "keras", "onnx"
+ENGINES = {KERAS: ("tensorflow", "keras"), ONNX: ("onnxruntime",)}
+"""By a model's engine, the packages that run its network."""
 
-OPTIONAL_PACKAGES = ("pillow-heif", "pydicom", "python-gdcm")
-"""Decoders that not everybody has: who lacks one rejects what others score, so that counts as a version too."""
+DECODERS = ("numpy", "opencv-python-headless", "pillow", "simplejpeg", "pillow-heif", "pydicom", "python-gdcm")
+"""Not everybody has the last three: who lacks one rejects what others score, so that counts as a version too."""
 
 NOT_INSTALLED = "not installed"
 
 
-def deciding_versions() -> dict[str, str]:
-    """Returns the installed versions of the packages that decode and compute.
+def deciding_versions(engine: str = KERAS) -> dict[str, str]:
+    """Returns the installed versions of the packages that decode and compute for a model of an engine.
 
-    >>> [name for name in deciding_versions() if name not in OPTIONAL_PACKAGES]
-    ['tensorflow', 'keras', 'numpy', 'opencv-python-headless', 'pillow', 'simplejpeg']
+    Raises:
+        UserError: if the engine is not installed.
+
+    >>> [name for name in deciding_versions() if name not in DECODERS]
+    ['tensorflow', 'keras']
     """
-    return {name: installed_version(name) for name in (*DECIDING_PACKAGES, *OPTIONAL_PACKAGES)}
+    return engine_versions(engine) | decoder_versions()
+
+
+def decoder_versions() -> dict[str, str]:
+    """Returns the installed versions of the packages that decide what pixels an image has."""
+    return {name: installed_version(name) for name in DECODERS}
+
+
+def engine_versions(engine: str) -> dict[str, str]:
+    """Returns the installed versions of the packages that run an engine's networks.
+
+    Raises:
+        UserError: if one is not installed.
+    """
+    versions = {name: installed_version(name) for name in ENGINES[engine]}
+    for name, installed in versions.items():
+        if installed == NOT_INSTALLED:
+            raise UserError(
+                f"{engine} networks need {name}, which is not installed; pip install 'bulklabel[{engine}]' adds it."
+            )
+    return versions
 
 
 @functools.cache

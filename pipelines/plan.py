@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
 from bulklabel.model.labels.examine_rule import truth_line
-from bulklabel.model.network.import_tensorflow import import_tensorflow
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.exit_codes import NOTHING_TO_DO, PLANNED
 from bulklabel.pipelines.console.logs import log
@@ -47,7 +46,6 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     if plan.reused is not None:
         print(summary(plan))
     print(truth_line(plan.truth))
-    import_tensorflow(wrappers=options.trust_model_code)
     scorer = scorer_of(options, plan)
     check_precision(plan, scorer.get())
     startup = (now() - account.started).total_seconds(), time.process_time()

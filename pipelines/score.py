@@ -5,7 +5,6 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -13,8 +12,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from bulklabel.model.images.limits import Limits
 from bulklabel.model.labels.examine_rule import truth_line
 from bulklabel.model.metrics.requirements import Gates
-from bulklabel.model.network.import_tensorflow import import_tensorflow
 from bulklabel.model.network.precision import Parity
+from bulklabel.model.network.scorer import Scorer
 from bulklabel.model.report import plotting_library
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.exit_codes import NOTHING_TO_DO
@@ -54,9 +53,6 @@ from bulklabel.transforms.scoring.write_parts import WriteParts
 from bulklabel.transforms.truth import ID
 from bulklabel.transforms.truth.truth_source import find_truth
 
-if TYPE_CHECKING:
-    from bulklabel.model.network.scorer import Scorer  # imports TensorFlow
-
 
 @dataclass(frozen=True)
 class Job:
@@ -67,7 +63,7 @@ class Job:
     """
 
     plan: Plan
-    scorer: "OncePerProcess[Scorer]"
+    scorer: OncePerProcess[Scorer]
     launch: Launch
     publication: Publication
     deadline: Deadline | None = None
@@ -141,7 +137,6 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         directory.reopen()
     else:
         if plan.new_shards:
-            import_tensorflow(wrappers=options.trust_model_code)
             parity = check_precision(plan, scorer.get())  # what cannot be used is reported before anything is written
         strangers = directory.strangers()
         directory.start(plan, options.overwrite)
@@ -204,10 +199,18 @@ def planned(options: argparse.Namespace, output: str) -> tuple[Plan, RunDirector
     return plan, directory, state, gates
 
 
-def scorer_of(options: argparse.Namespace, plan: Plan) -> "OncePerProcess[Scorer]":
+def scorer_of(options: argparse.Namespace, plan: Plan) -> OncePerProcess[Scorer]:
     """Returns what loads the plan's network, once in each process that needs it."""
-    place = files.absolute(options.model)
-    return OncePerProcess(load_scorer, place, plan.recipe.model_digest, options.trust_model_code, plan.recipe.precision)
+    trusted = options.trust_model_code
+    return OncePerProcess(
+        load_scorer,
+        files.absolute(options.model),
+        plan.recipe.model_digest,
+        trusted,
+        plan.recipe.precision,
+        options.golden_tolerance,
+        trusted,  # what comes with a network may use Keras' wrappers
+    )
 
 
 def publication_of(options: argparse.Namespace, plan: Plan, gates: Gates, output: str) -> Publication:

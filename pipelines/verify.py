@@ -82,10 +82,13 @@ def _rescored(output: OutputFiles, options: argparse.Namespace) -> Rescored | No
     if plan is None or directory is None or not rows:
         return None
     try:
-        scorer = load_scorer(directory, plan.recipe.model_digest, options.trust_model_code)
+        scorer = load_scorer(
+            directory, plan.recipe.model_digest, options.trust_model_code, tolerance=options.golden_tolerance
+        )
     except UserError as error:
         return Rescored(faults=[f"model: {error}"])
-    return rescore(RunDirectory(output.path, plan.stamp), plan, choose_rows(rows, options.sample, plan.digest), scorer)
+    chosen = choose_rows(rows, options.sample, plan.digest)
+    return rescore(RunDirectory(output.path, plan.stamp), plan, chosen, scorer, options.golden_tolerance)
 
 
 def _summary(run: str, output: OutputFiles, rescored: Rescored | None) -> str:

@@ -30,11 +30,22 @@ TOP_LEVEL = {"DTypePolicy", "Functional", "Model", "Sequential"}
 CODE = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
 """Layers of Keras that run what the archive, or a file that it names, says."""
 
+APPLICATIONS = {
+    ("keras.src.applications.convnext", "LayerScale"),
+    ("keras.src.applications.convnext", "StochasticDepth"),
+    ("keras.src.applications.inception_resnet_v2", "CustomScaleLayer"),
+}
+"""Layers that Keras keeps beside its own networks, which are made of them."""
+
 VALUES = {"__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__"}
 OWN = ("bulklabel.model.network.saved_model", "FrozenGraph", "bulklabel>FrozenGraph")
 
-OTHER_FORMATS = {b"\x89HDF": "an HDF5 file", b"\x80": "a pickle"}
 CONVERT = "load it where it was made and save it by `model.save('network.keras')`"
+CONVERT_HDF5 = (
+    'convert it where you trust it, with the Keras that made it: python -c "import keras; network = '
+    "keras.saving.load_model('network.h5', compile=False); network.save('network.keras')\"; if that is Keras 2, or it "
+    "has weights alone, build the network there and `network.export('folder')`, and give the folder"
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,11 @@ def check_archive(archive: bytes, path: str) -> None:
     members = sorted(set(_members(archive)) - MEMBERS)
     if strange is None and members:
         strange = f"the archive holds {members[0]}, which is neither configuration nor weights"
+    if strange is not None and _keras_version(archive).startswith("2."):
+        raise UserError(
+            f"{path} was saved by Keras {_keras_version(archive)} ({strange}); export the network where it was made by "
+            "`network.export('folder')`, and give the folder."
+        )
     if strange is not None:
         raise UserError(
             f"{path} may run code of its own: {strange}; build the network of Keras' own layers, or give "
@@ -94,9 +110,10 @@ def foreign_objects(archive: bytes, path: str) -> list[ForeignObject]:
     Raises:
         UserError: if it is not a Keras archive; `path` is for the message.
     """
-    kind = next((words for start, words in OTHER_FORMATS.items() if archive.startswith(start)), None)
-    if kind is not None:
-        raise UserError(f"{path} is {kind}, not a Keras archive; {CONVERT}.")
+    if archive.startswith(b"\x89HDF"):
+        raise UserError(f"{path} is an HDF5 file, not a Keras archive; {CONVERT_HDF5}.")
+    if archive.startswith(b"\x80"):
+        raise UserError(f"{path} is a pickle, not a Keras archive; {CONVERT}.")
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as opened:
             if opened.getinfo(CONFIG).file_size > MAX_CONFIG_BYTES:
@@ -111,6 +128,15 @@ def foreign_objects(archive: bytes, path: str) -> list[ForeignObject]:
 def _members(archive: bytes) -> list[str]:
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
         return opened.namelist()
+
+
+def _keras_version(archive: bytes) -> str:
+    """Returns the version that an archive says it was saved by; empty if it says none."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+            return str(json.loads(opened.read("metadata.json"))["keras_version"])
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError):
+        return ""
 
 
 def _walk(node: Any, layer: str) -> Iterator[ForeignObject]:
@@ -141,4 +167,5 @@ def _is_keras(node: dict[str, Any]) -> bool:
     if module == "builtins":
         return function is not None
     known = name in TOP_LEVEL if module == "keras" else MODULES.fullmatch(str(module)) is not None
+    known = known or (module, name) in APPLICATIONS
     return known and name not in CODE

@@ -3,9 +3,8 @@
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +16,10 @@ from bulklabel.model.errors import RecordError, UserError
 from bulklabel.model.images.decode import decode
 from bulklabel.model.images.resize import Pixels, Preprocessing
 from bulklabel.model.model_directory import GOLDEN_FILE, MAKE_AGAIN, Model
-from bulklabel.model.versions import deciding_versions, processor
-
-if TYPE_CHECKING:
-    from bulklabel.model.network.precision import Probabilities
-    from bulklabel.model.network.scorer import Scorer
-
-TOLERANCE = 1e-4
-"""Float32 networks differ by some 1e-6 from one processor to another; a changed network or range by far more."""
+from bulklabel.model.network import TOLERANCE
+from bulklabel.model.network.precision import Probabilities
+from bulklabel.model.network.scorer import Scorer
+from bulklabel.model.versions import decoder_versions, engine_versions
 
 NO_PIXELS = "-"
 """Instead of a digest, of an image that could not be decoded."""
@@ -41,11 +36,10 @@ def add_golden(model: Model, place: str, trusted: bool = False) -> Model:
     Raises:
         UserError: if the network cannot be loaded, or its answers are not probabilities.
     """
-    from bulklabel.model.network.scorer import Scorer  # imports TensorFlow, which takes seconds
-
     images = golden_images(model.preprocessing)
     scorer = Scorer(model, place, trusted)
     digests, probabilities = run_golden(list(images.values()), scorer, model.preprocessing)
+    _check_neighbours(list(images.values()), scorer, model.preprocessing, probabilities, place)
     inside = (probabilities >= -TOLERANCE) & (probabilities <= 1 + TOLERANCE)
     if not inside.all():
         raise UserError(
@@ -59,22 +53,23 @@ def add_golden(model: Model, place: str, trusted: bool = False) -> Model:
             "pixels_sha256": digests,
             "probabilities": pa.array(probabilities.tolist(), pa.list_(pa.float32())),
         },
-        metadata={"versions": json.dumps(deciding_versions()), "processor": processor()},
+        metadata={"made": json.dumps(asdict(_Machine.this(model.engine, scorer)))},
     )
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return replace(model, golden=buffer.getvalue())
 
 
-def check_golden(model: Model, scorer: "Scorer", place: str) -> None:
+def check_golden(model: Model, scorer: Scorer, place: str, tolerance: float = TOLERANCE) -> None:
     """Runs the golden images again and compares; a model without any passes.
 
-    Pixels must be equal bit for bit, probabilities within `TOLERANCE`.
+    Pixels must be equal bit for bit, probabilities within the tolerance.
 
     Args:
         model: with what was stored.
         scorer: of this model, on this machine.
         place: the model directory, for messages.
+        tolerance: how far apart probabilities may be, 0…1.
 
     Raises:
         UserError: if they are not.
@@ -90,29 +85,30 @@ def check_golden(model: Model, scorer: "Scorer", place: str) -> None:
         expected = np.array(stored, np.float64).reshape(len(names), len(model.labels))
         if not names:
             raise ValueError("there are none")
-        changes = _changes(table.schema.metadata)
+        made = _Machine(**json.loads(table.schema.metadata[b"made"]))
     except (pa.ArrowInvalid, KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} does not hold golden images ({error}); {MAKE_AGAIN}.") from error
+    here = _Machine.this(model.engine, scorer)
     digests_now, probabilities = run_golden(images, scorer, model.preprocessing)
     for name, then, now in zip(names, digests, digests_now, strict=True):
         if then != now:
             raise UserError(
                 f"{path}: the image {name!r} is decoded to other pixels than where the model was made; the decoder "
-                f"differs ({changes}). Install what it was made with, or {MAKE_AGAIN}."
+                f"differs ({here.decoder_changes(made)}). Install what it was made with, or {MAKE_AGAIN}."
             )
     apart = np.nan_to_num(np.abs(probabilities - expected), nan=np.inf)
-    if (apart > TOLERANCE).any():
+    if (apart > tolerance).any():
         row, column = np.unravel_index(np.argmax(apart), apart.shape)
         raise UserError(
             f"{path}: the image {names[row]!r} gets {probabilities[row, column]:.6f} for {model.labels[column]!r}, and "
-            f"got {expected[row, column]:.6f} where the model was made (at most {TOLERANCE} apart is allowed); "
-            f"TensorFlow or the processor differs ({changes}). Install what it was made with, or {MAKE_AGAIN}."
+            f"got {expected[row, column]:.6f} where the model was made (at most {tolerance:g} apart is allowed); "
+            f"{here.engine_changes(made)}, or {MAKE_AGAIN}."
         )
 
 
 def run_golden(
-    images: Sequence[bytes], scorer: "Scorer", preprocessing: Preprocessing
-) -> tuple[list[str], "Probabilities"]:
+    images: Sequence[bytes], scorer: Scorer, preprocessing: Preprocessing
+) -> tuple[list[str], Probabilities]:
     """Takes encoded images the whole way, decoded and resized by the one function and scored in batches.
 
     Returns:
@@ -161,9 +157,52 @@ def _encode(pixels: Pixels, kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def _changes(metadata: Mapping[bytes, bytes]) -> str:
-    """Says in words how this machine differs from the one that a golden file's metadata describes."""
-    then = json.loads(metadata[b"versions"]) | {"processor": metadata[b"processor"].decode()}
-    now = deciding_versions() | {"processor": processor()}
-    words = [f"{name} was {then.get(name)}, is {now[name]}" for name in now if then.get(name) != now[name]]
-    return "; ".join(words) or "though versions and processor are the same"
+@dataclass(frozen=True)
+class _Machine:
+    """Says what decides answers besides the model: the versions that decode and compute, and what computes."""
+
+    decoders: dict[str, str]
+    engine: dict[str, str]
+    device: str
+
+    @staticmethod
+    def this(engine: str, scorer: Scorer) -> "_Machine":
+        """Returns this machine, as the scorer of an engine uses it."""
+        return _Machine(decoder_versions(), engine_versions(engine), scorer.engine.device)
+
+    def decoder_changes(self, then: "_Machine") -> str:
+        """Says in words how decoding differs from what it was."""
+        return _changes(then.decoders, self.decoders) or "its versions are the same, so it was built otherwise"
+
+    def engine_changes(self, then: "_Machine") -> str:
+        """Says in words how computing differs from what it was, and what can be done."""
+        versions = _changes(then.engine, self.engine)
+        if versions:
+            return f"the version differs ({versions}). Install what it was made with"
+        if then.device != self.device:
+            return (
+                f"the processor differs (was {then.device}, is {self.device}). If it computes otherwise and right, as "
+                "GPUs do, allow more by --golden_tolerance"
+            )
+        return "versions and processor are the same, so the network or the memory is not what it was. Copy it again"
+
+
+def _changes(then: dict[str, str], now: dict[str, str]) -> str:
+    return "; ".join(f"{name} was {then.get(name)}, is {now[name]}" for name in now if then.get(name) != now[name])
+
+
+def _check_neighbours(
+    images: Sequence[bytes], scorer: Scorer, preprocessing: Preprocessing, probabilities: Probabilities, place: str
+) -> None:
+    """Checks that an image's answer does not depend on those that share its batch, nor on its place there.
+
+    Raises:
+        UserError: if it does: the network was saved as it is in training, draws random numbers, or mixes images.
+    """
+    _, others = run_golden(images[:0:-1], scorer, preprocessing)
+    apart = np.nan_to_num(np.abs(others - probabilities[:0:-1]), nan=0)
+    if (apart > TOLERANCE).any():
+        raise UserError(
+            f"{place} answers {apart.max():.2g} otherwise for an image that is asked again beside others; "
+            "save it as it is for inference, with batch normalisation and dropout not as in training."
+        )

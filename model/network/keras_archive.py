@@ -11,6 +11,7 @@ import keras
 
 from bulklabel.model.errors import UserError, first_line
 from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.model_directory import DESCRIPTION_FILE, MAKE_AGAIN
 from bulklabel.model.network.foreign_code import check_archive, import_foreign
 from bulklabel.model.network.saved_model import FrozenGraph, check_graph
 
@@ -78,35 +79,26 @@ def load_network(archive: bytes, path: str, trusted: bool) -> keras.Model:
     return network
 
 
-def check_shapes(
-    network: keras.Model, path: str, preprocessing: Preprocessing, labels: int, origins: tuple[str, str]
-) -> None:
-    """Checks that a network takes the images and answers for the labels that are to be used with it.
-
-    Args:
-        network: any.
-        path: where it came from, for messages.
-        preprocessing: whose images it is given.
-        labels: how many it has to answer for.
-        origins: what says the image size, and what lists the labels, for messages.
+def check_shapes(network: keras.Model, path: str, preprocessing: Preprocessing, labels: int) -> None:
+    """Checks that the network of a model directory takes the images and answers for the labels of its description.
 
     Raises:
-        UserError: if it has several inputs or outputs, or other shapes.
+        UserError: if it has several inputs or outputs, or other shapes; `path` is for the message.
     """
     inputs, outputs = (getattr(network, name, None) or [] for name in ("inputs", "outputs"))
     if len(inputs) != 1 or len(outputs) != 1:
         raise UserError(
-            f"{path} has {len(inputs)} inputs and {len(outputs)} outputs; give a network with one of each, "
-            "built for a known shape."
+            f"{path} has {len(inputs)} inputs and {len(outputs)} outputs, and a model directory's network one of each; "
+            f"{MAKE_AGAIN}."
         )
     taken, answers = tuple(inputs[0].shape), tuple(outputs[0].shape)
-    wanted = (None, preprocessing.height, preprocessing.width, 3)
-    if len(taken) != 4 or any(side not in (None, size) for side, size in zip(taken, wanted, strict=True)):
+    size = (preprocessing.height, preprocessing.width, 3)
+    if len(taken) != 4 or any(side not in (None, wanted) for side, wanted in zip(taken[1:], size, strict=True)):
         raise UserError(
-            f"{path} takes images of the shape {taken}, but {origins[0]} says {wanted} (image_size); make them agree."
+            f"{path} takes images of the shape {taken[1:]}, but {DESCRIPTION_FILE} says {size} (image_size); "
+            f"{MAKE_AGAIN}."
         )
-    if answers != (None, labels):
+    if len(answers) != 2 or answers[1] != labels:
         raise UserError(
-            f"{path} has outputs of the shape {answers}, but {origins[1]} lists {labels} labels; "
-            "list one label for each output, in the network's order."
+            f"{path} has outputs of the shape {answers}, but {DESCRIPTION_FILE} lists {labels} labels; {MAKE_AGAIN}."
         )

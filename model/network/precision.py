@@ -1,4 +1,4 @@
-"""Computes a network in bfloat16 where the processor can, and compares its answers with those of float32."""
+"""Names what a network may compute in besides float32, and compares its answers with those of float32."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from bulklabel.model.errors import UserError
 from bulklabel.model.labels.thresholds import predict_labels
-from bulklabel.model.versions import processor, processor_flags
+from bulklabel.model.versions import ONNX, processor, processor_flags
 
-FLOAT32, BFLOAT16 = "float32", "bfloat16"
+FLOAT32, BFLOAT16, TENSORFLOAT32 = "float32", "bfloat16", "tensorfloat32"
 
 ABLE = {"amx_bf16", "avx512_bf16", "bf16"}
 """The flags of processors that compute in bfloat16, on Intel's and AMD's and on ARM's, as Linux lists them."""
@@ -53,8 +53,20 @@ class Parity:
     def words(self) -> str:
         """Returns it as half a sentence."""
         return (
-            f"in {self.images:,} images bfloat16 and float32 are at most {self.largest_difference:.4f} apart, "
+            f"in {self.images:,} images its answers are at most {self.largest_difference:.4f} from those of float32, "
             f"{self.mean_difference:.5f} on average, and {self.changed_decisions:.3%} of the decisions change"
+        )
+
+
+def check_precision(engine: str, precision: str) -> None:
+    """Refuses to have an ONNX network compute in anything but what it says itself.
+
+    Raises:
+        UserError: if it is asked for.
+    """
+    if engine == ONNX and precision != FLOAT32:
+        raise UserError(
+            f"--precision {precision} is for Keras networks; leave it out, or quantize the ONNX network and package it."
         )
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -39,32 +40,32 @@ NODE_KINDS = {"user_object", "function", "bare_concrete_function", "variable", "
 
 @keras.saving.register_keras_serializable("bulklabel")
 class FrozenGraph(keras.layers.Layer):  # type: ignore[misc]
-    """Runs a TensorFlow graph without variables, N×H×W×3 to N×`outputs`, whose bytes are kept like weights.
+    """Runs a TensorFlow graph without variables, whose bytes are kept like weights: N×H×W×C to one N×M for each name.
 
     Attributes:
         graph: the serialized GraphDef, empty until it was set or loaded.
     """
 
-    def __init__(self, input_name: str, output_name: str, outputs: int, **options: Any) -> None:
+    def __init__(self, input_name: str, outputs: Mapping[str, tuple[str, int]], **options: Any) -> None:
+        """Keeps what the graph's tensors are called; `outputs` has by name a tensor and its M."""
         super().__init__(**options)
         self.input_name = input_name
-        self.output_name = output_name
-        self.outputs = outputs
+        self.outputs = {name: (str(tensor), int(size)) for name, (tensor, size) in outputs.items()}
         self.graph = b""
         self._run = tf.function(self._import)
 
-    def call(self, images: tf.Tensor) -> tf.Tensor:
+    def call(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Runs the graph on N images."""
-        return self._run(images)
+        answers: dict[str, tf.Tensor] = self._run(images)
+        return answers
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Returns the shape of the answers, N×`outputs`."""
-        return (input_shape[0], self.outputs)
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> dict[str, tuple[int | None, ...]]:
+        """Returns the shapes of the answers by name."""
+        return {name: (input_shape[0], size) for name, (_, size) in self.outputs.items()}
 
     def get_config(self) -> dict[str, Any]:
         """Returns what is needed to make the layer again, the graph apart."""
-        own = {"input_name": self.input_name, "output_name": self.output_name, "outputs": self.outputs}
-        return dict(super().get_config()) | own
+        return dict(super().get_config()) | {"input_name": self.input_name, "outputs": self.outputs}
 
     def save_own_variables(self, store: Any) -> None:
         """Puts the graph into the archive's weights."""
@@ -74,14 +75,16 @@ class FrozenGraph(keras.layers.Layer):  # type: ignore[misc]
         """Takes the graph from the archive's weights."""
         self.graph = np.asarray(store["graph"], np.uint8).tobytes()
 
-    def _import(self, images: tf.Tensor) -> tf.Tensor:
+    def _import(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         graph = GraphDef.FromString(self.graph)
         dtypes = {node.name: node.attr["dtype"].type for node in graph.node if node.op == "Placeholder"}
         fed = tf.cast(images, dtypes[self.input_name])
-        (answers,) = tf.graph_util.import_graph_def(
-            graph, input_map={f"{self.input_name}:0": fed}, return_elements=[self.output_name]
+        answers = tf.graph_util.import_graph_def(
+            graph,
+            input_map={f"{self.input_name}:0": fed},
+            return_elements=[tensor for tensor, _ in self.outputs.values()],
         )
-        return tf.cast(answers, tf.float32)
+        return {name: tf.cast(answer, tf.float32) for name, answer in zip(self.outputs, answers, strict=True)}
 
 
 def check_graph(graph: bytes, path: str) -> None:
@@ -94,7 +97,7 @@ def check_graph(graph: bytes, path: str) -> None:
 
 
 def network_from_saved_model(folder: str, path: str, trusted: bool) -> keras.Model:
-    """Loads the network that a SavedModel's `serving_default` signature is, frozen.
+    """Loads the network that a SavedModel's `serving_default` signature is, frozen; its outputs have their names.
 
     Args:
         folder: a local one with `saved_model.pb`.
@@ -102,14 +105,17 @@ def network_from_saved_model(folder: str, path: str, trusted: bool) -> keras.Mod
         trusted: whether its ops may do more than compute.
 
     Raises:
-        UserError: if it cannot be loaded, has no such signature, or that has several inputs or outputs.
+        UserError: if it cannot be loaded, has no such signature, or that takes anything but one batch of images.
     """
+    saved = _read_saved_model(folder, path)
+    _check_takes_pixels(saved, path)
     if not trusted:
-        _check_saved_model(folder, path)
+        _check_saved_model(saved, path)
     try:
         loaded = tf.saved_model.load(folder)  # the variables live as long as this
         signature = loaded.signatures[SIGNATURE]
         _check_inference(signature, path)
+        names = sorted(signature.structured_outputs)
         frozen = convert_variables_to_constants_v2(signature, lower_control_flow=False)
     except UserError:
         raise
@@ -118,12 +124,12 @@ def network_from_saved_model(folder: str, path: str, trusted: bool) -> keras.Mod
         raise UserError(
             f"{path} cannot be used as a SavedModel ({reason}); export it by `model.export('folder')`."
         ) from error
-    if len(frozen.inputs) != 1 or len(frozen.outputs) != 1:
+    if len(frozen.inputs) != 1:
         raise UserError(
-            f"{path}: the signature {SIGNATURE!r} has {len(frozen.inputs)} inputs and {len(frozen.outputs)} outputs; "
-            "export a function of one batch of images that returns one batch of answers."
+            f"{path}: the signature {SIGNATURE!r} has {len(frozen.inputs)} inputs; export a function of one batch of "
+            "images."
         )
-    return _network(frozen, path, trusted)
+    return _network(frozen, names, path, trusted)
 
 
 def _check_inference(signature: Any, path: str) -> None:
@@ -137,23 +143,26 @@ def _check_inference(signature: Any, path: str) -> None:
         )
 
 
-def _network(frozen: Any, path: str, trusted: bool) -> keras.Model:
-    (taken,), (answers,) = frozen.inputs, frozen.outputs
-    if taken.shape.rank != 4 or taken.shape[0] is not None or answers.shape.rank != 2 or answers.shape[1] is None:
+def _network(frozen: Any, names: list[str], path: str, trusted: bool) -> keras.Model:
+    """Returns a Keras network of a frozen function of images, which has as many outputs, in the order of the names."""
+    (taken,) = frozen.inputs
+    unsuitable = [answers.shape for answers in frozen.outputs if answers.shape.rank != 2 or answers.shape[1] is None]
+    if taken.shape.rank != 4 or unsuitable:
         raise UserError(
-            f"{path}: the signature {SIGNATURE!r} maps {taken.shape} to {answers.shape}; export a function of "
-            "(None, height, width, 3) that returns (None, labels)."
+            f"{path}: the signature {SIGNATURE!r} maps {taken.shape} to {[*unsuitable, frozen.outputs[0].shape][0]}; "
+            "export a function of (None, height, width, channels) that returns (None, labels)."
         )
-    layer = FrozenGraph(taken.op.name, answers.name, int(answers.shape[1]), name="frozen_graph")
-    layer.graph = frozen.graph.as_graph_def().SerializeToString(deterministic=True)
+    graph = frozen.graph.as_graph_def().SerializeToString(deterministic=True)
     if not trusted:
-        check_graph(layer.graph, path)
-    images = keras.Input(taken.shape[1:], name="image")
+        check_graph(graph, path)
+    outputs = {name: (answers.name, int(answers.shape[1])) for name, answers in zip(names, frozen.outputs, strict=True)}
+    layer = FrozenGraph(taken.op.name, outputs, name="frozen_graph")
+    layer.graph = graph
+    images = keras.Input(taken.shape[1:], batch_size=taken.shape[0], name="image")
     return keras.Model(images, layer(images), name="saved_model")
 
 
-def _check_saved_model(folder: str, path: str) -> None:
-    """Checks a folder before TensorFlow loads it, which creates what the objects say and runs initializers."""
+def _read_saved_model(folder: str, path: str) -> Any:
     try:
         with open(os.path.join(folder, "saved_model.pb"), "rb") as file:
             saved = SavedModel.FromString(file.read())
@@ -161,6 +170,22 @@ def _check_saved_model(folder: str, path: str) -> None:
         raise UserError(f"{path} is not a SavedModel ({error}); export it by `model.export('folder')`.") from error
     if len(saved.meta_graphs) != 1 or not saved.meta_graphs[0].HasField("object_graph_def"):
         raise UserError(f"{path} was saved by TensorFlow 1; load it with TensorFlow 2 and export it again.")
+    return saved
+
+
+def _check_takes_pixels(saved: Any, path: str) -> None:
+    """Refuses a signature that decodes images itself, for an answer would be of pixels that nobody has seen."""
+    for name, taken in saved.meta_graphs[0].signature_def[SIGNATURE].inputs.items():
+        if taken.dtype == tf.string.as_datatype_enum:
+            raise UserError(
+                f"{path}: the signature {SIGNATURE!r} takes encoded images ({name!r} is of bytes), and bulklabel "
+                "decodes them itself, to pixels that are the same everywhere; export the part behind the decoder, a "
+                "function of (None, height, width, 3)."
+            )
+
+
+def _check_saved_model(saved: Any, path: str) -> None:
+    """Checks a folder before TensorFlow loads it, which creates what the objects say and runs initializers."""
     meta_graph = saved.meta_graphs[0]
     for node in meta_graph.object_graph_def.nodes:
         if node.WhichOneof("kind") not in NODE_KINDS or node.saveable_objects:

@@ -1,22 +1,17 @@
 """Runs a model's network on batches of one fixed shape, which is halved where memory is short."""
 
-import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator
 
 import numpy as np
-import tensorflow as tf
-from tensorflow.core.protobuf.config_pb2 import ConfigProto
-from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
-from tensorflow.python.eager import context as eager
 
 from bulklabel.model.errors import OutOfMemoryError
 from bulklabel.model.images.decode import batch_size_for
 from bulklabel.model.images.resize import Pixels
-from bulklabel.model.model_directory import DESCRIPTION_FILE, NETWORK_FILE, Model
-from bulklabel.model.network.keras_archive import check_shapes, load_network
-from bulklabel.model.network.precision import FLOAT32, Probabilities
+from bulklabel.model.model_directory import Model
+from bulklabel.model.network.engine import Engine, RunBatch
+from bulklabel.model.network.precision import Probabilities
+from bulklabel.model.versions import KERAS
 
 BATCHES_AT_ONCE = 2
 """The second batch fills the cores that the first leaves idle (by 16 % on two); more would only take memory."""
@@ -28,29 +23,6 @@ of 2 to 256 gave the same bits in all networks that were tried: ours, VGG, ResNe
 
 log = logging.getLogger("bulklabel")
 
-RunBatch = Callable[[Pixels], tf.Tensor]
-"""The network, compiled for one batch shape."""
-
-
-@contextlib.contextmanager
-def _computing_in(precision: str) -> Iterator[None]:
-    """Has graphs that this thread runs compute in a precision, and leaves all else in the process as it is.
-
-    TensorFlow's public option is the whole process's: a network that is trained after a run would be rounded by it.
-    """
-    if precision == FLOAT32:
-        yield
-        return
-    context = eager.context()
-    before = context.function_call_options
-    config = ConfigProto.FromString(before.config_proto_serialized)
-    config.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = RewriterConfig.ON
-    context.function_call_options = eager.FunctionCallOptions(before.executor_type, config)
-    try:
-        yield
-    finally:
-        context.function_call_options = before
-
 
 class Scorer:
     """Runs a model's network, checked, loaded and compiled for one batch shape. Threads may share it."""
@@ -61,24 +33,32 @@ class Scorer:
         Raises:
             UserError: if it cannot or must not be loaded, or its shapes are not those of the images and labels.
         """
-        self._path = f"{place}/{NETWORK_FILE}"
-        self._network = load_network(model.network, self._path, trusted)
-        check_shapes(
-            self._network, self._path, model.preprocessing, len(model.labels), (DESCRIPTION_FILE, DESCRIPTION_FILE)
-        )
+        self._path = f"{place}/{model.network_file}"
+        self.engine = _load_engine(model, self._path, trusted)
+        """What runs the network."""
         self._image_shape = (model.preprocessing.height, model.preprocessing.width, 3)
         self._turn = threading.Semaphore(BATCHES_AT_ONCE)
         self._halving = threading.Lock()
-        self.batch_size = batch_size_for(model.preprocessing)
-        """Images a batch of the plan."""
-        self.precision = FLOAT32
-        """`FLOAT32`, or `BFLOAT16` on a processor that computes in it."""
-        self._compiled = self._compile(self.batch_size)
+        size = self.engine.fixed_batch or batch_size_for(model.preprocessing)
+        self._compiled: tuple[int, RunBatch] = size, self.engine.compile(size)
 
     @property
     def images_at_once(self) -> int:
-        """How many images go through the network together: a batch of the plan, or less since memory ran out."""
+        """How many images go through the network together: a batch of the plan, or less since memory ran out.
+
+        A network that was made for batches of one size is given these.
+        """
         return self._compiled[0]
+
+    @property
+    def precision(self) -> str:
+        """What the network computes in: `FLOAT32`, or what a processor has besides."""
+        return self.engine.precision
+
+    @precision.setter
+    def precision(self, precision: str) -> None:
+        """Has the network compute in a precision from now on."""
+        self.engine.compute_in(precision)
 
     def predict(self, pixels: Pixels) -> Probabilities:
         """Returns the probabilities of images, of any number but 0: N×H×W×3 uint8 in, N×L float32 out.
@@ -94,12 +74,12 @@ class Scorer:
             size, run = self._compiled
             starts = range(0, len(pixels), size)
             try:
-                with self._turn, _computing_in(self.precision):
+                with self._turn:
                     answers = [self._predict(pixels[start : start + size], size, run) for start in starts]
                     return answers[0] if len(answers) == 1 else np.concatenate(answers)
-            except (MemoryError, tf.errors.ResourceExhaustedError, tf.errors.AbortedError) as error:
-                if isinstance(error, tf.errors.AbortedError) and "a primitive" not in str(error):
-                    raise  # oneDNN says so where it finds no memory for its code or its scratch space
+            except Exception as error:
+                if not (isinstance(error, MemoryError) or self.engine.is_out_of_memory(error)):
+                    raise
                 self._halve(size)
 
     def _predict(self, pixels: Pixels, size: int, run: RunBatch) -> Probabilities:
@@ -108,27 +88,28 @@ class Scorer:
             padded = np.zeros((size, *self._image_shape), np.uint8)
             padded[:count] = pixels
             pixels = padded
-        result: Probabilities = run(pixels).numpy()
-        return result[:count]
+        return run(pixels)[:count]
 
     def _halve(self, size: int) -> None:
         """Makes the batch smaller than `size`, unless another thread did that meanwhile."""
         with self._halving:
             if self.images_at_once < size:
                 return
-            if size <= SMALLEST_BATCH:
+            if size <= SMALLEST_BATCH or self.engine.fixed_batch:
                 raise OutOfMemoryError(
                     f"{self._path}: out of memory with a batch of {size}; give the process more memory, "
                     "or use fewer workers, and run the same command again to continue."
                 )
             log.warning("out of memory with a batch of %d images; going on with %d", size, size // 2)
-            self._compiled = self._compile(size // 2)
+            self._compiled = size // 2, self.engine.compile(size // 2)
 
-    def _compile(self, size: int) -> tuple[int, RunBatch]:
-        """Compiles one graph for one shape: TensorFlow would warn of tracing too many of a process's networks."""
-        network = self._network
-        graph = tf.function(
-            lambda images: tf.cast(network(tf.cast(images, tf.float32), training=False), tf.float32),
-            input_signature=[tf.TensorSpec((size, *self._image_shape), tf.uint8)],
-        ).get_concrete_function()
-        return size, lambda images: graph(tf.constant(images))
+
+def _load_engine(model: Model, path: str, trusted: bool) -> Engine:
+    """Loads the network by the engine that its model names, and imports no other."""
+    if model.engine == KERAS:
+        from bulklabel.model.network.keras_engine import KerasEngine  # imports TensorFlow
+
+        return KerasEngine(model, path, trusted)
+    from bulklabel.model.network.onnx.onnx_engine import OnnxEngine
+
+    return OnnxEngine(model, path)

@@ -1,59 +1,94 @@
-"""Wraps a user's network into one that takes pixels of 0…255 and answers in probabilities."""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
+"""Wraps a user's Keras network into one that takes RGB pixels of 0…255 and answers in probabilities."""
 
 import keras
 
 from bulklabel.model.errors import UserError
-from bulklabel.model.images.resize import Preprocessing
+from bulklabel.model.network.interface import (
+    GRAY,
+    HALF,
+    UNIT,
+    Interface,
+    check_channels,
+    check_count,
+    choose_outputs,
+    choose_size,
+)
+
+PROBABILITIES = (keras.activations.sigmoid, keras.activations.softmax)
 
 
-@dataclass(frozen=True)
-class Scaling:
-    """Says what a network was trained on: `scale * pixel + offset` for pixels of 0…255, a number a channel (RGB)."""
+def wrap_network(network: keras.Model, path: str, interface: Interface) -> keras.Model:
+    """Returns a network around a user's own, from RGB images, N×height×width×3 in 0…255, to N×labels probabilities.
 
-    scale: tuple[float, ...]
-    offset: tuple[float, ...]
-
-    @staticmethod
-    def to_range(low: float, high: float) -> "Scaling":
-        """Returns the scaling that spreads pixels of 0…255 over low…high."""
-        return Scaling(((high - low) / 255,) * 3, (low,) * 3)
-
-    @staticmethod
-    def normalized(mean: Sequence[float], std: Sequence[float]) -> "Scaling":
-        """Returns `(pixel / 255 - mean) / std`, both in 0…1, as in torchvision and in Keras' mode "torch"."""
-        return Scaling(
-            tuple(1 / (255 * deviation) for deviation in std),
-            tuple(-average / deviation for average, deviation in zip(mean, std, strict=True)),
-        )
-
-
-def wrap_network(
-    network: keras.Model, path: str, preprocessing: Preprocessing, scaling: Scaling, logits: bool
-) -> keras.Model:
-    """Returns a network around a user's own, from RGB images, N×height×width×3 in 0…255, to probabilities.
+    Gray and scaling become its first layers, and a sigmoid its last, where they change anything. A network that was
+    made for batches of one size stays so.
 
     Args:
-        network: takes scaled images of the preprocessing's size.
+        network: any.
         path: where it came from, for messages.
-        preprocessing: the size of the images.
-        scaling: becomes the first layer, if it changes anything.
-        logits: whether the network ends without a sigmoid, which then becomes the last layer.
+        interface: what the user says of it.
 
     Raises:
-        UserError: if it has a sigmoid already where there should be logits.
+        UserError: if it does not take images, or does not answer for the labels, or not as the user says.
     """
-    if logits and getattr(network.layers[-1], "activation", None) is keras.activations.sigmoid:
-        raise UserError(f"{path} ends in a sigmoid, so its outputs are probabilities; leave out --outputs logits.")
-    images = keras.Input((preprocessing.height, preprocessing.width, 3), name="bulklabel_image")
-    x = images
-    if scaling != Scaling.to_range(0, 255):
+    batch, height, width, channels = _shape_of(network, path)
+    check_channels(channels, interface, path)
+    images = keras.Input((*choose_size(height, width, interface, path), 3), batch_size=batch, name="bulklabel_image")
+    x = _gray(images) if channels == 1 else images
+    scaling = interface.scaling
+    if not scaling.changes_nothing:
         x = keras.layers.Rescaling(list(scaling.scale), list(scaling.offset), dtype="float32", name="bulklabel_scale")(
             x
         )
-    x = network(x)
-    if logits:
-        x = keras.layers.Activation("sigmoid", dtype="float32", name="bulklabel_probabilities")(x)
-    return keras.Model(images, x, name="bulklabel_package")
+    answers = _answers(network, x, path, interface)
+    check_count(answers.shape[1], interface, path)
+    if interface.logits:
+        answers = keras.layers.Activation("sigmoid", dtype="float32", name="bulklabel_probabilities")(answers)
+    return keras.Model(images, answers, name="bulklabel_package")
+
+
+def _shape_of(network: keras.Model, path: str) -> tuple[int | None, ...]:
+    """Returns the shape of a network's only input, N×height×width×channels."""
+    inputs = getattr(network, "inputs", None) or []
+    if len(inputs) != 1:
+        listed = ", ".join(repr(tensor.name) for tensor in inputs) or "of unknown shapes"
+        raise UserError(
+            f"{path} has {len(inputs)} inputs, {listed}; give a network of one, images: keras.Model(images, …) of a "
+            "keras.Input((height, width, 3))."
+        )
+    shape: tuple[int | None, ...] = tuple(inputs[0].shape)
+    if len(shape) != 4:
+        raise UserError(
+            f"{path} takes {shape[1:]} for an image, and not height, width and channels; put the layers before it that "
+            "make that of a keras.Input((height, width, 3)), and save both as one network."
+        )
+    if shape[1] in (1, 3) and shape[3] not in (1, 3):
+        raise UserError(
+            f"{path} takes {shape[1:]} for an image, its channels first; put keras.layers.Permute((3, 1, 2)) before it "
+            "behind a keras.Input((height, width, 3)), and save both as one network."
+        )
+    return shape
+
+
+def _gray(images: keras.KerasTensor) -> keras.KerasTensor:
+    """Returns what Pillow makes of RGB pixels in its mode "L", to the same bits."""
+    red, green, blue = (weight * images[..., channel : channel + 1] for channel, weight in enumerate(GRAY))
+    return keras.ops.floor((red + green + blue + HALF) / UNIT)
+
+
+def _answers(network: keras.Model, x: keras.KerasTensor, path: str, interface: Interface) -> keras.KerasTensor:
+    """Returns the outputs that belong to the labels, joined to N×labels."""
+    result = network(x)
+    names = sorted(result) if isinstance(result, dict) else list(getattr(network, "output_names", ["output"]))
+    outputs = keras.tree.flatten(result)
+    chosen = choose_outputs(names, interface, path)
+    if interface.logits and any(_is_probability(network.outputs[index]) for index in chosen):
+        raise UserError(f"{path} ends in a sigmoid or softmax, so its outputs are probabilities; leave out --outputs.")
+    parts = [outputs[index] for index in chosen]
+    parts = [part if len(part.shape) == 2 else keras.layers.Flatten()(part) for part in parts]
+    return parts[0] if len(parts) == 1 else keras.layers.Concatenate(name="bulklabel_heads")(parts)
+
+
+def _is_probability(output: keras.KerasTensor) -> bool:
+    operation = output._keras_history.operation
+    return isinstance(operation, keras.layers.Softmax) or getattr(operation, "activation", None) in PROBABILITIES

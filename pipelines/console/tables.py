@@ -61,9 +61,11 @@ def print_summary(output: str, seconds: float, in_one_go: bool = False) -> None:
     print(summary(metrics, manifest["group_by"]))
     if manifest["gates"]:
         print("\n".join(["", *verdict_lines(manifest["gates"])]))
-    bound = bound_line(manifest["timings"], manifest["platform"], manifest["options"]["precision"]) if in_one_go else ""
-    if bound:
-        print(f"\n  {bound}")
+    if in_one_go:
+        precision, by_tensorflow = manifest["options"]["precision"], "tensorflow" in manifest["versions"]
+        bound = bound_line(manifest["timings"], manifest["platform"], precision, by_tensorflow)
+        if bound:
+            print(f"\n  {bound}")
     print(f"\n  {end_words(metrics['counts'], seconds, in_one_go)}: {output}/{REPORT_FILE}")
 
 
@@ -125,13 +127,16 @@ def record_warnings(counts: Mapping[str, int], group_by: str | None, example: st
     return lines
 
 
-def bound_line(timings: Mapping[str, Any], platform: Mapping[str, Any], precision: str) -> str:
+def bound_line(
+    timings: Mapping[str, Any], platform: Mapping[str, Any], precision: str, by_tensorflow: bool = True
+) -> str:
     """Says what took most of a run's time, and what would help; empty if the network was not asked.
 
     Args:
         timings: the manifest's, of a run that was scored in one go.
         platform: the manifest's.
         precision: what the network computed in.
+        by_tensorflow: whether TensorFlow ran it, which alone computes in bfloat16 if it is asked to.
 
     >>> seconds = {"reading": 1.0, "decoding": 2.0, "predicting": 16.0, "writing": 1.0}
     >>> times = {"started": "2026-01-01T00:00:00", "ended": "2026-01-01T00:00:20"}
@@ -152,7 +157,7 @@ def bound_line(timings: Mapping[str, Any], platform: Mapping[str, Any], precisio
         )
     most = max(STAGES, key=seconds.__getitem__)
     advice = ADVICE[most]
-    if most == PREDICTING and precision == FLOAT32 and ABLE & set(platform["processor_flags"]):
+    if most == PREDICTING and by_tensorflow and precision == FLOAT32 and ABLE & set(platform["processor_flags"]):
         advice = f"{platform['processor']} computes in bfloat16, so --precision bfloat16 may be faster"
     return (
         f"{most}: {seconds[most] / sum(seconds.values()):.0%}".replace("%", " %") + f" of the threads' time; {advice}"

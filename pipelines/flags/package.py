@@ -18,19 +18,30 @@ def parser() -> CommandParser:
     """Makes the parser of the command line."""
     flags = CommandParser(
         "package",
-        "Make a model directory from your own Keras network.",
-        ("--keras_model PATH", "--label_file FILE", "--output DIR"),
-        "packaging {keras_model} into {output}",
+        "Make a model directory from your own Keras or ONNX network.",
+        ("--keras_model PATH | --onnx_model FILE", "--label_file FILE", "--output DIR"),
+        "packaging a network into {output}",
         (
             "--keras_model net.keras --label_file labels.txt --output my/model --input_range=0,1",
             "--keras_model saved_model --label_file labels.txt --output my/model --input_range=0,255 --image_size 224",
             "--keras_model net.keras --label_file labels.txt --output my/model --mean 0.485,0.456,0.406 "
             "--std 0.229,0.224,0.225 --outputs logits",
+            "--onnx_model net.onnx --label_file labels.txt --output my/model --mean 0.485,0.456,0.406 "
+            "--std 0.229,0.224,0.225 --outputs logits",
         ),
         _check,
     )
     network = flags.group(NETWORK)
-    network.add_argument("--keras_model", required=True, metavar="PATH", help="a .keras file, or a SavedModel's folder")
+    given = network.add_mutually_exclusive_group(required=True)
+    given.add_argument("--keras_model", metavar="PATH", help="a .keras file, or a SavedModel's folder")
+    given.add_argument("--onnx_model", metavar="FILE", help="or: an .onnx file, as PyTorch and others export")
+    network.add_argument(
+        "--output_name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="an output of a network that has several; repeat it in the order of the labels",
+    )
     network.add_argument(
         "--label_file",
         required=True,
@@ -79,21 +90,25 @@ def parser() -> CommandParser:
 
 
 def channels(text: str) -> tuple[float, ...]:
-    """Parses three numbers, for red, green and blue, from `0.485,0.456,0.406`.
+    """Parses three numbers, for red, green and blue, from `0.485,0.456,0.406`, or one for all channels.
 
     >>> channels("0.485,0.456,0.406")
     (0.485, 0.456, 0.406)
     """
     values = tuple(number(value) for value in text.split(","))
-    if len(values) != 3:
-        raise argparse.ArgumentTypeError(f"{text} is not three numbers, like 0.485,0.456,0.406")
+    if len(values) not in (1, 3):
+        raise argparse.ArgumentTypeError(f"{text} is neither three numbers, like 0.485,0.456,0.406, nor one")
     return values
 
 
 def _check(options: argparse.Namespace, _argv: Sequence[str], _beam_flags: Sequence[str]) -> None:
+    if options.onnx_model is not None and options.trust_model_code:
+        raise UserError(
+            "--trust_model_code is for --keras_model; an ONNX network is made of operators, and has no code."
+        )
     mean, std = options.mean, options.std
-    if (mean is None) != (std is None):
-        raise UserError("--mean and --std go together; give three numbers for each.")
+    if (mean is None) != (std is None) or (mean is not None and len(mean) != len(std)):
+        raise UserError("--mean and --std go together; give three numbers for each, or one for a gray network.")
     if mean is not None and std is not None and not (min(std) > 0 and max(*mean, *std) <= 1):
         raise UserError(
             "--mean and --std are of pixels from 0 to 1, deviations above 0; divide those of 0 to 255 by 255."

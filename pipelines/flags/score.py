@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from bulklabel.model.images.limits import BYTES_A_PIXEL, MAX_PIXELS, MOST_PIXELS, REJECT, TRUNCATED
+from bulklabel.model.network import TOLERANCE
 from bulklabel.pipelines.flags.common import (
     CONTENT,
     LISTING,
@@ -23,7 +24,7 @@ from bulklabel.pipelines.flags.common import (
     positive,
     seconds,
 )
-from bulklabel.pipelines.flags.parser import IMAGES, METRICS, OUTPUT, REQUIREMENTS, RUNNING, CommandParser
+from bulklabel.pipelines.flags.parser import IMAGES, METRICS, OUTPUT, REQUIREMENTS, RUNNING, CommandParser, LineParser
 
 USAGE = ("IMAGES…", "--model DIR", "--output DIR")
 
@@ -105,9 +106,9 @@ def add_score_flags(flags: CommandParser) -> None:
     running.add_argument(
         "--precision",
         default="float32",
-        choices=("float32", "bfloat16"),
-        help="what the network computes in; bfloat16 is faster on processors that have it, and its answers are "
-        "compared with those of float32 first (default: float32)",
+        choices=("float32", "bfloat16", "tensorfloat32"),
+        help="what the network computes in; bfloat16 is faster on processors that have it, tensorfloat32 on GPUs, and "
+        "their answers are compared with those of float32 first (default: float32)",
     )
     running.add_argument(
         "--identity",
@@ -127,6 +128,7 @@ def add_score_flags(flags: CommandParser) -> None:
     add_gate_flags(flags)
     add_since_flags(flags)
     add_trust_flag(flags)
+    add_golden_flag(flags)
     add_store_flags(flags)
     add_deadline_flags(flags)
 
@@ -141,6 +143,18 @@ def pixels(text: str) -> int:
     if value > MOST_PIXELS:
         raise argparse.ArgumentTypeError(f"{text} is more than can be decoded, {MOST_PIXELS:,}")
     return value
+
+
+def add_golden_flag(parser: LineParser) -> None:
+    """Adds the flag for how far a model's answers may be from those where it was made."""
+    parser.group(RUNNING).add_argument(
+        "--golden_tolerance",
+        type=fraction,
+        default=TOLERANCE,
+        metavar="P",
+        help="how far probabilities of the golden images may be from those where the model was made; GPUs may need "
+        "more (default: %(default)s)",
+    )
 
 
 def check(options: argparse.Namespace, _argv: Sequence[str], _beam_flags: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from bulklabel.pipelines.flags.common import (
     not_negative,
 )
 from bulklabel.pipelines.flags.parser import OUTPUT, CommandParser
+from bulklabel.pipelines.flags.score import add_golden_flag
 
 
 def parser() -> CommandParser:
@@ -33,6 +34,7 @@ def parser() -> CommandParser:
         help="read so many records from the input again, and score them again (default: %(default)s)",
     )
     add_trust_flag(flags)
+    add_golden_flag(flags)
     add_store_flags(flags)
     return flags
 

@@ -8,7 +8,7 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner  # noqa: F40
 from PIL import Image
 
 from bulklabel.model import statistic  # noqa: F401
-from bulklabel.model.network import scorer  # noqa: F401
+from bulklabel.model.network import keras_engine  # noqa: F401
 from bulklabel.model.report import page
 from bulklabel.pipelines import score  # noqa: F401
 from bulklabel.pipelines.console import tables as summary  # noqa: F401

@@ -7,12 +7,14 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.conftest import ROOT, answers
+from tests.conftest import ROOT, answers, score
 from tests.durability.forked import Run, forked
 from tests.engines.flink_session import JOBS, POOLS, REST, Session, session
 from tests.engines.library_runs import answers_of_file, run_both
+from tests.support.networks import package_as_onnx, probabilities
 from tests.support.servers import PATIENCE, free_port, installed, wait_until
 
 SHARDS = 8
@@ -101,8 +103,14 @@ def test_workers_started_by_task_managers(
 def test_workers_in_the_process_that_submits(
     flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
 ) -> None:
-    run = submitted(corpus, model_directory, tmp_path / "run", *flink.cluster.flags("--environment_type=LOOPBACK"))
-    is_as_a_local_run(run, finished)
+    """The network is the same as ONNX, so the answers are a rounding away from TensorFlow's."""
+    model = package_as_onnx(model_directory, tmp_path)
+    assert score(corpus, model, tmp_path / "local") == 0
+    run = submitted(corpus, model, tmp_path / "run", *flink.cluster.flags("--environment_type=LOOPBACK"))
+    is_as_a_local_run(run, tmp_path / "local")
+    (ids, found), (expected_ids, expected) = probabilities(run.output), probabilities(finished)
+    assert ids == expected_ids
+    assert np.abs(found - expected).max() <= 1e-5
 
 
 def test_a_job_that_somebody_cancels(flink: Session, corpus: Path, model_directory: Path, tmp_path: Path) -> None:

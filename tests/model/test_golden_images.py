@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from bulklabel.model.errors import UserError
@@ -18,6 +19,9 @@ from bulklabel.model.images import decode as images
 from bulklabel.model.images.limits import Limits
 from bulklabel.model.images.png import decode_png
 from bulklabel.model.images.resize import Pixels
+from bulklabel.model.network.keras_engine import KerasEngine
+from bulklabel.model.network.precision import TENSORFLOAT32
+from bulklabel.pipelines.verify import main as verify
 from bulklabel.transforms.scoring.load_scorer import load_scorer
 from bulklabel.transforms.scoring.model_files import load_model
 from tests.conftest import score, write_parquet
@@ -74,6 +78,41 @@ def test_other_probabilities_stop_score(packaged: Path, record: Path, capsys: py
     assert not (record.parent / "run").exists()
 
 
+def shift_much(columns: dict[str, list[Any]]) -> None:
+    columns["probabilities"][2][7] += 0.25
+
+
+def test_what_differs_is_named(packaged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tampered(packaged, shift_much)
+    digest = load_model(str(packaged)).digest
+    monkeypatch.setattr(KerasEngine, "device", "NVIDIA H100")
+    with pytest.raises(UserError, match=r"processor differs \(was .*, is NVIDIA H100\).*by --golden_tolerance"):
+        load_scorer(str(packaged), digest)
+    monkeypatch.setattr("bulklabel.model.network.golden_images.engine_versions", lambda _: {"tensorflow": "99.0"})
+    with pytest.raises(UserError, match=r"version differs \(tensorflow was [\d.]+, is 99.0\). Install what it was"):
+        load_scorer(str(packaged), digest)
+
+
+def test_more_can_be_tolerated_and_the_manifest_says_so(packaged: Path, record: Path) -> None:
+    tampered(packaged, shift_much)
+    run = record.parent / "run"
+    assert score(record, packaged, run, "--golden_tolerance=0.3") == 0
+    assert json.loads((run / "manifest.json").read_bytes())["options"]["golden_tolerance"] == 0.3
+    flags = [str(run), "--sample=1", f"--model={packaged}"]
+    assert verify([*flags, "--golden_tolerance=0.3"]) == 0
+    assert verify(flags) == 1
+
+
+def test_tensorfloat32_is_off_unless_it_is_asked_for(packaged: Path) -> None:
+    digest = load_model(str(packaged)).digest
+    tf.config.experimental.enable_tensor_float_32_execution(True)
+    load_scorer(str(packaged), digest)
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()
+    if not tf.config.get_visible_devices("GPU"):
+        with pytest.raises(UserError, match="--precision tensorfloat32: TensorFlow finds no GPU here"):
+            load_scorer(str(packaged), digest, precision=TENSORFLOAT32)
+
+
 def test_what_another_processor_changes_is_tolerated(packaged: Path, record: Path) -> None:
     def shift(columns: dict[str, list[Any]]) -> None:
         columns["probabilities"] = [[value + 5e-5 for value in row] for row in columns["probabilities"]]
@@ -90,7 +129,7 @@ def test_another_decoder_stops_score(
         return pixels ^ np.uint8(1), missing
 
     monkeypatch.setattr(images, "decode_png", decode_otherwise)
-    monkeypatch.setattr("bulklabel.model.network.golden_images.deciding_versions", lambda: {"pillow": "99.0"})
+    monkeypatch.setattr("bulklabel.model.network.golden_images.decoder_versions", lambda: {"pillow": "99.0"})
     assert score(record, packaged, record.parent / "run") == 2
     error = capsys.readouterr().err
     assert "the image 'png' is decoded to other pixels" in error

@@ -147,13 +147,13 @@ def test_a_killed_writer_leaves_no_model(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_network_of_another_model_is_refused() -> None:
     one, other = untrained_model(("a",)), untrained_model(("a", "b"))
     with pytest.raises(UserError, match=r"model\.keras is not the file"):
-        read_model(one.description(), other.network, None, "m")
+        read_model({"model.json": one.description(), "model.keras": other.network}.get, "m")
 
 
 def test_a_description_that_is_none_is_refused() -> None:
     for text in (b"", b"{}", b"[]", json.dumps({"labels": ["a"], "image_size": 3}).encode()):
         with pytest.raises(UserError, match="not a model description"):
-            read_model(text, b"", None, "m")
+            read_model({"model.json": text, "model.keras": b""}.get, "m")
 
 
 def test_a_network_that_contradicts_the_labels_is_refused() -> None:
@@ -184,7 +184,7 @@ def test_an_answer_does_not_depend_on_its_neighbours() -> None:
     from bulklabel.model.network.scorer import Scorer
 
     scorer = Scorer(untrained_model(("a", "b")), "m")
-    images = np.random.default_rng(0).integers(0, 256, (scorer.batch_size, 32, 32, 3)).astype(np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (scorer.images_at_once, 32, 32, 3)).astype(np.uint8)
     whole = scorer.predict(images)
     assert np.array_equal(scorer.predict(images[:3]), whole[:3])
     others = images.copy()

@@ -28,7 +28,7 @@ RUN, CLOUD, TEST, BUILD = (f"requirements{part}.lock" for part in ("", "-cloud",
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DEPENDENCIES: list[str] = PROJECT["project"]["dependencies"]
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
-CLOUDS = [*EXTRAS["aws"], *EXTRAS["gcp"]]
+CLOUDS = [*EXTRAS["aws"], *EXTRAS["gcp"], *EXTRAS["onnx"]]
 ASKED = {
     (RUN,): DEPENDENCIES,
     (RUN, CLOUD): [*DEPENDENCIES, *CLOUDS],

@@ -13,7 +13,7 @@ from tests.project.source import MODULES, name_of
 if TYPE_CHECKING:
     from tests.durability.forked import Run
 
-NETWORK = ROOT / "model" / "network"
+IMPORTERS = {ROOT / "model" / "network", ROOT / "model" / "training"}
 CHECK = "import sys; assert not sys.modules.keys() & {'tensorflow', 'keras', 'sklearn'}"
 
 
@@ -31,7 +31,7 @@ def test_no_command_imports_pandas_because_others_would(undisturbed: "Run") -> N
 
 
 def test_no_module_imports_tensorflow_but_those_of_the_network() -> None:
-    names = [name_of(path) for path in MODULES if NETWORK not in path.parents]
+    names = [name_of(path) for path in MODULES if not IMPORTERS & set(path.parents)]
     runs_without_tensorflow("\n".join(f"import {name}" for name in names))
 
 

@@ -1,6 +1,7 @@
 """Networks as users have them, and `package` on them."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from PIL import Image
 from bulklabel.model.network.scorer import Scorer
 from bulklabel.pipelines.package import main
 from bulklabel.transforms.scoring.model_files import load_model
+from tests.conftest import predictions_of
 
 LABELS = tuple(f"label {number}" for number in range(20))
 
@@ -35,16 +37,33 @@ def save(network: keras.Model, path: Path) -> Path:
     return path
 
 
-def package(path: Path, output: Path, *flags: str) -> int:
+def package(path: Path, output: Path, *flags: str, engine: str = "keras", labels: Sequence[str] = LABELS) -> int:
     """`bulklabel package`, for twenty labels, and pixels of 0…255 if the flags do not say otherwise."""
-    labels = output.parent / "labels.txt"
-    labels.write_text("\n".join(LABELS) + "\n")
+    label_file = output.parent / "labels.txt"
+    label_file.write_text("\n".join(labels) + "\n")
     expects = () if any(flag.startswith(("--input_range", "--mean")) for flag in flags) else ("--input_range=0,255",)
-    return main([f"--keras_model={path}", f"--label_file={labels}", f"--output={output}", *expects, *flags])
+    return main([f"--{engine}_model={path}", f"--label_file={label_file}", f"--output={output}", *expects, *flags])
 
 
 def answers_of(directory: Path, images: np.ndarray) -> np.ndarray:
     return Scorer(load_model(str(directory)), str(directory)).predict(images)
+
+
+def package_as_onnx(model_directory: Path, folder: Path) -> Path:
+    """A model directory of the same network, exported to ONNX by Keras."""
+    model = load_model(str(model_directory))
+    network = keras.saving.load_model(model_directory / "model.keras")
+    network(np.zeros((1, *network.inputs[0].shape[1:]), np.float32))  # Keras exports what was called once
+    network.export(folder / "network.onnx", format="onnx", verbose=False)
+    assert package(folder / "network.onnx", folder / "onnx", engine="onnx", labels=model.labels) == 0
+    return folder / "onnx"
+
+
+def probabilities(run: Path) -> tuple[list[str], np.ndarray]:
+    """The ids of a run's records in order, and their probabilities."""
+    table = predictions_of(run).sort_by("id")
+    columns = [name for name in table.column_names if name.startswith("prob_")]
+    return table.column("id").to_pylist(), np.stack([table.column(name).to_numpy() for name in columns], axis=1)
 
 
 def jpeg(pixels: np.ndarray) -> bytes:

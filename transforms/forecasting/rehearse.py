@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bulklabel.model.errors import UserError
+from bulklabel.model.network.scorer import Scorer
 from bulklabel.model.statistic import Statistic
 from bulklabel.model.statistic.distinct import Distinct
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
@@ -25,9 +25,6 @@ from bulklabel.transforms.run_directory.file_names import CURVES_FILE
 from bulklabel.transforms.run_directory.plan import Plan
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.score_shards import ScoreShards, ShardResult
-
-if TYPE_CHECKING:
-    from bulklabel.model.network.scorer import Scorer
 
 MOST_RECORDS = 4096
 """So many records of a shard are scored at most."""
@@ -72,7 +69,7 @@ class _Sums:
 
 
 def rehearse(
-    plan: Plan, left: Sequence[int], scorer: OncePerProcess["Scorer"], publication: Publication, directory: RunDirectory
+    plan: Plan, left: Sequence[int], scorer: OncePerProcess[Scorer], publication: Publication, directory: RunDirectory
 ) -> Rehearsal:
     """Scores some of the records of the shards that are left, spread over all of them.
 

@@ -6,6 +6,7 @@ from typing import Any
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
 from bulklabel.model.errors import UserError
+from bulklabel.model.network import TOLERANCE
 from bulklabel.transforms.files import files
 from bulklabel.transforms.library.elements import ImageRecord
 from bulklabel.transforms.library.image_scorer import ImageScorer, recipe_for_model
@@ -18,18 +19,26 @@ class ImageModelHandler(ModelHandler):  # type: ignore[misc]
     result is the model's digest. docs/library.md has a whole pipeline.
     """
 
-    def __init__(self, model: str, *, max_latency: float | None = None, trust_model_code: bool = False) -> None:
+    def __init__(
+        self,
+        model: str,
+        *,
+        max_latency: float | None = None,
+        trust_model_code: bool = False,
+        golden_tolerance: float = TOLERANCE,
+    ) -> None:
         """Reads the model directory, but not yet the network. Workers infer with exactly this model or fail.
 
         Args:
             model: a model directory, local or on a store; make the pipeline first if that needs its options.
             max_latency: Beam's `max_batch_duration_secs`, for streams.
             trust_model_code: whether code in the network may run.
+            golden_tolerance: how far probabilities of golden images may be from those where the model was made, 0…1.
 
         Raises:
             UserError: if it is no model directory, or cannot be read.
         """
-        self._trusted = trust_model_code
+        self._trusted, self._tolerance = trust_model_code, golden_tolerance
         self._directory = files.absolute(model)
         self._recipe = recipe_for_model(self._directory)
         size = self._recipe.batch_size  # the network computes whole batches, whether they are filled or not
@@ -42,7 +51,7 @@ class ImageModelHandler(ModelHandler):  # type: ignore[misc]
         Raises:
             UserError: as `ImageScorer` does.
         """
-        return ImageScorer(self._directory, self._recipe, self._trusted)
+        return ImageScorer(self._directory, self._recipe, self._trusted, self._tolerance)
 
     def run_inference(
         self,

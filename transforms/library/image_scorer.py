@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from bulklabel.model.labels.predictions import LIST, probabilities_of
+from bulklabel.model.network import TOLERANCE
 from bulklabel.transforms.concurrency.stage_clock import StageClock
 from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.library.elements import ImageRecord, Prediction, RejectedRecord, ScoredRecord
@@ -20,13 +21,16 @@ from bulklabel.transforms.scoring.model_files import load_model
 class ImageScorer:
     """Scores images with a model's network, in threads that decode and predict, one a core."""
 
-    def __init__(self, directory: str, recipe: Recipe, trusted: bool = False) -> None:
+    def __init__(
+        self, directory: str, recipe: Recipe, trusted: bool = False, golden_tolerance: float = TOLERANCE
+    ) -> None:
         """Loads the network.
 
         Args:
             directory: the model directory.
             recipe: what `recipe_for_model` returned for it.
             trusted: whether code in the network may run.
+            golden_tolerance: how far probabilities of golden images may be from what they were, 0…1.
 
         Raises:
             UserError: as `load_scorer` does, also if it is not the recipe's model any more.
@@ -34,7 +38,7 @@ class ImageScorer:
         self.recipe = recipe
         threads = os.cpu_count() or 1
         pool = ThreadPoolExecutor(threads, thread_name_prefix="score")
-        scorer = load_scorer(directory, recipe.model_digest, trusted)
+        scorer = load_scorer(directory, recipe.model_digest, trusted, tolerance=golden_tolerance)
         self._scorer = BatchScorer(recipe, scorer, pool, threads)
 
     def score(self, images: Sequence[ImageRecord]) -> list[ScoredRecord]:

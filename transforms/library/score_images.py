@@ -11,6 +11,7 @@ from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from bulklabel.model.errors import UserError
+from bulklabel.model.network import TOLERANCE
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.files import files
 from bulklabel.transforms.library.elements import ImageRecord, Prediction, RejectedRecord
@@ -39,7 +40,14 @@ class ScoreImages(beam.PTransform):  # type: ignore[misc]
     `labels` are the model's, in the order of the probabilities. docs/library.md has whole pipelines.
     """
 
-    def __init__(self, model: str, *, max_latency: float | None = None, trust_model_code: bool = False) -> None:
+    def __init__(
+        self,
+        model: str,
+        *,
+        max_latency: float | None = None,
+        trust_model_code: bool = False,
+        golden_tolerance: float = TOLERANCE,
+    ) -> None:
         """Reads the model directory, but not yet the network. Workers score with exactly this model or fail.
 
         Args:
@@ -47,6 +55,7 @@ class ScoreImages(beam.PTransform):  # type: ignore[misc]
             max_latency: seconds that a record may wait for others to make a batch with. Without it batches are made
                 of what the runner hands over together, which in a stream may be one record.
             trust_model_code: whether code in the network may run.
+            golden_tolerance: how far probabilities of golden images may be from those where the model was made, 0…1.
 
         Raises:
             UserError: if it is no model directory, cannot be read, or the seconds are not above 0.
@@ -56,7 +65,7 @@ class ScoreImages(beam.PTransform):  # type: ignore[misc]
             raise UserError(f"max_latency is {max_latency:g}; give seconds above 0, or leave it out.")
         directory = files.absolute(model)
         self._recipe = recipe_for_model(directory)
-        self._scorer = OncePerProcess(ImageScorer, directory, self._recipe, trust_model_code)
+        self._scorer = OncePerProcess(ImageScorer, directory, self._recipe, trust_model_code, golden_tolerance)
         self._max_latency = max_latency
         self.labels = self._recipe.labels
 

@@ -10,7 +10,7 @@ from bulklabel.model.labels.examine_rule import truth_content
 from bulklabel.model.labels.label_rule import NO_TRUTH, LabelRule
 from bulklabel.model.labels.predictions import WIDE, column_names
 from bulklabel.model.model_directory import Model
-from bulklabel.model.network.precision import FLOAT32
+from bulklabel.model.network.precision import FLOAT32, check_precision
 from bulklabel.model.versions import deciding_versions
 from bulklabel.transforms.files.planned_files import with_hashes
 from bulklabel.transforms.files.text import json_value
@@ -60,8 +60,9 @@ def make_recipe(
     `rule` says how labels are read.
 
     Raises:
-        UserError: if the threshold cannot be used.
+        UserError: if the threshold or the precision cannot be used, or the model's engine is not installed.
     """
+    check_precision(model.engine, options.precision)
     return Recipe(
         input_format=input_format,
         columns=columns,
@@ -72,7 +73,7 @@ def make_recipe(
         tuned_thresholds=model.thresholds,
         layout=options.layout,
         batch_size=batch_size_for(model.preprocessing),
-        versions=deciding_versions(),
+        versions=deciding_versions(model.engine),
         rule=rule,
         decode_seconds=options.decode_seconds,
         precision=options.precision,

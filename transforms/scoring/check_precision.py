@@ -1,7 +1,6 @@
 """Compares a plan's precision with float32 on its first images, before anything is scored in it."""
 
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -9,19 +8,17 @@ import pyarrow as pa
 from bulklabel.model.errors import UserError
 from bulklabel.model.images.resize import Pixels
 from bulklabel.model.network.precision import FLOAT32, Parity, compare_precisions
+from bulklabel.model.network.scorer import Scorer
 from bulklabel.transforms.planning.first_records import usable_shards
 from bulklabel.transforms.reading.readers import read_shard
 from bulklabel.transforms.run_directory.plan import Plan
 from bulklabel.transforms.scoring.decode import decode_batch
 
-if TYPE_CHECKING:
-    from bulklabel.model.network.scorer import Scorer
-
 COMPARED = 1024
 """So many images of the first shard that can be read are compared: 0.1 to 0.2 s for a small network."""
 
 
-def check_precision(plan: Plan, scorer: "Scorer") -> Parity | None:
+def check_precision(plan: Plan, scorer: Scorer) -> Parity | None:
     """Scores a plan's first images in float32 and in its precision; returns None if that is float32 or none is good.
 
     Raises:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from bulklabel.model.network.scorer import Scorer
 from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.concurrency.stage_clock import DECODING, StageClock
 from bulklabel.transforms.reading.records import Unreadable
@@ -14,16 +14,13 @@ from bulklabel.transforms.run_directory.plan import Recipe
 from bulklabel.transforms.scoring.decode import DecodedBatch, decode_batch, reject_unreadable
 from bulklabel.transforms.scoring.predict import ScoredBatch, full_batches, predict_batch
 
-if TYPE_CHECKING:
-    from bulklabel.model.network.scorer import Scorer
-
 
 @dataclass(frozen=True)
 class BatchScorer:
     """Computes `predict(decode(table))` in a pool of `threads`."""
 
     recipe: Recipe
-    scorer: "Scorer"
+    scorer: Scorer
     pool: ThreadPoolExecutor
     threads: int
 

@@ -1,7 +1,7 @@
 """Reads and writes model directories on any of Beam's file systems."""
 
 from bulklabel.model.errors import UserError
-from bulklabel.model.model_directory import DESCRIPTION_FILE, GOLDEN_FILE, MAKE_AGAIN, NETWORK_FILE, Model, read_model
+from bulklabel.model.model_directory import DESCRIPTION_FILE, GOLDEN_FILE, NETWORK_FILES, Model, read_model
 from bulklabel.transforms.files import files
 
 
@@ -11,16 +11,12 @@ def load_model(directory: str) -> Model:
     Raises:
         UserError: if a file is missing or they do not belong together.
     """
-    content = {name: _read(directory, name) for name in (DESCRIPTION_FILE, NETWORK_FILE, GOLDEN_FILE)}
-    description, network = content[DESCRIPTION_FILE], content[NETWORK_FILE]
-    if description is None or network is None:
-        if directory.endswith(f"/{NETWORK_FILE}"):
+    if not files.exists(files.join(files.absolute(directory), DESCRIPTION_FILE)):
+        if directory.rpartition("/")[2] in NETWORK_FILES.values():
             raise UserError(f"{directory} is a file of a model directory; give the folder that it is in.")
-        if directory.endswith((".keras", ".h5")):
+        if directory.endswith((".keras", ".h5", ".onnx")):
             raise UserError(f"{directory} is a network; make a model directory of it with `bulklabel package`.")
-        missing = DESCRIPTION_FILE if description is None else NETWORK_FILE
-        raise UserError(f"{directory} is not a model directory: {missing} is missing; {MAKE_AGAIN}.")
-    return read_model(description, network, content[GOLDEN_FILE], directory)
+    return read_model(lambda name: _read(directory, name), directory)
 
 
 def save_model(model: Model, directory: str) -> None:
@@ -33,8 +29,9 @@ def save_model(model: Model, directory: str) -> None:
         StoreError: if it cannot be written.
     """
     folder = files.absolute(directory)
-    files.delete([files.join(folder, name) for name in (DESCRIPTION_FILE, GOLDEN_FILE)])
-    files.write(files.join(folder, NETWORK_FILE), model.network)
+    names = (DESCRIPTION_FILE, GOLDEN_FILE, *(name for name in NETWORK_FILES.values() if name != model.network_file))
+    files.delete([files.join(folder, name) for name in names])
+    files.write(files.join(folder, model.network_file), model.network)
     if model.golden is not None:
         files.write(files.join(folder, GOLDEN_FILE), model.golden)
     files.write(files.join(folder, DESCRIPTION_FILE), model.description())

@@ -4,7 +4,7 @@ import itertools
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,11 @@ import pyarrow as pa
 
 from bulklabel.model.errors import RecordError
 from bulklabel.model.labels.predictions import predictions_table, with_kinds
-from bulklabel.model.network.golden_images import TOLERANCE
+from bulklabel.model.network import TOLERANCE
+from bulklabel.model.network.scorer import Scorer
 from bulklabel.transforms.run_directory.part_tables import rejected_row_of
 from bulklabel.transforms.run_directory.plan import Recipe
 from bulklabel.transforms.scoring.decode import DecodedBatch
-
-if TYPE_CHECKING:
-    from bulklabel.model.network.scorer import Scorer
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def _joined(batches: list[DecodedBatch]) -> DecodedBatch:
     )
 
 
-def predict_batch(batch: DecodedBatch | ScoredBatch, scorer: "Scorer", recipe: Recipe) -> ScoredBatch:
+def predict_batch(batch: DecodedBatch | ScoredBatch, scorer: Scorer, recipe: Recipe) -> ScoredBatch:
     """Runs the network on a decoded batch; rejects records whose probabilities are none. A scored batch is returned."""
     if isinstance(batch, ScoredBatch):
         return batch

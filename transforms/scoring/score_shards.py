@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import itemgetter
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import apache_beam as beam
 import pyarrow as pa
@@ -16,6 +16,7 @@ from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
 from bulklabel.model.errors import SourceChangedError, StoreError, UserError
+from bulklabel.model.network.scorer import Scorer
 from bulklabel.model.statistic.hash_ids import Hashes, hash_ids
 from bulklabel.transforms.concurrency.deadline import Deadline
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
@@ -33,9 +34,6 @@ from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.decode_and_predict import BatchScorer
 from bulklabel.transforms.truth.truth_source import with_truth
 from bulklabel.transforms.truth.truth_table import TruthTable
-
-if TYPE_CHECKING:
-    from bulklabel.model.network.scorer import Scorer
 
 
 def load_planned_truth(recipe: Recipe) -> TruthTable | None:
@@ -102,7 +100,7 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         self,
         directory: RunDirectory,
         recipe: Recipe,
-        scorer: OncePerProcess["Scorer"],
+        scorer: OncePerProcess[Scorer],
         deadline: Deadline | None = None,
         stop_if_changed: bool = False,
     ) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +15,8 @@ from bulklabel.model.errors import SourceChangedError, first_line
 from bulklabel.model.labels.predictions import PROBABILITIES, PROBABILITY, probabilities_of
 from bulklabel.model.labels.thresholds import predict_labels
 from bulklabel.model.labels.truth import decode_predicted
-from bulklabel.model.network.golden_images import TOLERANCE
+from bulklabel.model.network import TOLERANCE
+from bulklabel.model.network.scorer import Scorer
 from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.evaluating.thumbnails import RecordKey, restrict_to_sources
 from bulklabel.transforms.files import files
@@ -35,9 +35,6 @@ from bulklabel.transforms.scoring.predict import full_batches, predict_batch
 from bulklabel.transforms.scoring.score_shards import load_planned_truth
 from bulklabel.transforms.truth.truth_source import with_truth
 from bulklabel.transforms.truth.truth_table import TruthTable
-
-if TYPE_CHECKING:
-    from bulklabel.model.network.scorer import Scorer
 
 THREADS = 4
 """Shards that are read at once; the images of their chosen records are in memory."""
@@ -87,7 +84,13 @@ def choose_rows(rows: Sequence[int], count: int, seed: str) -> dict[int, list[in
     return chosen
 
 
-def rescore(directory: RunDirectory, plan: Plan, chosen: Mapping[int, Sequence[int]], scorer: "Scorer") -> Rescored:
+def rescore(
+    directory: RunDirectory,
+    plan: Plan,
+    chosen: Mapping[int, Sequence[int]],
+    scorer: Scorer,
+    tolerance: float = TOLERANCE,
+) -> Rescored:
     """Scores the records of chosen rows again, and compares them with their parts.
 
     Args:
@@ -95,6 +98,7 @@ def rescore(directory: RunDirectory, plan: Plan, chosen: Mapping[int, Sequence[i
         plan: the run's.
         chosen: rows of the parts of predictions, by the index of the shard.
         scorer: of the plan's model, on this machine.
+        tolerance: how far apart probabilities may be, 0…1.
 
     Raises:
         StoreError: if the store fails.
@@ -123,7 +127,7 @@ def rescore(directory: RunDirectory, plan: Plan, chosen: Mapping[int, Sequence[i
             result.faults.append(f"{record} was scored, and now is rejected: {rejected['detail']}")
         for row in range(len(scored.predictions)):
             prediction = scored.predictions.slice(row, 1)
-            _compare(stored.pop(_key_of(prediction)), prediction, plan.recipe, result)
+            _compare(stored.pop(_key_of(prediction)), prediction, plan.recipe, result, tolerance)
     return result
 
 
@@ -204,18 +208,18 @@ def _records(
     return tables, faults + [f"{_record(*key)} is not there any more" for key in sorted(left)]
 
 
-def _compare(stored: pa.Table, rescored: pa.Table, recipe: Recipe, result: Rescored) -> None:
+def _compare(stored: pa.Table, rescored: pa.Table, recipe: Recipe, result: Rescored, tolerance: float) -> None:
     """Compares a record's row of the part with the one it gets now, and adds the faults to `result`."""
     record, labels = _record(*_key_of(rescored)), recipe.labels
     old, new = probabilities_of(stored, labels), probabilities_of(rescored, labels)
     apart = np.nan_to_num(np.abs(new.astype(float) - old), nan=np.inf)[0]
     result.records += 1
     result.largest = max(result.largest, float(apart.max()))
-    if (apart > TOLERANCE).any():
+    if (apart > tolerance).any():
         worst = int(apart.argmax())
         result.faults.append(
             f"{record} has {old[0, worst]:.6f} for {labels[worst]!r} in its part, and now gets {new[0, worst]:.6f} "
-            f"(at most {TOLERANCE} apart is allowed): its image or its part changed"
+            f"(at most {tolerance:g} apart is allowed): its image or its part changed"
         )
     predicted = decode_predicted(predict_labels(old, recipe.thresholds), labels).to_pylist()
     if stored.column("predicted").to_pylist() != predicted:
