@@ -128,7 +128,9 @@ def predictions_of(options: argparse.Namespace) -> Answers:
         truth=truth,
         carried=(*slice_columns(options), *([options.group_by] if options.group_by else [])),
     )
-    answers = find_predictions(options.predictions, without_truth(found) if options.truth else found)
+    answers = find_predictions(
+        options.predictions, without_truth(found) if options.truth else found, files.absolute(options.output)
+    )
     print(prediction_line(answers))
     if not options.truth:
         print(truth_line(answers.truth_words))

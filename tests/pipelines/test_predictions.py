@@ -1,6 +1,7 @@
 """`evaluate --predictions`: other systems' probabilities, in the forms in which they come, against scikit-learn."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from bulklabel.transforms.answers.prediction_answers import find_predictions
 from bulklabel.transforms.answers.replace_truth import ReplaceTruth, load_unchanged
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.predictions.choose_spec import PredictionOptions
-from tests.conftest import metrics_of
+from tests.conftest import ROOT, metrics_of
 from tests.pipelines.test_evaluations import compared
 
 LABELS = ("cat", "dog", "bird")
@@ -302,7 +303,7 @@ def test_what_is_no_probability_is_a_rejected_record_with_its_reason(
 
 
 def found_in_two(path: Path) -> Any:
-    answers = find_predictions([str(path)], PredictionOptions())
+    answers = find_predictions([str(path)], PredictionOptions(), "/none")
     results = [result for shard in answers.reader.shards() for result in answers.reader.read(shard)]
     table = pa.concat_tables([result.predictions.table for result in results])
     return table, probabilities_of(table, answers.labels), truth_of(table, answers.labels)[0]
@@ -333,6 +334,18 @@ def test_predictions_are_compared_verified_and_a_baseline(
     assert verify.main([str(tmp_path / "after")]) == 1
     assert "predictions that are not what they were" in capsys.readouterr().out
     assert compare.main([str(tmp_path / "before"), str(tmp_path / "after"), f"--output={tmp_path / 'no'}"]) == 2
+
+
+def test_the_output_may_lie_beside_the_predictions_and_the_page_tells_the_truth(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "evaluate.md").read_text()
+    (table,) = re.findall(r"```csv\n(.*?)```", page, re.DOTALL)
+    text(tmp_path, "predictions.csv", [table.strip()])
+    for _ in range(2):
+        evaluated(tmp_path / "out", f"--predictions={tmp_path}")
+        (lines,) = re.findall(r"```\n(probabilities of.*?)```", page, re.DOTALL)
+        assert lines in capsys.readouterr().out
 
 
 def test_a_runs_own_parts_are_predictions(run: Path, tmp_path: Path) -> None:
@@ -428,7 +441,7 @@ def test_columns_of_truth_among_those_of_probabilities_are_named(
     answers: tuple[Numbers, Truths], tmp_path: Path
 ) -> None:
     content = {"id": ids()} | columns(answers[0], "{}") | columns(answers[1].astype(int), "true_{}")
-    answers_found = find_predictions([str(parquet(tmp_path, content))], PredictionOptions(probabilities="*"))
+    answers_found = find_predictions([str(parquet(tmp_path, content))], PredictionOptions(probabilities="*"), "/none")
     assert "true_cat, true_dog, true_bird: these hold nothing but 0 and 1" in answers_found.truth_words["warnings"][0]
 
 

@@ -23,13 +23,13 @@ PREDICTIONS, SPEC, RECORDS, TRUTH_WORDS = "predictions", "spec", "records", "tru
 roughly, and how their truth is read."""
 
 
-def find_predictions(paths: Sequence[str], options: PredictionOptions) -> Answers:
-    """Returns the answers in the tables that paths stand for, by a threshold of one half.
+def find_predictions(paths: Sequence[str], options: PredictionOptions, output: str) -> Answers:
+    """Returns the answers in the tables that paths stand for, by a threshold of one half; `output` is left out.
 
     Raises:
         UserError: if there are none, or they cannot be read, or it cannot be told how.
     """
-    listed = list_predictions(paths)
+    listed = list_predictions(paths, output)
     tables = list(map_in_threads(open_table, listed))
     filled = next((table for table in tables if table.first), None)
     if filled is None:

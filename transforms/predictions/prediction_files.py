@@ -94,13 +94,15 @@ class Rows:
     errors: Mapping[int, RecordError] = field(default_factory=dict)
 
 
-def list_predictions(paths: Sequence[str]) -> list[File]:
-    """Lists the tables that paths stand for, sorted.
+def list_predictions(paths: Sequence[str], output: str) -> list[File]:
+    """Lists the tables that paths stand for, sorted, without those below the output, which an evaluation has written.
 
     Raises:
         UserError: if there are none, or one is of a kind that has no rows, or a link that leads nowhere.
     """
-    listed = unique_files([files.list_files(path, PREDICTION_FILES) for path in paths])
+    below = files.real(f"{output}/")
+    listings = [files.list_files(path, PREDICTION_FILES) for path in paths]
+    listed = unique_files([each.without(lambda path: files.real(path).startswith(below)) for each in listings])
     for file in listed:
         if file.size == MISSING:
             raise UserError(f"{file.path}: {MISSING_FILE.detail}.")
