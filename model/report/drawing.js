@@ -24,6 +24,9 @@ async function draw(figure) {
     config: data.config,
     tooltip: { disableDefaultStyle: true },
   });
+  for (const part of findAll("svg, svg [role]", canvas)) {
+    for (const name of ["role", "aria-roledescription", "aria-label"]) part.removeAttribute(name); // the canvas has them
+  }
   figure.onDrawn?.();
 }
 

@@ -6,6 +6,7 @@ from typing import Any
 DENOMINATORS = {
     "precision": ("tp", "fp"),
     "recall": ("tp", "fn"),
+    "average_precision": ("tp", "fn"),
     "f1": ("tp", "fp", "fn"),
     "jaccard": ("tp", "fp", "fn"),
     "specificity": ("tn", "fp"),

@@ -9,6 +9,9 @@ from typing import Any
 from bulklabel.model.network.precision import ABLE, FLOAT32
 from bulklabel.model.report import format_change, format_change_range, headlines, most_flipped, verdict_lines
 from bulklabel.model.report.numbers import format_number as number
+from bulklabel.model.report.numbers import format_range
+from bulklabel.model.report.undefined import overall_with_undefined, with_undefined
+from bulklabel.model.report.words import HEADLINES, SINGLE
 from bulklabel.model.statistic.distinct import FEW_GROUPS
 from bulklabel.pipelines.console.logs import is_json, log
 from bulklabel.transforms.concurrency.stage_clock import DECODING, PREDICTING, READING, STAGES, WRITING
@@ -18,11 +21,18 @@ from bulklabel.transforms.forecasting.forecast import Forecast, Rehearsal
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, METRICS_FILE, REPORT_FILE
 from bulklabel.transforms.run_directory.plan import Plan
 
-HEADLINES = ("f1_micro", "f1_macro", "subset_accuracy", "hamming_loss", "average_precision_macro", "ece")
+PRINTED = ("f1_micro", "f1_macro", "subset_accuracy", "average_precision_macro", "ece")
+TITLES = {name: HEADLINES[name][0] for name in PRINTED} | {"hamming_loss": SINGLE["hamming_loss"][0]}
+"""The metrics that are printed with their intervals, by the names that people know them by."""
+
+MOST_FREQUENT = 10
+"""Labels that are printed of a run without truth."""
+
 MOST_LABELS = 40
 MOST_UNKNOWN = 10
 
 ROW = "  {:<{width}}{:>9}{:>11}{:>11}{:>9}{:>9}"
+PREDICTED_ROW = "  {:<{width}}{:>11}{:>9}{:>18}"
 CHANGE_ROW = "  {:<25}{:>9}{:>9}{:>9}{:>21}"
 FLIPS_ROW = "  {:<{width}}{:>9}{:>9}{:>9}"
 
@@ -242,10 +252,10 @@ def comparison_summary(content: dict[str, Any]) -> str:
         lines.append(f"  {number(repeated)} records left out, whose id occurs more than once")
     if records["with_truth"]:
         lines += ["", CHANGE_ROW.format("", "before", "after", "change", "95 % interval")]
-    for name in headlines(content["overall"]) if records["with_truth"] else ():
+    for name, title in headlines(content["overall"]).items() if records["with_truth"] else ():
         row = content["overall"][name]
         values = number(row["before"]), number(row["after"]), format_change(row["change"])
-        lines.append(CHANGE_ROW.format(name.replace("_", " "), *values, format_change_range(row["interval"])))
+        lines.append(CHANGE_ROW.format(title, *values, format_change_range(row["interval"])))
     if content["group_by"] is not None:
         lines += ["", _intervals_line(content["group_by"], records["groups"])]
     flipped = most_flipped(content["per_label"])[:MOST_FLIPPED]
@@ -263,7 +273,7 @@ def summary(metrics: dict[str, Any], group_by: str | None = None) -> str:
 
     `group_by` is the column by whose groups the intervals are.
     """
-    counts, overall = metrics["counts"], metrics["overall"]
+    counts, overall = metrics["counts"], overall_with_undefined(metrics)
     lines = [
         f"  {number(counts['records'])} records: {number(counts['scored'])} scored, "
         f"{number(counts['rejected'])} rejected; {number(counts['with_truth'])} with truth"
@@ -275,12 +285,14 @@ def summary(metrics: dict[str, Any], group_by: str | None = None) -> str:
         names += ["…"] * (len(unknown) > MOST_UNKNOWN)
         lines.append(f"  labels in the truth that the model does not know: {', '.join(names)}")
     if not counts["with_truth"]:
-        missing = "has truth" if counts["scored"] else "was scored"
-        return "\n".join([*lines, f"  no record {missing}, so there are no metrics"])
+        if not counts["scored"]:
+            return "\n".join([*lines, "  no record was scored, so there are no metrics"])
+        return "\n".join([*lines, *_predicted_lines(metrics)])
     by_support = sorted(metrics["per_label"], key=lambda row: -row["support"])[:MOST_LABELS]
     width = _label_width(row["label"] for row in by_support)
-    lines += ["", ROW.format("label", "support", "precision", "recall", "f1", "roc auc", width=width)]
+    lines += ["", ROW.format("label", "support", "precision", "recall", "F1", "ROC AUC", width=width)]
     for row in (row for row in metrics["per_label"] if row in by_support):
+        row = with_undefined(row)
         rates = [number(row[name]) for name in ("precision", "recall", "f1", "roc_auc")]
         lines.append(ROW.format(_on_a_line(row["label"])[:width], number(row["support"]), *rates, width=width))
     left = len(metrics["per_label"]) - len(by_support)
@@ -290,13 +302,33 @@ def summary(metrics: dict[str, Any], group_by: str | None = None) -> str:
         rates = [number(overall.get(f"{name}_{average}")) for name in ("precision", "recall", "f1", "roc_auc")]
         lines.append(ROW.format(average, "", *rates, width=width))
     lines.append("")
-    for name in HEADLINES:
+    for name, title in TITLES.items():
         interval = metrics["intervals"][name]
         extent = f"   95 %: {number(interval[0])} to {number(interval[1])}" if interval else ""
-        lines.append(f"  {name.replace('_', ' '):<25}{number(overall[name])}{extent}")
+        lines.append(f"  {title:<14}{number(overall[name])}{extent}")
     if group_by is not None:
         lines.append(_intervals_line(group_by, counts["groups"]))
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _predicted_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """Returns what was predicted without truth: the most frequent labels, and how many an image has."""
+    rows = sorted(metrics["distributions"]["labels"], key=lambda row: -row["predicted"])
+    shown = rows[:MOST_FREQUENT]
+    width = _label_width(row["label"] for row in shown)
+    lines = [
+        "  no record has truth, so there are no metrics; this is what was predicted",
+        "",
+        PREDICTED_ROW.format("label", "predicted", "rate", "95 % interval", width=width),
+    ]
+    for row in shown:
+        values = number(row["predicted"]), number(row["label_rate"]), format_range(row["label_rate_interval"])
+        lines.append(PREDICTED_ROW.format(_on_a_line(row["label"])[:width], *values, width=width).rstrip())
+    left = sum(row["predicted"] > 0 for row in rows[MOST_FREQUENT:])
+    lines += [f"  … and {number(left)} more that were predicted" for _ in range(left > 0)]
+    sizes = metrics["distributions"]["labels_per_record"]["predicted"]
+    mean = sum(row["predicted"] for row in rows) / metrics["counts"]["scored"]
+    return [*lines, "", f"  {mean:.2f} labels an image; {number(sizes[0])} images without any"]
 
 
 def _intervals_line(group_by: str, groups: int) -> str:

@@ -247,3 +247,34 @@ def test_a_long_label_is_cut_only_where_the_terminal_ends(monkeypatch: pytest.Mo
         monkeypatch.setenv("COLUMNS", str(columns))
         (row,) = (line for line in summary(metrics).split("\n") if line.startswith(f"  {label[:12]}"))
         assert row.startswith(f"  {shown} ")
+
+
+def test_without_truth_the_terminal_names_the_most_frequent_labels() -> None:
+    random = np.random.default_rng(4)
+    probabilities = (random.random((500, 12)) < np.linspace(0.05, 0.6, 12)).astype(np.float32)
+    records = pa.table({"id": [f"r{row}" for row in range(500)], "source": ["a"] * 500, "position": range(500)})
+    names = [f"label {index}" for index in range(12)]
+    statistic = Statistic.from_batch(np.full((500, 12), -1, np.int8), probabilities, [0.5] * 12, records)
+    metrics = compute_metrics(statistic, names, [0.5] * 12, Goal())
+    text = summary(metrics)
+    rows = re.findall(r"^  (label \d+) +(\d+) +(\d\.\d{4}) +(\S+) – (\S+)$", text, re.MULTILINE)
+    counts = probabilities.sum(axis=0).astype(int)
+    assert [row[0] for row in rows] == [names[index] for index in np.argsort(-counts, kind="stable")[:10]]
+    assert [int(row[1]) for row in rows] == sorted(counts.tolist(), reverse=True)[:10]
+    assert all(float(low) < float(rate) < float(high) for *_, rate, low, high in rows)
+    assert "and 2 more that were predicted" in text
+    assert f"{counts.sum() / 500:.2f} labels an image" in text
+
+
+def test_what_is_0_by_0_is_a_dash() -> None:
+    """Of a label that is neither present nor predicted, on the page and on the terminal; in metrics.json it is 0."""
+    records = pa.table({"id": ["a", "b"], "source": ["a"] * 2, "position": [0, 1]})
+    truth, probabilities = np.array([[1, 0], [1, 0]], np.int8), np.array([[0.9, 0.1], [0.8, 0.1]], np.float32)
+    statistic = Statistic.from_batch(truth, probabilities, [0.5, 0.5], records)
+    metrics = compute_metrics(statistic, ["cat", "dog"], [0.5, 0.5], Goal())
+    assert metrics["per_label"][1]["recall"] == 0
+    assert metrics["overall"]["recall_macro"] == 0.5
+    assert re.search(r"^  dog +0 +– +– +– +–$", summary(metrics), re.MULTILINE)
+    page = render_report(metrics, {}, PROVENANCE)
+    (line,) = re.findall(r'<tr data-row[^\n]*title="dog".*?</tr>', page, re.DOTALL)
+    assert re.findall(r"(?:</i>|>)([–0-9.]+)</td>", line)[:6] == ["0", "–", "–", "–", "–", "0"]

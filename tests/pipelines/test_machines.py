@@ -89,7 +89,7 @@ def test_a_log_of_text_keeps_the_table_and_adds_the_summary(
     assert evaluate.main([f"--input={finished}", f"--output={tmp_path / 'e'}"]) == 0
     captured = capsys.readouterr()
     *table, summary = captured.out.splitlines()
-    assert "f1 micro" in "".join(table)
+    assert "Micro F1" in "".join(table)
     assert (json.loads(summary)["command"], json.loads(summary)["state"]) == ("evaluate", "finished")
     assert captured.err == ""
 
