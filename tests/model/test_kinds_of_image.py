@@ -17,7 +17,7 @@ from bulklabel.model.images import kinds
 from bulklabel.model.images.decode import decode_whole
 from bulklabel.model.images.kinds import EXTRAS, SIGNATURES, format_of
 from bulklabel.model.images.limits import Limits
-from bulklabel.model.versions import NOT_INSTALLED, OPTIONAL_PACKAGES
+from bulklabel.model.versions import DECODERS, NOT_INSTALLED
 from tests.conftest import ROOT, png
 from tests.support.dicom_files import TEST_FILES
 from tests.support.png_files import chunk, png_of
@@ -223,7 +223,7 @@ def test_gray_of_12_and_16_bits_fills_the_range_and_white_may_be_zero() -> None:
 def test_what_needs_an_extra_names_it_where_it_is_missing(file_format: str, monkeypatch: pytest.MonkeyPatch) -> None:
     content = {"HEIF": heif("RGB"), "DICOM": dicom_file("CT_small")}[file_format]
     assert format_of(content) == file_format
-    assert EXTRAS[file_format][1] in OPTIONAL_PACKAGES
+    assert EXTRAS[file_format][1] in DECODERS
     monkeypatch.setattr(kinds, "installed_version", lambda _: NOT_INSTALLED)
     with pytest.raises(RecordError, match=f"a {file_format} file, which needs .* `{EXTRAS[file_format][0]}`") as caught:
         decode_whole(content)
