@@ -187,7 +187,8 @@ def _fit_and_save(options: argparse.Namespace, source: SampleSource, survey: Sur
     checkpoint = _checkpoint(options, labels, start, preprocessing, (training, validation))
     trained = train_network(task, Samples(training.images, training.truth), judged, EpochLines(), checkpoint)
     model = Model(labels, preprocessing, trained.network, trained.thresholds, _provenance(options, start, trained))
-    save_model(add_golden(model, options.output), options.output)
+    model = add_golden(model, options.output)
+    save_model(model, options.output)
     files.write(files.join(folder, TRAINING_PAGE), render_training(_page_content(trained, model)).encode())
     checkpoint.delete()
     print(", ".join(f"validation {name} {value:.4f}" for name, value in trained.evaluation.items()) or "not validated")
@@ -277,6 +278,7 @@ def _provenance(options: argparse.Namespace, start: Model | None, trained: "Trai
 def _page_content(trained: "Trained", model: Model) -> dict[str, Any]:
     """Returns what the page of the training shows."""
     sides = dict(zip(("before", "after"), trained.reliability or (), strict=False))
+    origin = {name: _shown(model.provenance[name]) for name in SHOWN}
     return {
         "epochs": [
             {"epoch": epoch.number, "loss": epoch.loss}
@@ -286,8 +288,20 @@ def _page_content(trained: "Trained", model: Model) -> dict[str, Any]:
         "best": trained.best,
         "reliability": {side: reliability.points() for side, reliability in sides.items()},
         "errors": {side: reliability.error for side, reliability in sides.items()},
-        "origin": {"model": model.digest} | {name: model.provenance[name] for name in SHOWN},
+        "origin": {"model": model.digest}
+        | {name: shown for name in SHOWN if (shown := _shown(model.provenance[name]))},
     }
+
+
+def _shown(value: Any) -> str:
+    """Returns an entry of the provenance as the page has it, empty where there is nothing.
+
+    >>> _shown(["a.parquet", "b.parquet"]), _shown({"path": "my/model"}), _shown(None), _shown(0)
+    ('a.parquet, b.parquet', 'my/model', '', '0')
+    """
+    if isinstance(value, dict):
+        return ", ".join(map(str, value.values()))
+    return "" if value is None else ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def _sorted_labels(names: Iterable[str]) -> tuple[str, ...]:

@@ -3,10 +3,12 @@
 import errno
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,9 +23,11 @@ from bulklabel.model.training.learner import Samples
 from bulklabel.pipelines.train import main
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.records import Columns, ReadSpec
+from bulklabel.transforms.scoring.model_files import load_model
 from bulklabel.transforms.training import samples
 from bulklabel.transforms.training.samples import SampleSource, Split, below
 from tests.conftest import collage_rows, label_file, write_parquet
+from tests.support.networks import package, save
 
 NAMES = tuple(str(i) for i in range(10))
 
@@ -136,11 +140,17 @@ def test_the_model_directory_says_what_it_is(small: Path, tmp_path: Path, capsys
     assert set(content["thresholds"]) == set(NAMES)
     assert all(0 <= value <= 1 for value in content["thresholds"].values())
     assert {"f1_micro", "label_accuracy", "loss"} <= set(content["provenance"]["validation"])
+    page = (tmp_path / "m" / "training.html").read_text()
+    data = json.loads(re.findall(r'<script type="application/json" id="data">(.*?)</script>', page)[0])
+    assert [point["kind"] for point in data["points"]["losses"]] == ["training", "validation"]
+    assert {point["kind"] for point in data["points"]["reliability"]} == {"before", "after"}
+    assert load_model(str(tmp_path / "m")).digest in page
 
 
 def test_without_validation_there_are_no_tuned_thresholds(small: Path, tmp_path: Path) -> None:
     assert train(small, tmp_path / "m", "--validation_fraction=0") == 0
     assert json.loads((tmp_path / "m" / "model.json").read_bytes())["thresholds"] is None
+    assert "Calibration" not in (tmp_path / "m" / "training.html").read_text()
 
 
 def test_labels_by_number_need_their_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -279,3 +289,28 @@ def test_records_that_cannot_be_read_are_said_before_training(
     captured = capsys.readouterr()
     assert "2 records to learn from" in captured.out
     assert "some records cannot be read, so are not learnt: 2 scattered_members" in captured.err
+
+
+def test_training_further_takes_the_size_and_the_fit_of_where_it_starts(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = keras.Sequential(
+        [keras.Input((24, 24, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(20)]
+    )
+    path = save(network, tmp_path / "other.keras")
+    assert package(path, tmp_path / "other", "--fit=pad", "--outputs=logits") == 0
+    start = [f"--input={small}", f"--from={tmp_path / 'other'}", f"--output={tmp_path / 'm'}", "--epochs=2"]
+    assert main(start) == 0
+    content = json.loads((tmp_path / "m" / "model.json").read_bytes())
+    assert content["labels"] == list(NAMES)
+    assert content["image_size"] == [24, 24]
+    assert content["preprocessing"]["fit"] == "pad"
+    assert content["provenance"]["from"]["digest"] == load_model(str(tmp_path / "other")).digest
+    capsys.readouterr()
+    for flags, words in {
+        ("--network=textbook",): "not allowed with",
+        ("--minutes=3",): "not allowed with",
+        (f"--from={tmp_path}",): "not a model directory",
+    }.items():
+        assert main([*start, *flags]) == 2, flags
+        assert words in capsys.readouterr().err
