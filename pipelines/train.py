@@ -288,8 +288,7 @@ def _page_content(trained: "Trained", model: Model) -> dict[str, Any]:
         "best": trained.best,
         "reliability": {side: reliability.points() for side, reliability in sides.items()},
         "errors": {side: reliability.error for side, reliability in sides.items()},
-        "origin": {"model": model.digest}
-        | {name: shown for name in SHOWN if (shown := _shown(model.provenance[name]))},
+        "origin": {"model": model.digest, **{name: shown for name, shown in origin.items() if shown}},
     }
 
 
