@@ -13,8 +13,10 @@ from bulklabel.model.labels.predictions import probabilities_of, truth_of
 from bulklabel.model.labels.truth import UNKNOWN, Truth
 from bulklabel.model.metrics.threshold_goals import ENOUGH, tune_thresholds
 from bulklabel.model.model_directory import Model
+from bulklabel.model.network.golden_images import add_golden
 from bulklabel.model.network.import_tensorflow import import_tensorflow
-from bulklabel.model.training.calibrate import Reliability, fit_calibration
+from bulklabel.model.training.calibrate import HIGHEST, LOWEST, Calibration, Reliability, fit_calibration
+from bulklabel.model.versions import ONNX, engine_versions
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.transforms.answers.answers import Answers
@@ -48,24 +50,34 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         )
     calibrated = calibration.apply(probabilities)
     files.check_writable(files.absolute(options.output))
-    import_tensorflow(wrappers=False)
-    from bulklabel.model.network.golden_images import add_golden
-    from bulklabel.model.network.keras_archive import load_network, network_bytes
-    from bulklabel.model.training.rebuild import with_calibration
-
-    network = with_calibration(load_network(model.network, options.model, trusted=False), calibration)
     provenance = {**model.provenance, "calibrated": {"model": model.digest, "plan": answers.about.get(PLAN)}}
     changed = Model(
         model.labels,
         model.preprocessing,
-        network_bytes(network),
+        _with_calibration(model, options.model, calibration),
         tune_thresholds(truth, calibrated, ENOUGH),
         provenance,
+        engine=model.engine,
     )
     save_model(add_golden(changed, options.output), options.output)
     before, after = (Reliability.of(truth, given).error for given in (probabilities, calibrated))
     print(f"calibrated on {len(truth):,} records: expected calibration error {before:.4f} → {after:.4f}")
     print(f"model directory: {options.output}")
+
+
+def _with_calibration(model: Model, place: str, calibration: Calibration) -> bytes:
+    """Returns a model's network with a calibration behind it, by the layers or the operators of its engine."""
+    if model.engine == ONNX:
+        engine_versions(ONNX)
+        from bulklabel.model.network.onnx.calibrate_onnx import calibrate_onnx  # imports what is an extra
+
+        limits = (float(LOWEST), float(HIGHEST))
+        return calibrate_onnx(model.network, calibration.slopes.tolist(), calibration.offsets.tolist(), limits)
+    import_tensorflow(wrappers=False)
+    from bulklabel.model.network.keras_archive import load_network, network_bytes
+    from bulklabel.model.training.rebuild import with_calibration
+
+    return network_bytes(with_calibration(load_network(model.network, place, trusted=False), calibration))
 
 
 def _known_answers(answers: Answers) -> tuple[Truth, npt.NDArray[np.float32]]:

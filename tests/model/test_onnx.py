@@ -1,5 +1,6 @@
 """ONNX networks: wrapped so that one file gives every answer, and refused where they would do more than compute."""
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -17,10 +18,12 @@ from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.model_directory import Model
 from bulklabel.model.network.interface import Interface, Scaling
 from bulklabel.model.network.onnx import onnx_engine, package_onnx
+from bulklabel.model.network.onnx.calibrate_onnx import calibrate_onnx
 from bulklabel.model.network.onnx.check_onnx import parse_onnx
 from bulklabel.model.network.onnx.onnx_engine import make_session
 from bulklabel.model.network.onnx.try_onnx import TryError, try_network
 from bulklabel.model.network.scorer import Scorer
+from bulklabel.model.training.calibrate import HIGHEST, LOWEST, Calibration
 from bulklabel.model.versions import ONNX
 from tests.support.onnx_networks import FIRST, LAST, OUTPUTS, SIDE, expected, model, small
 
@@ -167,6 +170,17 @@ def test_answers_are_equal_in_all_batches_but_those_of_one() -> None:
         assert np.array_equal(cut, whole[:192])
     assert np.array_equal(answers(made, images[::-1])[::-1], whole)
     assert np.array_equal(answers(made, images[:5]), whole[:5])
+
+
+def test_a_network_may_be_calibrated_twice() -> None:
+    made = packaged(small())
+    calibration = Calibration(np.linspace(0.5, 2, OUTPUTS), np.linspace(-1, 1, OUTPUTS))
+    limits = (float(LOWEST), float(HIGHEST))
+    network, wanted = made.network, answers(made)
+    for _ in range(2):
+        network = calibrate_onnx(network, calibration.slopes.tolist(), calibration.offsets.tolist(), limits)
+        wanted = calibration.apply(wanted)
+    assert np.allclose(answers(dataclasses.replace(made, network=network)), wanted, atol=1e-6)
 
 
 def test_threads_are_those_of_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
