@@ -5,7 +5,6 @@ import os
 import re
 import time
 
-from bulklabel.model.errors import UserError
 from bulklabel.model.labels import AUTO, FORMS, POLICIES
 from bulklabel.pipelines.flags.parser import EARLIER, IMAGES, METRICS, REQUIREMENTS, RUNNING, TRUTH, LineParser
 from bulklabel.transforms.concurrency.deadline import Deadline
@@ -368,16 +367,6 @@ def add_since_flags(parser: LineParser) -> None:
         choices=(FILE, CONTENT),
         help="what was scored before: files by path, size and time, or images by their bytes, too (default: file)",
     )
-
-
-def check_since_flags(options: argparse.Namespace) -> None:
-    """Checks that there are earlier runs if their answers are to be carried over.
-
-    Raises:
-        UserError: if there are none.
-    """
-    if options.carry_over and not options.since:
-        raise UserError("--carry_over has nothing to carry over; name the earlier runs by --since.")
 
 
 def add_deadline_flags(parser: LineParser) -> None:

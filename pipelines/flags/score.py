@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
+from bulklabel.model.errors import UserError
 from bulklabel.model.images.limits import BYTES_A_PIXEL, MAX_PIXELS, MOST_PIXELS, REJECT, TRUNCATED
 from bulklabel.model.network import TOLERANCE
 from bulklabel.pipelines.flags.common import (
@@ -19,7 +20,6 @@ from bulklabel.pipelines.flags.common import (
     add_textfile_flags,
     add_trust_flag,
     add_truth_flags,
-    check_since_flags,
     fraction,
     positive,
     seconds,
@@ -163,4 +163,5 @@ def check(options: argparse.Namespace, _argv: Sequence[str], _beam_flags: Sequen
     Raises:
         UserError: if it is not so.
     """
-    check_since_flags(options)
+    if options.carry_over and not options.since:
+        raise UserError("--carry_over has nothing to carry over; name the earlier runs by --since.")
