@@ -19,7 +19,7 @@ from bulklabel.model.network.import_tensorflow import import_tensorflow
 from bulklabel.model.report import plotting_library
 from bulklabel.model.report.training import render_training
 from bulklabel.model.training import EPOCHS
-from bulklabel.model.versions import deciding_versions
+from bulklabel.model.versions import KERAS, deciding_versions
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.logs import log
 from bulklabel.pipelines.console.progress import EpochLines
@@ -171,7 +171,7 @@ def _fit_and_save(options: argparse.Namespace, source: SampleSource, survey: Sur
     plotting_library()
     folder = files.absolute(options.output)
     files.check_writable(folder)
-    start = None if options.pretrained is None else load_model(options.pretrained)
+    start = None if options.pretrained is None else _start(options.pretrained)
     preprocessing = _preprocessing(options, start)
     sides = [Split(source, labels, preprocessing, validation) for validation in (False, True)]
     place = None if is_remote(folder) else folder
@@ -193,6 +193,21 @@ def _fit_and_save(options: argparse.Namespace, source: SampleSource, survey: Sur
     checkpoint.delete()
     print(", ".join(f"validation {name} {value:.4f}" for name, value in trained.evaluation.items()) or "not validated")
     print(f"model directory: {options.output}")
+
+
+def _start(directory: str) -> Model:
+    """Returns the model whose network is trained further.
+
+    Raises:
+        UserError: if there is none, or its network is for another engine than Keras.
+    """
+    model = load_model(directory)
+    if model.engine != KERAS:
+        raise UserError(
+            f"--from {directory}: its network is {model.network_file}, which answers and cannot learn; give the model "
+            "directory of a Keras network."
+        )
+    return model
 
 
 def _preprocessing(options: argparse.Namespace, start: Model | None) -> Preprocessing:

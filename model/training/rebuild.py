@@ -91,12 +91,15 @@ def _copied(body: keras.Model, path: str, height: int, width: int) -> keras.Mode
 
 
 def _with_size(config: Any, before: tuple[int, ...], after: tuple[int, int]) -> Any:
-    """Returns a model's configuration whose inputs of one size, in models within it, too, are of another."""
+    """Returns a model's configuration whose inputs of one size, in models within it, too, are of another.
+
+    A batch that was of one size may be of any.
+    """
     if isinstance(config, dict):
         inside = {key: _with_size(value, before, after) for key, value in config.items()}
         shape = inside.get("batch_shape")
         if shape is not None and tuple(shape[1:3]) == before:
-            inside["batch_shape"] = (shape[0], *after, shape[3])
+            inside["batch_shape"] = (None, *after, shape[3])
         return inside
     if isinstance(config, list | tuple):
         return type(config)(_with_size(value, before, after) for value in config)

@@ -18,12 +18,14 @@ from bulklabel.model.errors import UserError
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.labels.label_rule import LabelRule
 from bulklabel.model.labels.truth import PRESENT, UNKNOWN
+from bulklabel.model.model_directory import Model
 from bulklabel.model.statistic.hash_ids import hash_ids
 from bulklabel.model.training.learner import Samples
+from bulklabel.model.versions import ONNX
 from bulklabel.pipelines.train import main
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.records import Columns, ReadSpec
-from bulklabel.transforms.scoring.model_files import load_model
+from bulklabel.transforms.scoring.model_files import load_model, save_model
 from bulklabel.transforms.training import samples
 from bulklabel.transforms.training.samples import SampleSource, Split, below
 from tests.conftest import collage_rows, label_file, write_parquet
@@ -306,8 +308,11 @@ def test_training_further_takes_the_size_and_the_fit_of_where_it_starts(
     assert content["image_size"] == [24, 24]
     assert content["preprocessing"]["fit"] == "pad"
     assert content["provenance"]["from"]["digest"] == load_model(str(tmp_path / "other")).digest
+    onnx = Model(NAMES, Preprocessing(24, 24), b"", engine=ONNX)
+    save_model(onnx, str(tmp_path / "onnx"))
     capsys.readouterr()
     for flags, words in {
+        (f"--from={tmp_path / 'onnx'}",): "its network is model.onnx, which answers and cannot learn",
         ("--network=textbook",): "not allowed with",
         ("--minutes=3",): "not allowed with",
         (f"--from={tmp_path}",): "not a model directory",
