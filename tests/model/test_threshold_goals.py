@@ -194,6 +194,15 @@ def test_tuned_thresholds_are_scikit_learns_to_the_last_bit(batch: Batch) -> Non
     assert tune_thresholds(*batch) == tuple(map(tuned_by_scikit_learn, batch[0].T, batch[1].T))
 
 
+def test_labels_with_few_records_share_the_threshold_that_is_best_for_all_of_them() -> None:
+    truth = np.array([[1, 1, 0], [0, 1, 1], [0, 1, 0], [0, 0, 0]], np.int8)
+    scores = np.array([[0.9, 0.8, 0.1], [0.1, 0.7, 0.2], [0.3, 0.6, 0.3], [0.4, 0.2, 0.4]], np.float32)
+    own, shared = tune_thresholds(truth, scores), tune_thresholds(truth, scores, enough=3)
+    assert own[1] == shared[1]
+    assert shared[0] == shared[2] == tuned_by_scikit_learn(truth[:, [0, 2]].ravel(), scores[:, [0, 2]].ravel())
+    assert own[0] != own[2]
+
+
 def test_thresholds_are_not_tuned_on_what_a_diverged_network_answers() -> None:
     with pytest.raises(ValueError, match="NaN"):
         tune_thresholds(np.array([[1], [0]], np.int8), np.array([[0.5], [np.nan]], np.float32))

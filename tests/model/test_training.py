@@ -241,3 +241,24 @@ def test_answers_do_not_depend_on_the_batch_and_are_the_averages(tmp_path: Path)
         assert np.allclose(Answering(network)(images[:size]), answers[:size], atol=1e-6)
     (epoch,) = result.history
     assert epoch.validation["loss"] < 1
+
+
+def test_the_weights_of_the_best_epoch_are_kept_without_what_only_learning_needs(tmp_path: Path) -> None:
+    samples, judged = pictures(30, 1), pictures(60, 2)
+    noise = np.random.default_rng(3).random(samples.truth.shape) < 0.3
+    wrong = Samples(samples.images, np.where(noise, 1 - samples.truth, samples.truth))
+    result = trained(wrong, judged, epochs=40)
+    losses = [epoch.validation["loss"] for epoch in result.history]
+    assert result.best == 1 + int(np.argmin(losses)) == len(losses) - 3
+    network = loaded(result, tmp_path)
+    raw = keras.Model(network.inputs, network.get_layer("probabilities").output)
+    assert evaluate(judged.truth, Answering(raw)(judged.images))["loss"] == pytest.approx(min(losses), rel=1e-5)
+    assert not network.compiled
+
+
+def test_one_record_to_judge_by_moves_neither_probabilities_nor_thresholds_far(tmp_path: Path) -> None:
+    result = trained(pictures(40, 1), pictures(1, 2))
+    network = loaded(result, tmp_path)
+    assert network.get_layer("calibration").get_config()["scale"] == [1.0] * LABELS
+    assert result.thresholds is not None
+    assert len(set(result.thresholds) - {0.5}) <= 1
