@@ -43,3 +43,29 @@ def test_freed_memory_is_used_again() -> None:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         faults[way] = int(done.stdout)
     assert faults["keep"] < faults["give back"] / 10
+
+
+HEAPS = """
+import resource, threading
+import numpy
+from bulklabel.model.network.import_tensorflow import keep_freed_memory
+
+keep_freed_memory()
+ended = threading.Event()
+idle = [threading.Thread(target=lambda: (bytearray(1000), ended.wait())) for _ in range(14)]
+for thread in idle:
+    thread.start()
+for _ in range(20):
+    thread = threading.Thread(target=numpy.ones, args=(30_000_000, numpy.uint8))
+    thread.start()
+    thread.join()
+ended.set()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+"""Fills 30 MB in one thread after another, while others live."""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no mallopt")
+def test_memory_that_is_kept_is_not_kept_for_each_thread() -> None:
+    done = subprocess.run([sys.executable, "-c", HEAPS], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 80 + 30 * max(2, os.cpu_count() or 2)
