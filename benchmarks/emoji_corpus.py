@@ -1,6 +1,6 @@
 """Makes a corpus of some 5,700 emoji with 26 labels from public npm packages, split by who drew them.
 
-Two vendors are learnt from (Google, Facebook), a third one is judged by (Twitter). Labels are the commonest keywords of
+Two vendors are learnt from (Google, Twitter), a third one is judged by (Apple). Labels are the commonest keywords of
 emojilib. Needs `npm`.
 
     python benchmarks/emoji_corpus.py my/emoji
@@ -22,10 +22,10 @@ from PIL import Image
 PACKAGES = {
     "google": "emoji-datasource-google@16.0.0",
     "twitter": "emoji-datasource-twitter@16.0.0",
-    "facebook": "emoji-datasource-facebook@16.0.0",
+    "apple": "emoji-datasource-apple@16.0.0",
     "keywords": "emojilib@4.0.3",
 }
-LEARNT, JUDGED = ("google", "facebook"), "twitter"
+LEARNT, JUDGED = ("google", "twitter"), "apple"
 LABELS = 26
 ALIKE = 0.8
 """Keywords whose emoji overlap with those of a commoner one by this much (Jaccard) say the same."""
