@@ -14,6 +14,7 @@ from bulklabel.model.metric_families.areas import AREAS
 from bulklabel.model.metric_families.averages import AVERAGES
 from bulklabel.model.metric_families.confusion import CONFUSION
 from bulklabel.model.metric_families.family import Estimate, Totals
+from bulklabel.model.metric_families.rates import RATES
 from bulklabel.model.metrics.estimates import Evidence
 from bulklabel.model.metrics.intervals import label_intervals, overall_intervals
 from bulklabel.model.statistic import GROUPS
@@ -63,15 +64,31 @@ def rates(hits: float, alarms: float, misses: float, answers: float) -> dict[str
         "f1": 2 * hits / (2 * hits + alarms + misses),
         "jaccard": hits / (hits + alarms + misses),
         "accuracy": 1 - (alarms + misses) / answers,
+        **absent_rates(hits, alarms, misses, answers - hits - alarms - misses),
+    }
+
+
+def absent_rates(hits: float, alarms: float, misses: float, rest: float) -> dict[str, float]:
+    specificity = rest / (rest + alarms)
+    return {
+        "specificity": specificity,
+        "npv": rest / (rest + misses),
+        "prevalence": (hits + misses) / (hits + alarms + misses + rest),
+        "balanced_accuracy": (hits / (hits + misses) + specificity) / 2,
     }
 
 
 class Samples:
-    """Many data sets of one population, each the records of a label of its own, so that all are counted at once."""
+    """Many data sets of one population, each the records of a label of its own, so that all are counted at once.
 
-    def __init__(self, random: np.random.Generator, sets: int, case: Case) -> None:
+    With `exactly`, each set has as many present records as the population's share says.
+    """
+
+    def __init__(self, random: np.random.Generator, sets: int, case: Case, *, exactly: bool = False) -> None:
         self.groups = random.integers(0, GROUPS, (sets, case.records))
         self.truth = random.random((sets, case.records)) < case.present
+        if exactly:
+            self.truth[:] = np.arange(case.records) < round(case.present * case.records)
         self.scores = random.normal(0, 1, (sets, case.records)) + case.separation * self.truth
 
     def count(self, which: np.ndarray) -> np.ndarray:
@@ -104,7 +121,7 @@ class Samples:
 
 def estimate(totals: Totals) -> Estimate:
     """The metrics that are made of counts, and of histograms where there are some."""
-    counts = CONFUSION.estimate(totals) | AVERAGES.estimate(totals)
+    counts = CONFUSION.estimate(totals) | RATES.estimate(totals) | AVERAGES.estimate(totals)
     return counts if totals.histograms is None else counts | AREAS.estimate(totals)
 
 
@@ -121,9 +138,9 @@ def filled(counts: np.ndarray | None) -> FilledBins | None:
     return None if counts is None else FilledBins.of_counts(counts)
 
 
-def coverage(case: Case, sets: int, with_areas: bool = False) -> dict[str, float]:
+def coverage(case: Case, sets: int, with_areas: bool = False, *, exactly: bool = False) -> dict[str, float]:
     """The share of the data sets with an interval whose interval contains what is true."""
-    samples = Samples(np.random.default_rng(5), sets, case)
+    samples = Samples(np.random.default_rng(5), sets, case, exactly=exactly)
     ends = label_intervals(*given(samples.sums(), samples.histograms() if with_areas else None))
     return {name: contained(*ends[name], value) for name, value in true_metrics(case).items() if name in ends}
 
@@ -142,8 +159,31 @@ def test_intervals_of_shares_hold_for_labels_of_a_handful_of_records(
 ) -> None:
     """By the logit alone they would not: of recall with 6 of 600 and a separation of 3, 12 % contain what is true."""
     found = coverage(Case(records, present, separation), sets=600)
-    assert found.keys() == {"precision", "recall", "f1", "jaccard", "accuracy"}
+    names = {
+        "precision",
+        "recall",
+        "f1",
+        "jaccard",
+        "accuracy",
+        "specificity",
+        "npv",
+        "prevalence",
+        "balanced_accuracy",
+    }
+    assert found.keys() == names
+    of_few = {name: found.pop(name) for name in ("npv", "balanced_accuracy")}  # of few misses, and of two shares
     assert all(0.94 <= share <= 0.99 for share in found.values()), found
+    assert all(0.91 <= share <= 1 for share in of_few.values()), of_few
+
+
+@pytest.mark.parametrize("present", [1, 2, 5, 20, 50])
+def test_intervals_hold_for_one_present_record_and_for_fifty(present: int) -> None:
+    """Of so few records a recall has few values, so the share jumps with what is true: its mean is looked at."""
+    found = [coverage(Case(400, present / 400, separation), 200, exactly=True) for separation in (0.5, 1.6, 2.2, 3)]
+    for name in ("recall", "specificity", "accuracy", "balanced_accuracy"):
+        shares = [each[name] for each in found]
+        assert 0.91 <= np.mean(shares) <= 0.99, (name, shares)
+        assert min(shares) >= 0.8, (name, shares)
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulklabel.model.metrics import Goal, compute_metrics
-from bulklabel.model.report import per_label_csv, render_report
+from bulklabel.model.report import per_label_csv, render_report, words
 from bulklabel.model.report.page_data import slice_tables
 from bulklabel.model.statistic import Statistic
 from bulklabel.pipelines.console.tables import summary
 from tests.browser.sample_report import PROVENANCE, Sample, names_of
-from tests.conftest import metrics_of
+from tests.conftest import ROOT, metrics_of
 
 NASTY = "<script>alert(1)</script>\"'&, ü|/"
 
@@ -264,6 +264,19 @@ def test_without_truth_the_terminal_names_the_most_frequent_labels() -> None:
     assert all(float(low) < float(rate) < float(high) for *_, rate, low, high in rows)
     assert "and 2 more that were predicted" in text
     assert f"{counts.sum() / 500:.2f} labels an image" in text
+
+
+def test_the_table_of_terms_has_every_name_that_is_shown() -> None:
+    rows = re.findall(r"^\| (.+?) \| (.+?) \|", (ROOT / "docs" / "terms.md").read_text(), re.MULTILINE)
+    shown = " ".join(title for title, _ in rows).lower()
+    keys = " ".join(key for _, key in rows)
+    for title, _ in words.HEADLINES.values():
+        assert title.lower() in shown, title
+    for column in words.COLUMNS:
+        assert column.title.lower() in shown, column
+        assert column.key.removeprefix("suggested_") in keys, column
+    for key in (*words.HEADLINES, *words.SINGLE, *words.AVERAGED):
+        assert re.search(rf"`{key.removesuffix('_3').removesuffix('_5')}", keys), key
 
 
 def test_what_is_0_by_0_is_a_dash() -> None:
