@@ -1,6 +1,8 @@
-"""The progress bar, on a real terminal."""
+"""What is told of a run that goes on: words, and on a terminal a bar and colours."""
 
 import fcntl
+import io
+import logging
 import os
 import pty
 import re
@@ -8,9 +10,68 @@ import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import pytest
+
+from bulklabel.pipelines.console.logs import Lines, log, takes_colour
+from bulklabel.pipelines.console.progress import Look, Progress
+from bulklabel.transforms.run_directory.parts import PartStamp
+from bulklabel.transforms.run_directory.plan import Plan
 from tests.conftest import ROOT
+
+
+def followed(records: Sequence[int | None], looks: list[Look], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is said at each look of a run of shards of so many records."""
+    shards = [SimpleNamespace(records=count) for count in records]
+    plan = cast(Plan, SimpleNamespace(shards=shards, stamp=PartStamp("0" * 64, "0" * 64, len(shards))))
+    progress = Progress("/nowhere", plan)
+    assert (progress.shards, progress.look().done) == (len(records), 0)
+    monkeypatch.setattr(progress, "look", lambda: looks.pop(0))
+    return [progress.update() for _ in range(len(looks))]
+
+
+def test_images_are_told_with_a_rate_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The first images come after a start of ten seconds, which says nothing about the rest.
+    looks = [Look(0, 0, 0), Look(10, 1, 1000), Look(12, 2, 2000), Look(14, 3, 3000), Look(16, 4, 4000)]
+    assert followed([1000] * 4, looks, monkeypatch) == [
+        "0 of 4,000 images",
+        "1,000 of 4,000 images, 100 a second, 30 s left",
+        "2,000 of 4,000 images, 500 a second, 4 s left",
+        "3,000 of 4,000 images, 500 a second, 2 s left",
+        "4,000 of 4,000 images, 500 a second",
+    ]
+
+
+def test_where_nobody_knows_how_many_images_there_are_shards_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = [Look(0, 0, 0), Look(20, 1, 1), Look(30, 2, 2)]
+    assert followed([1000, None, 5], looks, monkeypatch)[1:] == [
+        "1 of 3 shards, 0.05 a second, 40 s left",
+        "2 of 3 shards, 0.1 a second, 10 s left",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("terminal", "environment", "coloured"),
+    [(True, {}, True), (False, {}, False), (True, {"NO_COLOR": "1"}, False), (True, {"TERM": "dumb"}, False)],
+)
+def test_colours_are_for_terminals_whose_users_want_them(
+    terminal: bool, environment: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: terminal)
+    assert takes_colour(stream) is coloured
+    record = logging.LogRecord(log.name, logging.ERROR, "", 0, "words", None, None)
+    shown = Lines(coloured).format(record)
+    assert re.sub("\x1b\\[[0-9]+m", "", shown) == "bulklabel: error: words"
+    assert ("\x1b" in shown) is coloured
 
 
 def test_a_terminal_shows_images_against_the_plan(corpus: Path, model_directory: Path, tmp_path: Path) -> None:

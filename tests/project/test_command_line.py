@@ -3,6 +3,7 @@
 import importlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 from importlib.metadata import version
@@ -53,6 +54,35 @@ def test_what_people_try_first_is_answered(capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit, match="0"):
         main(["help", "score"])
     assert capsys.readouterr().out.startswith("usage: bulklabel score")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_examples_of_help_are_good_command_lines(name: str) -> None:
+    parser = importlib.import_module(f"bulklabel.pipelines.flags.{name}").parser()
+    assert len(parser.examples) == 3
+    shown = parser.format_help()
+    for example in parser.examples:
+        assert f"bulklabel {name} {example}".rstrip() in shown
+        options, beam_flags = parser.parse_command(shlex.split(example))
+        assert not beam_flags
+        assert options.output in parser.first_line(options) if name != "verify" else options.run
+    assert "options:\n  -h, --help" in shown  # all others are in groups
+    assert shown.split("options:")[1].split("\n\n")[0].count("--") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "inputs"),
+    [
+        ("a b --model m --output o", ["a", "b"]),
+        ("--input a.jpg b.jpg --model m --output o --input c", ["a.jpg", "b.jpg", "c"]),
+        ("a --input b --model m --output o --runner DirectRunner", ["a", "b"]),
+    ],
+)
+def test_inputs_come_first_or_after_their_flag(words: str, inputs: list[str]) -> None:
+    options, beam_flags = parser().parse_command(words.split())
+    assert options.input == inputs
+    assert options.output == "o"
+    assert beam_flags in ([], ["--runner", "DirectRunner"])
 
 
 def test_flags_may_have_hyphens() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bulklabel.model.model_directory import DESCRIPTION_FILE, GOLDEN_FILE, NETWORK_FILE
 from bulklabel.model.report import page
 from bulklabel.pipelines import score
 from tests.conftest import ROOT, answers
@@ -21,6 +22,7 @@ from tests.project.source import LAYERS, MODULES
 SHOWN = [path for path in (ROOT / "model" / "report").rglob("*") if path.suffix in (".html", ".css", ".js")]
 EXPECTED = {str(Path("bulklabel") / path.relative_to(ROOT)) for path in (*MODULES, *SHOWN)} | {
     "bulklabel/py.typed",
+    *(f"bulklabel/pipelines/demo_model/{name}" for name in (DESCRIPTION_FILE, NETWORK_FILE, GOLDEN_FILE)),
     "bulklabel/model/images/resample.abi3.so",  # made by the build, as is this:
     "bulklabel/model/report/vega.js",
 }
