@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bulklabel.model.model_directory import DESCRIPTION_FILE, GOLDEN_FILE, NETWORK_FILE
 from bulklabel.model.report import page
 from bulklabel.pipelines import score
+from bulklabel.pipelines.demo import SHIPPED
 from tests.conftest import ROOT, answers
 from tests.durability.forked import Run
 from tests.engines.worker_pools import built, environment, isolated, packages_of
@@ -22,7 +22,7 @@ from tests.project.source import LAYERS, MODULES
 SHOWN = [path for path in (ROOT / "model" / "report").rglob("*") if path.suffix in (".html", ".css", ".js")]
 EXPECTED = {str(Path("bulklabel") / path.relative_to(ROOT)) for path in (*MODULES, *SHOWN)} | {
     "bulklabel/py.typed",
-    *(f"bulklabel/pipelines/demo_model/{name}" for name in (DESCRIPTION_FILE, NETWORK_FILE, GOLDEN_FILE)),
+    *(f"bulklabel/pipelines/demo_model/{path.name}" for path in Path(SHIPPED).iterdir()),
     "bulklabel/model/images/resample.abi3.so",  # made by the build, as is this:
     "bulklabel/model/report/vega.js",
 }
