@@ -5,16 +5,15 @@ golden images may be apart. So every answer of the demo is the same wherever the
 """
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.dataset as ds
 
-from bulklabel.model.model_directory import Model
 from bulklabel.model.network import TOLERANCE
 from bulklabel.model.network.golden_images import add_golden
-from bulklabel.model.network.keras_archive import load_network, network_bytes
 from bulklabel.pipelines.demo import BATCH_SIZE, SHIPPED, make_corpus
 from bulklabel.pipelines.score import main as score
 from bulklabel.pipelines.train import main as train
@@ -31,10 +30,8 @@ def main() -> None:
         for held_out in (False, True):
             make_corpus(folder, "parquet", held_out)
         flags = [f"--input={folder}/train", f"--output={folder}/model"]
-        assert train([*flags, f"--epochs={EPOCHS}", f"--batch_size={BATCH_SIZE}"]) == 0
+        assert train([*flags, "--network=textbook", f"--epochs={EPOCHS}", f"--batch_size={BATCH_SIZE}"]) == 0
         model = load_model(f"{folder}/model")
-        # What it was trained by is two thirds of its bytes, and nobody goes on training it.
-        network = network_bytes(load_network(model.network, folder, trusted=False))
         provenance = {**model.provenance, "inputs": ["the training side of the demo's corpus"]}
         assert score([f"--input={folder}/heldout", f"--model={folder}/model", f"--output={folder}/scores"]) == 0
         table = ds.dataset(f"{folder}/scores/predictions").to_table()
@@ -42,7 +39,7 @@ def main() -> None:
         in_a_gap(table.column(f"prob_{label}").to_numpy(), tuned)
         for label, tuned in zip(model.labels, model.thresholds or (), strict=True)
     )
-    made = Model(model.labels, model.preprocessing, network, thresholds, provenance)
+    made = replace(model, thresholds=thresholds, provenance=provenance)
     save_model(add_golden(made, SHIPPED), SHIPPED)
     for path in sorted(Path(SHIPPED).iterdir()):
         print(f"{path.stat().st_size:>9,} {path}")

@@ -84,9 +84,9 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
 
 def _copy_shipped(model: str) -> bool:
     """Copies the shipped model; returns whether it gives here the answers that it gave where it was made."""
-    shipped = load_model(SHIPPED)
-    save_model(shipped, model)
     try:
+        shipped = load_model(SHIPPED)
+        save_model(shipped, model)
         load_scorer(files.absolute(model), shipped.digest)
     except UserError as error:
         log.warning("the model that comes with bulklabel cannot be used here, so one is trained: %s", error)

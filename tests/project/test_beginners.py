@@ -53,7 +53,8 @@ MISTAKES = {
     "evaluate run --output run": "--output run is the run itself",
     "compare run --output out": "the following arguments are required: RUN_B",
     "verify above": "above holds no run, but there is a run in above/run",
-    "package net.keras --label_file typo.txt --output out": "the following arguments are required: --keras_model",
+    "package net.keras --label_file typo.txt --output out": "one of the arguments --keras_model "
+    "--onnx_model is required",
 }
 """By command line, in a folder with `images`, a `model`, a finished `run`, one in `above`, and some files."""
 
