@@ -235,9 +235,14 @@ def found_in(path: Path, flags: Sequence[str]) -> tuple[pa.Table, npt.NDArray[np
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
 def test_every_form_has_the_same_numbers_and_truth(
-    form: Callable[[Path, Numbers, Truths], Made], answers: tuple[Numbers, Truths], tmp_path: Path
+    form: Callable[[Path, Numbers, Truths], Made],
+    answers: tuple[Numbers, Truths],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     numbers, truth = answers
+    monkeypatch.setattr("bulklabel.transforms.predictions.prediction_files.SHARD_ROWS", 16)
+    monkeypatch.setattr("bulklabel.transforms.predictions.prediction_reader.BATCH_NUMBERS", 15)
     table, found, known = found_in(*form(tmp_path, numbers, truth))
     assert table.column("id").to_pylist() == ids()
     assert table.column("position").to_pylist() == list(range(RECORDS))

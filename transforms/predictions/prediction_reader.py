@@ -31,7 +31,7 @@ from bulklabel.transforms.run_directory.part_tables import rejected_row
 from bulklabel.transforms.run_directory.parts import Part
 from bulklabel.transforms.scoring.score_shards import ShardResult
 
-BATCH_NUMBERS = 2**21
+BATCH_NUMBERS = 2**19
 """Rows are read until they have so many probabilities."""
 
 TEXTS = pa.list_(pa.string())
