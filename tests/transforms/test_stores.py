@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import json
 import os
 import re
 import signal
@@ -299,6 +300,23 @@ def test_a_run_on_a_store_is_verified_there(
     first, second, _ = capsys.readouterr().out.splitlines()
     assert first.startswith(part.removeprefix(f"{run}/"))
     assert second.startswith("rejected/notes.txt does not belong to this run")
+
+
+def test_predictions_on_a_store_are_evaluated_there(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    from bulklabel.pipelines.evaluate import main
+    from bulklabel.pipelines.verify import main as verify
+
+    store.use()
+    table = "id,labels,prob_cat\n" + "".join(f"r{row},{'cat' if row % 3 else '|'},0.{row}\n" for row in range(10, 99))
+    output = f"{store.root}/predicted"
+    files.write(f"{store.root}/tables/a.csv", table.encode())
+    assert main([f"--predictions={store.root}/tables", f"--output={output}", *store.flags]) == 0
+    assert json.loads(files.read(f"{output}/metrics.json"))["counts"]["with_truth"] == 89
+    assert verify([output, *store.flags]) == 0
+    files.write(f"{store.root}/tables/a.csv", table.replace("0.10", "0.11").encode())
+    capsys.readouterr()
+    assert verify([output, *store.flags]) == 1
+    assert f"are not what they were: {store.root}/tables/a.csv" in capsys.readouterr().out
 
 
 def test_success_is_written_last_and_goes_first(store: Store, loaded: tuple[str, str]) -> None:

@@ -255,5 +255,9 @@ def _first_rows(parquet: pq.ParquetFile) -> list[dict[str, Any]]:
 def _opened(file: File) -> Iterator[BinaryIO]:
     """Opens a table as it was listed, and raises what is wrong with it as one line."""
     kind = "CSV" if CSV.search(file.path) else "JSON" if JSON_LINES.search(file.path) else "Parquet"
-    with reporting(file.path, kind), open_planned(file.path, file) as opened, unpacked(file.path, opened) as source:
+    with (
+        reporting(file.path, kind, "ids and probabilities"),
+        open_planned(file.path, file) as opened,
+        unpacked(file.path, opened) as source,
+    ):
         yield source

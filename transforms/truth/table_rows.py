@@ -36,15 +36,15 @@ class TableRows:
 
 
 @contextlib.contextmanager
-def reporting(path: str, kind: str) -> Iterator[None]:
-    """Raises the errors of readers and libraries as one line about a file."""
+def reporting(path: str, kind: str, wanted: str = "ids and labels") -> Iterator[None]:
+    """Raises the errors of readers and libraries as one line about a file, which should have what is wanted."""
     try:
         yield
     except RecordError as error:
         raise UserError(f"{path}: {error.detail}.") from error
     except (pa.ArrowException, OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise_if_store_failed(error)
-        raise UserError(f"{path} is not a {kind} file ({first_line(error)}); give one with ids and labels.") from error
+        raise UserError(f"{path} is not a {kind} file ({first_line(error)}); give one with {wanted}.") from error
 
 
 def parquet_table(path: str, source: BinaryIO) -> TableRows:
