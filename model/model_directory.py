@@ -18,6 +18,9 @@ DESCRIPTION_FILE = "model.json"
 GOLDEN_FILE = "golden.parquet"
 FORMAT = 1
 
+PREPROCESSING = ("resize", "fit", "decode", "pixel_range")
+"""What the description says of a preprocessing besides the size of images."""
+
 MAKE_AGAIN = "write the model directory again by `bulklabel train` or `bulklabel package`"
 
 
@@ -56,7 +59,7 @@ class Model:
             "engine": self.engine,
             "labels": list(self.labels),
             "image_size": [self.preprocessing.height, self.preprocessing.width],
-            "preprocessing": {name: getattr(self.preprocessing, name) for name in ("resize", "fit", "decode")},
+            "preprocessing": {name: getattr(self.preprocessing, name) for name in PREPROCESSING},
             "thresholds": tuned,
             "network_sha256": _digest(self.network),
             "golden_sha256": _digest(self.golden),

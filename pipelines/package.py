@@ -34,7 +34,8 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     with fail_fast():
         labels = read_label_file(options.label_file)
         wrapped = _wrap_keras(options, labels) if options.keras_model else _wrap_onnx(options, labels)
-    preprocessing = Preprocessing(*wrapped.image_size, options.resize, options.fit, options.decode or "exact")
+    decode = options.decode or "exact"
+    preprocessing = Preprocessing(*wrapped.image_size, options.resize, options.fit, decode, options.pixel_range)
     files.check_writable(files.absolute(options.output))
     provenance = _provenance(options, wrapped.engine)
     model = Model(labels, preprocessing, wrapped.network, provenance=provenance, engine=wrapped.engine)
@@ -75,7 +76,7 @@ def _interface(options: argparse.Namespace, labels: Sequence[str]) -> Interface:
     if options.mean is not None:
         scaling = Scaling.normalized(options.mean, options.std)
     else:
-        scaling = Scaling.to_range(*map(float, options.input_range.split(",")))
+        scaling = Scaling.to_range(*options.input_range)
     logits, outputs = options.outputs == "logits", tuple(options.output_name)
     return Interface(options.image_size, scaling, logits, len(labels), options.label_file, outputs)
 

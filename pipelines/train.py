@@ -214,7 +214,8 @@ def _preprocessing(options: argparse.Namespace, start: Model | None) -> Preproce
     """Returns how images are brought to the network's size: as where it starts from, if that is said."""
     before = start.preprocessing if start else Preprocessing(*DEFAULT_SIZE, decode="scaled")
     height, width = options.image_size or (before.height, before.width)
-    return replace(before, height=height, width=width, decode=options.decode or before.decode)
+    decode, pixel_range = options.decode or before.decode, options.pixel_range or before.pixel_range
+    return replace(before, height=height, width=width, decode=decode, pixel_range=pixel_range)
 
 
 def _task(options: argparse.Namespace, start: Model | None, preprocessing: Preprocessing, labels: int) -> "Task":

@@ -16,6 +16,7 @@ from bulklabel.model.images.png import decode_png
 from bulklabel.model.images.resize import Box, resize, spare_factor
 from bulklabel.model.images.resize import Pixels as Pixels
 from bulklabel.model.images.resize import Preprocessing as Preprocessing
+from bulklabel.model.images.samples import PixelRange
 
 PLAIN_WEBP = re.compile(
     rb"RIFF(?P<riff>.{4})WEBPVP8 (?P<frame>.{4})...\x9d\x01\x2a(?P<width>..)(?P<height>..)", re.DOTALL
@@ -76,11 +77,11 @@ def decode_with_kind(
     if smaller is not None:
         pixels, box, size = smaller
         return resize(pixels, preprocessing, box), kind_of("JPEG", size)
-    file_format, whole, truncated = _decode(data, limits)
+    file_format, whole, truncated = _decode(data, limits, preprocessing.pixel_range)
     return resize(whole, preprocessing), kind_of(file_format, whole.shape, truncated)
 
 
-def decode_whole(data: bytes | None, limits: Limits = DEFAULT_LIMITS) -> Pixels:
+def decode_whole(data: bytes | None, limits: Limits = DEFAULT_LIMITS, pixel_range: PixelRange = None) -> Pixels:
     """Returns the pixels of one image file at its own size, H×W×3, uint8.
 
     EXIF orientation is applied, transparency is flattened on white, 16 bits are scaled to 8, and of several
@@ -89,7 +90,7 @@ def decode_whole(data: bytes | None, limits: Limits = DEFAULT_LIMITS) -> Pixels:
     Raises:
         RecordError: at the stage `read` if there are no bytes, at the stage `decode` if they are not an image.
     """
-    return _decode(data, limits)[1]
+    return _decode(data, limits, pixel_range)[1]
 
 
 def _decode_smaller(
@@ -113,7 +114,7 @@ def _decode_smaller(
         return None
 
 
-def _decode(data: bytes | None, limits: Limits) -> tuple[str, Pixels, bool]:
+def _decode(data: bytes | None, limits: Limits, pixel_range: PixelRange) -> tuple[str, Pixels, bool]:
     """Returns the format of one image file, its pixels at its own size, and whether some of them are missing."""
     if data is None:
         raise RecordError("read", "missing_image", "the image is null")
@@ -121,15 +122,15 @@ def _decode(data: bytes | None, limits: Limits) -> tuple[str, Pixels, bool]:
         raise RecordError("read", "empty_image", "the image has no bytes")
     file_format = format_of(data)
     if file_format == "PNG":
-        return file_format, *decode_png(data, limits)
+        return file_format, *decode_png(data, limits, pixel_range)
     if file_format == "JPEG":
         return file_format, *_decode_jpeg(data, limits)
     if file_format == "WEBP" and (pixels := _decode_plain_webp(data, limits)) is not None:
         return file_format, pixels, False
     if file_format in OPENERS:
-        return file_format, *decode_other(data, file_format, limits)
+        return file_format, *decode_other(data, file_format, limits, pixel_range)
     if file_format is not None:
-        return file_format, *_decode_by_extra(data, file_format, limits)
+        return file_format, *_decode_by_extra(data, file_format, limits, pixel_range)
     other = other_format_of(data)
     if other:
         raise RecordError("decode", "unsupported_image", f"an image of the format {other}, which cannot be decoded")
@@ -150,14 +151,14 @@ def _decode_plain_webp(data: bytes, limits: Limits) -> Pixels | None:
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)  # type: ignore[return-value]
 
 
-def _decode_by_extra(data: bytes, file_format: str, limits: Limits) -> tuple[Pixels, bool]:
+def _decode_by_extra(data: bytes, file_format: str, limits: Limits, pixel_range: PixelRange) -> tuple[Pixels, bool]:
     if not has_extra(file_format):
         detail = f"a {file_format} file, which needs bulklabel's extra `{EXTRAS[file_format][0]}` where it is scored"
         raise RecordError("decode", "unsupported_image", detail)
     if file_format == "DICOM":
         from bulklabel.model.images.dicom import decode_dicom  # imports what not everybody has
 
-        return decode_dicom(data, limits)
+        return decode_dicom(data, limits, pixel_range)
     return decode_other(data, file_format, limits)
 
 

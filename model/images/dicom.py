@@ -32,6 +32,7 @@ from bulklabel.model.images.gdcm_process import NOT_SUPPORTED, unpack
 from bulklabel.model.images.jpeg import START_OF_FRAME, all_segments
 from bulklabel.model.images.limits import Limits, truncated_image
 from bulklabel.model.images.resize import Pixels
+from bulklabel.model.images.samples import PixelRange, spread
 
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 warnings.filterwarnings("ignore", module="pydicom")
@@ -81,11 +82,11 @@ def _text(value: Any) -> str | None:
     return text.strip() or None
 
 
-def decode_dicom(content: bytes, limits: Limits) -> tuple[Pixels, bool]:
+def decode_dicom(content: bytes, limits: Limits, pixel_range: PixelRange = None) -> tuple[Pixels, bool]:
     """Returns the first frame of a DICOM file as it is meant to be shown, H×W×3, and that no pixels are missing.
 
-    Samples are rescaled, then mapped by the file's own lookup table or window, or by its own depth where it has
-    neither. MONOCHROME1 is inverted: 0 is black.
+    Samples are rescaled, then mapped by `pixel_range` if they have more than 8 bits and it is given; else by the file's
+    own lookup table or window, or by its own depth where it has neither. MONOCHROME1 is inverted: 0 is black.
 
     Raises:
         RecordError: at the stage `decode`, if it cannot be decoded within the limits. It quotes no header.
@@ -93,7 +94,7 @@ def decode_dicom(content: bytes, limits: Limits) -> tuple[Pixels, bool]:
     try:
         dataset = pydicom.dcmread(io.BytesIO(content), force=True)
         _check(dataset, limits)
-        return _shown(dataset), False
+        return _shown(dataset, pixel_range), False
     except RecordError:
         raise
     except Exception as error:  # of damaged files pydicom raises nearly every type
@@ -126,15 +127,15 @@ def _check(dataset: Any, limits: Limits) -> None:
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
 
 
-def _shown(dataset: Any) -> Pixels:
+def _shown(dataset: Any, pixel_range: PixelRange) -> Pixels:
     values, properties = _unpacked(dataset)
     meaning, bits = properties["photometric_interpretation"], properties["bits_stored"]
     if meaning == "PALETTE COLOR":
         colors = apply_color_lut(values, dataset)[..., :3]
-        return _to_bytes(colors, 0, 2 ** dataset.RedPaletteColorLookupTableDescriptor[2] - 1)
+        return spread(colors, 0, 2 ** dataset.RedPaletteColorLookupTableDescriptor[2] - 1)
     if values.ndim == 3:
-        return _to_bytes(values, 0, 2**bits - 1)
-    gray = _gray(values, dataset, bits)
+        return spread(values, 0, 2**bits - 1)
+    gray = _gray(values, dataset, bits, pixel_range if bits > 8 else None)
     if meaning == "MONOCHROME1":
         gray = 255 - gray
     return np.dstack([gray, gray, gray])
@@ -186,12 +187,14 @@ def _check_coded_size(frame: bytes, dataset: Any) -> None:
         raise RecordError("decode", "damaged_image", "the DICOM file is damaged: its pixels are of another size")
 
 
-def _gray(stored: Values, dataset: Any, bits: int) -> Pixels:
+def _gray(stored: Values, dataset: Any, bits: int, pixel_range: PixelRange) -> Pixels:
     """Returns stored values, H×W, as they are shown: rescaled, and mapped by a table, a window or their depth."""
     values = _rescaled(stored, dataset)
+    if pixel_range is not None:
+        return spread(values, *pixel_range)
     if dataset.get("VOILUTSequence"):
         shown = apply_voi(values, dataset, index=0)
-        return _to_bytes(shown, 0, 2 ** dataset.VOILUTSequence[0].LUTDescriptor[2] - 1)
+        return spread(shown, 0, 2 ** dataset.VOILUTSequence[0].LUTDescriptor[2] - 1)
     center, width = (_first(_field(dataset, "FrameVOILUTSequence", f"Window{name}")) for name in ("Center", "Width"))
     if center is not None and width is not None and width > 0:
         function = _field(dataset, "FrameVOILUTSequence", "VOILUTFunction") or "LINEAR"
@@ -199,11 +202,11 @@ def _gray(stored: Values, dataset: Any, bits: int) -> Pixels:
     if bits > MOST_BITS:
         raise _unsupported(f"of {bits}-bit samples without a window")
     if dataset.get("ModalityLUTSequence"):
-        return _to_bytes(values, 0, 2 ** dataset.ModalityLUTSequence[0].LUTDescriptor[2] - 1)
+        return spread(values, 0, 2 ** dataset.ModalityLUTSequence[0].LUTDescriptor[2] - 1)
     signed = dataset.PixelRepresentation == 1
     ends = np.array([-(2 ** (bits - 1)), 2 ** (bits - 1) - 1] if signed else [0, 2**bits - 1])
     low, high = sorted(_rescaled(ends, dataset).tolist())  # a negative slope inverts
-    return _to_bytes(values, low, high)
+    return spread(values, low, high)
 
 
 def _rescaled(stored: Values, dataset: Any) -> Values:
@@ -224,22 +227,12 @@ def _windowed(values: Values, center: float, width: float, function: str) -> Pix
     [0, 128, 255]
     """
     if function == "SIGMOID":
-        return _to_bytes(1 / (1 + np.exp(np.clip(-4 * (values - center) / width, -700, 700))), 0, 1)
+        return spread(1 / (1 + np.exp(np.clip(-4 * (values - center) / width, -700, 700))), 0, 1)
     if function == "LINEAR_EXACT":
-        return _to_bytes(values, center - width / 2, center + width / 2)
+        return spread(values, center - width / 2, center + width / 2)
     if width <= 1:
         return np.where(values > center - 0.5, 255, 0).astype(np.uint8)
-    return _to_bytes(values, center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2)
-
-
-def _to_bytes(values: Values, low: float, high: float) -> Pixels:
-    """Maps values from low to high linearly to 0…255, and others to the nearer end.
-
-    >>> _to_bytes(np.array([0, 2048, 5000]), 0, 4095).tolist()
-    [0, 128, 255]
-    """
-    share = (values.astype(np.float64) - low) / (high - low)
-    return np.floor(np.clip(share, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return spread(values, center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2)
 
 
 def _field(dataset: Any, group: str, keyword: str) -> Any:

@@ -19,7 +19,7 @@ from bulklabel.model.errors import RecordError
 from bulklabel.model.images.limits import Limits, truncated_image
 from bulklabel.model.images.orientation import TAG, UPRIGHT, turned_upright
 from bulklabel.model.images.resize import Pixels
-from bulklabel.model.images.samples import Samples, on_white, strips, to_bytes
+from bulklabel.model.images.samples import PixelRange, on_white, spread, strips, to_bytes
 
 OPENERS = {
     "JPEG": JpegImagePlugin.JpegImageFile,
@@ -43,6 +43,9 @@ DATA_TAGS = ((273, 279), (324, 325))
 
 WHITE_IS_ZERO, YCBCR = 0, 6
 
+JPEG2000_START = b"\xff\x4f\xff\x51"
+"""The start of a codestream and its header (SIZ), whose byte 40 has the number of bands, and byte 42 the depth."""
+
 CUT_OFF = ("runcated", "no more images", "only got")
 """What Pillow says of files that are cut off."""
 
@@ -51,7 +54,7 @@ SAMPLES_OF_MODE = {"I": "signed or 32-bit samples", "F": "floating-point samples
 TIFF_SAMPLES = {2: "signed ", 3: "floating-point ", 5: "complex ", 6: "complex "}
 
 
-def decode_other(content: bytes, kind: str, limits: Limits) -> tuple[Pixels, bool]:
+def decode_other(content: bytes, kind: str, limits: Limits, pixel_range: PixelRange = None) -> tuple[Pixels, bool]:
     """Returns the pixels of a file of a kind in `OPENERS`, H×W×3, upright, and whether some of them are missing.
 
     Transparency is flattened on white, 16 bits are scaled to 8, and of several frames the first is taken.
@@ -66,7 +69,7 @@ def decode_other(content: bytes, kind: str, limits: Limits) -> tuple[Pixels, boo
         limits.check_size(*image.size)
         _check_variant(content, kind, image)
         missing = _load(image, content, kind, limits)
-        pixels = turned_upright(_to_rgb(image, kind), _orientation(image))
+        pixels = turned_upright(_to_rgb(image, content, kind, pixel_range), _orientation(image))
     except RecordError:
         raise
     except Exception as error:  # Pillow's plugins raise nearly every type on damaged files
@@ -110,33 +113,43 @@ def _orientation(image: Any) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else UPRIGHT
 
 
-def _to_rgb(image: Any, kind: str) -> Pixels:
+def _to_rgb(image: Any, content: bytes, kind: str, pixel_range: PixelRange) -> Pixels:
     if image.mode in ("I", "F"):
         raise _unsupported(f"a {kind} file of {SAMPLES_OF_MODE[image.mode]}, whose range is not known")
+    deep, (bits, signed) = image.mode.startswith("I;16"), _depth(image, content, kind)
+    if bits > 8 and pixel_range and not deep:
+        raise _unsupported(f"a {kind} file of {bits}-bit colors, whose values Pillow does not tell,")
+    white_is_zero = kind == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     for rows in strips(image.height, image.width):
-        pixels[rows] = _strip_to_rgb(image.crop((0, rows.start, image.width, rows.stop)), image, kind)
+        strip = image.crop((0, rows.start, image.width, rows.stop))
+        if not deep:
+            pixels[rows] = _strip_to_rgb(strip, image)
+            continue
+        samples = np.asarray(strip).astype(np.uint16)
+        if kind == "TIFF":
+            samples <<= 16 - bits  # as those of JPEG 2000 fill 16 bits already
+        if pixel_range is None:
+            gray = to_bytes(samples)
+        else:
+            values = (samples >> (16 - bits)).astype(np.int32) - (1 << (bits - 1) if signed else 0)
+            gray = spread(values, *pixel_range)
+        pixels[rows] = (255 - gray if white_is_zero else gray)[:, :, None]
     return pixels
 
 
-def _strip_to_rgb(strip: Any, image: Any, kind: str) -> Pixels:
-    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N"):
-        gray = to_bytes(_gray_samples(np.asarray(strip), image, kind))
-        return np.dstack([gray, gray, gray])
+def _strip_to_rgb(strip: Any, image: Any) -> Pixels:
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         return on_white(np.asarray(strip.convert("RGBA")))
     return np.asarray(strip.convert("RGB"))
 
 
-def _gray_samples(samples: Samples, image: Any, kind: str) -> Samples:
-    """Returns gray samples that fill 16 bits, black being 0. Pillow leaves both to whoever reads a TIFF's."""
-    samples = samples.astype(np.uint16)
+def _depth(image: Any, content: bytes, kind: str) -> tuple[int, bool]:
+    """Returns the bits of a sample where that may be more than 8, and whether samples have a sign."""
     if kind == "TIFF":
-        bits = image.tag_v2.get(BITS, (16,))[0]
-        samples = samples << (16 - bits)
-        if image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO:
-            samples = 0xFFFF - samples
-    return samples
+        return image.tag_v2.get(BITS, (1,))[0], False
+    start = content.find(JPEG2000_START) if kind == "JPEG2000" else -1
+    return ((content[start + 42] & 0x7F) + 1, content[start + 42] >= 0x80) if start >= 0 else (8, False)
 
 
 def _check_variant(content: bytes, kind: str, image: Any) -> None:
@@ -154,7 +167,7 @@ def _check_variant(content: bytes, kind: str, image: Any) -> None:
 
 def _jpeg2000_bands(content: bytes) -> int:
     """Returns how many bands the codestream's header (SIZ) says that there are; 0 if there is no such header."""
-    start = content.find(b"\xff\x4f\xff\x51")
+    start = content.find(JPEG2000_START)
     return struct.unpack_from(">H", content, start + 40)[0] if 0 <= start <= len(content) - 42 else 0
 
 

@@ -14,7 +14,7 @@ from bulklabel.model.errors import RecordError
 from bulklabel.model.images.limits import Limits, truncated_image
 from bulklabel.model.images.orientation import UPRIGHT, orientation_of_exif, orientation_of_xmp, turned_upright
 from bulklabel.model.images.resize import Pixels
-from bulklabel.model.images.samples import on_white, strips, to_bytes
+from bulklabel.model.images.samples import PixelRange, on_white, strips, to_bytes
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -102,7 +102,7 @@ class PngChunks:
         return self.by_exif or self.by_xmp or UPRIGHT
 
 
-def decode_png(content: bytes, limits: Limits) -> tuple[Pixels, bool]:
+def decode_png(content: bytes, limits: Limits, pixel_range: PixelRange = None) -> tuple[Pixels, bool]:
     """Returns the pixels of a PNG file, H×W×3, upright and on white, and whether some of them are missing.
 
     libpng and Pillow differ in what damage they forgive, and in what they make of transparency. So checksums are
@@ -114,10 +114,10 @@ def decode_png(content: bytes, limits: Limits) -> tuple[Pixels, bool]:
     chunks = read_chunks(content)
     chunks.header.check()
     limits.check_size(chunks.header.width, chunks.header.height)
-    pixels, missing = _decode(chunks, chunks.data) if chunks.ended else None, False
+    pixels, missing = _decode(chunks, chunks.data, pixel_range) if chunks.ended else None, False
     if pixels is None:
         data, missing = _completed(chunks, limits)
-        pixels = _decode(chunks, [memoryview(data)])
+        pixels = _decode(chunks, [memoryview(data)], pixel_range)
     if pixels is None:
         raise _damaged("its pixels cannot be decompressed")
     return turned_upright(pixels, chunks.orientation), missing
@@ -229,7 +229,7 @@ def _profile(text: bytes) -> bytes:
         return b""
 
 
-def _decode(chunks: PngChunks, data: Sequence[memoryview]) -> Pixels | None:
+def _decode(chunks: PngChunks, data: Sequence[memoryview], pixel_range: PixelRange) -> Pixels | None:
     """Decodes to RGB, upright or not; None if the data are not what the header claims."""
     header, transparency = chunks.header, chunks.transparency
     file = np.frombuffer(_file(chunks, data), np.uint8)
@@ -241,24 +241,22 @@ def _decode(chunks: PngChunks, data: Sequence[memoryview]) -> Pixels | None:
         return None
     pixels = np.empty((*samples.shape[:2], 3), np.uint8)
     for rows in strips(*samples.shape[:2]):
-        pixels[rows] = _to_rgb(samples[rows], header, transparency)
+        pixels[rows] = _to_rgb(samples[rows], header, transparency, pixel_range)
     return pixels
 
 
-def _to_rgb(samples: Any, header: PngHeader, transparency: bytes) -> Pixels:
+def _to_rgb(samples: Any, header: PngHeader, transparency: bytes, pixel_range: PixelRange) -> Pixels:
     """Returns OpenCV's samples, which are gray, BGR or BGRA, as RGB on white."""
     if header.color_type == GRAY:
-        gray = to_bytes(samples)
+        gray = to_bytes(samples, pixel_range)
         if not transparency:
             return np.dstack([gray, gray, gray])
         clear = struct.unpack(">H", transparency)[0]
         if header.bit_depth < 8:
             clear *= 255 // (2**header.bit_depth - 1)
         return on_white(np.dstack([gray, gray, gray, np.where(samples == clear, 0, 255).astype(np.uint8)]))
-    pixels = to_bytes(samples)
-    if pixels.shape[2] == 4:
-        return on_white(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA))  # type: ignore[arg-type]
-    return pixels[:, :, ::-1]
+    colors = to_bytes(samples[:, :, 2::-1], pixel_range)
+    return on_white(np.dstack([colors, to_bytes(samples[:, :, 3])])) if samples.shape[2] == 4 else colors
 
 
 def _file(chunks: PngChunks, data: Sequence[memoryview]) -> bytes:

@@ -1,5 +1,6 @@
 """Brings decoded images to the size that a network takes: the one way, for training and for scoring."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,9 +47,11 @@ class Preprocessing:
     `resize` is a name in `RESIZE`. `fit` says what becomes of another aspect ratio: `stretch` ignores it, `pad`
     centres the whole image on black, `crop` takes the largest centred piece that has the network's. `decode` says
     whether large JPEG files are decoded in full (`exact`) or smaller than they are (`scaled`), before they are resized.
+    `pixel_range` is what is black and what is white in files of more than 8 bits; None for the range of each file's
+    own depth.
 
     Raises:
-        ValueError: if there is no such size, `resize`, `fit` or `decode`.
+        ValueError: if there is no such size, `resize`, `fit`, `decode` or `pixel_range`.
     """
 
     height: int
@@ -56,6 +59,7 @@ class Preprocessing:
     resize: str = "bilinear"
     fit: str = "stretch"
     decode: str = "exact"
+    pixel_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 1:
@@ -66,6 +70,11 @@ class Preprocessing:
             raise ValueError(f"fit {self.fit!r} is none of {', '.join(FIT)}")
         if self.decode not in DECODE:
             raise ValueError(f"decode {self.decode!r} is none of {', '.join(DECODE)}")
+        if self.pixel_range is not None:
+            low, high = map(float, self.pixel_range)  # a list, where it was read from JSON
+            if not -math.inf < low < high < math.inf:
+                raise ValueError(f"a pixel_range of {low:g} to {high:g}")
+            object.__setattr__(self, "pixel_range", (low, high))
 
 
 def spare_factor(height: int, width: int, preprocessing: Preprocessing) -> int:

@@ -1,12 +1,16 @@
 """Brings the samples of decoded images to what a network takes: 8 bits, three channels, and nothing transparent."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from bulklabel.model.images.resize import Pixels
+
+PixelRange = tuple[float, float] | None
+"""The values of black and white in files of more than 8 bits; None for the range of their own depth."""
 
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
@@ -27,13 +31,27 @@ def strips(height: int, width: int) -> Iterator[slice]:
         yield slice(top, min(top + step, height))
 
 
-def to_bytes(samples: Samples) -> Pixels:
-    """Returns samples of 8 or 16 bits as 8.
+def to_bytes(samples: Samples, pixel_range: PixelRange = None) -> Pixels:
+    """Returns samples of 8 or 16 bits as 8; those of 16 by the range that is black to white, if one is given.
 
     >>> to_bytes(np.array([0x0080, 0xff7f], np.uint16)).tolist()
     [0, 255]
+    >>> to_bytes(np.array([100, 2048, 4095, 5000], np.uint16), (0, 4095)).tolist()
+    [6, 128, 255, 255]
     """
-    return samples if samples.dtype == np.uint8 else (samples >> 8).astype(np.uint8)  # type: ignore[return-value]
+    if samples.dtype == np.uint8:
+        return samples  # type: ignore[return-value]
+    return (samples >> 8).astype(np.uint8) if pixel_range is None else spread(samples, *pixel_range)
+
+
+def spread(values: npt.NDArray[Any], low: float, high: float) -> Pixels:
+    """Maps values from low to high linearly to 0…255, and others to the nearer end.
+
+    >>> spread(np.array([-7, 0, 2048, 5000]), 0, 4095).tolist()
+    [0, 0, 128, 255]
+    """
+    share = (values.astype(np.float64) - low) / (high - low)
+    return np.floor(np.clip(share, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def on_white(pixels: Pixels) -> Pixels:

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -126,7 +127,7 @@ def run_golden(
 
 
 def golden_images(preprocessing: Preprocessing) -> dict[str, bytes]:
-    """Returns encoded images whose decoders differ: lossless, subsampled, gray, transparent, wide.
+    """Returns encoded images whose decoders differ: lossless, transparent, deep, subsampled, gray, wide.
 
     They are small, but for one that is there where large files are decoded smaller than they are.
     """
@@ -138,6 +139,7 @@ def golden_images(preprocessing: Preprocessing) -> dict[str, bytes]:
         "jpeg": _encode(_pattern(63, 65, 3), "JPEG", quality=85, subsampling="4:2:0"),
         "jpeg_gray": _encode(_pattern(64, 64, 1)[:, :, 0], "JPEG", quality=85),
         "jpeg_wide": _encode(_pattern(200, 320, 3), "JPEG", quality=75, subsampling="4:2:0", progressive=True),
+        "png_deep": _encode(_deep_pattern(64, 48), "PNG"),
     }
 
 
@@ -151,7 +153,13 @@ def _pattern(height: int, width: int, channels: int) -> Pixels:
     return pixels
 
 
-def _encode(pixels: Pixels, kind: str, **options: object) -> bytes:
+def _deep_pattern(height: int, width: int) -> npt.NDArray[np.uint16]:
+    """Draws values of 16 bits, as many below 4096 as above, so that a range of either shows."""
+    steps = np.arange(height * width, dtype=np.uint16).reshape(height, width)
+    return np.where(steps % 2, steps % 4096, steps * (65535 // steps.max())).astype(np.uint16)
+
+
+def _encode(pixels: npt.NDArray[Any], kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind, **options)
     return buffer.getvalue()

@@ -11,6 +11,7 @@ from PIL import Image
 from bulklabel.model.images import png
 from bulklabel.model.images.decode import decode_whole
 from bulklabel.model.images.limits import DEFAULT_LIMITS, Limits
+from bulklabel.model.images.samples import PixelRange
 from bulklabel.model.statistic.examples import EXAMPLE_KINDS, Examples
 
 THUMBNAIL_SIDE = 96
@@ -22,7 +23,7 @@ Thumbnail = tuple[str, int, bytes]
 """Source and position of a record, and its thumbnail as a file."""
 
 
-def make_thumbnail(data: bytes | None, limits: Limits = DEFAULT_LIMITS) -> bytes:
+def make_thumbnail(data: bytes | None, limits: Limits = DEFAULT_LIMITS, pixel_range: PixelRange = None) -> bytes:
     """Returns a small JPEG file of an image file, or PNG where that is smaller; no image is enlarged.
 
     It is made from the whole image, upright and on white as the network sees it, but in its own aspect ratio.
@@ -30,7 +31,7 @@ def make_thumbnail(data: bytes | None, limits: Limits = DEFAULT_LIMITS) -> bytes
     Raises:
         RecordError: if the bytes are not an image, as `images.decode` has it.
     """
-    image = Image.fromarray(decode_whole(data, limits))
+    image = Image.fromarray(decode_whole(data, limits, pixel_range))
     image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     return min(_encoded(image, "JPEG", quality=JPEG_QUALITY), _encoded(image, "PNG"), key=len)
 

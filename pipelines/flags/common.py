@@ -168,16 +168,6 @@ def add_trust_flag(parser: LineParser) -> None:
     )
 
 
-def add_decode_flag(parser: LineParser, default: str) -> None:
-    """Adds the flag for how large JPEG files are decoded; it is None where it was not given."""
-    parser.group(IMAGES).add_argument(
-        "--decode",
-        choices=("exact", "scaled"),
-        help="whether large JPEG files are decoded in full, or smaller than they are, to no less than twice the image "
-        f"size, in a third of the time (default: {default})",
-    )
-
-
 def add_group_flag(parser: LineParser, default: str = "each record by itself") -> None:
     """Adds the flag for what records belong to together."""
     parser.group(METRICS).add_argument(
@@ -284,18 +274,6 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
     return value
-
-
-def image_size(text: str) -> tuple[int, int]:
-    """Parses height and width in pixels from `32` or `48x64`.
-
-    >>> image_size("48x64")
-    (48, 64)
-    """
-    sides = [positive(side) for side in text.lower().split("x")]
-    if len(sides) > 2:
-        raise argparse.ArgumentTypeError(f"{text} is not a number or two, like 32 or 48x64")
-    return sides[0], sides[-1]
 
 
 def not_negative(text: str) -> int:

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 
 from bulklabel.model.errors import UserError
 from bulklabel.pipelines.flags.common import (
-    add_decode_flag,
     add_store_flags,
     add_trust_flag,
-    image_size,
     number,
+    positive,
 )
-from bulklabel.pipelines.flags.parser import NETWORK, OUTPUT, CommandParser
+from bulklabel.pipelines.flags.parser import IMAGES, NETWORK, OUTPUT, CommandParser, LineParser
 
 
 def parser() -> CommandParser:
@@ -65,12 +64,13 @@ def parser() -> CommandParser:
         help="what becomes of another aspect ratio: ignored, kept on black, or cut to (default: %(default)s)",
     )
     add_decode_flag(flags, "exact")
+    add_range_flag(flags, "the range of each file's own depth")
     expects = network.add_mutually_exclusive_group(required=True)
     expects.add_argument(
         "--input_range",
-        choices=("0,255", "0,1", "-1,1"),
+        type=value_range,
         metavar="LOW,HIGH",
-        help="what it was trained on: --input_range=0,255, --input_range=0,1 or --input_range=-1,1",
+        help="what it was trained on, such as --input_range=0,255, --input_range=0,1 or --input_range=-1,1",
     )
     expects.add_argument(
         "--mean", type=channels, metavar="R,G,B", help="or: the mean that was taken off pixels of 0 to 1; with --std"
@@ -87,6 +87,51 @@ def parser() -> CommandParser:
     add_trust_flag(flags)
     add_store_flags(flags)
     return flags
+
+
+def add_decode_flag(parser: LineParser, default: str) -> None:
+    """Adds the flag for how large JPEG files are decoded; it is None where it was not given."""
+    parser.group(IMAGES).add_argument(
+        "--decode",
+        choices=("exact", "scaled"),
+        help="whether large JPEG files are decoded in full, or smaller than they are, to no less than twice the image "
+        f"size, in a third of the time (default: {default})",
+    )
+
+
+def add_range_flag(parser: LineParser, default: str) -> None:
+    """Adds the flag for the range of files of more than 8 bits; it is None where it was not given."""
+    parser.group(IMAGES).add_argument(
+        "--pixel_range",
+        type=value_range,
+        metavar="LOW,HIGH",
+        help="the values that are black and white in PNG, TIFF, JPEG 2000 and DICOM files of more than 8 bits, such as "
+        f"0,4095, or --pixel_range=-1024,1024 (default: {default})",
+    )
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """Parses height and width in pixels from `32` or `48x64`.
+
+    >>> image_size("48x64")
+    (48, 64)
+    """
+    sides = [positive(side) for side in text.lower().split("x")]
+    if len(sides) > 2:
+        raise argparse.ArgumentTypeError(f"{text} is not a number or two, like 32 or 48x64")
+    return sides[0], sides[-1]
+
+
+def value_range(text: str) -> tuple[float, float]:
+    """Parses two numbers, the second of which is greater.
+
+    >>> value_range("-1024,1024")
+    (-1024.0, 1024.0)
+    """
+    ends = [number(end) for end in text.split(",")]
+    if len(ends) != 2 or not ends[0] < ends[1]:
+        raise argparse.ArgumentTypeError(f"{text} is no range of two numbers, like 0,255 or -1,1")
+    return ends[0], ends[1]
 
 
 def channels(text: str) -> tuple[float, ...]:

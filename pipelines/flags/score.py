@@ -90,7 +90,7 @@ def add_score_flags(flags: CommandParser) -> None:
     )
     running.add_argument(
         "--max_pixels",
-        type=pixels,
+        type=pixel_count,
         default=MAX_PIXELS,
         metavar="N",
         help=f"larger images are rejected by their headers; each thread takes up to {BYTES_A_PIXEL} bytes a pixel to "
@@ -133,18 +133,6 @@ def add_score_flags(flags: CommandParser) -> None:
     add_deadline_flags(flags)
 
 
-def pixels(text: str) -> int:
-    """Parses a number of pixels that can be decoded.
-
-    >>> pixels("1000000")
-    1000000
-    """
-    value = positive(text)
-    if value > MOST_PIXELS:
-        raise argparse.ArgumentTypeError(f"{text} is more than can be decoded, {MOST_PIXELS:,}")
-    return value
-
-
 def add_golden_flag(parser: LineParser) -> None:
     """Adds the flag for how far a model's answers may be from those where it was made."""
     parser.group(RUNNING).add_argument(
@@ -155,6 +143,18 @@ def add_golden_flag(parser: LineParser) -> None:
         help="how far probabilities of the golden images may be from those where the model was made; GPUs may need "
         "more (default: %(default)s)",
     )
+
+
+def pixel_count(text: str) -> int:
+    """Parses a number of pixels that can be decoded.
+
+    >>> pixel_count("1000000")
+    1000000
+    """
+    value = positive(text)
+    if value > MOST_PIXELS:
+        raise argparse.ArgumentTypeError(f"{text} is more than can be decoded, {MOST_PIXELS:,}")
+    return value
 
 
 def check(options: argparse.Namespace, _argv: Sequence[str], _beam_flags: Sequence[str]) -> None:

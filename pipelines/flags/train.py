@@ -5,16 +5,15 @@ import math
 
 from bulklabel.model.training import EPOCHS, LOSSES, NETWORKS, RESIDUAL, TEXTBOOK
 from bulklabel.pipelines.flags.common import (
-    add_decode_flag,
     add_group_flag,
     add_input_flags,
     add_store_flags,
     add_truth_flags,
     fraction,
-    image_size,
     positive,
     whole_number,
 )
+from bulklabel.pipelines.flags.package import add_decode_flag, add_range_flag, image_size
 from bulklabel.pipelines.flags.parser import OUTPUT, TRAINING, TRUTH, CommandParser
 
 
@@ -53,6 +52,7 @@ def parser() -> CommandParser:
         "--image_size", type=trainable_size, metavar="N|HxW", help="pixels (default: 32, or those of --from)"
     )
     add_decode_flag(flags, "scaled, or that of --from")
+    add_range_flag(flags, "the range of each file's own depth, or that of --from")
     length = training.add_mutually_exclusive_group()
     length.add_argument(
         "--epochs",

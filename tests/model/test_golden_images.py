@@ -16,7 +16,6 @@ from PIL import Image
 
 from bulklabel.model.errors import UserError
 from bulklabel.model.images import decode as images
-from bulklabel.model.images.limits import Limits
 from bulklabel.model.images.png import decode_png
 from bulklabel.model.images.resize import Pixels
 from bulklabel.model.network.keras_engine import KerasEngine
@@ -124,8 +123,8 @@ def test_what_another_processor_changes_is_tolerated(packaged: Path, record: Pat
 def test_another_decoder_stops_score(
     packaged: Path, record: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def decode_otherwise(data: bytes, limits: Limits) -> tuple[Pixels, bool]:
-        pixels, missing = decode_png(data, limits)
+    def decode_otherwise(data: bytes, *arguments: Any) -> tuple[Pixels, bool]:
+        pixels, missing = decode_png(data, *arguments)
         return pixels ^ np.uint8(1), missing
 
     monkeypatch.setattr(images, "decode_png", decode_otherwise)

@@ -253,9 +253,11 @@ def test_thin_images_are_resized(fit: str, size: tuple[int, int]) -> None:
     assert decode(png(noise(*size)), Preprocessing(32, 48, "bilinear", fit)).shape == (32, 48, 3)
 
 
-@pytest.mark.parametrize("arguments", [(0, 5), (5, 5, "lanczos"), (5, 5, "area", "squeeze")])
+@pytest.mark.parametrize(
+    "arguments", [(0, 5), (5, 5, "lanczos"), (5, 5, "area", "squeeze"), (5, 5, "area", "pad", "exact", (9, 9))]
+)
 def test_a_preprocessing_that_does_not_exist_is_refused(arguments: tuple[Any, ...]) -> None:
-    with pytest.raises(ValueError, match=r"size|resize|fit"):
+    with pytest.raises(ValueError, match=r"size|resize|fit|range"):
         Preprocessing(*arguments)
 
 

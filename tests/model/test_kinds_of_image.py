@@ -19,8 +19,8 @@ from bulklabel.model.images.kinds import EXTRAS, SIGNATURES, format_of
 from bulklabel.model.images.limits import Limits
 from bulklabel.model.versions import DECODERS, NOT_INSTALLED
 from tests.conftest import ROOT, png
-from tests.support.dicom_files import TEST_FILES
-from tests.support.png_files import chunk, png_of
+from tests.support.dicom_files import TEST_FILES, dicom
+from tests.support.png_files import chunk, png_of, rows_of
 
 COARSE = np.kron(np.random.default_rng(0).integers(0, 256, (4, 5, 3)), np.ones((8, 8, 1), int)).astype(np.uint8)
 GRAY = COARSE[:, :, 0]
@@ -241,3 +241,47 @@ def test_a_size_is_checked_before_anything_is_allocated(file_format: str) -> Non
     with pytest.raises(RecordError, match="pixels; at most 100 are decoded") as caught:
         decode_whole(content, Limits(max_pixels=100))
     assert caught.value.reason == "too_large"
+
+
+def gray_by_range(content: bytes, low: float, high: float) -> np.ndarray:
+    pixels = decode_whole(content, pixel_range=(low, high))
+    assert (pixels == pixels[:, :, :1]).all()
+    return pixels[:, :, 0]
+
+
+DEEP = np.arange(2560, dtype=np.uint16).reshape(32, 80) * 2
+BY_RANGE = np.floor(np.clip(DEEP / 4095, 0, 1) * 255 + 0.5)
+"""Values of 0 to 5118, and what they are in a range of 0 to 4095."""
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda: png(DEEP),
+        lambda: tiff(DEEP[:, :, None].astype("<u2")),
+        lambda: encoded(Image.fromarray(DEEP), "JPEG2000"),
+        lambda: dicom(DEEP, bits=16),
+        lambda: dicom(DEEP.astype(np.int16) - 1024, bits=16, RescaleSlope="1", RescaleIntercept="1024"),
+        lambda: dicom(DEEP, bits=16, WindowCenter="7", WindowWidth="9"),
+        lambda: png_of(struct.pack(">IIBBBBB", 80, 32, 16, 2, 0, 0, 0), data=rows_of(np.dstack([DEEP] * 3), 16)),
+    ],
+    ids=["PNG", "TIFF", "JPEG2000", "DICOM", "DICOM rescaled", "DICOM with a window", "PNG in RGB"],
+)
+def test_a_pixel_range_says_what_is_black_and_white(encode: Callable[[], bytes]) -> None:
+    assert np.array_equal(gray_by_range(encode(), 0, 4095), BY_RANGE)
+
+
+def test_a_pixel_range_may_begin_below_zero_and_white_may_be_low() -> None:
+    hounsfield = dicom(DEEP.astype(np.int16), bits=16, RescaleSlope="1", RescaleIntercept="-1024")
+    expected = np.floor(np.clip(DEEP / 2048, 0, 1) * 255 + 0.5)
+    assert np.array_equal(gray_by_range(hounsfield, -1024, 1024), expected)
+    inverted = dicom(DEEP, bits=16, meaning="MONOCHROME1")
+    assert np.array_equal(gray_by_range(inverted, 0, 4095), 255 - BY_RANGE)
+    assert np.array_equal(gray_by_range(tiff(DEEP[:, :, None], photometric=0), 0, 4095), 255 - BY_RANGE)
+
+
+def test_a_pixel_range_leaves_8_bits_as_they_are_and_refuses_what_pillow_cuts() -> None:
+    for content in (png(COARSE), encoded(IMAGE, "JPEG"), encoded(IMAGE, "TIFF"), dicom_file("SC_rgb_small_odd")):
+        assert np.array_equal(decode_whole(content, pixel_range=(0, 4095)), decode_whole(content))
+    with pytest.raises(RecordError, match="16-bit colors"):
+        decode_whole(tiff(COARSE.astype("<u2"), photometric=2), pixel_range=(0, 4095))

@@ -1,5 +1,6 @@
 """`package`: a user's own network answers in `score` as it does in Keras."""
 
+import hashlib
 import io
 import json
 import shutil
@@ -8,10 +9,12 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 from PIL import Image
 
+from bulklabel.model.images.decode import decode
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.model_directory import Model
 from bulklabel.model.network.keras_archive import network_bytes
@@ -89,6 +92,7 @@ def test_rows_of_a_batch_do_not_depend_on_each_other(mobilenet: keras.Model) -> 
         (("--input_range=0,255",), lambda pixels: pixels),
         (("--input_range=0,1",), lambda pixels: pixels / 255),
         (("--input_range=-1,1",), lambda pixels: pixels / 127.5 - 1),
+        (("--input_range=-1024,1024",), lambda pixels: pixels * (2048 / 255) - 1024),
         (
             ("--mean=0.485,0.456,0.406", "--std=0.229,0.224,0.225"),
             lambda pixels: (pixels / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225],
@@ -160,12 +164,19 @@ def test_packaging_twice_gives_equal_bytes(tmp_path: Path) -> None:
 
 
 def test_the_preprocessing_is_written_down(tmp_path: Path) -> None:
-    flags = ("--image_size=24x32", "--resize=area", "--fit=pad")
+    flags = ("--image_size=24x32", "--resize=area", "--fit=pad", "--pixel_range=0,4095")
     assert package(save(tiny(side=None), tmp_path / "n.keras"), tmp_path / "m", *flags) == 0
     content = json.loads((tmp_path / "m" / "model.json").read_bytes())
     assert content["image_size"] == [24, 32]
-    assert content["preprocessing"] == {"resize": "area", "fit": "pad"}
-    assert load_model(str(tmp_path / "m")).preprocessing == Preprocessing(24, 32, "area", "pad")
+    expected = {"resize": "area", "fit": "pad", "decode": "exact", "pixel_range": [0, 4095]}
+    assert content["preprocessing"] == expected
+    model = load_model(str(tmp_path / "m"))
+    assert model.preprocessing == Preprocessing(24, 32, "area", "pad", "exact", (0, 4095))
+    golden = pq.read_table(tmp_path / "m" / "golden.parquet").to_pylist()
+    deep = next(row for row in golden if row["name"] == "png_deep")
+    for preprocessing, agrees in ((model.preprocessing, True), (Preprocessing(24, 32, "area", "pad"), False)):
+        pixels = decode(deep["image"], preprocessing)
+        assert (hashlib.sha256(pixels.tobytes()).hexdigest() == deep["pixels_sha256"]) is agrees
 
 
 def two_inputs() -> keras.Model:

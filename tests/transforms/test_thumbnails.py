@@ -16,7 +16,6 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from bulklabel.model.images.decode import decode_whole
 from bulklabel.model.images.demo_collages import BROKEN
-from bulklabel.model.images.limits import Limits
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.report.gallery import Thumbnail, gallery, make_thumbnail
 from bulklabel.model.statistic import Statistic
@@ -193,10 +192,10 @@ def test_an_image_whose_decoder_hangs_has_no_thumbnail(corpus: Corpus, monkeypat
     rows = read_all(path, labels=None)[0][:3]
     for_ever = threading.Event()
 
-    def sometimes_hanging(data: bytes | None, limits: Limits) -> bytes:
+    def sometimes_hanging(data: bytes | None, *arguments: Any) -> bytes:
         if data == rows[1]["image"]:
             for_ever.wait()
-        return make_thumbnail(data, limits)
+        return make_thumbnail(data, *arguments)
 
     monkeypatch.setattr(thumbnails, "make_thumbnail", sometimes_hanging)
     wanted = {(row["source"], row["position"]): row["id"] for row in rows}

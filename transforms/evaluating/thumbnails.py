@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -150,6 +151,7 @@ def restrict_to_sources(shard: Shard, sources: Collection[str]) -> Shard:
 
 def _thumbnail(image: bytes | None, recipe: Recipe) -> bytes | None:
     try:
-        return run_with_timeout(lambda: make_thumbnail(image, recipe.limits), recipe.decode_seconds)
+        make = partial(make_thumbnail, image, recipe.limits, recipe.preprocessing.pixel_range)
+        return run_with_timeout(make, recipe.decode_seconds)
     except (RecordError, TimeoutError):
         return None
