@@ -117,7 +117,7 @@ def _load_truth(options: argparse.Namespace, columns: Columns, labels: tuple[str
     if source is None:
         return None
     if labels is None:
-        raise UserError("--truth needs to know the labels; give --label_file with one a line.")
+        raise UserError("--truth needs to know the labels; give --label_file with one label per line.")
     return source.load(labels)
 
 

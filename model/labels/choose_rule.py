@@ -199,7 +199,7 @@ class _Chooser:
         if self.label_names is None:
             raise UserError(
                 f"{self.source}: the labels in {name!r} are numbers, {such}; give --label_file with their names, "
-                "one a line."
+                "one per line."
             )
         count = len(self.label_names)
         vectors = sum(len(each.items) == count and all(map(_is_cell, each.items)) for each in lists)
@@ -255,7 +255,7 @@ class _Chooser:
             UserError: if there is no such field, or one has a value that is no truth.
         """
         if self.label_names is None:
-            raise UserError("--labels_as columns needs to know the labels; give --label_file with one a line.")
+            raise UserError("--labels_as columns needs to know the labels; give --label_file with one label per line.")
         columns = self._label_columns()
         if not columns:
             raise UserError(
@@ -308,7 +308,9 @@ class _Chooser:
                 "give --labels_as indices if they are in the model's order."
             )
         if labels_as in (INDICES, MULTI_HOT) and self.label_names is None:
-            raise UserError(f"--labels_as {labels_as} needs to know the labels; give --label_file with one a line.")
+            raise UserError(
+                f"--labels_as {labels_as} needs to know the labels; give --label_file with one label per line."
+            )
 
     def _separator(self, name: str, values: Sequence[Any]) -> str:
         """Returns what stands between labels in the texts among some values.

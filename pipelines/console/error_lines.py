@@ -52,7 +52,7 @@ def outcome_of(error: Exception) -> Outcome:
     >>> outcome_of(UserError("--input x: no such file."))
     Outcome(exit_code=2, line='--input x: no such file.', state=None)
     >>> outcome_of(OSError(28, "No space left on device")).line
-    '[Errno 28] No space left on device; when that is mended, run the same command again to continue.'
+    '[Errno 28] No space left on device; when that is fixed, run the same command again to continue.'
     """
     for name, exit_code in EXIT_CODES_OF.items():
         line = _line_of(error, name)
@@ -71,7 +71,7 @@ def outcome_of(error: Exception) -> Outcome:
     system_error = re.search(r"\b\w*Error: (\[Errno \d+\] [^\n]*?)( \[while running .*)?$", text, re.MULTILINE)
     if system_error or isinstance(error, OSError):
         reason = system_error.group(1) if system_error else text
-        return Outcome(FAILED, f"{reason}; when that is mended, {AGAIN}")
+        return Outcome(FAILED, f"{reason}; when that is fixed, {AGAIN}")
     job = JOB_FAILED.search(text)
     return Outcome(FAILED, f"the job has failed ({job.group(1).rstrip('.')}); {AGAIN}" if job else None)
 

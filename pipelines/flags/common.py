@@ -206,7 +206,7 @@ def add_evaluation_flags(parser: LineParser) -> None:
         "--review_budget",
         type=positive,
         metavar="N",
-        help="suggest thresholds that predict a label for at most so many records",
+        help="suggest thresholds that predict a label for at most N records",
     )
 
 

@@ -67,7 +67,7 @@ def add_score_flags(flags: CommandParser) -> None:
         "--layout",
         default="wide",
         choices=("wide", "list"),
-        help="a column a label, or one list column (default: wide)",
+        help="one column per label, or one column of lists (default: wide)",
     )
     flags.group(METRICS).add_argument(
         "--threshold",

@@ -58,7 +58,7 @@ def parser() -> CommandParser:
         "--epochs",
         type=positive,
         metavar="N",
-        help="passes over the records; at most so many for textbook "
+        help="passes over the records, an upper limit for textbook "
         f"(default: {EPOCHS[RESIDUAL]}, {EPOCHS[TEXTBOOK]} for textbook, {EPOCHS[None]} with --from)",
     )
     length.add_argument("--minutes", type=minutes, metavar="M", help="instead: as many passes as take about so long")

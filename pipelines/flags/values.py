@@ -83,9 +83,9 @@ def read_label_file(path: str) -> tuple[str, ...]:
     try:
         text = files.read(files.absolute(path)).decode("utf-8-sig")
     except FileNotFoundError:
-        raise UserError(f"--label_file {path}: no such file; give one with a label a line.") from None
+        raise UserError(f"--label_file {path}: no such file; give one with one label per line.") from None
     except UnicodeDecodeError:
-        raise UserError(f"--label_file {path} is not text in UTF-8; give one with a label a line.") from None
+        raise UserError(f"--label_file {path} is not text in UTF-8; give one with one label per line.") from None
     return check_labels([line.strip() for line in text.splitlines() if line.strip()], path)
 
 

@@ -31,7 +31,7 @@ def parser() -> CommandParser:
         type=not_negative,
         default=0,
         metavar="N",
-        help="read so many records from the input again, and score them again (default: %(default)s)",
+        help="number of records to read from the input and score again (default: %(default)s)",
     )
     add_trust_flag(flags)
     add_golden_flag(flags)

@@ -116,7 +116,7 @@ def test_what_a_worker_says_of_bad_input_is_one_line(finished: Path, prism: list
     process.join(PATIENCE)
     said = (tmp_path / "log").read_text()
     assert process.exitcode == 2
-    assert "run the same `bulklabel score` again to mend it" in said
+    assert "run the same `bulklabel score` again to repair it" in said
     said_in_one_line(said)
 
 

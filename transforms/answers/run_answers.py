@@ -61,7 +61,7 @@ class PartReader:
         part = self.directory.read_part(kind, shard)
         if part is None:
             name = self.directory.path_of(self.directory.stamp.name(kind, shard))
-            raise UserError(f"{name} is missing or damaged; run the same `bulklabel score` again to mend it.")
+            raise UserError(f"{name} is missing or damaged; run the same `bulklabel score` again to repair it.")
         return part
 
 

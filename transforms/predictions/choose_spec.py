@@ -248,7 +248,7 @@ def _in_one_column(table: OpenedTable, options: PredictionOptions, name: str) ->
     if not labels:
         raise UserError(
             f"{table.path}: {name!r} holds lists of {len(value):,} numbers; say which labels they are of by "
-            "--label_file, one a line, in their order."
+            "--label_file, one per line, in their order."
         )
     if len(labels) != len(value):
         raise UserError(

@@ -69,7 +69,7 @@ def read_column(run: str, part: str, column: str) -> pa.Table:
 
 
 def _lost(run: str, part: str) -> StoreError:
-    mended = f"delete {run}/_SUCCESS and run its command again to mend it"
+    mended = f"delete {run}/_SUCCESS and run its command again to repair it"
     return StoreError(f"{files.join(run, part)} is missing or damaged; {mended}, or score without --since {run}.")
 
 

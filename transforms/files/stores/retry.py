@@ -121,7 +121,7 @@ def store_error(path: str, participle: str, error: Exception) -> StoreError | Us
     reason = getattr(error, "strerror", None) or str(error)
     if _failing_fast.is_set():
         return UserError(f"{path} cannot be {participle} ({reason}); check the path, the credentials and the endpoint.")
-    return StoreError(f"{path} cannot be {participle} ({reason}); when that is mended, run the same command again.")
+    return StoreError(f"{path} cannot be {participle} ({reason}); when that is fixed, run the same command again.")
 
 
 _NO_OPTIONS = PipelineOptions([])
