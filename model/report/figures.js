@@ -2,11 +2,21 @@
 
 const state = { label: 0, pairs: null, cut: null };
 
+/** What the rows and the columns of a heat map are. */
+const AXES = {
+  confused: ["present, but missed", "predicted, but absent"],
+  truth: ["present", "present, too"],
+  predicted: ["predicted", "predicted, too"],
+};
+
 /** Specification and data of the plot in a figure. */
 function plotOf(figure) {
   const { plot: name, of } = figure.dataset;
   const spec = structuredClone(data.plots[name]);
-  if (name === "pairs") return withNames(spec, data.pairs.names, pairPoints(state.pairs));
+  if (name === "pairs") {
+    for (const { encoding } of spec.layer) [encoding.y.title, encoding.x.title] = AXES[state.pairs];
+    return withNames(spec, data.pairs.names, pairPoints(state.pairs));
+  }
   if (name === "slices") {
     const names = data.slices[of].map((entry) => entry.value);
     return withNames(spec, names, slicePoints(of));

@@ -19,6 +19,17 @@ const OF_PAIR = {
   predicted: (one, other) => one.predicted && other.predicted,
 };
 
+/** A query that finds all records of a pair in the predictions, for whoever wants more than the examples. */
+function queryOf(kind, one, other) {
+  const has = (column, label) => `list_contains(${column}, '${label.replaceAll("'", "''")}')`;
+  const wanted = {
+    confused: [has("labels", one), `NOT ${has("predicted", one)}`, has("predicted", other), `NOT ${has("labels", other)}`],
+    truth: [has("labels", one), has("labels", other)],
+    predicted: [has("predicted", one), has("predicted", other)],
+  };
+  return `SELECT id, source, position FROM 'predictions/*.parquet' WHERE ${wanted[kind].join(" AND ")}`;
+}
+
 function choosePairs(button) {
   press(button);
   state.pairs = button.dataset.pairs;
@@ -38,8 +49,9 @@ function showPair(kind, one, other) {
   place.hidden = false;
   find("#pair-title").textContent = HEADINGS[kind](data.labels[one], data.labels[other]);
   find("#pair-note").textContent = examples.length
-    ? `${count(examples.length)} of the examples on this page; the predictions have all.`
-    : "None of the examples on this page; the predictions have all.";
+    ? `${count(examples.length)} of the examples on this page. All are found by this query (DuckDB), in the run's folder:`
+    : "None of the examples on this page. All are found by this query (DuckDB), in the run's folder:";
+  find("#pair-query").textContent = queryOf(kind, data.labels[one], data.labels[other]);
   find(".pictures", place).replaceChildren(...examples.slice(0, 60).map((record) => picture(record, one)));
   find("#pair-title").focus();
 }

@@ -425,6 +425,8 @@ def test_a_picture_and_a_pair_show_what_is_true_and_what_was_predicted(
         expect(page.locator("#pair-title")).to_have_text(f"{names[one]} missed, {names[other]} predicted")
         expect(page.locator("#pair-title")).to_be_focused()
         expect(page.locator("#pair-pictures figure")).to_have_count(len(wanted))
+        quoted = f"list_contains(labels, '{names[one]}') AND NOT list_contains(predicted, '{names[one]}')"
+        expect(page.locator("#pair-query")).to_contain_text(quoted)
         picture = page.locator("#pair-pictures figure").first
         expect(picture.locator(".labels").first).to_contain_text(names[one])
         picture.get_by_role("button").click()
