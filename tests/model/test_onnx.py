@@ -16,6 +16,7 @@ from PIL import Image
 from bulklabel.model.errors import UserError
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.model_directory import Model
+from bulklabel.model.network.golden_images import add_golden
 from bulklabel.model.network.interface import Interface, Scaling
 from bulklabel.model.network.onnx import onnx_engine, package_onnx
 from bulklabel.model.network.onnx.calibrate_onnx import calibrate_onnx
@@ -172,6 +173,18 @@ def test_answers_are_equal_in_all_batches_but_those_of_one() -> None:
     assert np.array_equal(answers(made, images[:5]), whole[:5])
 
 
+def test_a_network_that_was_exported_in_training_mode_is_refused() -> None:
+    network = small()
+    (convolution,) = (node for node in network.graph.node if node.op_type == "Conv")
+    convolution.input[0] = "normal"
+    parts = {name: np.ones(3, np.float32) for name in ("weight", "bias", "mean", "variance")}
+    outputs = ["normal", "mean_after", "variance_after"]
+    network.graph.node.insert(1, helper.make_node("BatchNormalization", ["x", *parts], outputs, training_mode=1))
+    network.graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in parts.items())
+    with pytest.raises(UserError, match="is asked again beside others; save it as it is for inference"):
+        add_golden(packaged(network), "n.onnx")
+
+
 def test_a_network_may_be_calibrated_twice() -> None:
     made = packaged(small())
     calibration = Calibration(np.linspace(0.5, 2, OUTPUTS), np.linspace(-1, 1, OUTPUTS))
@@ -259,6 +272,7 @@ def external(location: str, offset: int = 0, network: onnx.ModelProto | None = N
         (small(opset=99), "cannot be run by ONNX Runtime"),
         (small(outputs=3), "has 3 outputs for an image, but labels.txt lists 20 labels"),
         (small(("batch", 4, SIDE, SIDE)), "takes images of 4 channels"),
+        (small(("batch", SIDE, SIDE, 4)), "takes images of 4 channels"),
         (small(("batch", 3, "height", "width")), "says no size for its images; give one by --image_size"),
         (
             small(kind=TensorProto.UINT8),

@@ -40,8 +40,8 @@ def package_onnx(
             failures.append(str(error))
     if not wrapped:
         raise UserError(
-            f"{path} cannot be run by ONNX Runtime {onnxruntime.__version__} ({failures[0]}); export it again, for an "
-            "opset that this version knows."
+            f"{path} cannot be run by ONNX Runtime {onnxruntime.__version__} ({failures[0]}); export it again, its "
+            "batch free or fixed throughout, for an opset that this version knows."
         )
     if len(wrapped) > 1:
         raise UserError(

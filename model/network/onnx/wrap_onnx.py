@@ -82,8 +82,9 @@ def possible_inputs(model: onnx.ModelProto, path: str) -> list[Taken]:
     first = Taken(item.name, tensor.elem_type, shape[0], shape[2], shape[3], shape[1], FIRST)
     last = Taken(item.name, tensor.elem_type, shape[0], shape[1], shape[2], shape[3], LAST)
     plain = [taken for taken in (first, last) if taken.channels in (1, 3)]
+    closest = [min(first, last, key=lambda taken: taken.channels or 0)]
     opened = [taken for taken in (first, last) if taken.channels is None]
-    return plain or [replace(taken, channels=channels) for taken in opened for channels in (3, 1)] or [first]
+    return plain or [replace(taken, channels=channels) for taken in opened for channels in (3, 1)] or closest
 
 
 def _words(tensor: Any) -> str:
