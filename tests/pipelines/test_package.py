@@ -67,6 +67,7 @@ def test_mobilenet_from_keras_to_metrics(
         "rejected": 0,
         "with_truth": 6,
         "duplicate_ids": 0,
+        "truncated": 0,
     }
     alone = keras.saving.load_model(tmp_path / "m" / "model.keras").predict(np.stack(pixels), verbose=0)
     assert np.allclose(alone, expected, atol=1e-5)
