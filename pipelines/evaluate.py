@@ -28,7 +28,7 @@ from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.evaluating.count_distinct import CountDistinct, partitions_of
 from bulklabel.transforms.evaluating.evaluate import Evaluate, Evaluation
 from bulklabel.transforms.evaluating.publication import Publication
-from bulklabel.transforms.evaluating.publish import PublishEvaluation
+from bulklabel.transforms.evaluating.publish import FirstRejected, PublishEvaluation
 from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.stores.retry import fail_fast
@@ -63,7 +63,9 @@ def build(
         if answers.recipe is None
         else statistic | "Thumbnails" >> MakeThumbnails(shards, answers.recipe)
     )
-    _ = statistic | "Publish" >> PublishEvaluation(answers, publication, distinct, thumbnails)
+    # A run has its rejected records in parts; of predictions nothing else says which these are.
+    rejected = root | "NoRejected" >> beam.Create([]) if answers.recipe else results | "Rejected" >> FirstRejected()
+    _ = statistic | "Publish" >> PublishEvaluation(answers, publication, distinct, thumbnails, rejected)
 
 
 def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:

@@ -299,6 +299,10 @@ def test_what_is_no_probability_is_a_rejected_record_with_its_reason(
     expected = {"not_finite": 1, "not_a_probability": 2, "missing_probability": 1}
     assert reasons == expected | ({"damaged_record": 1} if as_text else {})
     assert found["counts"]["scored"] == 43
+    details = pq.read_table(tmp_path / "out" / "rejected.parquet").select(["id", "position", "detail"]).to_pylist()
+    assert details[1] == {"id": "c", "position": 2, "detail": "the probability of 'dog' is 1.5; expected 0 to 1"}
+    assert [row["id"] for row in details[:4]] == ["b", "c", "d", "e"]
+    assert verify.main([str(tmp_path / "out")]) == 0
     assert found["counts"]["duplicate_ids"] == 1
     assert found["duplicate_example"] == "a"
     assert "ids are from 'id'" in capsys.readouterr().out

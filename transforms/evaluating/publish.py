@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
+import pyarrow as pa
 
+from bulklabel.model.labels.predictions import REJECTED_SCHEMA
 from bulklabel.model.metrics import curves_table, drawings, thresholds_file
 from bulklabel.model.report import per_label_csv, render_report
 from bulklabel.model.report.gallery import Thumbnail, gallery
@@ -24,6 +26,7 @@ from bulklabel.transforms.run_directory.file_names import (
     METRICS_FILE,
     PER_LABEL_FILE,
     PLAN_FILE,
+    REJECTED_FILE,
     REPORT_FILE,
     THRESHOLDS_FILE,
 )
@@ -32,6 +35,34 @@ from bulklabel.transforms.run_directory.parts import REUSED, to_parquet
 from bulklabel.transforms.run_directory.plan import add_reused_of_parts
 from bulklabel.transforms.run_directory.published_folder import PublishedFolder
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
+from bulklabel.transforms.scoring.score_shards import ShardResult
+
+RejectedRows = list[dict[str, Any]]
+"""The first rejected records, as `REJECTED_SCHEMA` has them."""
+
+MOST_REJECTED = 1000
+"""So many rejected records of other systems' predictions are published; a run has all of its own in parts."""
+
+
+class FirstRejected(beam.PTransform):  # type: ignore[misc]
+    """Finds the first rejected records of all shards, by source and position; what comes out is one element."""
+
+    def expand(self, results: beam.PCollection[ShardResult]) -> beam.PCollection[RejectedRows]:
+        """Adds the steps that take and sort them."""
+        return (
+            results
+            | "Rows" >> beam.FlatMap(_rejected_rows)
+            | "First" >> beam.combiners.Top.Smallest(MOST_REJECTED, key=_place_of)
+        )
+
+
+def _rejected_rows(result: ShardResult) -> RejectedRows:
+    rows: RejectedRows = result.rejected.table.slice(0, MOST_REJECTED).to_pylist()
+    return rows
+
+
+def _place_of(row: Mapping[str, Any]) -> tuple[str, int]:
+    return row["source"], row["position"]
 
 
 class Publish(beam.PTransform):  # type: ignore[misc]
@@ -80,8 +111,10 @@ class PublishEvaluation(beam.PTransform):  # type: ignore[misc]
         publication: Publication,
         distinct: beam.PCollection[Distinct],
         thumbnails: beam.PCollection[Thumbnail],
+        rejected: beam.PCollection[RejectedRows],
     ) -> None:
         super().__init__()
+        self._rejected = rejected
         self._reader = answers.reader
         self._content = answers.content
         self._publication = publication
@@ -97,6 +130,7 @@ class PublishEvaluation(beam.PTransform):  # type: ignore[misc]
             self._publication,
             beam.pvalue.AsSingleton(self._distinct),
             beam.pvalue.AsList(self._thumbnails),
+            beam.pvalue.AsList(self._rejected),
         )
 
 
@@ -168,9 +202,12 @@ def _publish_evaluation(
     publication: Publication,
     distinct: Distinct,
     thumbnails: Sequence[Thumbnail],
+    rejected: Sequence[RejectedRows],
 ) -> None:
     acceptance = check_acceptance(statistic, distinct, publication, _duplicate_example(reader, distinct))
     files = metrics_files(statistic, publication, acceptance, thumbnails)
+    for rows in rejected:  # one element, or none
+        files[REJECTED_FILE] = to_parquet(pa.Table.from_pylist(rows, REJECTED_SCHEMA))
     published = [entry_of(name, content) for name, content in files.items()]
     manifest = {**publication.manifest_content, **acceptance.manifest_content, ANSWERS: answers, "published": published}
     PublishedFolder(publication.output).publish(files, to_json(manifest))
