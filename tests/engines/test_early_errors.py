@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bulklabel.model.errors import StoreError, UserError
+from bulklabel.model.versions import NOT_INSTALLED
 from bulklabel.pipelines.console.worker_errors import worker_error
 from bulklabel.pipelines.score import main
 from bulklabel.transforms.run_directory.plan import read_plan
@@ -110,8 +111,17 @@ def test_versions_that_differ_are_all_said(needs: WorkerRequirements) -> None:
     here = re.search(r"has (.*), and the plan was made with (.*): answers of two versions", str(raised.value))
     assert here is not None
     known = dict(needs.versions)
-    assert here[1] == f"Python {known['Python']}, keras {known['keras']}, no tensorflow-of-another-name"
+    assert here[1] == f"Python {known['Python']}, keras {known['keras']}, tensorflow-of-another-name not installed"
     assert here[2] == "Python 3.99, keras 99.0, tensorflow-of-another-name 1.0"
+
+
+def test_a_worker_that_decodes_more_than_the_submitter_is_refused_too(needs: WorkerRequirements) -> None:
+    versions = dict(needs.versions)
+    assert versions["pydicom"] != NOT_INSTALLED
+    with pytest.raises(
+        UserError, match=f"has pydicom {versions['pydicom']}, and the plan was made with pydicom not inst"
+    ):
+        check_worker(replace(needs, versions=tuple((versions | {"pydicom": NOT_INSTALLED}).items())))
 
 
 @pytest.mark.parametrize("flag", ["--input", "--model"])

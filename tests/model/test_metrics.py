@@ -394,7 +394,8 @@ def test_unknown_truth_is_left_out() -> None:
     truth = np.array([[1, 0, -1], [-1, -1, -1], [0, -1, 1]], np.int8)
     scores = np.array([[0.9, 0.1, 0.9], [0.9, 0.9, 0.9], [0.9, 0.9, 0.9]], np.float32)
     found = metrics_of((truth, scores))
-    assert found["counts"] == {"records": 3, "scored": 3, "rejected": 0, "with_truth": 2, "duplicate_ids": 0}
+    counts = {"records": 3, "scored": 3, "rejected": 0, "with_truth": 2, "truncated": 0, "duplicate_ids": 0}
+    assert found["counts"] == counts
     assert found["overall"]["hamming_loss"] == 1 / 4
     assert found["overall"]["subset_accuracy"] == 1 / 2
     assert [row["known"] for row in found["per_label"]] == [2, 1, 1]
@@ -408,6 +409,7 @@ def test_without_truth_every_metric_is_none(records: int) -> None:
         "scored": records,
         "rejected": 0,
         "with_truth": 0,
+        "truncated": 0,
         "duplicate_ids": 0,
     }
     assert {name: value for name, value in found["overall"].items() if value is not None} == {"support": 0}

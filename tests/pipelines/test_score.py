@@ -115,6 +115,7 @@ def test_every_record_is_accounted_for(finished: Path) -> None:
         "scored": 4796,
         "rejected": 4,
         "with_truth": counts["with_truth"],
+        "truncated": 0,
         "duplicate_ids": 0,
     }
     table = predictions_of(finished)
@@ -323,6 +324,7 @@ def test_a_shard_of_bad_records_only(model_directory: Path, tmp_path: Path) -> N
         "scored": 0,
         "rejected": 20,
         "with_truth": 0,
+        "truncated": 0,
         "duplicate_ids": 0,
     }
 
