@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import keras
 import numpy as np
@@ -35,7 +36,7 @@ class Samples:
         """Returns N."""
         return len(self.truth)
 
-    @property
+    @cached_property
     def known(self) -> float:
         """The share (0 to 1) of N×L that is known."""
         return float((self.truth != UNKNOWN).mean())
