@@ -84,7 +84,8 @@ class PngChunks:
     """Holds the chunks of a PNG file that decide its pixels.
 
     `by_exif` and `by_xmp` are how these say that the image is turned, the first that can be understood counting;
-    `ended` tells that the file has its end mark, `cut` that its last IDAT is cut off, before the checksum.
+    `ended` tells that the file has its end mark, `cut` that its last IDAT is cut off, before the checksum,
+    and `plain` that it holds nothing but what pixels depend on.
     """
 
     header: PngHeader
@@ -95,6 +96,7 @@ class PngChunks:
     by_xmp: int | None = None
     ended: bool = False
     cut: bool = False
+    plain: bool = True
 
     @property
     def orientation(self) -> int:
@@ -114,10 +116,12 @@ def decode_png(content: bytes, limits: Limits, pixel_range: PixelRange = None) -
     chunks = read_chunks(content)
     chunks.header.check()
     limits.check_size(chunks.header.width, chunks.header.height)
-    pixels, missing = _decode(chunks, chunks.data, pixel_range) if chunks.ended else None, False
+    pixels, missing = None, False
+    if chunks.ended:
+        pixels = _decode(content if chunks.plain else _file(chunks, chunks.data), chunks, pixel_range)
     if pixels is None:
         data, missing = _completed(chunks, limits)
-        pixels = _decode(chunks, [memoryview(data)], pixel_range)
+        pixels = _decode(_file(chunks, [memoryview(data)]), chunks, pixel_range)
     if pixels is None:
         raise _damaged("its pixels cannot be decompressed")
     return turned_upright(pixels, chunks.orientation), missing
@@ -176,9 +180,12 @@ def _add(chunks: PngChunks, kind: bytes, body: memoryview) -> None:
     header, early = chunks.header, not chunks.data
     if kind == b"IDAT":
         chunks.data.append(body)
-    elif kind == b"IEND":
+        return
+    if kind == b"IEND":
         chunks.ended = True
-    elif kind == b"PLTE":
+        return
+    chunks.plain = False
+    if kind == b"PLTE":
         if header.color_type == PALETTE and early and not chunks.palette:
             chunks.palette = bytes(body)
     elif kind == b"tRNS":
@@ -229,14 +236,13 @@ def _profile(text: bytes) -> bytes:
         return b""
 
 
-def _decode(chunks: PngChunks, data: Sequence[memoryview], pixel_range: PixelRange) -> Pixels | None:
+def _decode(content: bytes, chunks: PngChunks, pixel_range: PixelRange) -> Pixels | None:
     """Decodes to RGB, upright or not; None if the data are not what the header claims."""
     header, transparency = chunks.header, chunks.transparency
-    file = np.frombuffer(_file(chunks, data), np.uint8)
+    file = np.frombuffer(content, np.uint8)
     if header.bit_depth <= 8 and header.color_type in (GRAY, RGB, PALETTE) and not transparency:
         return cv2.imdecode(file, cv2.IMREAD_COLOR_RGB)  # type: ignore[return-value]
     samples: Any = cv2.imdecode(file, cv2.IMREAD_UNCHANGED)
-    del file
     if samples is None:
         return None
     pixels = np.empty((*samples.shape[:2], 3), np.uint8)

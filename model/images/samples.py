@@ -1,5 +1,6 @@
 """Brings the samples of decoded images to what a network takes: 8 bits, three channels, and nothing transparent."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,9 +48,14 @@ def to_bytes(samples: Samples, pixel_range: PixelRange = None) -> Pixels:
 def spread(values: npt.NDArray[Any], low: float, high: float) -> Pixels:
     """Maps values from low to high linearly to 0…255, and others to the nearer end.
 
+    Raises:
+        ValueError: if that is no range.
+
     >>> spread(np.array([-7, 0, 2048, 5000]), 0, 4095).tolist()
     [0, 0, 128, 255]
     """
+    if not -math.inf < low < high < math.inf:
+        raise ValueError(f"a range of {low:g} to {high:g}")
     share = (values.astype(np.float64) - low) / (high - low)
     return np.floor(np.clip(share, 0, 1) * 255 + 0.5).astype(np.uint8)
 

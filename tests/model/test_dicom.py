@@ -7,6 +7,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+from pydicom.valuerep import DSfloat
 
 from bulklabel.model.errors import RecordError
 from bulklabel.model.images import kinds
@@ -79,6 +80,21 @@ def test_without_a_window_the_depth_is_the_range() -> None:
 def test_a_window_maps_values(fields: dict[str, Any], low: float, high: float) -> None:
     expected = np.clip((RAMP - low) / (high - low), 0, 1) * 255
     assert np.abs(gray(dicom(RAMP, **fields)) - expected).max() <= 0.51
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"RescaleSlope": "0", "RescaleIntercept": "0"},
+        {"RescaleSlope": "nan", "RescaleIntercept": "0"},
+        {"RescaleSlope": "1", "RescaleIntercept": "inf"},
+        {"WindowCenter": "nan", "WindowWidth": "9"},
+        {"WindowCenter": "9", "WindowWidth": "inf"},
+    ],
+)
+def test_what_gives_no_range_of_values_is_damaged(fields: dict[str, str]) -> None:
+    values: dict[str, Any] = {name: DSfloat(value) for name, value in fields.items()}
+    assert problem(dicom(RAMP, **values)).reason == "damaged_image"
 
 
 def test_the_first_frame_is_shown_by_its_own_window() -> None:
