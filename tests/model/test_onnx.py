@@ -249,9 +249,16 @@ def external(location: str, offset: int = 0, network: onnx.ModelProto | None = N
     return network
 
 
+def of_no_type() -> onnx.ModelProto:
+    network = small()
+    network.graph.output[0].type.tensor_type.elem_type = 99
+    return network
+
+
 @pytest.mark.parametrize(
     ("network", "words"),
     [
+        (of_no_type(), "the output 'answers' is of the type 99, and not a fraction"),
         (
             with_node("Evil", "custom.ops"),
             "'custom.ops.Evil' (node 'culprit'), which is none of ONNX's own and runs code",

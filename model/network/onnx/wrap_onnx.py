@@ -115,8 +115,10 @@ def wrap_onnx(
     height, width = choose_size(taken.height, taken.width, interface, path)
     _check_opset(model, path)
     if taken.kind in WHOLE and not interface.scaling.changes_nothing:
-        kind = TensorProto.DataType.Name(taken.kind).lower()
-        raise UserError(f"{path} takes whole numbers ({kind}), so it scales them itself; say --input_range=0,255.")
+        raise UserError(
+            f"{path} takes whole numbers ({_type_words(taken.kind)}), so it scales them itself; say "
+            "--input_range=0,255."
+        )
     names = [output.name for output in model.graph.output]
     chosen = [names[index] for index in choose_outputs(names, interface, path)]
     _check_outputs(model, chosen, path, interface.logits)
@@ -186,6 +188,11 @@ def _joined(chain: _Chain, outputs: list[str]) -> str:
     return flat[0] if len(flat) == 1 else chain.add("Concat", *flat, axis=1)
 
 
+def _type_words(kind: int) -> str:
+    """Returns the name of a type of numbers; a damaged file may have one that there is not."""
+    return TensorProto.DataType.Name(kind).lower() if kind in TensorProto.DataType.values() else str(kind)
+
+
 def _check_opset(model: onnx.ModelProto, path: str) -> None:
     (opset,) = [item.version for item in model.opset_import if item.domain in ("", "ai.onnx")][:1] or [0]
     if opset < OLDEST_OPSET:
@@ -200,10 +207,10 @@ def _check_outputs(model: onnx.ModelProto, chosen: list[str], path: str, logits:
     kinds = {output.name: output.type.tensor_type.elem_type for output in model.graph.output}
     for name in chosen:
         if kinds[name] not in FRACTIONS | {TensorProto.UNDEFINED}:
-            kind = TensorProto.DataType.Name(kinds[name]).lower()
             raise UserError(
-                f"{path}: the output {name!r} is of the type {kind}, and not a fraction for each label; name another "
-                f"one by --output_name ({', '.join(map(repr, kinds))}), or export the network's last layer."
+                f"{path}: the output {name!r} is of the type {_type_words(kinds[name])}, and not a fraction for "
+                f"each label; name another one by --output_name ({', '.join(map(repr, kinds))}), or export the "
+                "network's last layer."
             )
         if logits and _origin(model, name) in PROBABILITIES:
             raise UserError(
