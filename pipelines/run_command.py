@@ -10,7 +10,7 @@ from bulklabel.model.hide_package import hidden
 from bulklabel.model.network.import_tensorflow import reopen_stderr
 from bulklabel.pipelines.console.account import Account, open_account
 from bulklabel.pipelines.console.error_lines import AGAIN, outcome_of
-from bulklabel.pipelines.console.exit_codes import DONE, FAILED, STOPPED
+from bulklabel.pipelines.console.exit_codes import DONE, FAILED, PUBLISHED, STOPPED
 from bulklabel.pipelines.console.logs import log, log_to_stderr
 from bulklabel.pipelines.console.quiet_libraries import quiet_libraries
 from bulklabel.pipelines.console.signals import stoppable
@@ -57,6 +57,8 @@ def _run(name: str, argv: Sequence[str], rewrite: Rewrite) -> int:
                     raise
                 log.critical("this is a bug of ours", exc_info=error)
                 return FAILED
+            if exit_code in PUBLISHED:
+                _print_metrics(account)
             return account.close(exit_code, line, state)
         return account.close(DONE)
 
@@ -74,6 +76,15 @@ def _parse_and_run(name: str, argv: Sequence[str]) -> None:
 
         pipeline_options = beam_options(beam_flags, options, parser)
         importlib.import_module(f"bulklabel.pipelines.{name}").run(options, pipeline_options)
+
+
+def _print_metrics(account: Account) -> None:
+    """Prints the metrics of a run that is not accepted, which are what its reader looks at first."""
+    from bulklabel.pipelines.console.tables import print_summary
+
+    if account.output is not None:
+        with contextlib.suppress(Exception):  # the run has ended, whatever is wrong with the store now
+            print_summary(account.output, account.seconds)
 
 
 def _report_signal(account: Account, signal: str) -> int:

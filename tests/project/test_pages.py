@@ -55,10 +55,10 @@ def test_the_page_on_comparing_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / "compare.md").read_text()
-    (shell,) = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    shell = "".join(re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
     for name, path in (("corpus/heldout", corpus), ("model", model_directory), ("scores", finished)):
         shell = shell.replace(f"demo/{name}", str(path))
-    assert [main(line.removeprefix(".venv/bin/bulklabel ").split()) for line in shell.splitlines()] == [0, 0]
+    assert [main(line.removeprefix(".venv/bin/bulklabel ").split()) for line in shell.splitlines()] == [0] * 4
     content = json.loads(Path("my/changes/comparison.json").read_bytes())
     tables = text[text.index("## `comparison.json`") :]
     assert set(re.findall(r"^\| `(\w+)` \|", tables, re.MULTILINE)) == content.keys()
@@ -90,8 +90,8 @@ def test_the_page_on_what_is_new(
 def test_the_commands_of_the_page_on_verifying_runs(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (ROOT / "docs" / "verify.md").read_text()
     lines = re.findall(r"^\.venv/bin/bulklabel (.+)$", text, re.MULTILINE)
-    assert [line.split()[0] for line in lines] == ["verify", "verify"]
-    for line in lines:
+    assert [line.split()[0] for line in lines] == ["verify", "verify", "verify"]
+    for line in lines[:2]:  # the third is of another page's evaluation
         assert main(line.replace("demo/scores", str(finished)).split()) == 0
     assert "100 records scored again" in capsys.readouterr().out
 
