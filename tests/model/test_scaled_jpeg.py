@@ -103,9 +103,24 @@ def test_what_an_encoder_filled_its_blocks_with_is_not_seen(side: int) -> None:
     image = bytearray(jpeg(full, quality=95, subsampling=0))
     start = image.index(b"\xff\xc0")
     image[start + 5 : start + 9] = struct.pack(">HH", side, side)
-    for size in (108, 54, 27, 20):
+    for size in (54, 27, 13, 10):
         for fit in FIT:
-            assert decode(bytes(image), Preprocessing(size // 2, size // 2, fit=fit, decode="scaled")).min() > 230
+            assert decode(bytes(image), Preprocessing(size, size, fit=fit, decode="scaled")).min() >= 250
+
+
+@pytest.mark.parametrize("side", [257, 401, 403])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_edges_keep_their_place(side: int, orientation: int) -> None:
+    """A side that the factor does not divide ends within a pixel; to stretch that would move edges by half of one."""
+    pixels, exif = np.zeros((side, side, 3), np.uint8), Image.Exif()
+    pixels[:, side - 60 :] = 255
+    pixels[side - 60 :] = 255
+    exif[0x0112] = orientation
+    for size in (12, 24, 48):
+        how = Preprocessing(size, size, decode="scaled")
+        image = jpeg(pixels, quality=95, subsampling=0, exif=exif)
+        apart = np.subtract(decode(image, how), decode(image, replace(how, decode="exact")), dtype=int)
+        assert np.abs(apart).max() <= 15
 
 
 def test_all_else_is_decoded_in_full() -> None:
