@@ -84,8 +84,8 @@ def add_truth_flags(parser: LineParser, replaced: str) -> None:
         default=ID,
         type=truth_key,
         metavar="KEY",
-        help="what joins --truth and records: id, name (of the file), stem (that without extension), or last:N, so "
-        "many parts at the end of paths, such as last:3 for patient1/study1/1.jpg (default: %(default)s)",
+        help="what joins --truth and records: id, name (of the file), stem (that without extension), or last:N, "
+        "the last N parts of paths, such as last:3 for patient1/study1/1.jpg (default: %(default)s)",
     )
 
 

@@ -75,7 +75,7 @@ def label_options_of(options: argparse.Namespace, labels: Sequence[str] | None) 
 
 
 def read_label_file(path: str) -> tuple[str, ...]:
-    """Reads labels from a text file, one a line, in order; empty lines do not count.
+    """Reads labels from a text file, one per line, in order; empty lines do not count.
 
     Raises:
         UserError: if there is no such file, it is not text, or not a label set.
@@ -85,7 +85,9 @@ def read_label_file(path: str) -> tuple[str, ...]:
     except FileNotFoundError:
         raise UserError(f"--label_file {path}: no such file; give one with one label per line.") from None
     except UnicodeDecodeError:
-        raise UserError(f"--label_file {path} is not text in UTF-8; give one with one label per line.") from None
+        text = "\0"
+    if "\0" in text:  # in UTF-16, which Windows calls Unicode, every other byte is 0
+        raise UserError(f"--label_file {path} is not text in UTF-8; give one with one label per line.")
     return check_labels([line.strip() for line in text.splitlines() if line.strip()], path)
 
 

@@ -14,6 +14,7 @@ import pytest
 from bulklabel.model.errors import UserError
 from bulklabel.pipelines.cli import COMMANDS, main
 from bulklabel.pipelines.flags.score import parser
+from bulklabel.pipelines.flags.values import read_label_file
 from bulklabel.transforms.scoring.model_files import load_model
 from tests.conftest import ROOT, command
 
@@ -59,7 +60,7 @@ def test_what_people_try_first_is_answered(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_examples_of_help_are_good_command_lines(name: str) -> None:
     parser = importlib.import_module(f"bulklabel.pipelines.flags.{name}").parser()
-    assert len(parser.examples) == 3
+    assert len(parser.examples) in (3, 4)
     shown = parser.format_help()
     for example in parser.examples:
         assert f"bulklabel {name} {example}".rstrip() in shown
@@ -96,6 +97,16 @@ def test_a_file_of_a_model_directory_is_not_one(tmp_path: Path) -> None:
     (tmp_path / "model.keras").touch()
     with pytest.raises(UserError, match=r"model\.keras is a file of a model directory; give the folder that it is in"):
         load_model(f"{tmp_path}/model.keras")
+
+
+def test_label_files_from_windows_are_read_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_bytes(b"\xef\xbb\xbfcat\r\ndog\r\n\r\n")
+    assert read_label_file(str(path)) == ("cat", "dog")
+    for encoding in ("utf-16", "utf-16-le", "latin-1"):
+        path.write_bytes("Kätzchen\r\ndog\r\n".encode(encoding))
+        with pytest.raises(UserError, match="is not text in UTF-8; give one with one label per line"):
+            read_label_file(str(path))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
