@@ -30,7 +30,7 @@ function fillNumbers(position) {
 
 function numberOf(cell, heading) {
   const entry = element("div");
-  entry.append(element("dt", heading.textContent, { title: heading.title }), element("dd", cell.textContent));
+  entry.append(element("dt", heading.textContent, { title: heading.title }), element("dd", cell.dataset.value ?? cell.textContent));
   for (const range of cell.title ? cell.title.split(", ") : []) entry.append(element("dd", range, { className: "range" }));
   return entry;
 }
@@ -51,8 +51,9 @@ function fillSentence(position) {
   if (!find("#now")) return;
   const text = (key) => cellsOf(position)[headings.findIndex((heading) => heading.dataset.key === key)]?.textContent;
   find("#now").textContent = text("threshold");
+  if (!find("#then")) return;
   find("#then").hidden = data.columns.suggested_threshold[position] === null;
-  find("#suggested").textContent = text("suggested_threshold") ?? "";
+  find("#suggested").textContent = text("suggested_threshold");
 }
 
 /** What the slider's threshold would give; each of its steps is a threshold that was counted. */
