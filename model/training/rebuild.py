@@ -44,7 +44,7 @@ def with_new_head(network: keras.Model, path: str, preprocessing: Preprocessing,
 def with_calibration(network: keras.Model, calibration: Calibration) -> keras.Model:
     """Returns a network that answers with calibrated probabilities, by layers of Keras behind its own."""
     p = keras.ops.clip(network.outputs[0], float(LOWEST), float(HIGHEST))
-    odds = keras.ops.log(p) - keras.ops.log1p(-p)
+    odds = keras.ops.log(p) - keras.ops.log(1 - p)  # ONNX has no log1p, and a trained network can be exported
     odds = keras.layers.Rescaling(
         calibration.slopes.tolist(), calibration.offsets.tolist(), dtype="float32", name=_free_name(network)
     )(odds)
