@@ -69,7 +69,9 @@ def _parse_and_run(name: str, argv: Sequence[str]) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     parser = importlib.import_module(f"bulklabel.pipelines.flags.{name}").parser()
     options, beam_flags = parser.parse_command(argv)
-    print(parser.first_line(options), flush=True)
+    begins = parser.first_line(options)
+    if begins:
+        print(begins, flush=True)
     # Beam, Keras and pyarrow import pandas where it is installed, in 0.8 s, for what only a model's own code may need.
     with contextlib.nullcontext() if getattr(options, "trust_model_code", False) else hidden("pandas"):
         from bulklabel.pipelines.runners.beam_options import beam_options

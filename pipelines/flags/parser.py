@@ -82,7 +82,8 @@ class CommandParser(LineParser):
             command: its name.
             description: what the command does, for `--help`.
             usage: what the command needs at least, in order.
-            begins: what it does, in words that flags stand in by their names, for the first line that it prints.
+            begins: what it does, in words that flags stand in by their names, for the first line that it prints; or
+                nothing, if all that it prints is for programs.
             examples: command lines without `bulklabel`, for `--help`.
             check: called after parsing, for what one flag demands of another.
         """

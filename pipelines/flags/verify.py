@@ -19,7 +19,7 @@ def parser() -> CommandParser:
         "verify",
         "Check every file of a finished run, evaluation or comparison.",
         ("RUN",),
-        "checking {run}",
+        "",  # each line on stdout is a fault
         ("my/scores", "my/scores --sample 100", "my/scores --sample 1000 --model models/where_it_is_now"),
         _check,
     )

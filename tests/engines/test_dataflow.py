@@ -209,7 +209,7 @@ def test_a_submitted_job_is_said_in_one_line_and_not_waited_for(
     textfile = tmp_path / "night.prom"
     assert cloud.submit("submitted", f"--sdk_container_image={IMAGE}", f"--metrics_textfile={textfile}") == 0
     assert cloud.service.requests == ["POST /v1b3/projects/some-project/locations/europe-west1/jobs"]
-    truth, line, summary = capsys.readouterr().out.splitlines()
+    _, _, truth, line, summary = capsys.readouterr().out.splitlines()
     assert truth.startswith("truth: names in 'labels', such as ")
     assert line.startswith(f"Submitted job: {JOB} ")  # by which Airflow's operator finds it
     console = f"https://console.cloud.google.com/dataflow/jobs/europe-west1/{JOB}?project=some-project"

@@ -71,7 +71,7 @@ def test_bad_truth_and_bad_runs_are_one_line(
         (f"--truth={tmp_path}/text.parquet",): "not a Parquet file",
         (f"--truth={twice}", "--labels_column=tags"): "0 columns 'tags'",
         (f"--truth={tmp_path}/none.parquet",): "no file matches",
-        ("--threshold=2",): "not between 0 and 1",
+        ("--threshold=2",): "neither a number from 0 to 1",
         (f"--input={tmp_path}",): "is not a finished run",
         (f"--output={finished}",): "is the run itself",
         (f"--output={another}",): "is a run, whose metrics are kept",

@@ -186,7 +186,7 @@ def test_a_finished_run_publishes_again_what_is_asked_for_otherwise(
     shutil.copytree(sliced, run)
     flags = ["--slice_by=camera,country"]
     assert score(cameras, model_directory, run, *flags) == 0
-    said, summary = capsys.readouterr().out.splitlines()
+    _, said, summary = capsys.readouterr().out.splitlines()
     assert said == f"{run}: nothing to do, this plan is finished."
     assert json.loads(summary)["state"] == "nothing_to_do"
     parts = {path: path.stat().st_mtime_ns for path in run.glob("*/*.parquet")}
