@@ -1,6 +1,7 @@
 """Prism, a real one: the same bytes, one line for what goes wrong, and nobody left behind, however a run ends."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -98,7 +99,9 @@ def test_shards_are_scored_side_by_side(tiny: list[str], prism: list[str], undis
 def test_a_refusal_is_one_line(tiny: list[str], prism: list[str], tmp_path: Path, flag: str, exit_code: int) -> None:
     run = forked([*tiny, *prism, flag], tmp_path / "run", tmp_path / "log")
     assert run.end() == exit_code
-    said_in_one_line(run.said)
+    *table, error, summary = run.said.splitlines()  # the metrics are printed as of a run that is accepted
+    assert error == f"bulklabel: error: {json.loads(summary)['error']}"
+    assert not [line for line in table if "error" in line.lower() or "Traceback" in line]
 
 
 def evaluate_forked(flags: list[str], log: Path) -> None:
