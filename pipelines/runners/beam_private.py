@@ -42,6 +42,11 @@ def call_at_end(result: PipelineResult, callback: Callable[[], None]) -> None:
 
 
 def _only_logged(callback: Callable[[], None]) -> Callable[[], None]:
+    """Returns a callback that logs its errors.
+
+    Beam 2.77: what a callback raises becomes the error of the pipeline, whatever it failed with.
+    """
+
     def call() -> None:
         try:
             callback()

@@ -177,6 +177,6 @@ def tiny_flags(folder: Path) -> list[str]:
 
 def said_in_one_line(text: str) -> None:
     """An error, the summary of it, and nothing else but what the run begins with."""
-    begins = re.compile(r"scoring |truth: |[\d,]+ images in |[\d,]+ files? of ")
+    begins = re.compile(r"[a-z]+ing |truth: |[\d,]+ images in |[\d,]+ files? of ")
     error, summary = (line for line in text.splitlines() if not begins.match(line))
     assert error == f"bulklabel: error: {json.loads(summary)['error']}"

@@ -46,6 +46,7 @@ def test_the_example_of_a_format_runs(
         "scored": 5,
         "rejected": 0,
         "with_truth": 5,
+        "truncated": 0,
         "duplicate_ids": 0,
     }
 
