@@ -56,7 +56,8 @@ def test_a_finished_run_is_judged_anew_until_it_is_as_required(
         f1 = metrics_of(run)["overall"]["f1_micro"]
         rate = metrics_of(run)["distributions"]["labels"][3]["label_rate"]
         assert error.count("\n") == 1
-        assert f"not so: f1_micro>=0.9999 (it is {f1:.4g}), label_rate[3]>0.99 (it is {rate:.4g}); see {run}" in error
+        values = f"f1_micro>=0.9999 (it is {f1:.4g}), label_rate[3]>0.99 (it is {rate:.4g})"
+        assert f"failed requirements: {values}; see {run}" in error
         assert not (run / "_SUCCESS").exists()
         assert answers(run) == answers(finished)
         manifest = manifest_of(run)
