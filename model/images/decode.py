@@ -73,7 +73,7 @@ def decode_with_kind(
     >>> pixels.shape, kind
     ((32, 32, 3), Kind(format='JPEG', size=512, truncated=False))
     """
-    smaller = _decode_smaller(data, preprocessing, limits)
+    smaller = _decode_smaller(data, preprocessing, limits) if preprocessing.decode == "scaled" else None
     if smaller is not None:
         pixels, box, size = smaller
         return resize(pixels, preprocessing, box), kind_of("JPEG", size)
@@ -96,12 +96,12 @@ def decode_whole(data: bytes | None, limits: Limits = DEFAULT_LIMITS, pixel_rang
 def _decode_smaller(
     data: bytes | None, preprocessing: Preprocessing, limits: Limits
 ) -> tuple[Pixels, Box, tuple[int, int]] | None:
-    """Decodes a large JPEG file smaller than it is, where the model takes that.
+    """Decodes a large JPEG file smaller than it is.
 
     Returns:
         Pixels, the box in them that is the image, and its own height and width; None for what is decoded in full.
     """
-    if preprocessing.decode != "scaled" or not data or format_of(data) != "JPEG":
+    if not data or format_of(data) != "JPEG":
         return None
     header = jpeg.read_header(data)
     if header is None or not header.plain:

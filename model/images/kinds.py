@@ -44,6 +44,8 @@ SIGNATURES = {
 The preamble of a DICOM file may be the header of a TIFF; one that lacks it starts with a field of group 2 or 8.
 """
 
+FORMATS = re.compile(b"|".join(b"(?P<%s>%s)" % (name.encode(), start) for name, start in SIGNATURES.items()), re.DOTALL)
+
 EXTRAS = {"HEIF": ("heif", "pillow-heif"), "DICOM": ("dicom", "pydicom")}
 """The formats that are decoded by an extra of bulklabel, its name, and the package that is looked for."""
 
@@ -75,7 +77,8 @@ def format_of(data: bytes) -> str | None:
     >>> format_of(b"BM..."), format_of(b"%PDF-1.7")
     ('BMP', None)
     """
-    return _matching(data, SIGNATURES)
+    match = FORMATS.match(data[:HEAD_BYTES])
+    return match and match.lastgroup
 
 
 def has_extra(file_format: str) -> bool:
@@ -89,12 +92,8 @@ def other_format_of(data: bytes) -> str | None:
     >>> other_format_of(b"%PDF-1.7")
     'PDF'
     """
-    return _matching(data, OTHER_SIGNATURES)
-
-
-def _matching(data: bytes, signatures: Mapping[str, bytes]) -> str | None:
-    head = data[:HEAD_BYTES]
-    return next((name for name, pattern in signatures.items() if re.match(pattern, head, re.DOTALL)), None)
+    starts = OTHER_SIGNATURES.items()
+    return next((name for name, start in starts if re.match(start, data[:HEAD_BYTES], re.DOTALL)), None)
 
 
 def kind_of(file_format: str, shape: tuple[int, ...], truncated: bool = False) -> Kind:

@@ -25,6 +25,11 @@ DEPTHS = {GRAY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), GRAY_ALPH
 
 CHANNELS = {GRAY: 1, RGB: 3, PALETTE: 1, GRAY_ALPHA: 2, RGB_ALPHA: 4}
 
+PLAIN_FORMS = (b"\x08\x00\0\0\0", b"\x08\x02\0\0\0")
+"""The end of IHDR: 8 bits of gray or RGB, not interlaced."""
+
+END_MARK = b"\0\0\0\0IEND\xaeB`\x82"
+
 NEEDLESS = re.compile(
     rb"pHYs|gAMA|cHRM|sRGB|iCCP|sBIT|bKGD|hIST|tIME|sPLT|cICP|mDCV|mDCv|cLLI|cLLi|oFFs|pCAL|sCAL|sTER"
 )
@@ -113,6 +118,12 @@ def decode_png(content: bytes, limits: Limits, pixel_range: PixelRange = None) -
     Raises:
         RecordError: at the stage `decode`, if it cannot be decoded within the limits.
     """
+    size = _plain_size(content)
+    if size is not None:
+        limits.check_size(*size)
+        plain = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+        if plain is not None:
+            return plain, False  # type: ignore[return-value]
     chunks = read_chunks(content)
     chunks.header.check()
     limits.check_size(chunks.header.width, chunks.header.height)
@@ -125,6 +136,25 @@ def decode_png(content: bytes, limits: Limits, pixel_range: PixelRange = None) -
     if pixels is None:
         raise _damaged("its pixels cannot be decompressed")
     return turned_upright(pixels, chunks.orientation), missing
+
+
+def _plain_size(content: bytes) -> tuple[int, int] | None:
+    """Returns width and height of a file of the commonest form, whose checksums hold; None for all other files.
+
+    Such a file has IHDR, one IDAT and IEND, and 8 bits of gray or RGB. It needs none of what comes below, which costs a
+    small image a quarter of its decoding.
+    """
+    if len(content) < 57 or content[8:16] != b"\0\0\0\rIHDR" or content[24:29] not in PLAIN_FORMS:
+        return None
+    width, height, header_sum, length, kind = struct.unpack_from(">II5xII4s", content, 16)
+    end = 41 + length
+    if kind != b"IDAT" or content[end + 4 :] != END_MARK:
+        return None
+    view = memoryview(content)
+    data_sum = struct.unpack_from(">I", content, end)[0]
+    if zlib.crc32(view[12:29]) != header_sum or zlib.crc32(view[37:end]) != data_sum:
+        return None
+    return width, height
 
 
 def read_chunks(content: bytes) -> PngChunks:

@@ -65,16 +65,15 @@ def names_in_headers(paths: Iterable[str], columns: Columns) -> set[str]:
     return set(filter(is_keyword, columns.carry))
 
 
-def with_header_fields(items: Iterable[Record | Unreadable], spec: ReadSpec) -> Iterator[Record | Unreadable]:
-    """Yields records with those of the carried fields that their images' DICOM headers have, where nothing else does.
+def with_header_fields(items: Iterable[Record | Unreadable], spec: ReadSpec) -> Iterable[Record | Unreadable]:
+    """Returns records with those of the carried fields that their images' DICOM headers have, where nothing else does.
 
     What is not carried by its name is not read.
     """
-    if not spec.columns.carry or not has_extra("DICOM"):
-        yield from items
-        return
-    for item in items:
-        yield _with_header(item, spec.columns.carry) if isinstance(item, Record) else item
+    names = spec.columns.carry
+    if not names or not has_extra("DICOM"):
+        return items
+    return (_with_header(item, names) if isinstance(item, Record) else item for item in items)
 
 
 def _with_header(record: Record, names: Sequence[str]) -> Record:
@@ -106,7 +105,7 @@ def with_path_fields(
             yield replace(item, record=_with_fields(item.record, item.name, spec))
         else:
             below = item.source.removeprefix(f"{shard.source}/") if shard.names else item.source
-            yield _with_fields(item, below, spec)
+            yield _with_fields(item, below, spec) if columns.path_pattern or "=" in item.source else item
 
 
 def _with_fields(record: Record, path: str, spec: ReadSpec) -> Record:
