@@ -42,19 +42,22 @@ def with_new_head(network: keras.Model, path: str, preprocessing: Preprocessing,
 
 
 def with_calibration(network: keras.Model, calibration: Calibration) -> keras.Model:
-    """Returns a network that answers with calibrated probabilities, by layers of Keras behind its own."""
-    p = keras.ops.clip(network.outputs[0], float(LOWEST), float(HIGHEST))
+    """Returns a network that answers with calibrated probabilities, by a model of Keras' layers behind its own.
+
+    They are a model within the model, since the network may have operations of these names, of an earlier one.
+    """
+    given = keras.Input(network.outputs[0].shape[1:], name="probabilities")
+    p = keras.ops.clip(given, float(LOWEST), float(HIGHEST))
     odds = keras.ops.log(p) - keras.ops.log(1 - p)  # ONNX has no log1p, and a trained network can be exported
-    odds = keras.layers.Rescaling(
-        calibration.slopes.tolist(), calibration.offsets.tolist(), dtype="float32", name=_free_name(network)
-    )(odds)
-    calibrated = keras.layers.Activation("sigmoid", dtype="float32", name=f"{_free_name(network)}_probabilities")(odds)
-    return keras.Model(network.inputs, calibrated, name=network.name)
+    scale = keras.layers.Rescaling(calibration.slopes.tolist(), calibration.offsets.tolist(), dtype="float32")
+    calibrated = keras.layers.Activation("sigmoid", dtype="float32")(scale(odds))
+    behind = keras.Model(given, calibrated, name=_free_name(network))
+    return keras.Model(network.inputs, behind(network.outputs[0]), name=network.name)
 
 
 def _free_name(network: keras.Model) -> str:
     """Returns the name of a calibration that no layer has: a network may be calibrated again."""
-    taken = sum(layer.name.startswith("calibration") for layer in network.layers) // 2
+    taken = sum(layer.name.startswith("calibration") for layer in network.layers)
     return "calibration" + (f"_{taken + 1}" if taken else "")
 
 

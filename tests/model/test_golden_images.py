@@ -170,5 +170,5 @@ def test_train_makes_golden_images(model_directory: Path) -> None:
     model = load_model(str(model_directory))
     assert model.golden is not None
     names = pq.read_table(io.BytesIO(model.golden)).column("name").to_pylist()
-    assert len(names) == 6
+    assert len(names) == 7
     assert "jpeg_large" in names  # it is decoded scaled

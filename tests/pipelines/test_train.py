@@ -175,7 +175,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
     nothing = write_parquet(tmp_path / "none.parquet", [row | {"labels": None} for row in collage_rows(5)])
     (tmp_path / "twice.txt").write_text("a\na\n")
     for flags, words in {
-        (f"--input={nothing}", "--labels_column=labels"): "no record has labels under 'labels'",
+        (f"--input={nothing}", "--labels_column=tags"): "only id, image, labels; name one of those",
         (f"--label_file={tmp_path}/twice.txt",): "'a' twice",
         (f"--label_file={tmp_path}/missing.txt",): "no such file",
         ("--validation_fraction=1",): "leaves 0 records to learn from",
@@ -189,6 +189,9 @@ def test_bad_input_is_one_line_and_writes_nothing(
         assert words in error
         assert error.count("\n") == 1
         assert not (tmp_path / "m").exists()
+    assert train(nothing, tmp_path / "m", "--labels_column=labels") == 2
+    assert "no record has labels under 'labels'" in capsys.readouterr().err
+    assert not (tmp_path / "m").exists()
 
 
 def test_an_unwritable_output_is_said_before_training(small: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,8 +89,11 @@ def test_a_continued_run_counts_no_time_for_what_was_there_and_tells_no_secret(
     assert after["timings"]["seconds_to_first_batch"] is after["timings"]["seconds_from_last_batch"] is None
     assert after["options"]["store_retries"] == 3
     assert b"hush" not in (run / "manifest.json").read_bytes()
-    same = before.keys() - {"timings", "options"}
+    same = before.keys() - {"timings", "options", "published"}
     assert {name: after[name] for name in same} == {name: before[name] for name in same}
+    files, files_before = ({file["name"]: file for file in content["published"]} for content in (after, before))
+    assert files.keys() == files_before.keys()
+    assert [name for name in files if files[name] != files_before[name]] == ["report.html"]  # it names its folder
 
 
 def manifest_with(
