@@ -49,8 +49,9 @@ def with_calibration(network: keras.Model, calibration: Calibration) -> keras.Mo
     given = keras.Input(network.outputs[0].shape[1:], name="probabilities")
     p = keras.ops.clip(given, float(LOWEST), float(HIGHEST))
     odds = keras.ops.log(p) - keras.ops.log(1 - p)  # ONNX has no log1p, and a trained network can be exported
-    scale = keras.layers.Rescaling(calibration.slopes.tolist(), calibration.offsets.tolist(), dtype="float32")
-    calibrated = keras.layers.Activation("sigmoid", dtype="float32")(scale(odds))
+    scaling = calibration.slopes.tolist(), calibration.offsets.tolist()
+    scaled = keras.layers.Rescaling(*scaling, dtype="float32", name="slopes_and_offsets")(odds)
+    calibrated = keras.layers.Activation("sigmoid", dtype="float32")(scaled)
     behind = keras.Model(given, calibrated, name=_free_name(network))
     return keras.Model(network.inputs, behind(network.outputs[0]), name=network.name)
 

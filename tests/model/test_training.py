@@ -259,6 +259,7 @@ def test_the_weights_of_the_best_epoch_are_kept_without_what_only_learning_needs
 def test_one_record_to_judge_by_moves_neither_probabilities_nor_thresholds_far(tmp_path: Path) -> None:
     result = trained(pictures(40, 1), pictures(1, 2))
     network = loaded(result, tmp_path)
-    assert network.get_layer("calibration").get_config()["scale"] == [1.0] * LABELS
+    scaling = network.get_layer("calibration").get_layer("slopes_and_offsets")
+    assert scaling.get_config()["scale"] == [1.0] * LABELS
     assert result.thresholds is not None
     assert len(set(result.thresholds) - {0.5}) <= 1

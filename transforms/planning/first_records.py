@@ -1,6 +1,6 @@
 """Reads the first records of an input, before anything is scored, to see what its files hold."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from bulklabel.transforms.reading.path_fields import with_path_fields
@@ -32,7 +32,7 @@ def first_records(shard: Shard, spec: ReadSpec, with_paths: bool = True) -> Iter
         spec: how it is read.
         with_paths: whether a record has what its path tells, too.
     """
-    items = READERS[spec.input_format].records(shard, spec)
+    items: Iterable[Record | Reference | Unreadable] = READERS[spec.input_format].records(shard, spec)
     items = with_path_fields(items, shard, spec) if with_paths else items
     records = (item.record if isinstance(item, Reference) else item for item in items)
     return islice((record for record in records if not isinstance(record, Unreadable)), SAMPLED_RECORDS)

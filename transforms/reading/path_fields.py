@@ -88,16 +88,20 @@ def _with_header(record: Record, names: Sequence[str]) -> Record:
 
 def with_path_fields(
     items: Iterable[Record | Reference | Unreadable], shard: Shard, spec: ReadSpec
-) -> Iterator[Record | Reference | Unreadable]:
-    """Yields a shard's records with what their paths tell, where their files do not.
+) -> Iterable[Record | Reference | Unreadable]:
+    """Returns a shard's records with what their paths tell, where their files do not.
 
     The pattern is searched in the path below the folder of images, in the path that a record gives its image, or else
     in that of the file. An `id` that it finds goes before the record's own.
     """
     columns = spec.columns
-    if not (columns.path_pattern or columns.carry or spec.rule.fields):
-        yield from items
-        return
+    in_partitions = (columns.carry or spec.rule.fields) and (shard.names or "=" in shard.source)
+    return _each_with_fields(items, shard, spec) if columns.path_pattern or in_partitions else items
+
+
+def _each_with_fields(
+    items: Iterable[Record | Reference | Unreadable], shard: Shard, spec: ReadSpec
+) -> Iterator[Record | Reference | Unreadable]:
     for item in items:
         if isinstance(item, Unreadable):
             yield item
@@ -105,7 +109,7 @@ def with_path_fields(
             yield replace(item, record=_with_fields(item.record, item.name, spec))
         else:
             below = item.source.removeprefix(f"{shard.source}/") if shard.names else item.source
-            yield _with_fields(item, below, spec) if columns.path_pattern or "=" in item.source else item
+            yield _with_fields(item, below, spec) if spec.columns.path_pattern or "=" in item.source else item
 
 
 def _with_fields(record: Record, path: str, spec: ReadSpec) -> Record:
