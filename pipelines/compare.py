@@ -14,7 +14,7 @@ from bulklabel.pipelines.console.logs import inform, log
 from bulklabel.pipelines.console.tables import print_comparison
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.pipelines.runners.check_submission import check_submission
-from bulklabel.transforms.answers.answers import AnswerReader, Answers, ListShards, ReadAnswers
+from bulklabel.transforms.answers.answers import AnswerReader, Answers, ReadAnswers
 from bulklabel.transforms.answers.find_answers import find_answers
 from bulklabel.transforms.answers.replace_truth import ReplaceTruth, load_unchanged
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
@@ -35,6 +35,7 @@ from bulklabel.transforms.files import files
 from bulklabel.transforms.files.stores.retry import fail_fast
 from bulklabel.transforms.reading.records import Shard
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE, REPORT_FILE
+from bulklabel.transforms.run_directory.planned_shards import ListShards
 from bulklabel.transforms.scoring.score_shards import ShardResult
 
 
@@ -43,7 +44,7 @@ def build(root: beam.Pipeline, runs: Mapping[str, Answers], publication: Compari
     labelling, group_by = publication.labelling, publication.group_by
     readers = {side: run.reader.carrying([group_by] if group_by in run.carried else []) for side, run in runs.items()}
     shards = {
-        side: root | f"Start {side}" >> beam.Impulse() | f"Shards {side}" >> ListShards(reader)
+        side: root | f"Start {side}" >> beam.Impulse() | f"Shards {side}" >> ListShards(reader.shards)
         for side, reader in readers.items()
     }
     results = {side: _results(shards[side], side, run, readers[side]) for side, run in runs.items()}

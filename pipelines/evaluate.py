@@ -19,7 +19,7 @@ from bulklabel.pipelines.console.tables import print_summary
 from bulklabel.pipelines.flags.values import gates_of, goal_of, label_options_of, read_label_file, slice_columns
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.pipelines.runners.check_submission import check_submission
-from bulklabel.transforms.answers.answers import Answers, ListShards, ReadAnswers
+from bulklabel.transforms.answers.answers import Answers, ReadAnswers
 from bulklabel.transforms.answers.find_answers import find_answers
 from bulklabel.transforms.answers.prediction_answers import find_predictions, prediction_line
 from bulklabel.transforms.answers.replace_truth import ReplaceTruth, count_used_truth, load_unchanged
@@ -37,6 +37,7 @@ from bulklabel.transforms.planning.thresholds import choose_thresholds, threshol
 from bulklabel.transforms.predictions.choose_spec import PredictionOptions, without_truth
 from bulklabel.transforms.reading.records import Columns
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE, REPORT_FILE
+from bulklabel.transforms.run_directory.planned_shards import ListShards
 from bulklabel.transforms.truth.truth_source import find_truth
 from bulklabel.transforms.truth.truth_table import TruthTable
 
@@ -51,7 +52,7 @@ def build(
 ) -> None:
     """Adds the whole graph to a pipeline."""
     reader, group_by = answers.reader, publication.group_by
-    shards = root | "Start" >> beam.Impulse() | "Shards" >> ListShards(reader)
+    shards = root | "Start" >> beam.Impulse() | "Shards" >> ListShards(reader.shards)
     results = shards | "Reshuffle" >> beam.Reshuffle() | "Read" >> beam.ParDo(ReadAnswers(reader))
     if truth is not None:
         results = results | "ReplaceTruth" >> beam.ParDo(ReplaceTruth(truth))
@@ -122,7 +123,7 @@ def predictions_of(options: argparse.Namespace) -> Answers:
     if options.threshold == TUNED:
         raise UserError("--threshold tuned: predictions have no tuned thresholds; give a number or a file.")
     truth = replace(label_options_of(options, None), field=options.labels_column, unknown_field=options.unknown_column)
-    found = PredictionOptions(
+    how_read = PredictionOptions(
         probabilities=options.probabilities,
         labels=read_label_file(options.label_file) if options.label_file else None,
         id_column=options.id_column,
@@ -131,7 +132,7 @@ def predictions_of(options: argparse.Namespace) -> Answers:
         carried=(*slice_columns(options), *([options.group_by] if options.group_by else [])),
     )
     answers = find_predictions(
-        options.predictions, without_truth(found) if options.truth else found, files.absolute(options.output)
+        options.predictions, without_truth(how_read) if options.truth else how_read, files.absolute(options.output)
     )
     print(prediction_line(answers))
     if not options.truth:

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -41,7 +42,7 @@ from bulklabel.transforms.run_directory.file_names import REPORT_FILE
 from bulklabel.transforms.run_directory.manifest import Launch, launch_of, provenance_of
 from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED
 from bulklabel.transforms.run_directory.plan import Plan
-from bulklabel.transforms.run_directory.planned_shards import PlannedShards
+from bulklabel.transforms.run_directory.planned_shards import ListShards, planned_shards
 from bulklabel.transforms.run_directory.run_directory import RunDirectory, State
 from bulklabel.transforms.scoring.check_precision import check_precision
 from bulklabel.transforms.scoring.check_workers import CheckedStart, CheckWorker, worker_requirements
@@ -80,7 +81,7 @@ def build(root: beam.Pipeline, job: Job) -> None:
     plan, recipe, directory = job.plan, job.plan.recipe, job.directory
     needs = worker_requirements(plan, directory, job.launch.model_directory)
     # The shards come from plan.json, so that a job of a million shards is as small as one of ten.
-    shards = root | "Start" >> CheckedStart(needs) | "Shards" >> PlannedShards(directory)
+    shards = root | "Start" >> CheckedStart(needs) | "Shards" >> ListShards(partial(planned_shards, directory))
     score_shards = ScoreShards(directory, recipe, job.scorer, job.deadline, job.stop_if_changed)
     results, left = (
         shards

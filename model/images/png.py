@@ -314,23 +314,23 @@ def _completed(chunks: PngChunks, limits: Limits) -> tuple[bytes, bool]:
     Raises:
         RecordError: if what is there is damaged, or pixels are missing and that is to be rejected.
     """
-    wanted, found = chunks.header.raw_bytes, 0
+    wanted, unpacked = chunks.header.raw_bytes, 0
     unpacking, packing = zlib.decompressobj(), zlib.compressobj(1)
     packed, rest = bytearray(), b"".join(chunks.data)
     try:
         while raw := unpacking.decompress(rest, PIECE):
-            found, rest = found + len(raw), unpacking.unconsumed_tail
+            unpacked, rest = unpacked + len(raw), unpacking.unconsumed_tail
             packed += packing.compress(raw)
-            if found > wanted:
+            if unpacked > wanted:
                 raise _damaged("it has more pixels than its header claims")
     except zlib.error as error:
         raise _damaged(f"its pixels cannot be decompressed ({error})") from error
     unverified = chunks.cut and not unpacking.eof  # zlib has a checksum of its own, at its end
-    missing = found < wanted or unverified
+    missing = unpacked < wanted or unverified
     if missing:
-        lacking = "all checksums" if found == wanted else f"{wanted - found:,} of {wanted:,} bytes of pixels"
+        lacking = "all checksums" if unpacked == wanted else f"{wanted - unpacked:,} of {wanted:,} bytes of pixels"
         limits.check_truncated("PNG", f"{lacking} are missing")
-    for start in range(found, wanted, PIECE):
+    for start in range(unpacked, wanted, PIECE):
         packed += packing.compress(bytes(min(PIECE, wanted - start)))
     return bytes(packed + packing.flush()), missing
 

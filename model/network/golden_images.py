@@ -89,13 +89,13 @@ def check_golden(model: Model, scorer: Scorer, place: str, tolerance: float = TO
         made = _Machine(**json.loads(table.schema.metadata[b"made"]))
     except (pa.ArrowInvalid, KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} does not hold golden images ({error}); {MAKE_AGAIN}.") from error
-    here = _Machine.this(model.engine, scorer)
+    machine = _Machine.this(model.engine, scorer)
     digests_now, probabilities = run_golden(images, scorer, model.preprocessing)
     for name, then, now in zip(names, digests, digests_now, strict=True):
         if then != now:
             raise UserError(
                 f"{path}: the image {name!r} is decoded to other pixels than where the model was made; the decoder "
-                f"differs ({here.decoder_changes(made)}). Install what it was made with, or {MAKE_AGAIN}."
+                f"differs ({machine.decoder_changes(made)}). Install what it was made with, or {MAKE_AGAIN}."
             )
     apart = np.nan_to_num(np.abs(probabilities - expected), nan=np.inf)
     if (apart > tolerance).any():
@@ -103,7 +103,7 @@ def check_golden(model: Model, scorer: Scorer, place: str, tolerance: float = TO
         raise UserError(
             f"{path}: the image {names[row]!r} gets {probabilities[row, column]:.6f} for {model.labels[column]!r}, and "
             f"got {expected[row, column]:.6f} where the model was made (at most {tolerance:g} apart is allowed); "
-            f"{here.engine_changes(made)}, or {MAKE_AGAIN}."
+            f"{machine.engine_changes(made)}, or {MAKE_AGAIN}."
         )
 
 

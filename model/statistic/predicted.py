@@ -22,12 +22,12 @@ def predicted_sums(block: Block, groups: Counts, count: int) -> Sums:
         truth, G×(L + 1).
     """
     grouping = Grouping.of(groups, count)
-    every = np.ones(block.records, np.bool_)
+    all_records = np.ones(block.records, np.bool_)
     return Sums(
         {
             "records": np.bincount(groups, minlength=count),
             "labels": grouping.by_label(block.given) if block.records else np.zeros((count, block.labels), np.int64),
-            "predicted_sizes": _by_size(block.given.sum(axis=0), every, block.labels, grouping),
+            "predicted_sizes": _by_size(block.given.sum(axis=0), all_records, block.labels, grouping),
             "present_sizes": _by_size(block.present.sum(axis=0), block.with_truth, block.labels, grouping),
         }
     )

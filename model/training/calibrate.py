@@ -99,18 +99,18 @@ def _platt(odds: Values, truth: Truth) -> tuple[float, float] | None:
         at = values @ inputs
         return float((np.logaddexp(0, at) - target * at).sum() + PULL * ((values - unchanged) ** 2).sum() / 2)
 
-    found = unchanged
+    best = unchanged
     for _ in range(MOST_STEPS):
-        p = 1 / (1 + np.exp(-np.clip(found @ inputs, -500, 500)))
-        slope_of_loss = inputs @ (p - target) + PULL * (found - unchanged)
+        p = 1 / (1 + np.exp(-np.clip(best @ inputs, -500, 500)))
+        slope_of_loss = inputs @ (p - target) + PULL * (best - unchanged)
         curvature = (inputs * (p * (1 - p))) @ inputs.T + PULL * np.eye(2)
         step = np.linalg.solve(curvature, slope_of_loss)
-        while loss(found - step) > loss(found) and np.abs(step).max() > CLOSE:
+        while loss(best - step) > loss(best) and np.abs(step).max() > CLOSE:
             step = step / 2
-        found = found - step
+        best = best - step
         if np.abs(step).max() <= CLOSE:
             break
-    slope, offset = float(found[0]), float(found[1])
+    slope, offset = float(best[0]), float(best[1])
     return (slope, offset) if SLOPES[0] <= slope <= SLOPES[1] else None
 
 

@@ -33,7 +33,7 @@ class Samples:
     truth: Truth
 
     def __len__(self) -> int:
-        """Returns N."""
+        """Returns the number of images, N."""
         return len(self.truth)
 
     @cached_property

@@ -1,11 +1,7 @@
 """The flags of `bulklabel calibrate`."""
 
-import argparse
-from collections.abc import Sequence
-
-from bulklabel.model.errors import UserError
 from bulklabel.pipelines.flags.common import add_store_flags
-from bulklabel.pipelines.flags.parser import OUTPUT, CommandParser
+from bulklabel.pipelines.flags.parser import OUTPUT, CommandParser, words_first
 
 
 def parser() -> CommandParser:
@@ -20,7 +16,9 @@ def parser() -> CommandParser:
             "my/model --truth my/later --output my/calibrated",
             "s3://bucket/model --truth s3://bucket/scores --output my/calibrated",
         ),
-        _check,
+        words_first(
+            ("model",), "with Beam's flags the model comes first: `bulklabel calibrate MODEL_DIR --truth RUN …`."
+        ),
     )
     output = flags.group(OUTPUT)
     output.add_argument("model", metavar="MODEL_DIR", help="model directory of `train` or `package`")
@@ -33,9 +31,3 @@ def parser() -> CommandParser:
     output.add_argument("--output", required=True, metavar="DIR", help="model directory to write")
     add_store_flags(flags)
     return flags
-
-
-def _check(options: argparse.Namespace, argv: Sequence[str], beam_flags: Sequence[str]) -> None:
-    """Checks that no value of Beam's flags was taken for the model: argparse cannot tell where theirs end."""
-    if beam_flags and argv[0] != options.model:
-        raise UserError("with Beam's flags the model comes first: `bulklabel calibrate MODEL_DIR --truth RUN …`.")

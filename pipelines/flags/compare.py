@@ -1,11 +1,7 @@
 """The flags of `bulklabel compare`."""
 
-import argparse
-from collections.abc import Sequence
-
-from bulklabel.model.errors import UserError
 from bulklabel.pipelines.flags.common import add_group_flag, add_store_flags
-from bulklabel.pipelines.flags.parser import OUTPUT, CommandParser
+from bulklabel.pipelines.flags.parser import OUTPUT, CommandParser, words_first
 
 
 def parser() -> CommandParser:
@@ -20,7 +16,10 @@ def parser() -> CommandParser:
             "my/last_night my/tonight --output my/changes --group_by patient",
             "s3://bucket/old s3://bucket/new --output my/changes --store_timeout 120",
         ),
-        _check,
+        words_first(
+            ("before", "after"),
+            "with Beam's flags the two runs come first: `bulklabel compare RUN_A RUN_B --output DIR …`.",
+        ),
     )
     output = flags.group(OUTPUT)
     output.add_argument("before", metavar="RUN_A", help="the --output of a finished `score` or `evaluate`")
@@ -29,9 +28,3 @@ def parser() -> CommandParser:
     add_group_flag(flags, "what both runs were grouped by")
     add_store_flags(flags)
     return flags
-
-
-def _check(options: argparse.Namespace, argv: Sequence[str], beam_flags: Sequence[str]) -> None:
-    """Checks that no value of Beam's flags was taken for a run: argparse cannot tell where theirs end."""
-    if beam_flags and list(argv[:2]) != [options.before, options.after]:
-        raise UserError("with Beam's flags the two runs come first: `bulklabel compare RUN_A RUN_B --output DIR …`.")

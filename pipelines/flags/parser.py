@@ -36,6 +36,21 @@ CLOSE = 0.7
 """How alike two names are, from 0 to 1, where one may be meant by the other."""
 
 
+def words_first(names: Sequence[str], message: str) -> Check:
+    """Returns a check that no value of Beam's flags was taken for a word: argparse cannot tell where theirs end.
+
+    Args:
+        names: the options that are words, in order.
+        message: of the error, if Beam's flags are given and other words come first.
+    """
+
+    def check(options: argparse.Namespace, argv: Sequence[str], beam_flags: Sequence[str]) -> None:
+        if beam_flags and list(argv[: len(names)]) != [getattr(options, name) for name in names]:
+            raise UserError(message)
+
+    return check
+
+
 class LineParser(argparse.ArgumentParser):
     """Raises its errors, as one line, instead of printing the usage; takes `--a-flag` for `--a_flag`."""
 

@@ -1,15 +1,11 @@
 """The flags of `bulklabel verify`."""
 
-import argparse
-from collections.abc import Sequence
-
-from bulklabel.model.errors import UserError
 from bulklabel.pipelines.flags.common import (
     add_store_flags,
     add_trust_flag,
     not_negative,
 )
-from bulklabel.pipelines.flags.parser import OUTPUT, CommandParser
+from bulklabel.pipelines.flags.parser import OUTPUT, CommandParser, words_first
 from bulklabel.pipelines.flags.score import add_golden_flag
 
 
@@ -21,7 +17,7 @@ def parser() -> CommandParser:
         ("RUN",),
         "",  # each line on stdout is a fault
         ("my/scores", "my/scores --sample 100", "my/scores --sample 1000 --model models/where_it_is_now"),
-        _check,
+        words_first(("run",), "with Beam's flags the run comes first: `bulklabel verify RUN …`."),
     )
     output = flags.group(OUTPUT)
     output.add_argument("run", metavar="RUN", help="the --output of a finished `score`, `evaluate` or `compare`")
@@ -37,9 +33,3 @@ def parser() -> CommandParser:
     add_golden_flag(flags)
     add_store_flags(flags)
     return flags
-
-
-def _check(options: argparse.Namespace, argv: Sequence[str], beam_flags: Sequence[str]) -> None:
-    """Checks that no value of Beam's flags was taken for the run: argparse cannot tell where theirs end."""
-    if beam_flags and list(argv[:1]) != [options.run]:
-        raise UserError("with Beam's flags the run comes first: `bulklabel verify RUN …`.")

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from bulklabel.transforms.reading.records import Problem, Shard
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE
 from bulklabel.transforms.run_directory.parts import PartStamp
 from bulklabel.transforms.run_directory.plan import DIGEST_BYTES, Plan, ReusedRecords, read_plan
-from bulklabel.transforms.run_directory.planned_shards import PlannedShards
+from bulklabel.transforms.run_directory.planned_shards import ListShards, planned_shards
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from tests.durability.forked import SHARDS
 
@@ -38,7 +39,10 @@ def plan(finished: Path) -> Plan:
 
 def read_shards(output: Path, stamp: PartStamp, expected: list[Shard]) -> None:
     with beam.Pipeline(runner=RUNNER, argv=[]) as root:
-        assert_that(root | beam.Impulse() | PlannedShards(RunDirectory(str(output), stamp)), equal_to(expected))
+        assert_that(
+            root | beam.Impulse() | ListShards(partial(planned_shards, RunDirectory(str(output), stamp))),
+            equal_to(expected),
+        )
 
 
 @pytest.mark.parametrize("reused", [None, (ReusedRecords("r", "d", 3, 4),)])

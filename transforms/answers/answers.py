@@ -85,18 +85,6 @@ class Answers:
         return {"path": self.path, "counts": dict(self.counts), **self.about, **truth}
 
 
-class ListShards(beam.PTransform):  # type: ignore[misc]
-    """Yields the shards of a reader: they are listed by a worker, so that no graph grows with them."""
-
-    def __init__(self, reader: AnswerReader) -> None:
-        super().__init__()
-        self._reader = reader
-
-    def expand(self, start: beam.PCollection[Any]) -> beam.PCollection[Shard]:
-        """Takes one element, whatever it is: the shards are listed when it comes."""
-        return start | "List" >> beam.ParDo(_List(self._reader))
-
-
 class ReadAnswers(beam.DoFn):  # type: ignore[misc]
     """Reads the answers of each shard."""
 
@@ -106,11 +94,3 @@ class ReadAnswers(beam.DoFn):  # type: ignore[misc]
     def process(self, shard: Shard) -> Iterator[ShardResult]:
         """Yields the answers of a shard, in one table or several."""
         yield from self._reader.read(shard)
-
-
-class _List(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, reader: AnswerReader) -> None:
-        self._reader = reader
-
-    def process(self, element: Any) -> Iterator[Shard]:  # noqa: ARG002
-        yield from self._reader.shards()

@@ -1,6 +1,6 @@
-"""PlannedShards: the shards of a run, from the `plan.json` in its folder, so that no graph grows with its plan."""
+"""Lists shards in a worker, those of a run from the `plan.json` in its folder, so that no graph grows with its plan."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -12,28 +12,24 @@ from bulklabel.transforms.run_directory.plan import read_plan
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 
 
-class PlannedShards(beam.PTransform):  # type: ignore[misc]
-    """Yields the shards of a run's plan: in order, and the same however often it is read.
+class ListShards(beam.PTransform):  # type: ignore[misc]
+    """Yields the shards that a function lists, in order and the same each time: a worker calls it.
 
     Elements of a graph travel inside of the job, and runners refuse large ones: Dataflow those of 10 MB, Flink's job
     server those that exceed a message.
     """
 
-    def __init__(self, directory: RunDirectory) -> None:
+    def __init__(self, list_shards: Callable[[], Iterator[Shard]]) -> None:
         super().__init__()
-        self._directory = directory
+        self._list_shards = list_shards
 
     def expand(self, start: beam.PCollection[Any]) -> beam.PCollection[Shard]:
-        """Takes one element, whatever it is: the shards are read when it comes."""
-        return start | "Read" >> beam.ParDo(_Read(self._directory))
+        """Takes one element, whatever it is: the shards are listed when it comes."""
+        return start | "List" >> beam.FlatMap(_listed, self._list_shards)
 
 
-class _Read(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, directory: RunDirectory) -> None:
-        self._directory = directory
-
-    def process(self, element: Any) -> Iterator[Shard]:  # noqa: ARG002
-        yield from planned_shards(self._directory)
+def _listed(element: Any, list_shards: Callable[[], Iterator[Shard]]) -> Iterator[Shard]:  # noqa: ARG001
+    return list_shards()
 
 
 def planned_shards(directory: RunDirectory) -> Iterator[Shard]:
