@@ -168,7 +168,9 @@ OTHER_NAMES = {
 
 def _near(word: str, words: Collection[str]) -> str:
     other = OTHER_NAMES.get(word.lower(), "")
-    close = [other] if other in words else difflib.get_close_matches(word.lower(), words, n=3, cutoff=0.5)
+    in_lower_case = {each.lower(): each for each in words}
+    near = difflib.get_close_matches(word.lower(), in_lower_case, n=3, cutoff=0.5)
+    close = [other] if other in words else [in_lower_case[each] for each in near]
     return f"; did you mean {' or '.join(close)}?"[:-1] if close else ""
 
 

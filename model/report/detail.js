@@ -151,7 +151,10 @@ function follow() {
 
 if (find("#label") && data.labels.length) {
   find("#chosen").append(...data.labels.map((label, position) => element("option", label, { value: position })));
-  find("#chosen").addEventListener("change", (event) => choose(Number(event.target.value)));
+  find("#chosen").addEventListener("change", (event) => {
+    choose(Number(event.target.value));
+    history.replaceState(null, "", find("#permalink").hash); // or going back to the label before would change nothing
+  });
   find("#label-table tbody").addEventListener("click", (event) => {
     if (event.target.closest("a")) return; // which goes there by itself
     location.hash = find("a", event.target.closest("tr")).hash;

@@ -67,6 +67,7 @@ if (find("#pairs")) {
     figure.view?.view.addEventListener("click", (event, item) => {
       if (!data.examples.length || item?.datum?.row === undefined || item.datum.column === undefined) return;
       const [one, other] = [item.datum.row, item.datum.column].map((place) => data.pairs.places[place]);
+      if (one === null || other === null) return; // the page has no curves and pictures of that label
       showPair(state.pairs, one, other);
     });
   };

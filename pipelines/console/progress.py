@@ -122,7 +122,9 @@ def _logged(progress: Progress) -> Iterator[None]:
     line("started")
     with _repeated(lambda: line("progress"), SECONDS_BETWEEN_LINES):
         yield
-    line("published")
+    with contextlib.suppress(StoreError):  # all is published, and a store that fails now undoes nothing
+        progress.update()
+    inform("published", **progress.fields)
 
 
 def _print(progress: Progress) -> None:

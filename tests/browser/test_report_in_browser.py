@@ -403,6 +403,10 @@ def test_a_label_has_an_address_and_the_focus_goes_along(browser: Browser, folde
         page.go_back()
         expect(page.locator("#label-name")).to_have_text("summer shoes")
         assert first != "summer shoes"
+        page.locator("#chosen").select_option(NASTY)
+        expect(page.locator("#label-name")).to_have_text(NASTY)
+        page.locator("#label-table tbody tr", has_text="summer shoes").locator("td").first.click()
+        expect(page.locator("#label-name")).to_have_text("summer shoes")
         page.reload()
         expect(page.locator("#label-name")).to_have_text("summer shoes")
 

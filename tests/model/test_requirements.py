@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from bulklabel.model.errors import UserError
 from bulklabel.model.images.kinds import Kind
+from bulklabel.model.metrics import Goal, compute_metrics
 from bulklabel.model.metrics.drift import OVERALL, PER_LABEL, drift_between
 from bulklabel.model.metrics.requirements import Gates, check_requirement, parse_requirement
 from bulklabel.model.report.verdicts import failed_requirements, value_beside, verdict_lines
-from tests.support.synthetic import logistic_batch, metrics_of_statistic, statistic_of
+from tests.support.synthetic import THRESHOLD, logistic_batch, metrics_of_statistic, statistic_of
 
 COMPARISONS = {">=": operator.ge, "<=": operator.le, "==": operator.eq, ">": operator.gt, "<": operator.lt}
 
@@ -82,6 +83,13 @@ def refusal(text: str, metrics: dict[str, Any], before: dict[str, Any] | None = 
         check_requirement(parse_requirement(text), metrics, before)
     assert "\n" not in str(refused.value)
     return str(refused.value)
+
+
+def test_a_label_in_capitals_is_suggested_as_it_is_written() -> None:
+    statistic = statistic_of(logistic_batch(np.random.default_rng(0), 50, 2))
+    metrics = compute_metrics(statistic, ["CATS", "Dog"], [THRESHOLD] * 2, Goal())
+    assert "no label 'CATTS'; did you mean CATS" in refusal("recall[CATTS]>=0.5", metrics)
+    assert "no label 'dgo'; did you mean Dog" in refusal("recall[dgo]>=0.5", metrics)
 
 
 def test_what_cannot_be_judged_is_refused_with_what_was_meant(metrics: dict[str, Any]) -> None:

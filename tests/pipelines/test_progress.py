@@ -17,6 +17,8 @@ from typing import cast
 
 import pytest
 
+from bulklabel.model.errors import StoreError
+from bulklabel.pipelines.console import progress
 from bulklabel.pipelines.console.logs import Lines, log, takes_colour
 from bulklabel.pipelines.console.progress import Look, Progress
 from bulklabel.transforms.run_directory.parts import PartStamp
@@ -28,10 +30,10 @@ def followed(records: Sequence[int | None], looks: list[Look], monkeypatch: pyte
     """What is said at each look of a run of shards of so many records."""
     shards = [SimpleNamespace(records=count) for count in records]
     plan = cast(Plan, SimpleNamespace(shards=shards, stamp=PartStamp("0" * 64, "0" * 64, len(shards))))
-    progress = Progress("/nowhere", plan)
-    assert (progress.shards, progress.look().done) == (len(records), 0)
-    monkeypatch.setattr(progress, "look", lambda: looks.pop(0))
-    return [progress.update() for _ in range(len(looks))]
+    follower = Progress("/nowhere", plan)
+    assert (follower.shards, follower.look().done) == (len(records), 0)
+    monkeypatch.setattr(follower, "look", lambda: looks.pop(0))
+    return [follower.update() for _ in range(len(looks))]
 
 
 def test_images_are_told_with_a_rate_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,6 +54,21 @@ def test_where_nobody_knows_how_many_images_there_are_shards_are_told(monkeypatc
         "1 of 3 shards, 0.05 a second, 40 s left",
         "2 of 3 shards, 0.1 a second, 10 s left",
     ]
+
+
+def test_a_store_that_fails_when_all_is_published_fails_no_run(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan = cast(Plan, SimpleNamespace(shards=[], stamp=PartStamp("0" * 64, "0" * 64, 0)))
+    monkeypatch.setattr(progress, "is_json", lambda: True)
+    caplog.set_level(logging.INFO)
+    with progress.show_progress("/nowhere", plan):
+        monkeypatch.setattr(Progress, "look", fails)
+    assert caplog.messages == ["started", "published"]
+
+
+def fails(_: Progress) -> Look:
+    raise StoreError("the store is away")
 
 
 @pytest.mark.parametrize(
