@@ -43,7 +43,7 @@ from bulklabel.transforms.reading.records import (
 )
 from bulklabel.transforms.scoring.model_files import load_model, save_model
 from bulklabel.transforms.training.checkpoint import CheckpointFile
-from bulklabel.transforms.training.samples import Decoded, SampleSource, Split, Survey
+from bulklabel.transforms.training.samples import Decoded, SampleSource, Survey, decode_samples
 from bulklabel.transforms.truth.truth_source import check_sample_joins, find_truth, rule_of
 from bulklabel.transforms.truth.truth_table import TruthTable
 
@@ -173,15 +173,11 @@ def _fit_and_save(options: argparse.Namespace, source: SampleSource, survey: Sur
     files.check_writable(folder)
     start = None if options.pretrained is None else _start(options.pretrained)
     preprocessing = _preprocessing(options, start)
-    sides = [Split(source, labels, preprocessing, validation) for validation in (False, True)]
-    place = None if is_remote(folder) else folder
-    training, validation = (
-        side.decode(counts.samples, place)
-        for side, counts in zip(sides, (survey.training, survey.validation), strict=True)
-    )
-    rejected = len(sides[0].rejected | sides[1].rejected)
-    if rejected:
-        log.warning("%s records could not be read or decoded, so not learnt", f"{rejected:,}")
+    counts = survey.training.samples, survey.validation.samples
+    sides = decode_samples(source, labels, preprocessing, counts, None if is_remote(folder) else folder)
+    training, validation = sides.training, sides.validation
+    if sides.rejected:
+        log.warning("%s records could not be read or decoded, so not learnt", f"{sides.rejected:,}")
     judged = Samples(validation.images, validation.truth) if len(validation.truth) else None
     task = _task(options, start, preprocessing, len(labels))
     checkpoint = _checkpoint(options, labels, start, preprocessing, (training, validation))

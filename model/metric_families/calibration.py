@@ -1,6 +1,7 @@
 """Measures calibration: whether labels are present as often as their probabilities promise."""
 
 import numpy as np
+import numpy.typing as npt
 
 from bulklabel.model.counting.block import Block
 from bulklabel.model.counting.fixed import FIXED_POINT, fixed
@@ -23,11 +24,21 @@ _UPPER_ENDS = [
 """The largest float32 in each bin: what is above it lies above the exact end, too."""
 
 
+def reliability_bins(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Returns the bin of each probability, 0 to 9.
+
+    >>> reliability_bins(np.array([0, 0.1, 0.25, 1], np.float32)).tolist()
+    [0, 1, 2, 9]
+    """
+    bins = np.zeros(probabilities.shape, np.uint8)
+    for end in _UPPER_ENDS:
+        bins += probabilities > end
+    return bins
+
+
 def _label_sums(block: Block, grouping: Grouping) -> NamedSums:
     shape = (grouping.count, block.labels, RELIABILITY_BINS)
-    bins = np.zeros(block.probabilities.shape, np.uint8)
-    for end in _UPPER_ENDS:
-        bins += block.probabilities > end
+    bins = reliability_bins(block.probabilities)
     cells = (grouping.groups * block.labels + np.arange(block.labels)[:, None]) * RELIABILITY_BINS + bins
     cells, present = block.of_known(cells), block.of_known(block.present)
     probabilities = block.of_known(block.probabilities).astype(np.float64)

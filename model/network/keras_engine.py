@@ -1,8 +1,9 @@
 """Runs Keras networks by TensorFlow, as graphs of one batch shape each."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import keras
 import tensorflow as tf
 from tensorflow.core.protobuf.config_pb2 import ConfigProto
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
@@ -35,6 +36,11 @@ def computing_in(precision: str) -> Iterator[None]:
         yield
     finally:
         context.function_call_options = before
+
+
+def answers_of(network: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns what a network answers with, N×L float32, as a function of pixels, N×H×W×3: in training as in scoring."""
+    return lambda images: tf.cast(network(tf.cast(images, tf.float32), training=False), tf.float32)
 
 
 class KerasEngine(Engine):
@@ -79,9 +85,8 @@ class KerasEngine(Engine):
 
         It is one graph of one shape: TensorFlow would warn of tracing too many of a process's networks.
         """
-        network = self.network
         graph = tf.function(
-            lambda images: tf.cast(network(tf.cast(images, tf.float32), training=False), tf.float32),
+            answers_of(self.network),
             input_signature=[tf.TensorSpec((size, *self._image_shape), tf.uint8)],
         ).get_concrete_function()
 

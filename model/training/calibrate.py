@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bulklabel.model.labels.truth import ABSENT, PRESENT, UNKNOWN, Truth
+from bulklabel.model.metric_families.calibration import RELIABILITY_BINS, reliability_bins
 from bulklabel.model.metrics.threshold_goals import ENOUGH
 
 LOWEST, HIGHEST = np.float32(1e-30), np.float32(1 - 2**-24)
@@ -19,8 +20,6 @@ PULL = 1.0
 
 MOST_STEPS, CLOSE = 100, 1e-9
 """Newton's method ends after so many steps, or with one as small as this."""
-
-TENTHS = 10
 
 Values = npt.NDArray[np.float64]
 
@@ -136,10 +135,10 @@ class Reliability:
         """
         known = truth != UNKNOWN
         given, present = probabilities[known].astype(np.float64), truth[known] == PRESENT
-        tenth = np.clip(np.ceil(given * TENTHS) - 1, 0, TENTHS - 1).astype(np.int64)
-        records = np.bincount(tenth, minlength=TENTHS)
+        tenth = reliability_bins(probabilities[known])
+        records = np.bincount(tenth, minlength=RELIABILITY_BINS)
         filled = records > 0
-        means = [np.bincount(tenth, values, TENTHS)[filled] / records[filled] for values in (given, present)]
+        means = [np.bincount(tenth, values, RELIABILITY_BINS)[filled] / records[filled] for values in (given, present)]
         return Reliability(records[filled], *means)
 
     @property

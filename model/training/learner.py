@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from bulklabel.model.images.resize import Pixels
 from bulklabel.model.labels.truth import UNKNOWN, Truth
+from bulklabel.model.network.keras_engine import answers_of
 from bulklabel.model.training.augment import augmenter
 from bulklabel.model.training.losses import Loss
 from bulklabel.model.training.recipe import Recipe
@@ -134,10 +135,7 @@ class Answering:
     """Asks a network, compiled once, for its answers to any number of images."""
 
     def __init__(self, network: keras.Model) -> None:
-        self._graph = tf.function(
-            lambda images: tf.cast(network(tf.cast(images, tf.float32), training=False), tf.float32),
-            reduce_retracing=True,
-        )
+        self._graph = tf.function(answers_of(network), reduce_retracing=True)
 
     def __call__(self, images: Pixels) -> npt.NDArray[np.float32]:
         """Returns the probabilities of images, N×H×W×3 in 0…255."""

@@ -1,7 +1,7 @@
 """Says how networks learn: at which rate, for how long, and from what."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class Stage:
 
 AS_IN_THE_TEXTBOOK = Recipe(rate=1e-3, patience=3)
 FROM_NOTHING = Recipe(rate=2e-3, decay=0.05, averaging=0.995, cosine=True, augmented=True)
-LAST_LAYER = Recipe(rate=2e-3, decay=0.05, averaging=0.995, cosine=True, augmented=True, head_only=True)
-ALL_LAYERS = Recipe(rate=2e-4, decay=0.05, averaging=0.995, cosine=True, augmented=True)
+HEAD_ALONE = replace(FROM_NOTHING, head_only=True)
+ALL_LAYERS = replace(FROM_NOTHING, rate=2e-4)
 
-LAST_LAYER_SHARE = 0.2
+HEAD_SHARE = 0.2
 """Of the epochs of a network that had learnt something else before, those in which its last layer learns alone."""
 
 
@@ -64,6 +64,6 @@ def further_stages(epochs: int | None) -> list[Stage]:
     [2, 8]
     """
     if epochs is None:
-        return [Stage(LAST_LAYER, None, LAST_LAYER_SHARE), Stage(ALL_LAYERS, None)]
-    first = max(1, round(epochs * LAST_LAYER_SHARE))
-    return [Stage(LAST_LAYER, first), Stage(ALL_LAYERS, epochs - first)]
+        return [Stage(HEAD_ALONE, None, HEAD_SHARE), Stage(ALL_LAYERS, None)]
+    first = max(1, round(epochs * HEAD_SHARE))
+    return [Stage(HEAD_ALONE, first), Stage(ALL_LAYERS, epochs - first)]

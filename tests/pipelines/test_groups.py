@@ -12,6 +12,7 @@ import pytest
 
 from bulklabel.model.images.demo_collages import DIGITS
 from bulklabel.model.labels.label_rule import LabelRule
+from bulklabel.model.labels.predictions import truth_of
 from bulklabel.pipelines.compare import main as compare
 from bulklabel.pipelines.evaluate import main as evaluate
 from bulklabel.pipelines.train import main as train
@@ -224,7 +225,12 @@ def patients_on(films: Path, validation: bool, group_by: str | None) -> set[str]
     names: list[str] = []
     for table in source.tables(source.shards, source.spec):
         assert isinstance(table, pa.Table)
-        names += table.filter(source.on_side(table, DIGITS, validation)).column("patient").drop_null().to_pylist()
+        names += (
+            table.filter(source.sides(table, truth_of(table, DIGITS)[0])[validation])
+            .column("patient")
+            .drop_null()
+            .to_pylist()
+        )
     return set(names)
 
 

@@ -27,7 +27,7 @@ from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.records import Columns, ReadSpec
 from bulklabel.transforms.scoring.model_files import load_model, save_model
 from bulklabel.transforms.training import samples
-from bulklabel.transforms.training.samples import SampleSource, Split, below
+from bulklabel.transforms.training.samples import SampleSource, Sides, below, decode_samples
 from tests.conftest import collage_rows, label_file, write_parquet
 from tests.support.networks import package, save
 
@@ -46,16 +46,12 @@ def small(tmp_path: Path) -> Path:
     return write_parquet(tmp_path / "small.parquet", rows, row_group_size=200)
 
 
-def split(path: Path, validation: bool, fraction: float = 0.25) -> Split:
+def decoded(path: Path, fraction: float = 0.25, count: int = 600, folder: Path | None = None) -> Sides:
     _, found = find_shards([str(path)], "auto", Columns())
     source = SampleSource(
         found.shards, ReadSpec("parquet", Columns(), None, 1024, LabelRule("names", "labels")), fraction
     )
-    return Split(source, NAMES, Preprocessing(32, 32), validation)
-
-
-def images_of(side: Split, folder: Path | None = None) -> np.ndarray:
-    return side.decode(600, None if folder is None else str(folder)).images.reshape(-1, 32 * 32 * 3)
+    return decode_samples(source, NAMES, Preprocessing(32, 32), (count, count), None if folder is None else str(folder))
 
 
 def test_equal_seeds_give_equal_models(small: Path, tmp_path: Path) -> None:
@@ -67,8 +63,12 @@ def test_equal_seeds_give_equal_models(small: Path, tmp_path: Path) -> None:
 
 
 def test_the_split_is_a_partition_by_id(small: Path) -> None:
-    everything = images_of(split(small, validation=False, fraction=0))
-    learnt, judged = images_of(split(small, validation=False)), images_of(split(small, validation=True))
+    sides = decoded(small)
+    everything, learnt, judged = (
+        decoded(small, fraction=0).training.images,
+        sides.training.images,
+        sides.validation.images,
+    )
     assert len(everything) == 598  # less the broken image and the record without truth
     rows = sorted([row.tobytes() for row in learnt] + [row.tobytes() for row in judged])
     assert rows == sorted(row.tobytes() for row in everything)
@@ -91,11 +91,11 @@ def test_epochs_are_mixed_by_the_seed_and_the_epoch() -> None:
 def test_pixels_that_fill_the_memory_are_kept_in_a_file_that_vanishes(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    in_memory = images_of(split(small, validation=False))
+    in_memory = decoded(small).training.images
     monkeypatch.setattr(samples, "MEMORY_BYTES", 1000)
     folder = tmp_path / "place"
     folder.mkdir()
-    in_file = images_of(split(small, validation=False), folder)
+    in_file = decoded(small, folder=folder).training.images
     assert isinstance(in_file, np.memmap)
     assert np.array_equal(in_memory, in_file)
     assert list(folder.iterdir()) == []
@@ -108,12 +108,12 @@ def test_a_disk_without_space_for_pixels_is_said(small: Path, monkeypatch: pytes
     monkeypatch.setattr(samples, "MEMORY_BYTES", 1000)
     monkeypatch.setattr("os.posix_fallocate", full)
     with pytest.raises(UserError, match=r"1,843,200 bytes .* \(No space left on device\); make room"):
-        split(small, validation=False).decode(600, None)
+        decoded(small)
 
 
 def test_an_input_that_grew_since_it_was_counted_is_said(small: Path) -> None:
     with pytest.raises(UserError, match="has changed since its records were counted"):
-        split(small, validation=False).decode(100, None)
+        decoded(small, count=100)
 
 
 def test_images_and_truth_stay_together(small: Path) -> None:
@@ -125,8 +125,8 @@ def test_images_and_truth_stay_together(small: Path) -> None:
         for row in rows
         if row["labels"] is not None and row["image"] != b"broken"
     }
-    decoded = split(small, validation=False).decode(600, None)
-    for image, row in zip(decoded.images, decoded.truth, strict=True):
+    learnt = decoded(small).training
+    for image, row in zip(learnt.images, learnt.truth, strict=True):
         assert [NAMES[i] for i in np.flatnonzero(row)] == truth_of[image.tobytes()]
 
 
@@ -263,14 +263,14 @@ def test_samples_say_what_is_unknown(tmp_path: Path) -> None:
     source = SampleSource(
         found.shards, ReadSpec("parquet", columns, None, 1024, LabelRule("names", "labels", "doubt")), 0
     )
-    truth = Split(source, NAMES, Preprocessing(32, 32), False).decode(40, None).truth
+    truth = decode_samples(source, NAMES, Preprocessing(32, 32), (40, 0), None).training.truth
     assert len(truth) == 39
     assert ((truth == UNKNOWN).sum(axis=1) == 4).all()
     counts = source.survey(NAMES)
     assert (counts.training.samples, counts.validation.samples, counts.without_truth) == (39, 0, 1)
     assert counts.training.known.tolist() == (truth != UNKNOWN).sum(axis=0).tolist()
     assert counts.training.present.tolist() == (truth == PRESENT).sum(axis=0).tolist()
-    assert counts.training.known_share == 0.6
+    assert counts.training.known.sum() == 0.6 * truth.size
 
 
 def test_records_that_contradict_themselves_are_told_where_no_other_is_left(

@@ -6,7 +6,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,13 +23,16 @@ from bulklabel.model.statistic.hash_ids import Hashes, hash_groups
 from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.reading.readers import read_shard
 from bulklabel.transforms.reading.records import ReadSpec, Shard, Unreadable
-from bulklabel.transforms.scoring.decode import DecodedBatch, decode_batch
+from bulklabel.transforms.scoring.decode import decode_batch
 from bulklabel.transforms.truth.keys import JoinCount
 from bulklabel.transforms.truth.truth_source import with_truth
 from bulklabel.transforms.truth.truth_table import TruthTable
 
 DECODING_THREADS = 2
 BATCHES_AHEAD = 4
+KEPT = "bulklabel.kept"
+"""The column that tells which records are kept for validation."""
+
 MEMORY_BYTES = 2 * 2**30
 """Decoded pixels of a side up to which they are kept in memory, and not in a file."""
 
@@ -47,11 +50,6 @@ class SideCounts:
         self.samples += len(truth)
         self.known += (truth != UNKNOWN).sum(axis=0)
         self.present += (truth == PRESENT).sum(axis=0)
-
-    @property
-    def known_share(self) -> float:
-        """Returns the share (0 to 1) of N×L that is known."""
-        return float(self.known.sum() / (self.samples * len(self.known))) if self.samples else 0.0
 
 
 @dataclass(frozen=True)
@@ -125,10 +123,6 @@ class SampleSource:
         for shard in shards:
             yield from with_truth(read_shard(shard, spec), self.truth)
 
-    def on_side(self, table: pa.Table, labels: Sequence[str], validation: bool) -> npt.NDArray[np.bool_]:
-        """Returns which records of a table are on this side of the split, and anything is known of their labels."""
-        return self.sides(table, truth_of(table, labels)[0])[validation]
-
     def sides(self, table: pa.Table, truth: Truth) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         """Returns which of a table's N records are for training, and which for validation, by their truth, N×L."""
         kept = below(hash_groups(table, self.group_by), self.validation_fraction)
@@ -146,65 +140,81 @@ class Decoded:
 
 
 @dataclass(frozen=True)
-class Split:
-    """Holds one side of the data: the training samples, or those kept for validation.
+class Sides:
+    """Holds both sides of the data decoded, and how many of their records could not be read or decoded."""
+
+    training: Decoded
+    validation: Decoded
+    rejected: int
+
+
+def decode_samples(
+    source: SampleSource,
+    labels: tuple[str, ...],
+    preprocessing: Preprocessing,
+    counts: tuple[int, int],
+    folder: str | None,
+) -> Sides:
+    """Reads and decodes all samples once, in the order of the records.
 
     A record is for validation if a hash of its id, or of its group, falls below the source's fraction: the same records
-    whatever their order, and whatever is added to them. `rejected` collects source and position of images that cannot
-    be decoded.
+    whatever their order, and whatever is added to them.
+
+    Args:
+        source: where they are.
+        labels: L.
+        preprocessing: how images are decoded and resized.
+        counts: how many samples there are at most for training and for validation, as the survey counted them.
+        folder: where a nameless file may be that holds the pixels of a side if they are more than `MEMORY_BYTES`; None
+            has the system choose.
+
+    Raises:
+        UserError: if there are more samples than were counted, or no space for that file.
     """
+    sides = [_Side(count, len(labels), preprocessing, folder) for count in counts]
+    rejected: set[tuple[str, int]] = set()
+    tables = _samples(source, labels, preprocessing, rejected)
+    with ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode") as pool:
+        for decoded in ordered_map(pool, lambda table: decode_batch(table, preprocessing), tables, BATCHES_AHEAD):
+            rejected.update((row["source"], row["position"]) for row in decoded.rejected)
+            truth = truth_of(decoded.records, labels)[0]
+            kept = decoded.records.column(KEPT).to_numpy()
+            for side, chosen in zip(sides, (~kept, kept), strict=True):
+                rows = chosen & decoded.good
+                side.add(decoded.pixels[rows], truth[rows])
+    training, validation = (side.decoded() for side in sides)
+    return Sides(training, validation, len(rejected))
 
-    source: SampleSource
-    labels: tuple[str, ...]
-    preprocessing: Preprocessing
-    validation: bool
-    rejected: set[tuple[str, int]] = field(default_factory=set, repr=False)
 
-    def decode(self, count: int, folder: str | None) -> Decoded:
-        """Reads and decodes all samples once, in the order of the records.
+class _Side:
+    def __init__(self, count: int, labels: int, preprocessing: Preprocessing, folder: str | None) -> None:
+        self._images = _room((count, preprocessing.height, preprocessing.width, 3), folder)
+        self._truth = np.empty((count, labels), np.int8)
+        self._digest, self._filled = hashlib.sha256(), 0
 
-        Args:
-            count: how many there are at most, as the survey counted them.
-            folder: where a nameless file may be that holds the pixels if they are more than `MEMORY_BYTES`; None has
-                the system choose.
+    def add(self, images: Pixels, truth: Truth) -> None:
+        end = self._filled + len(images)
+        if end > len(self._truth):
+            raise UserError("the input has changed since its records were counted; run the same command again.")
+        self._images[self._filled : end], self._truth[self._filled : end] = images, truth
+        self._digest.update(images.tobytes())
+        self._digest.update(truth.tobytes())
+        self._filled = end
 
-        Raises:
-            UserError: if there are more samples than were counted, or no space for that file.
-        """
-        images = _room((count, self.preprocessing.height, self.preprocessing.width, 3), folder)
-        truth = np.empty((count, len(self.labels)), np.int8)
-        digest, filled = hashlib.sha256(), 0
-        for decoded in self._decoded(self.source.shards):
-            good, known = decoded.pixels[decoded.good], truth_of(decoded.records, self.labels)[0][decoded.good]
-            end = filled + len(good)
-            if end > count:
-                raise UserError("the input has changed since its records were counted; run the same command again.")
-            images[filled:end], truth[filled:end] = good, known
-            digest.update(good.tobytes())
-            digest.update(known.tobytes())
-            filled = end
-        return Decoded(images[:filled], truth[:filled], digest.hexdigest())
+    def decoded(self) -> Decoded:
+        return Decoded(self._images[: self._filled], self._truth[: self._filled], self._digest.hexdigest())
 
-    def _decoded(self, shards: Sequence[Shard]) -> Iterator[DecodedBatch]:
-        with ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode") as pool:
-            spec = replace(self.source.spec, batch_size=batch_size_for(self.preprocessing))
-            tables = self.source.tables(shards, spec)
-            samples = (
-                table.filter(self.source.on_side(table, self.labels, self.validation))
-                for table in self._readable(tables)
-            )
-            for decoded in ordered_map(
-                pool, lambda table: decode_batch(table, self.preprocessing), samples, BATCHES_AHEAD
-            ):
-                self.rejected.update((row["source"], row["position"]) for row in decoded.rejected)
-                yield decoded
 
-    def _readable(self, tables: Iterator[pa.Table | Unreadable]) -> Iterator[pa.Table]:
-        for table in tables:
-            if isinstance(table, Unreadable):
-                self.rejected.update((table.source, position) for position in table.positions)
-            else:
-                yield table
+def _samples(
+    source: SampleSource, labels: Sequence[str], preprocessing: Preprocessing, rejected: set[tuple[str, int]]
+) -> Iterator[pa.Table]:
+    """Yields the records of which anything is known, with `KEPT`; adds those that cannot be read to `rejected`."""
+    for table in source.tables(source.shards, replace(source.spec, batch_size=batch_size_for(preprocessing))):
+        if isinstance(table, Unreadable):
+            rejected.update((table.source, position) for position in table.positions)
+        else:
+            learnt, kept = source.sides(table, truth_of(table, labels)[0])
+            yield table.append_column(KEPT, pa.array(kept)).filter(pa.array(learnt | kept))
 
 
 def below(hashes: Hashes, fraction: float) -> npt.NDArray[np.bool_]:
