@@ -35,17 +35,16 @@ def small(
     kind: int = TensorProto.FLOAT,
     last: str | None = "Sigmoid",
     outputs: int = OUTPUTS,
-    before: Sequence[onnx.NodeProto] = (),
     opset: int = 17,
 ) -> onnx.ModelProto:
     """A convolution, a mean over the image and a dense layer; `shape` tells where its channels are.
 
-    `last` is the operator that it ends in, None for logits; `before` are nodes that make `x` of `images`.
+    `last` is the operator that it ends in, None for logits.
     """
     channels_last = 3 in shape[3:] or 1 in shape[3:]
     channels = shape[3] if channels_last else shape[1]
     kernel, dense = weights(channels if isinstance(channels, int) else 3, outputs)
-    nodes = list(before) or [helper.make_node("Cast", ["images"], ["x"], to=TensorProto.FLOAT)]
+    nodes = [helper.make_node("Cast", ["images"], ["x"], to=TensorProto.FLOAT)]
     if channels_last:
         nodes.append(helper.make_node("Transpose", ["x"], ["first"], perm=[0, 3, 1, 2]))
     nodes += [

@@ -51,7 +51,7 @@ def parse_onnx(content: bytes, path: str) -> onnx.ModelProto:
         raise UserError(f"{path} is not an ONNX file, or damaged ({error}); {EXPORT}.") from error
     if not model.graph.node or not model.graph.output or not model.opset_import:
         raise UserError(f"{path} is not an ONNX file: it holds no network; {EXPORT}.")
-    if any(isinstance(name, bytes) for name in _names(model)):  # what is no text, protobuf returns as it is
+    if any(isinstance(name, bytes) for name in names_of(model)):  # what is no text, protobuf returns as it is
         raise UserError(f"{path} is damaged: a name in it is no text; copy it again.")
     return model
 
@@ -152,7 +152,7 @@ def _graphs(model: onnx.ModelProto) -> Iterator[Any]:
             waiting += [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
 
 
-def _names(model: onnx.ModelProto) -> Iterator[str | bytes]:
+def names_of(model: onnx.ModelProto) -> Iterator[str | bytes]:
     """Yields all names that anything here looks at."""
     for graph in _graphs(model):
         for node in graph.node:

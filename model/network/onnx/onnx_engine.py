@@ -4,7 +4,9 @@ import os
 import re
 from typing import Any
 
+import onnx
 import onnxruntime
+from onnx import TensorProto
 
 from bulklabel.model.errors import UserError, first_line
 from bulklabel.model.images.resize import Pixels
@@ -53,6 +55,11 @@ def make_session(network: bytes, batch: int | None = None) -> Any:
     return onnxruntime.InferenceSession(network, options, providers=list(PROVIDERS))
 
 
+def _side(dim: onnx.TensorShapeProto.Dimension) -> int | str | None:
+    """Returns the size of one side of a shape, or its name where it is free."""
+    return dim.dim_value or dim.dim_param or None
+
+
 class OnnxEngine(Engine):
     """Runs the network of a `model.onnx`."""
 
@@ -66,22 +73,23 @@ class OnnxEngine(Engine):
         parsed = parse_onnx(model.network, path)
         check_operators(parsed, path)
         check_no_external_data(parsed, path)
-        self._check_shapes(self._session(None), model)
+        self._check_shapes(parsed.graph, model)
 
-    def _check_shapes(self, session: Any, model: Model) -> None:
-        taken, answers = session.get_inputs(), session.get_outputs()
+    def _check_shapes(self, graph: onnx.GraphProto, model: Model) -> None:
+        taken, answers = ([item.type.tensor_type for item in items] for items in (graph.input, graph.output))
         size, labels = [model.preprocessing.height, model.preprocessing.width, 3], len(model.labels)
-        if [item.type for item in (*taken, *answers)] != ["tensor(uint8)", "tensor(float)"] or len(taken[0].shape) != 4:
+        types = [tensor.elem_type for tensor in (*taken, *answers)]
+        if types != [TensorProto.UINT8, TensorProto.FLOAT] or len(taken[0].shape.dim) != 4:
             raise UserError(f"{self._path} is not a wrapped network of a model directory; {MAKE_AGAIN}.")
-        batch, *rest = taken[0].shape
+        (batch, *rest), outputs = ([_side(dim) for dim in tensor.shape.dim] for tensor in (*taken, *answers))
         if rest != size:
             raise UserError(
                 f"{self._path} takes images of the shape {tuple(rest)}, but {DESCRIPTION_FILE} says {tuple(size)} "
                 f"(image_size); {MAKE_AGAIN}."
             )
-        if answers[0].shape[1:] != [labels]:
+        if outputs[1:] != [labels]:
             raise UserError(
-                f"{self._path} has outputs of the shape {tuple(answers[0].shape)}, but {DESCRIPTION_FILE} lists "
+                f"{self._path} has outputs of the shape {tuple(outputs)}, but {DESCRIPTION_FILE} lists "
                 f"{labels} labels; {MAKE_AGAIN}."
             )
         self.fixed_batch = batch if isinstance(batch, int) else None
@@ -100,9 +108,8 @@ class OnnxEngine(Engine):
         (name,), (answers,) = ([item.name for item in items] for items in (session.get_inputs(), session.get_outputs()))
 
         def run(images: Pixels) -> Probabilities:
-            (probabilities,) = session.run([answers], {name: images})
-            found: Probabilities = probabilities
-            return found
+            probabilities: Probabilities = session.run([answers], {name: images})[0]
+            return probabilities
 
         return run
 

@@ -1,6 +1,5 @@
 """Wraps a user's ONNX network into one that takes RGB pixels of 0…255 and answers in probabilities."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +19,7 @@ from bulklabel.model.network.interface import (
     choose_outputs,
     choose_size,
 )
+from bulklabel.model.network.onnx.check_onnx import STANDARD, names_of
 from bulklabel.model.network.onnx.onnx_engine import BATCH
 
 OLDEST_OPSET = 7
@@ -194,7 +194,7 @@ def _type_words(kind: int) -> str:
 
 
 def _check_opset(model: onnx.ModelProto, path: str) -> None:
-    (opset,) = [item.version for item in model.opset_import if item.domain in ("", "ai.onnx")][:1] or [0]
+    (opset,) = [item.version for item in model.opset_import if item.domain in STANDARD][:1] or [0]
     if opset < OLDEST_OPSET:
         raise UserError(
             f"{path} is of opset {opset}, and {OLDEST_OPSET} is the oldest that can be run; convert it: "
@@ -233,16 +233,7 @@ def _origin(model: onnx.ModelProto, name: str) -> str:
 
 def _unused_prefix(model: onnx.ModelProto) -> str:
     """Returns what none of a network's names starts with."""
-    names, prefix = set(_names(model.graph)), "bulklabel_"
+    names, prefix = {str(name) for name in names_of(model)}, "bulklabel_"
     while any(name.startswith(prefix) for name in names):
         prefix += "_"
     return prefix
-
-
-def _names(graph: onnx.GraphProto) -> Iterator[str]:
-    for node in graph.node:
-        yield from (*node.input, *node.output)
-        for attribute in node.attribute:
-            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from _names(inner)
-    yield from (item.name for item in (*graph.input, *graph.output, *graph.initializer))
