@@ -207,8 +207,8 @@ def run_job(folder: Path, records: int, turn: int) -> tuple[float, float]:
     peak, ended = 0.0, 0
     while not ended:  # `usage.ru_maxrss` has this process' own peak in it, which it was forked from
         time.sleep(0.1)
-        found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())
-        peak = max(peak, int(found[1]) / 1024) if found else peak
+        high_water = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())
+        peak = max(peak, int(high_water[1]) / 1024) if high_water else peak
         ended, status, usage = os.wait4(process.pid, os.WNOHANG)
     assert status == 0, status
     return usage.ru_utime + usage.ru_stime, peak

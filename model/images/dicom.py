@@ -30,7 +30,8 @@ from pydicom.uid import (
 from bulklabel.model.errors import RecordError
 from bulklabel.model.images.gdcm_process import NOT_SUPPORTED, unpack
 from bulklabel.model.images.jpeg import START_OF_FRAME, all_segments
-from bulklabel.model.images.limits import Limits, truncated_image
+from bulklabel.model.images.limits import Limits, truncated_image, unsupported_image
+from bulklabel.model.images.other_formats import JPEG2000_START
 from bulklabel.model.images.resize import Pixels
 from bulklabel.model.images.samples import PixelRange, spread
 
@@ -46,8 +47,6 @@ IMAGE_PIXEL = (
     *("PhotometricInterpretation", "PlanarConfiguration"),
 )
 """What that process is told of an image."""
-
-JPEG2000_START = b"\xff\x4f\xff\x51"
 
 JPEG_LS_FRAME = 0xF7
 
@@ -118,12 +117,12 @@ def _check(dataset: Any, limits: Limits) -> None:
         if not len(dataset):
             raise RecordError("decode", "damaged_image", "the DICOM file is damaged: it has no fields")
         floats = "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset
-        raise _unsupported("of floating-point samples" if floats else "without an image")
+        raise unsupported_image("a DICOM file of floating-point samples" if floats else "a DICOM file without an image")
     limits.check_size(int(dataset.Columns), int(dataset.Rows))
     if not dataset.file_meta.get("TransferSyntaxUID"):
         implicit, little = dataset.original_encoding
         if not little:
-            raise _unsupported("in big-endian order, without a header that says so")
+            raise unsupported_image("a DICOM file in big-endian order, without a header that says so")
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
 
 
@@ -153,7 +152,7 @@ def _unpacked(dataset: Any) -> tuple[Values, Any]:
     except NotImplementedError:
         decoder = None
     if decoder is None or not decoder.is_available:
-        raise _unsupported(f"of the transfer syntax {syntax.name}")
+        raise unsupported_image(f"a DICOM file of the transfer syntax {syntax.name}")
     plugin = ""  # pydicom's own, which there is one of
     if syntax in BY_GDCM or syntax == JPEGBaseline8Bit:
         frame = get_frame(dataset.PixelData, 0, number_of_frames=int(dataset.get("NumberOfFrames") or 1))
@@ -166,7 +165,9 @@ def _unpacked(dataset: Any) -> tuple[Values, Any]:
         return unpack(frame, {**described, "TransferSyntaxUID": syntax})
     except ValueError as error:
         if str(error) == NOT_SUPPORTED:
-            raise _unsupported(f"of the transfer syntax {syntax.name} with {dataset.BitsStored:d} bits") from None
+            raise unsupported_image(
+                f"a DICOM file of the transfer syntax {syntax.name} with {dataset.BitsStored:d} bits"
+            ) from None
         raise
 
 
@@ -200,7 +201,7 @@ def _gray(stored: Values, dataset: Any, bits: int, pixel_range: PixelRange) -> P
         function = _field(dataset, "FrameVOILUTSequence", "VOILUTFunction") or "LINEAR"
         return _windowed(values, float(center), float(width), str(function))
     if bits > MOST_BITS:
-        raise _unsupported(f"of {bits}-bit samples without a window")
+        raise unsupported_image(f"a DICOM file of {bits}-bit samples without a window")
     if dataset.get("ModalityLUTSequence"):
         return spread(values, 0, 2 ** dataset.ModalityLUTSequence[0].LUTDescriptor[2] - 1)
     signed = dataset.PixelRepresentation == 1
@@ -246,7 +247,3 @@ def _field(dataset: Any, group: str, keyword: str) -> Any:
 
 def _first(value: Any) -> Any:
     return (value[0] if len(value) else None) if isinstance(value, MultiValue) else value
-
-
-def _unsupported(what: str) -> RecordError:
-    return RecordError("decode", "unsupported_image", f"a DICOM file {what}, which cannot be decoded")

@@ -56,6 +56,11 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
+def unsupported_image(what: str) -> RecordError:
+    """Returns the error of an image of a variant that nothing here decodes; `what` says which."""
+    return RecordError("decode", "unsupported_image", f"{what}, which cannot be decoded")
+
+
 def truncated_image(kind: str, missing: str) -> RecordError:
     """Returns the error of an image that lacks pixels; `missing` says which."""
     return RecordError("decode", "truncated_image", f"the {kind} file is cut off: {missing}")

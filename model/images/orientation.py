@@ -33,9 +33,14 @@ def orientation_of_exif(exif: bytes) -> int | None:
     tags = Image.Exif()
     try:
         tags.load(exif)
-        value = tags.get(TAG)
+        return orientation_in(tags)
     except Exception:  # Pillow reads EXIF as a TIFF file, and raises as many types
         return None
+
+
+def orientation_in(tags: Image.Exif) -> int | None:
+    """Returns the orientation among EXIF's tags, 1 to 8; None if there is none, or another value."""
+    value = tags.get(TAG)
     return value if isinstance(value, int) and 1 <= value <= 8 else None
 
 

@@ -16,8 +16,8 @@ from PIL import (
 )
 
 from bulklabel.model.errors import RecordError
-from bulklabel.model.images.limits import Limits, truncated_image
-from bulklabel.model.images.orientation import TAG, UPRIGHT, turned_upright
+from bulklabel.model.images.limits import Limits, truncated_image, unsupported_image
+from bulklabel.model.images.orientation import UPRIGHT, orientation_in, turned_upright
 from bulklabel.model.images.resize import Pixels
 from bulklabel.model.images.samples import PixelRange, on_white, spread, strips, to_bytes
 
@@ -107,18 +107,17 @@ def _load(image: Any, content: bytes, kind: str, limits: Limits) -> bool:
 def _orientation(image: Any) -> int:
     """Returns how the image is turned, as EXIF says, or else XMP; Pillow has turned TIFFs already."""
     try:
-        value = image.getexif().get(TAG, UPRIGHT)
+        return orientation_in(image.getexif()) or UPRIGHT
     except Exception:  # Pillow reads EXIF as a TIFF file, and raises as many types
         return UPRIGHT
-    return value if isinstance(value, int) and 1 <= value <= 8 else UPRIGHT
 
 
 def _to_rgb(image: Any, content: bytes, kind: str, pixel_range: PixelRange) -> Pixels:
     if image.mode in ("I", "F"):
-        raise _unsupported(f"a {kind} file of {SAMPLES_OF_MODE[image.mode]}, whose range is not known")
+        raise unsupported_image(f"a {kind} file of {SAMPLES_OF_MODE[image.mode]}, whose range is not known")
     deep, (bits, signed) = image.mode.startswith("I;16"), _depth(image, content, kind)
     if bits > 8 and pixel_range and not deep:
-        raise _unsupported(f"a {kind} file of {bits}-bit colors, whose values Pillow does not tell,")
+        raise unsupported_image(f"a {kind} file of {bits}-bit colors, whose values Pillow does not tell,")
     white_is_zero = kind == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     for rows in strips(image.height, image.width):
@@ -160,9 +159,9 @@ def _check_variant(content: bytes, kind: str, image: Any) -> None:
     """
     bands = image.tag_v2.get(BANDS, 1) if kind == "TIFF" else _jpeg2000_bands(content) if kind == "JPEG2000" else 0
     if bands > MOST_BANDS:
-        raise _unsupported(f"a {kind} file of {bands} bands")
+        raise unsupported_image(f"a {kind} file of {bands} bands")
     if kind == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == YCBCR and image.tag_v2.get(COMPRESSION, 1) == 1:
-        raise _unsupported("a TIFF file of uncompressed YCbCr")
+        raise unsupported_image("a TIFF file of uncompressed YCbCr")
 
 
 def _jpeg2000_bands(content: bytes) -> int:
@@ -193,22 +192,20 @@ def _check_webp(content: bytes, limits: Limits) -> None:
 def _problem(error: Exception, content: bytes, kind: str) -> RecordError:
     """Returns why a file cannot be decoded: it is cut off, of a variant that is not supported, or damaged."""
     words = " ".join(f"{type(error).__name__}: {error}".split())
-    if isinstance(error, RecordError):
-        return error
     if kind == "JPEG2000" and _jpeg2000_bands(content) > MOST_BANDS:
-        return _unsupported(f"a JPEG2000 file of {_jpeg2000_bands(content)} bands")
+        return unsupported_image(f"a JPEG2000 file of {_jpeg2000_bands(content)} bands")
     if kind == "TIFF" and (variant := _tiff_variant(content)):
         lacking, words_of_it = variant
         if lacking:
             return truncated_image("TIFF", lacking)
         if isinstance(error, SyntaxError | KeyError):
-            return _unsupported(words_of_it)
+            return unsupported_image(words_of_it)
     if kind == "WEBP" and len(content) < 8 + int.from_bytes(content[4:8], "little"):
         return truncated_image("WEBP", f"it has {len(content):,} bytes of those that it claims")
     if any(word in words for word in CUT_OFF) or (kind == "JPEG2000" and not content.endswith(b"\xff\xd9")):
         return truncated_image(kind, words)
     if any(word in words.lower() for word in ("unsupported", "not supported", "not yet supported")):
-        return _unsupported(f"a {kind} file ({words})")
+        return unsupported_image(f"a {kind} file ({words})")
     return RecordError("decode", "damaged_image", f"the {kind} file is damaged ({words})")
 
 
@@ -247,7 +244,3 @@ def _has_directory(content: bytes, start: int) -> bool:
     if start + length > len(content):
         return False
     return bool(start + length + entry * struct.unpack_from(count, content, start)[0] <= len(content))
-
-
-def _unsupported(what: str) -> RecordError:
-    return RecordError("decode", "unsupported_image", f"{what}, which cannot be decoded")

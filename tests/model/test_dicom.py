@@ -10,11 +10,9 @@ from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.valuerep import DSfloat
 
 from bulklabel.model.errors import RecordError
-from bulklabel.model.images import kinds
 from bulklabel.model.images.decode import decode_whole
 from bulklabel.model.images.dicom import header_fields
 from bulklabel.model.images.limits import Limits
-from bulklabel.model.versions import NOT_INSTALLED
 from tests.support.dicom_files import PERSON, TEST_FILES, dicom, group
 from tests.support.mutations import mutated
 
@@ -166,11 +164,3 @@ def test_fields_of_the_header_are_text() -> None:
     keywords = ["PatientName", "PatientID", "Rows", "PixelSpacing", "StudyDescription", "Modality", "PixelData"]
     assert header_fields(content, keywords) == [PERSON, "Doe-7", "64", "0.5\\0.25", "chest", None, None]
     assert header_fields(content[:140], ["PatientID"]) == [None]
-
-
-def test_without_the_extra_the_reason_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kinds, "installed_version", lambda _: NOT_INSTALLED)
-    error = problem(dicom(RAMP))
-    assert error.reason == "unsupported_image"
-    assert "DICOM" in error.detail
-    assert "`dicom`" in error.detail

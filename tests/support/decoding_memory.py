@@ -1,6 +1,6 @@
 """Decodes an image file and prints how many bytes a pixel that took: run in a process of its own.
 
-python -m tests.support.decoding_memory image.png
+python -m tests.support.decoding_memory image.png PIXELS
 """
 
 import sys
