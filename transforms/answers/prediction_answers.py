@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -30,8 +31,10 @@ def find_predictions(paths: Sequence[str], options: PredictionOptions, output: s
         UserError: if there are none, or they cannot be read, or it cannot be told how.
     """
     listed = list_predictions(paths, output)
-    tables = list(map_in_threads(open_table, listed))
-    filled = next((table for table in tables if table.first), None)
+    filled, tables = None, []
+    for table in map_in_threads(open_table, listed):
+        filled = filled or (table if table.first else None)
+        tables.append(replace(table, first=table.first[:1]))  # of the others their columns are enough
     if filled is None:
         raise UserError(f"{', '.join(paths)}: there is no row of predictions; give tables with one row a record.")
     spec, choice = choose_spec(filled, options)

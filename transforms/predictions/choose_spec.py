@@ -19,8 +19,8 @@ from bulklabel.transforms.files.text import shortened
 from bulklabel.transforms.predictions import LOGITS, PROBABILITIES
 from bulklabel.transforms.predictions.prediction_files import OpenedTable
 from bulklabel.transforms.predictions.prediction_spec import PredictionSpec
-from bulklabel.transforms.predictions.probabilities import ROUNDING, is_number, number_of, numbers_in, pairs_in
-from bulklabel.transforms.reading.arrow_values import LISTS, plain_type
+from bulklabel.transforms.predictions.probabilities import ROUNDING, Numbers, is_number, number_of, numbers_in, pairs_in
+from bulklabel.transforms.reading.arrow_values import is_list, plain_type
 from bulklabel.transforms.reading.record_tables import id_of
 from bulklabel.transforms.truth.keys import ID_COLUMNS, find_id_column
 from bulklabel.transforms.truth.truth_table import LABEL_COLUMNS
@@ -69,7 +69,7 @@ def choose_spec(table: OpenedTable, options: PredictionOptions) -> tuple[Predict
     id_column = _id_column(table, options)
     spec = replace(_columns_of(table, options, id_column), id_column=id_column, outputs=options.outputs)
     spec = replace(spec, labels=check_labels(spec.labels, table.path))
-    _check_numbers(table, spec)
+    numbers = _check_numbers(table, spec)
     taken = {*spec.columns, id_column}
     others = tuple(name for name in (*table.names, *table.inner) if name not in taken)
     candidates = [options.truth.field] if options.truth.field else LABEL_COLUMNS
@@ -80,7 +80,7 @@ def choose_spec(table: OpenedTable, options: PredictionOptions) -> tuple[Predict
         for row in table.first
     ]
     choice = choose_rule(sample, candidates, spec.labels, options.truth, table.path)
-    choice = replace(choice, warnings=(*choice.warnings, *_warnings(table, spec)))
+    choice = replace(choice, warnings=(*choice.warnings, *_warnings(numbers, spec)))
     rule = replace(choice.rule, unseen=tuple(name for name in choice.rule.unseen if name in others))
     return replace(spec, rule=rule, other_columns=others), replace(choice, rule=rule)
 
@@ -217,12 +217,8 @@ def _check_types(table: OpenedTable, spec: PredictionSpec) -> None:
     for name in spec.columns if spec.by_label else ():
         kind = table.types.get(name)
         if kind is not None and not is_number(kind) and not pa.types.is_string(plain_type(kind)):
-            hint = "; of two numbers for absent and present keep the second" if _is_list(kind) else ""
+            hint = "; of two numbers for absent and present keep the second" if is_list(kind) else ""
             raise UserError(f"{table.path}: column {name!r} is {kind}; expected a number for each record{hint}.")
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return any(is_list(kind) for is_list in LISTS)
 
 
 def _in_one_column(table: OpenedTable, options: PredictionOptions, name: str) -> PredictionSpec:
@@ -275,10 +271,8 @@ def _check_all_labels(table: OpenedTable, spec: PredictionSpec) -> None:
         )
 
 
-def _check_numbers(table: OpenedTable, spec: PredictionSpec) -> None:
-    """Checks that the numbers of the first records are probabilities, where nobody said that they are logits."""
-    if not table.first:
-        return
+def _check_numbers(table: OpenedTable, spec: PredictionSpec) -> Numbers:
+    """Returns the numbers of the first records, if they are probabilities, or somebody said that they are logits."""
     columns = {name: [row.get(name) for row in table.first] for name in spec.columns}
     numbers, errors = numbers_in(columns, spec)
     rows = [row for row in range(len(table.first)) if row not in errors]
@@ -299,12 +293,11 @@ def _check_numbers(table: OpenedTable, spec: PredictionSpec) -> None:
             f"{table.path}: the numbers are no probabilities, but from {low:.4g} to {high:.4g} in the first "
             f"{len(rows):,} rows; {fix}."
         )
+    return seen
 
 
-def _warnings(table: OpenedTable, spec: PredictionSpec) -> list[str]:
+def _warnings(numbers: Numbers, spec: PredictionSpec) -> list[str]:
     """Returns lines on what the numbers of the first records probably are, if they are not what was meant."""
-    numbers, errors = numbers_in({name: [row.get(name) for row in table.first] for name in spec.columns}, spec)
-    numbers = np.delete(numbers, list(errors), axis=0)
     lines = []
     sums = numbers.sum(axis=1)
     if spec.outputs != LOGITS and len(spec.labels) > 1 and len(sums) >= FEWEST_SUMS and _all_near_one(sums):

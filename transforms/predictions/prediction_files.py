@@ -23,15 +23,14 @@ from bulklabel.transforms.reading.arrow_values import values_of
 from bulklabel.transforms.reading.class_names import class_names_of
 from bulklabel.transforms.reading.records import MISSING_FILE, Shard
 from bulklabel.transforms.reading.tables import csv_rows, json_rows
-from bulklabel.transforms.reading.tables.csv_rows import CsvHeader
 from bulklabel.transforms.reading.tables.packed import is_packed, unpacked
 from bulklabel.transforms.reading.tables.row_ends import cut_rows
+from bulklabel.transforms.reading.tables.table_reader import CSV, text_rows
 from bulklabel.transforms.truth.table_rows import reporting
 
 PREDICTION_FILES = re.compile(r"\.(parquet|parq|pq|([ct]sv|(jsonl|ndjson)(\.out)?)(\.gz)?)$", re.IGNORECASE)
 """Matches the names of tables of predictions in a folder."""
 
-CSV = re.compile(r"\.[ct]sv(\.gz)?$", re.IGNORECASE)
 JSON_LINES = re.compile(r"\.(jsonl|ndjson)(\.out)?(\.gz)?$", re.IGNORECASE)
 """SageMaker adds `.out` to the names of what it reads."""
 
@@ -219,14 +218,11 @@ def read_rows(shard: Shard, names: Sequence[str], most: int) -> Iterator[Rows]:
 
 
 def _text_rows(source: BinaryIO, shard: Shard, names: Sequence[str], most: int) -> Iterator[Rows]:
-    header: CsvHeader | None = csv_rows.read_header(source) if CSV.search(shard.source) else None
-    source.seek(shard.start)
-    rows = csv_rows.read_rows(source, header, shard.stop) if header else json_rows.read_rows(source, shard.stop)
-    position = shard.position
+    rows, position, nested = text_rows(source, shard), shard.position, any("." in name for name in names)
     while batch := list(islice(rows, most)):
         errors = {number: row for number, row in enumerate(batch) if isinstance(row, RecordError)}
-        good = [{} if isinstance(row, RecordError) else row for row in batch]
-        yield Rows(position, len(batch), {name: [_cell(row, name) for row in good] for name in names}, errors=errors)
+        good = [{} if isinstance(row, RecordError) else _with_inner(row) if nested else row for row in batch]
+        yield Rows(position, len(batch), {name: [row.get(name) for row in good] for name in names}, errors=errors)
         position += len(batch)
 
 
@@ -238,16 +234,16 @@ def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
     return pc.struct_field(batch.column(outer), name.removeprefix(f"{outer}.").split("."))
 
 
-def _cell(row: Mapping[str, Any], name: str) -> Any:
-    """Returns a row's value, or what an object in it holds; None if there is none."""
-    return row.get(name) if name in row or "." not in name else dict(inner_cells(row)).get(name)
+def _with_inner(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a row with what the objects in it hold, too."""
+    return {**dict(inner_cells(row)), **row}
 
 
 def _first_rows(parquet: pq.ParquetFile) -> list[dict[str, Any]]:
     for batch in parquet.iter_batches(FIRST_ROWS):
         columns = [values_of(batch, name) for name in batch.schema.names]
         rows = [dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
-        return [{**dict(inner_cells(row)), **row} for row in rows]
+        return [_with_inner(row) for row in rows]
     return []
 
 

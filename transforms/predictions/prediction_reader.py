@@ -23,9 +23,8 @@ from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.predictions.prediction_files import Rows, read_rows, shards_of
 from bulklabel.transforms.predictions.prediction_spec import PredictionSpec
-from bulklabel.transforms.predictions.probabilities import Column, probabilities_in
-from bulklabel.transforms.reading.arrow_values import python_values
-from bulklabel.transforms.reading.record_tables import id_of, text_of
+from bulklabel.transforms.predictions.probabilities import probabilities_in, values_in
+from bulklabel.transforms.reading.record_tables import escape_all, id_of, text_of
 from bulklabel.transforms.reading.records import Shard
 from bulklabel.transforms.run_directory.part_tables import rejected_row
 from bulklabel.transforms.run_directory.parts import Part
@@ -97,7 +96,7 @@ class PredictionReader:
 
     def _ids(self, rows: Rows, source: str) -> list[str]:
         column = self.spec.id_column
-        values = [None] * rows.count if column is None else _values(rows.columns[column])
+        values = [None] * rows.count if column is None else values_in(rows.columns[column])
         ids = (id_of(value) for value in values)
         return [
             escape_surrogates(f"{source}#{position}" if name is None else name)
@@ -124,9 +123,7 @@ class PredictionReader:
         flat = pa.array(np.ascontiguousarray(numbers).reshape(-1))
         columns[PROBABILITIES] = pa.FixedSizeListArray.from_arrays(flat, len(self.spec.labels))
         for name in self.carried:
-            texts = [
-                text if text is None else escape_surrogates(text) for text in map(text_of, _values(rows.columns[name]))
-            ]
+            texts = escape_all([text_of(value) for value in values_in(rows.columns[name])])
             columns[name] = pa.array(texts, pa.string())
         table = with_metadata(pa.table(columns).filter(pa.array(good)), {"images": kinds_to_json([])})
         rejected = [rejected_row(ids[row], source, rows.position + row, errors[row]) for row in sorted(errors)]
@@ -138,21 +135,21 @@ class PredictionReader:
         if not fields:
             return [(None, None)] * rows.count
         reader, truth = TruthReader(self.spec.rule, self.spec.labels), []
-        values = zip(*(_values(rows.columns[name]) for name in fields), strict=True)
+        values = zip(*(values_in(rows.columns[name]) for name in fields), strict=True)
         for row, cells in enumerate(values):
             try:
                 present, unknown = reader.read(dict(zip(fields, cells, strict=True)), rows.class_names)
             except RecordError as error:
                 errors.setdefault(row, error)
                 present, unknown = None, None
-            truth.append((_escaped(present), _escaped(unknown)))
+            truth.append((escape_all(present), escape_all(unknown)))
         return truth
 
 
 def changed_files(listed: Sequence[File]) -> list[str]:
     """Returns the paths of the tables that are not what they were when they were listed, or are gone."""
     now = map_in_threads(lambda file: files.list_file(file.path), listed)
-    return [file.path for file, there in zip(listed, now, strict=True) if there != [file]]
+    return [file.path for file, listing in zip(listed, now, strict=True) if listing != [file]]
 
 
 def _shards(file: File) -> list[Shard]:
@@ -164,11 +161,3 @@ def _shards(file: File) -> list[Shard]:
 
 def _changed(path: str) -> UserError:
     return UserError(f"{path} is not what it was when it was first read; evaluate again.")
-
-
-def _values(column: Column) -> list[Any]:
-    return python_values(column) if isinstance(column, pa.Array) else list(column)
-
-
-def _escaped(labels: list[str | None] | None) -> list[str | None] | None:
-    return labels and [label and escape_surrogates(label) for label in labels]

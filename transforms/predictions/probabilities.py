@@ -13,7 +13,7 @@ from bulklabel.model.labels.label_rule import compose, list_in
 from bulklabel.transforms.files.text import shortened
 from bulklabel.transforms.predictions import LOGITS
 from bulklabel.transforms.predictions.prediction_spec import PredictionSpec
-from bulklabel.transforms.reading.arrow_values import LISTS, plain_type, python_values
+from bulklabel.transforms.reading.arrow_values import is_list, plain_type, python_values
 
 Column = Any
 """A column of Arrow, or a list of the values of one."""
@@ -66,13 +66,17 @@ def numbers_in(columns: Mapping[str, Column], spec: PredictionSpec) -> tuple[Num
     column = columns[spec.columns[0]]
     if not spec.named and isinstance(column, pa.Array) and is_number_list(column.type):
         return _of_lists(column, spec)
-    values = python_values(column) if isinstance(column, pa.Array) else column
-    return _of_values(values, spec)
+    return _of_values(values_in(column), spec)
+
+
+def values_in(column: Column) -> Sequence[Any]:
+    """Returns the values of a column as Python has them."""
+    return python_values(column) if isinstance(column, pa.Array) else column
 
 
 def is_number_list(kind: pa.DataType) -> bool:
     """Returns whether a type is one of lists of numbers."""
-    return any(is_list(kind) for is_list in LISTS) and is_number(kind.value_type)
+    return is_list(kind) and is_number(kind.value_type)
 
 
 def is_number(kind: pa.DataType) -> bool:
@@ -139,8 +143,7 @@ def _of_columns(columns: Sequence[Column], spec: PredictionSpec) -> tuple[Number
             missing = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False)) if column.null_count else ()
             errors |= {int(row): _error("missing_probability", f"there is none of {name}") for row in missing}
             continue
-        values = python_values(column) if isinstance(column, pa.Array) else column
-        for row, value in enumerate(values):
+        for row, value in enumerate(values_in(column)):
             try:
                 numbers[row, label] = number_of(value)
             except (TypeError, ValueError):

@@ -30,21 +30,23 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
         return pa.binary()
     if types.is_fixed_size_binary(kind) and not types.is_decimal(kind):
         return pa.binary()
-    if any(is_list(kind) for is_list in LISTS):
+    if is_list(kind):
         return pa.list_(plain_type(kind.value_type))
     if types.is_struct(kind):
         return pa.struct([field.with_type(plain_type(field.type)) for field in kind])
     return kind
 
 
-LISTS = (
-    pa.types.is_list,
-    pa.types.is_large_list,
-    pa.types.is_list_view,
-    pa.types.is_large_list_view,
-    pa.types.is_fixed_size_list,
-)
-"""Tell whether a type is one of lists."""
+def is_list(kind: pa.DataType) -> bool:
+    """Tells whether a type is one of lists."""
+    types = pa.types
+    return bool(
+        types.is_list(kind)
+        or types.is_large_list(kind)
+        or types.is_list_view(kind)
+        or types.is_large_list_view(kind)
+        or types.is_fixed_size_list(kind)
+    )
 
 
 def values_of(batch: pa.RecordBatch, name: str | None) -> list[Any]:
@@ -76,7 +78,7 @@ def python_values(column: pa.Array) -> list[Any]:
         return python_values(column.cast(pa.string()))
     if pa.types.is_struct(kind):
         return _struct_values(column)
-    if any(is_list(kind) for is_list in LISTS) and _holds_times(kind.value_type):
+    if is_list(kind) and _holds_times(kind.value_type):
         return _list_values(column)
     if pa.types.is_map(kind) and _holds_times(kind):
         return [row and [tuple(entry.values()) for entry in row] for row in _list_values(column)]

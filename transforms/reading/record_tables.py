@@ -152,7 +152,8 @@ def _inner_text(value: Any) -> str | None:
     return text_of(value) if isinstance(value, bytes) else str(value)
 
 
-def _escape_all(labels: Labels) -> Labels:
+def escape_all(labels: Labels) -> Labels:
+    """Returns labels with surrogates escaped; None, and labels that are None, stay so."""
     return labels and [label and escape_surrogates(label) for label in labels]
 
 
@@ -162,11 +163,11 @@ def _table(rows: Sequence[_Row], spec: ReadSpec) -> pa.Table:
         "id": [name_of(record) for record in records],
         "source": [escape_surrogates(record.source) for record in records],
         "position": [record.position for record in records],
-        "labels": [_escape_all(row.labels) for row in rows],
+        "labels": [escape_all(row.labels) for row in rows],
         "image": [record.image for record in records],
     }
     if spec.rule.three_valued:
-        values["unknown"] = [_escape_all(row.unknown) for row in rows]
+        values["unknown"] = [escape_all(row.unknown) for row in rows]
     for index, name in enumerate(spec.columns.carry):
         values[name] = [value and escape_surrogates(value) for value in (record.carried[index] for record in records)]
     return pa.table(values, schema=spec.schema)

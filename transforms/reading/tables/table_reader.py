@@ -75,7 +75,7 @@ class TableReader:
         stop = None if shard.records is None else position + shard.records
         try:
             with _opened(shard.source, shard.planned.get(shard.source)) as source:
-                for row in _rows(source, shard):
+                for row in text_rows(source, shard):
                     if position == stop:
                         break
                     yield _record(row, shard.source, position, spec)
@@ -139,7 +139,8 @@ def _opened(path: str, planned: File | None) -> Iterator[BinaryIO]:
         yield source
 
 
-def _rows(source: BinaryIO, shard: Shard) -> Iterator[Row | RecordError]:
+def text_rows(source: BinaryIO, shard: Shard) -> Iterator[Row | RecordError]:
+    """Yields the rows of a shard of text, by their names, and errors in place of those that cannot be read."""
     if CSV.search(shard.source):
         header = csv_rows.read_header(source)
         source.seek(max(shard.start, header.end))
