@@ -19,6 +19,20 @@ def ratio(numerator: float, denominator: int) -> float:
     return numerator / denominator if denominator else math.nan
 
 
+def number_or_none(value: float) -> float | None:
+    """Returns a number as JSON has it: None where it is undefined.
+
+    >>> number_or_none(math.nan), number_or_none(0.5)
+    (None, 0.5)
+    """
+    return None if math.isnan(value) else float(value)
+
+
+def interval_or_none(low: float, high: float) -> list[float] | None:
+    """Returns the ends of an interval as JSON has them: None where it is undefined."""
+    return None if math.isnan(low) or math.isnan(high) else [float(low), float(high)]
+
+
 def divide(numerators: Counts | Values, denominators: Counts) -> Values:
     """Returns the quotients of two arrays of one length, with 0 for 0/0: scikit-learn's `zero_division=0`.
 

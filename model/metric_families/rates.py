@@ -46,7 +46,7 @@ def _estimate(totals: Totals) -> Estimate:
     of_absent = absent_fractions(sums)
     rates = {name: divide_known(*fraction, answers) for name, fraction in of_absent.items()}
     coefficients = matthews(
-        *(sums[f"{name}s"] for name in ("true_positive", "false_positive", "false_negative", "true_negative"))
+        *(sums[name] for name in ("true_positives", "false_positives", "false_negatives", "true_negatives"))
     )
     rates |= {
         "balanced_accuracy": _balanced_accuracy(sums),

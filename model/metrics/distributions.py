@@ -1,6 +1,5 @@
 """Describes a run's records whether or not their truth is known: what drifts when the input does."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from bulklabel.model.counting.sums import Sums
 from bulklabel.model.counting.tally import Counts
 from bulklabel.model.images.kinds import formats_of, sizes_of
 from bulklabel.model.metric_families.jackknife import Values, counted_interval, degrees_of_freedom
+from bulklabel.model.metric_families.quotients import interval_or_none, number_or_none
 from bulklabel.model.metrics.estimates import Evidence
 from bulklabel.model.statistic import Statistic
 
@@ -44,8 +44,8 @@ def distributions(
             {
                 "label": label,
                 "predicted": int(predicted[index]),
-                "label_rate": None if math.isnan(rates[index]) else float(rates[index]),
-                "label_rate_interval": None if math.isnan(lows[index]) else [float(lows[index]), float(highs[index])],
+                "label_rate": number_or_none(rates[index]),
+                "label_rate_interval": interval_or_none(lows[index], highs[index]),
                 "near_threshold": int(near[index]),
                 "histogram": histograms[index].tolist(),
             }
@@ -69,9 +69,8 @@ def _rates(predicted: Sums) -> tuple[Values, Values, Values]:
 
 
 def _share(part: Counts, whole: Counts) -> Values:
-    shares = np.full(np.broadcast_shapes(part.shape, np.shape(whole)), np.nan)
-    np.divide(part, whole, out=shares, where=np.broadcast_to(whole, shares.shape) > 0)
-    return shares
+    with np.errstate(invalid="ignore"):
+        return np.true_divide(part, whole)  # 0/0 is NaN
 
 
 def _labels_per_record(predicted: Sums) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from bulklabel.model.images.kinds import truncated_of
 from bulklabel.model.metric_families.confusion import known, support
 from bulklabel.model.metric_families.family import Estimate
-from bulklabel.model.metric_families.quotients import mean_of
+from bulklabel.model.metric_families.quotients import interval_or_none, mean_of, number_or_none
 from bulklabel.model.metrics.distributions import distributions
 from bulklabel.model.metrics.estimates import Evidence
 from bulklabel.model.metrics.intervals import label_intervals, overall_intervals
@@ -59,10 +59,10 @@ def compute_metrics(
     rows = _label_rows(evidence, estimate, labels, thresholds)
     intervals = label_intervals(evidence, estimate, without)
     for index, (row, choice) in enumerate(zip(rows, choices, strict=True)):
-        row["coverage"] = _number(row["known"] / statistic.scored if statistic.scored else math.nan)
+        row["coverage"] = number_or_none(row["known"] / statistic.scored if statistic.scored else math.nan)
         row["unknown"] = statistic.scored - row["known"]
         row["suggested"] = _suggested(choice, row["support"])
-        row["intervals"] = {name: _pair(low[index], high[index]) for name, (low, high) in intervals.items()}
+        row["intervals"] = {name: interval_or_none(low[index], high[index]) for name, (low, high) in intervals.items()}
     return {
         "counts": _counts(statistic, distinct),
         "overall": _overall(evidence, estimate),
@@ -116,15 +116,15 @@ def _slice(
 
 
 def _overall(evidence: Evidence, estimate: Estimate) -> Row:
-    metrics: Row = {name: _number(value) for name, value in estimate.overall.items()}
+    metrics: Row = {name: number_or_none(value) for name, value in estimate.overall.items()}
     metrics["support"] = int(support(evidence.total).sum())
-    return metrics | {f"{name}_bounds": _pair(*bounds) for name, bounds in estimate.bounds.items()}
+    return metrics | {f"{name}_bounds": interval_or_none(*bounds) for name, bounds in estimate.bounds.items()}
 
 
 def _overall_intervals(evidence: Evidence, estimate: Estimate, without: Sequence[Estimate]) -> Row:
     """Returns by name of each overall metric [low, high], or None."""
     ends = overall_intervals(evidence, estimate, without)
-    return {name: _pair(float(low), float(high)) for name, (low, high) in ends.items()}
+    return {name: interval_or_none(float(low), float(high)) for name, (low, high) in ends.items()}
 
 
 def _label_rows(
@@ -143,8 +143,11 @@ def _label_rows(
     return [
         {"label": label, "threshold": float(str(np.float32(thresholds[index])))}
         | {name: int(values[index]) for name, values in counts.items()}
-        | {name: _number(values[index]) for name, values in estimate.per_label.items()}
-        | {f"{name}_bounds": _pair(low[index], high[index]) for name, (low, high) in estimate.label_bounds.items()}
+        | {name: number_or_none(values[index]) for name, values in estimate.per_label.items()}
+        | {
+            f"{name}_bounds": interval_or_none(low[index], high[index])
+            for name, (low, high) in estimate.label_bounds.items()
+        }
         for index, label in enumerate(labels)
     ]
 
@@ -175,11 +178,3 @@ def _all_suggested(rows: Sequence[Row], choices: Sequence[Choice]) -> dict[str, 
     return {f"{name}_micro": pooled[name] for name in SUGGESTED_RATES} | {
         f"{name}_macro": value for name, value in means.items()
     }
-
-
-def _pair(low: float, high: float) -> list[float] | None:
-    return None if math.isnan(low) or math.isnan(high) else [float(low), float(high)]
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)

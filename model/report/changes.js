@@ -1,4 +1,4 @@
-// What each figure of a comparison shows.
+// What each figure of a comparison, or of a training, shows.
 
 /** Specification and data of the plot in a figure. */
 function plotOf(figure) {

@@ -1,4 +1,4 @@
-// What each figure of the report shows: its specification with its data, and and what is chosen.
+// What each figure of the report shows: its specification with its data, and what is chosen.
 
 const state = { label: 0, pairs: null, cut: null };
 

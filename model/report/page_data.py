@@ -103,7 +103,7 @@ def page_data(metrics: Mapping[str, Any], drawings: Mapping[str, Any]) -> dict[s
         "reliability": _of_shown(drawings.get("reliability"), shown),
         "all": _all_answers(metrics, drawings),
         "pairs": _pairs(drawings.get("pairs"), place, metrics),
-        "histograms": [metrics["distributions"]["labels"][index]["histogram"] for index in shown],
+        "histograms": [] if metrics["counts"]["with_truth"] else _histograms(metrics, shown),
         "sizes": metrics["distributions"]["labels_per_record"],
         "scored": metrics["counts"]["scored"],
         "slices": {column: _slice_points(entries) for column, entries in slice_tables(metrics).items()},
@@ -168,13 +168,18 @@ def _of_shown(values: Sequence[Any] | None, shown: Sequence[int]) -> list[Any] |
     return None if not values else [values[index] for index in shown]
 
 
+def _histograms(metrics: Mapping[str, Any], shown: Sequence[int]) -> list[Any]:
+    """Returns those of the labels, which are drawn where there is no truth to tell them apart by."""
+    return [metrics["distributions"]["labels"][index]["histogram"] for index in shown]
+
+
 def _all_answers(metrics: Mapping[str, Any], drawings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "cuts": drawings.get("all_cuts") or None,
         "reliability": drawings.get("all_reliability") or None,
         "support": sum(row["support"] for row in metrics["per_label"]),
         "known": sum(row.get("known", 0) for row in metrics["per_label"]),
-        **{name: sum(row[name] for row in metrics["per_label"]) for name in ("tp", "fp", "fn", "tn")},
+        **{name: sum(row[name] for row in metrics["per_label"]) for name in ("tp", "fp")},
     }
 
 

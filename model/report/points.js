@@ -30,14 +30,9 @@ function sourceOf(position) {
 
 function allAnswers() {
   const all = data.all;
-  return { ...all, bins: all.reliability, marks: [{ kind: "current", threshold: null, ...marked(all) }] };
+  const counts = [null, all.tp, all.fp, null]; // at a threshold for each label, which is none of the curve's
+  return { ...all, bins: all.reliability, marks: [{ kind: "current", ...rates(counts, all.support, all.known) }] };
 }
-
-const marked = ({ tp, fp, fn, tn }) => ({
-  precision: share(tp, tp + fp),
-  recall: share(tp, tp + fn),
-  false_positive_rate: share(fp, fp + tn),
-});
 
 const whole = (points, ...names) => points.filter((point) => names.every((name) => point[name] !== null));
 
@@ -64,10 +59,13 @@ function predictedCurve(source) {
   return { points: whole(points, "predicted"), marks: whole(source.marks, "predicted") };
 }
 
+/** The name of one of some equal bins. */
+const binOf = (place, bins) => `${place / bins}–${(place + 1) / bins}`;
+
 /** A label's probabilities in equal bins, of all scored records. */
 function probabilities(position) {
   const bins = data.histograms[position];
-  return { points: bins.map((records, place) => ({ bin: `${place / bins.length}–${(place + 1) / bins.length}`, records })) };
+  return { points: bins.map((records, place) => ({ bin: binOf(place, bins.length), records })) };
 }
 
 function sizes() {
@@ -88,7 +86,7 @@ function reliability(source) {
 
 function histogram(source) {
   const points = source.bins.flatMap(([records, present], place) => {
-    const bin = `${place / source.bins.length}–${(place + 1) / source.bins.length}`;
+    const bin = binOf(place, source.bins.length);
     return [
       { bin, truth: "present", records: present },
       { bin, truth: "absent", records: records - present },

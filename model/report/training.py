@@ -6,7 +6,7 @@ from typing import Any
 from bulklabel.model.report.page import render_page
 from bulklabel.model.report.plots.run_plots import CONFIG, DIAGONAL, INVISIBLE, Spec, layered, share, tooltip
 
-SCRIPTS = ("tables.js", "drawing.js", "training.js")
+SCRIPTS = ("tables.js", "drawing.js", "changes.js")
 
 COLOURS = ("var(--blue)", "var(--orange)")
 
