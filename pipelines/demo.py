@@ -87,7 +87,7 @@ def _copy_shipped(model: str) -> bool:
     try:
         shipped = load_model(SHIPPED)
         save_model(shipped, model)
-        load_scorer(files.absolute(model), shipped.digest)
+        load_scorer(files.absolute(model), shipped.digest, wrappers=False)
     except UserError as error:
         log.warning("the model that comes with bulklabel cannot be used here, so one is trained: %s", error)
         return False

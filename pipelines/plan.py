@@ -48,7 +48,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     print(truth_line(plan.truth))
     scorer = scorer_of(options, plan)
     check_precision(plan, scorer.get())
-    startup = (now() - account.started).total_seconds(), time.process_time()
+    startup = account.seconds, time.process_time()
     rehearsal = rehearse(plan, left, scorer, publication_of(options, plan, gates, output), directory)
     expected = forecast(plan, left, *startup, rehearsal)
     account.state, account.forecast = PLANNED, expected.content

@@ -82,13 +82,12 @@ def _rescored(output: OutputFiles, options: argparse.Namespace) -> Rescored | No
     if plan is None or directory is None or not rows:
         return None
     try:
-        scorer = load_scorer(
-            directory, plan.recipe.model_digest, options.trust_model_code, tolerance=options.golden_tolerance
-        )
+        trusted, tolerance = options.trust_model_code, options.golden_tolerance
+        scorer = load_scorer(directory, plan.recipe.model_digest, trusted, tolerance=tolerance, wrappers=trusted)
     except UserError as error:
         return Rescored(faults=[f"model: {error}"])
     chosen = choose_rows(rows, options.sample, plan.digest)
-    return rescore(RunDirectory(output.path, plan.stamp), plan, chosen, scorer, options.golden_tolerance)
+    return rescore(RunDirectory(output.path, plan.stamp), plan, chosen, scorer, tolerance)
 
 
 def _summary(run: str, output: OutputFiles, rescored: Rescored | None) -> str:

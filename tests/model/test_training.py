@@ -138,7 +138,7 @@ def test_the_mean_loss_of_an_epoch_is_over_what_is_known() -> None:
     samples = pictures(100, seed=1)
     samples.truth[np.random.default_rng(2).random(samples.truth.shape) < 0.6] = UNKNOWN
     kept = Kept()
-    result = train_network(task(), pictures(64, 3), samples, kept, kept)
+    result = train_network(task(), samples, samples, kept, kept)
     (epoch,) = result.history
     assert kept.epochs == [epoch]
     assert epoch.loss == pytest.approx(0.7, abs=0.2)

@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-from pathlib import Path
 
 from bulklabel.pipelines.cli import COMMANDS
 from bulklabel.pipelines.flags.parser import GROUPS, CommandParser
@@ -56,4 +55,4 @@ def text_of(action: argparse.Action) -> str:
 
 
 if __name__ == "__main__":
-    Path(PAGE).write_text(page())
+    PAGE.write_text(page())

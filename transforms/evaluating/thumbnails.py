@@ -46,7 +46,7 @@ class MakeThumbnails(beam.PTransform):  # type: ignore[misc]
     def __init__(
         self, shards: beam.PCollection[Shard], recipe: Recipe, choose: Callable[[Any], Wanted] | None = None
     ) -> None:
-        """Makes the steps.
+        """Keeps what the steps are made of.
 
         Args:
             shards: those of the run that has the images.

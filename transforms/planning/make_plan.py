@@ -38,8 +38,8 @@ class ScoreOptions:
 
     `threshold` is what `--threshold` gives, as `choose_thresholds` takes it; `layout` how predictions are laid out in
     columns, `wide` for one a label, `list` for one of lists; `decode_seconds` the time limit for one image;
-    `precision` what the network computes in, `float32` or `bfloat16`; `limits` how large an image may be, and whether
-    one that lacks pixels is rejected.
+    `precision` what the network computes in, `float32`, `bfloat16` or `tensorfloat32`; `limits` how large an image may
+    be, and whether one that lacks pixels is rejected.
     """
 
     threshold: str | None = None

@@ -91,10 +91,10 @@ class Recipe:
     `labels` and `thresholds` (0…1) are in the order of the network's outputs; `tuned_thresholds` are the model's own,
     kept so that `evaluate` needs no model directory; `batch_size` is images a batch; `versions` are those of the
     packages that decode and compute; `rule` says how labels are read; `decode_seconds` is an image's time limit;
-    `precision` is what the network computes in, `float32` or `bfloat16`; `max_pixels` and `truncated` are `limits`;
-    `since` are the runs whose answers are known, as `Shard.reused` counts them; `by_content` says that images are
-    recognised by their bytes, `carry_over` that known answers are written again; `truth` names the files whose truth
-    counts instead of the records', if there are any.
+    `precision` is what the network computes in, `float32`, `bfloat16` or `tensorfloat32`; `max_pixels` and `truncated`
+    are `limits`; `since` are the runs whose answers are known, as `Shard.reused` counts them; `by_content` says that
+    images are recognised by their bytes, `carry_over` that known answers are written again; `truth` names the files
+    whose truth counts instead of the records', if there are any.
     """
 
     input_format: str

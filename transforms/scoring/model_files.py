@@ -11,11 +11,6 @@ def load_model(directory: str) -> Model:
     Raises:
         UserError: if a file is missing or they do not belong together.
     """
-    if not files.exists(files.join(files.absolute(directory), DESCRIPTION_FILE)):
-        if directory.rpartition("/")[2] in NETWORK_FILES.values():
-            raise UserError(f"{directory} is a file of a model directory; give the folder that it is in.")
-        if directory.endswith((".keras", ".h5", ".onnx")):
-            raise UserError(f"{directory} is a network; make a model directory of it with `bulklabel package`.")
     return read_model(lambda name: _read(directory, name), directory)
 
 
@@ -41,4 +36,13 @@ def _read(directory: str, name: str) -> bytes | None:
     try:
         return files.read(files.join(files.absolute(directory), name))
     except FileNotFoundError:
+        if name == DESCRIPTION_FILE:
+            _check_is_no_network(directory)
         return None
+
+
+def _check_is_no_network(path: str) -> None:
+    if path.rpartition("/")[2] in NETWORK_FILES.values():
+        raise UserError(f"{path} is a file of a model directory; give the folder that it is in.")
+    if path.endswith((".keras", ".h5", ".onnx")):
+        raise UserError(f"{path} is a network; make a model directory of it with `bulklabel package`.")
