@@ -379,7 +379,7 @@ class Promises(RuleBasedStateMachine):
             assert manifest is not None
             assert manifest["require"] == asked
         if outcome != "nothing to do":
-            assert not any(TEMPORARY.search(f"/{name}") for name in self.store.below(FOLDER))
+            assert not temporary_files(self)
 
     def evaluate_alone(self, run: Fresh, asked: str) -> None:
         process = self.launch_evaluation(asked)
@@ -433,6 +433,10 @@ def has_success(promises: Promises) -> bool:
     return f"{FOLDER}/{SUCCESS_FILE}" in promises.store.files
 
 
+def temporary_files(promises: Promises) -> list[str]:
+    return [name for name in promises.store.below(FOLDER) if TEMPORARY.search(f"/{name}")]
+
+
 def test_a_run_that_replaced_a_manifest_and_died_is_finished_by_the_same_command(promises: Promises) -> None:
     promises.start(THIS, False, "")
     promises.stop_before(0, "write", MANIFEST_FILE, "")
@@ -455,6 +459,19 @@ def test_a_run_leaves_what_another_run_of_its_plan_has_published_as_it_is(promis
     promises.end(0)
     assert promises.store.files[f"{FOLDER}/{MANIFEST_FILE}"] == before
     assert is_stated(promises)
+
+
+def test_a_finished_run_has_no_temporary_file_of_a_worker_that_died_on_the_way(promises: Promises) -> None:
+    promises.local = True
+    for _ in range(2):
+        promises.start(THIS, False, "")
+        promises.stop_before(len(promises.processes) - 1, "begin", PREDICTIONS, "")
+    promises.proceed(1, 1)
+    promises.kill(1, 0, "before")
+    assert temporary_files(promises)
+    promises.end(0)
+    assert is_stated(promises)
+    assert not temporary_files(promises)
 
 
 def test_a_run_that_another_request_overtook_leaves_no_success_that_says_nothing(promises: Promises) -> None:

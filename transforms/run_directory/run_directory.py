@@ -210,10 +210,13 @@ class RunDirectory(PublishedFolder):
     def publish(self, content: Mapping[str, bytes], manifest: bytes) -> None:
         """Publishes as every folder is, unless another run of the plan, asked for the same, has done so already.
 
+        Temporary files are deleted first: those of workers that died on the way, whose shards others have scored.
+
         Raises:
             StoreError: if the folder is another plan's or gone, or another run, asked for something else, publishes.
         """
         if not self.says_same(manifest, self.stated_manifest() or b""):
+            self.files.delete(self._temporary_files())
             super().publish(content, manifest)
 
     def says_same(self, manifest: bytes, other: bytes) -> bool:
@@ -278,10 +281,13 @@ class RunDirectory(PublishedFolder):
 
     def _clear(self) -> None:
         """Deletes what no shard of the plan will replace: temporary files of dead runs, and other plans' parts."""
-        folders = [self.path, *(self.path_of(kind) for kind in PART_KINDS)]
-        stale = [file.path for folder in folders for file in self.files.list_temporary(folder)]
         foreign = [name for name in self._part_names() if self.stamp.is_foreign(f"/{name}")]
-        self.files.delete([*stale, *(self.path_of(name) for name in foreign if self._is_own_part(name, set()))])
+        parts = [self.path_of(name) for name in foreign if self._is_own_part(name, set())]
+        self.files.delete([*self._temporary_files(), *parts])
+
+    def _temporary_files(self) -> list[str]:
+        folders = [self.path, *(self.path_of(kind) for kind in PART_KINDS)]
+        return [file.path for folder in folders for file in self.files.list_temporary(folder)]
 
     def _is_finished(self) -> bool:
         """Tells whether `_SUCCESS` states what is there, and no record was rejected that another try may score."""

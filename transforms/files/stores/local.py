@@ -22,7 +22,7 @@ UNSYNCED_ERRORS = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}
 """Errors of file systems that cannot flush a folder to the disk, or may not read it."""
 
 WRITES = 5
-"""How often a file is written whose temporary file vanishes: each run deletes those that it finds at its start."""
+"""How often a file is written whose temporary file vanishes: each run deletes those that it finds."""
 
 LITERAL = re.compile(r"(?:\[[*?\[]\]|[^*?\[])*")
 ESCAPED_MARK = re.compile(r"\[([*?\[])\]")
