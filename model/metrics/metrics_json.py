@@ -54,14 +54,18 @@ def compute_metrics(
     (0.8, [1.0, 0.0], {'cat': 0.29998782, 'dog': 0.25})
     """
     evidence = Evidence.of(statistic)
-    choices = [choose(curve, goal) for curve in threshold_curves(evidence.histograms)]
     estimate, without = evidence.estimate(), list(evidence.without_groups())
     rows = _label_rows(evidence, estimate, labels, thresholds)
+    predicted, curves = statistic.predicted.total()["labels"], threshold_curves(evidence.histograms)
+    choices = [
+        choose(curve, goal, Choice(row["threshold"], False, int(predicted[index]), row["tp"], row["fp"]))
+        for index, (curve, row) in enumerate(zip(curves, rows, strict=True))
+    ]
     intervals = label_intervals(evidence, estimate, without)
     for index, (row, choice) in enumerate(zip(rows, choices, strict=True)):
         row["coverage"] = number_or_none(row["known"] / statistic.scored if statistic.scored else math.nan)
         row["unknown"] = statistic.scored - row["known"]
-        row["suggested"] = _suggested(choice, row["support"])
+        row["suggested"] = _suggested(choice, row["support"]) | ({} if row["known"] else dict.fromkeys(SUGGESTED_RATES))
         row["intervals"] = {name: interval_or_none(low[index], high[index]) for name, (low, high) in intervals.items()}
     return {
         "counts": _counts(statistic, distinct),

@@ -147,22 +147,24 @@ def _tuned(truth: Truth, probabilities: npt.NDArray[np.float32]) -> float:
     return float(curve.thresholds[np.argmax(f1)])
 
 
-def choose(curve: Curve, goal: Goal) -> Choice:
+def choose(curve: Curve, goal: Goal, in_force: Choice) -> Choice:
     """Returns the threshold of a label that reaches the goal best; of several equally good ones the highest.
 
     `precision` and `specificity` are reached with the largest recall possible, `recall` with the highest threshold,
     `budget` with the lowest. Where no other threshold reaches it, for want of present or absent records or because too
-    many share one probability, it is 1, which predicts as little as can be and may keep a budget; for `f1` and `recall`
-    without present records it is 0.5.
+    many share one probability, it is 1, which predicts as little as can be and may keep a budget. Where the records say
+    nothing of the goal the one in force stays: for `f1` and `recall` without present records, for `specificity` without
+    absent ones, for `precision` without either.
 
     >>> curve = exact_curve(np.array([1, 1, 0], np.int8), np.array([0.75, 0.5, 0.25], np.float32))
-    >>> choose(curve, Goal("precision", 0.9))
+    >>> choose(curve, Goal("precision", 0.9), Choice(0.2, False, 3, 2, 1))
     Choice(threshold=0.375, reached=True, predicted=2, true_positives=2, false_positives=0)
     """
     true, false = curve.true_positives, curve.false_positives
-    support = int(true[-1]) if len(true) else 0
-    if goal.kind in (F1, RECALL) and not support:
-        return _at(curve, DEFAULT_THRESHOLD, reached=False)
+    support, absent = (int(counts[-1]) if len(counts) else 0 for counts in (true, false))
+    telling = {F1: support, RECALL: support, SPECIFICITY: absent, PRECISION: support + absent}
+    if telling.get(goal.kind) == 0:
+        return in_force
     if goal.kind == F1:
         return _chosen(curve, int(np.argmax(2 * true / (support + true + false))))
     target = goal.target or 0.0
@@ -201,7 +203,7 @@ def _chosen(curve: Curve, index: int) -> Choice:
 
 
 def _at(curve: Curve, threshold: float, reached: bool) -> Choice:
-    """Makes the choice of any threshold: of one of the curve, or of one between two bins, as 0.5 and 1 are."""
+    """Makes the choice of any threshold: of one of the curve, or of one between two bins, as 1 is."""
     above = int((curve.lowest >= np.float32(threshold)).sum())
     if not above:
         return Choice(threshold, reached, 0, 0, 0)

@@ -27,9 +27,16 @@ GOALS = [
 Counts = tuple[int, int, int]
 
 
+IN_FORCE = 0.3
+
+
 def chosen(batch: Batch, goal: Goal) -> list[tuple[Choice, np.ndarray, np.ndarray]]:
     """Each label's choice with its truth and its probabilities."""
-    choices = [choose(curve, goal) for curve in threshold_curves(statistic_of(batch).histograms.filled())]
+    curves = threshold_curves(statistic_of(batch).histograms.filled())
+    in_force = [
+        Choice(IN_FORCE, False, *counted(*label, IN_FORCE)) for label in zip(batch[0].T, batch[1].T, strict=True)
+    ]
+    choices = [choose(curve, goal, stays) for curve, stays in zip(curves, in_force, strict=True)]
     return list(zip(choices, batch[0].T, batch[1].T, strict=True))
 
 
@@ -80,14 +87,16 @@ def test_a_goal_is_reached_as_well_as_can_be(batch: Batch, goal: Goal) -> None:
             absent = int((truth == 0).sum())
             good = [t for _, t, f in cuts if absent and (absent - f) / absent >= target]
             assert not absent or (absent - false) / absent >= target
-            assert choice.reached == bool(absent or (not target and cuts))
+            assert choice.reached == bool(absent)
             assert not good or true == max(good)
         else:
             assert choice.reached == (predicted <= target)
             good = [p for p, _, _ in cuts if p <= target]
             assert not good or predicted == max(good)
         if not choice.reached:
-            assert choice.threshold == (0.5 if goal.kind in ("f1", "recall") else 1)
+            known = int((truth != -1).sum())
+            silent = goal.kind != "budget" and not (known and goal.kind == "precision")
+            assert choice.threshold == (IN_FORCE if silent else 1)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -156,6 +165,8 @@ def test_a_thresholds_file_gives_the_suggested_predictions(batch: Batch, goal: G
             assert [suggested[name] for name in ("precision", "recall", "f1")] == pytest.approx(expected, abs=1e-12)
         else:
             assert (true, false) == (0, 0)
+            assert [suggested[name] for name in ("precision", "recall", "f1")] == [None] * 3
+            assert goal.kind == "budget" or threshold == row["threshold"]
     table = records_table(range(len(batch[0])))
     again = compute_metrics(Statistic.from_batch(*batch, thresholds, table), names, thresholds, goal)
     assert promised == {name: again["overall"][name] for name in promised}
