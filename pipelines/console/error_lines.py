@@ -20,8 +20,8 @@ EXIT_CODES_OF = {
 
 
 LOST_WORKER = re.compile(
-    "Channel closed prematurely|Worker subprocess exited|RpcError|cannot schedule new futures after shutdown"
-    "|of RPC that terminated with|SDK worker disconnected|didn't get control connection"
+    "Channel closed prematurely|Worker subprocess exited|RpcError|of RPC that terminated with|SDK worker disconnected"
+    "|didn't get control connection|cannot schedule new futures after (interpreter )?shutdown|CancelledError"
 )
 """What Beam says, in several threads, when the process of a worker is gone, and its other workers, taken apart."""
 
@@ -53,6 +53,8 @@ def outcome_of(error: Exception) -> Outcome:
     Outcome(exit_code=2, line='--input x: no such file.', state=None)
     >>> outcome_of(OSError(28, "No space left on device")).line
     '[Errno 28] No space left on device; when that is fixed, run the same command again to continue.'
+    >>> outcome_of(RuntimeError("concurrent.futures._base.CancelledError")).line
+    'a worker process died or was killed (out of memory?); run the same command again to continue.'
     """
     for name, exit_code in EXIT_CODES_OF.items():
         line = _line_of(error, name)
