@@ -1,9 +1,10 @@
-"""Runs over a store in memory, each in a thread that stands before every file operation until it is told to go on."""
+"""Runs over a store in memory, each of which stands before every file operation until it is told to go on."""
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
+
+from greenlet import getcurrent, greenlet
 
 from bulklabel.model.errors import StoreError, UserError
 from bulklabel.transforms.files.listing import File
@@ -76,7 +77,9 @@ Command = Callable[["Process"], str]
 
 
 class Process:
-    """A command in a thread of its own, and what `transforms.files.files` is to others.
+    """A command that takes turns with the test, and what `transforms.files.files` is to others.
+
+    It runs in a greenlet: to hand on between threads takes the system more time than all that runs and test do.
 
     A local file is written under a temporary name and renamed, which are two operations; an object is put in one.
     `owner` is the digest of the plan whose run it is, `may_delete` tells which files it may delete.
@@ -95,15 +98,13 @@ class Process:
         self._late: set[str] = set()
         self._temporaries = 0
         self._kill = ""
-        self._go, self._stands = threading.Semaphore(0), threading.Semaphore(0)
-        threading.Thread(target=self._run, daemon=True).start()
-        self._stands.acquire()
+        self._test, self._turn = getcurrent(), greenlet(self._run)
+        self._turn.switch()
 
     def step(self, kill: str = "") -> None:
         """Let it do one operation; `before`, `after` or `halfway` it is killed."""
         self._kill = kill
-        self._go.release()
-        self._stands.acquire()
+        self._turn.switch()
 
     def _run(self) -> None:
         try:
@@ -116,12 +117,10 @@ class Process:
             self.outcome = "stopped"
         except BaseException as error:
             self.outcome, self.error = "failed", error
-        self._stands.release()
 
     def _operation(self, name: str, path: str, effect: Callable[[], T], half: Callable[[], object] = int) -> T:
         self.next = f"{name} {path.removeprefix(f'{FOLDER}/')}"
-        self._stands.release()
-        self._go.acquire()
+        self._test.switch()
         if self._kill == "before":
             raise Killed
         if self._kill == "halfway":
