@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from tests.durability.forked import Run
 
+gc.disable()  # until all is imported and collected, where it would look at a million objects again and again
+
 os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 """Nearly every network here is so small that more threads, also in the processes started, would only wait."""
 
@@ -97,11 +99,12 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Lets the garbage collector leave alone what is imported, a million objects that it finds alive each time.
+    """Lets the garbage collector work from here on, and leave alone what is imported: that stays alive.
 
     The first of several processes fetches what the tests need.
     """
     gc.freeze()
+    gc.enable()
     if os.environ.get("PYTEST_XDIST_WORKER") == "gw0":
         from tests.engines.fetch_ahead import fetch_ahead
 

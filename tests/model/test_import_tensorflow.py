@@ -25,7 +25,8 @@ import sys
 from bulklabel.model.network.import_tensorflow import import_tensorflow
 import_tensorflow(wrappers=False)
 assert "sklearn" not in sys.modules
-import sklearn, os
+import gc, sklearn, os
+assert gc.isenabled()
 assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
 """
 
