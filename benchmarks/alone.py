@@ -1,4 +1,4 @@
-"""Prints images a second, and a second of the processor, of a network alone by TensorFlow, or of decoding alone.
+"""Prints images per second, and per second of CPU time, of a network alone by TensorFlow, or of decoding alone.
 
 python -m benchmarks.alone FOLDER RECORDS network BATCH | decoding
 """

@@ -135,7 +135,7 @@ def our_command(options: list[str]) -> Command:
 
 
 def measure_alone(folder: Path, what: str, records: int) -> tuple[float, float]:
-    """Returns images a second, and images a second of the processor, without start-up."""
+    """Returns images per second, and per second of CPU time, without start-up."""
     command = [sys.executable, "-m", "benchmarks.alone", str(folder), str(records), *what.split()]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT)
     by_clock, by_processor = json.loads(done.stdout)
@@ -156,7 +156,7 @@ def table(corpus: Corpus, jobs: dict[str, list[Job]], alone: dict[str, list[tupl
         f"{processor_name()}, {os.cpu_count()} cores; {corpus.name}; {len(jobs[OURS])} rounds; medians, and in"
         " brackets the least and the greatest ratio of a round.",
         "",
-        f"| | images a second | a second of the processor | bulklabel is faster | by processor | {small:,}: s |"
+        f"| | images per second | per second of CPU time | bulklabel is faster | by processor | {small:,}: s |"
         f" s of the processor | {large:,}: s | s of the processor | peak MB |",
         "| --- |" + " ---: |" * 9,
     ]

@@ -37,7 +37,7 @@ def records_in(result: ShardResult) -> int:
 
 
 def main(records: list[int]) -> None:
-    print(f"{'records':>12}{'µs a record':>14}{'with groups':>14}{'more MB':>10}{'with groups':>14}")
+    print(f"{'records':>12}{'µs per record':>14}{'with groups':>14}{'more MB':>10}{'with groups':>14}")
     for number in records:
         plain, ids, groups = (measure(number, what) for what in ("nothing", "ids", "groups"))
         microseconds = [1e6 * (seconds - plain[0]) / number for seconds, _ in (ids, groups)]

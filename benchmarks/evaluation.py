@@ -47,7 +47,7 @@ def main(rounds: int) -> None:
             jobs, evaluations = zip(*(run_round(folder, sizes, turn) for turn in range(rounds)), strict=True)
             shares = [evaluation / job for job, evaluation in zip(jobs, evaluations, strict=True)]
             print(
-                f"{labels:>5} labels: job {1e6 * statistics.median(jobs):,.0f} µs a record, evaluation "
+                f"{labels:>5} labels: job {1e6 * statistics.median(jobs):,.0f} µs per record, evaluation "
                 f"{1e6 * statistics.median(evaluations):,.1f} µs, share {statistics.median(shares):.1%}"
                 f"   each: {[f'{share:.1%}' for share in shares]}"
             )

@@ -174,7 +174,7 @@ def print_table(corpus: Corpus, rates: dict[str, list[float]], memory: dict[int,
         "floor: both, one after the other": statistics.median(floors),
         "the whole job, marginal": statistics.median(rates["job"]),
     }
-    print(f"{CORES} cores, {corpus.name}, batches of {batch_size_for(SIZE)}, {len(ratios)} rounds: images a second")
+    print(f"{CORES} cores, {corpus.name}, batches of {batch_size_for(SIZE)}, {len(ratios)} rounds: images per second")
     for name, rate in rows.items():
         print(f"  {name:<40}{rate:>10,.0f}")
     print(f"  {'the whole job ÷ floor':<40}{statistics.median(ratios):>10.2f}   each: {[round(r, 2) for r in ratios]}")

@@ -50,7 +50,7 @@ def _items(name: str, value: str) -> list[str]:
     except ValueError:
         items = None
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-        raise UserError(f'{name}: {value} is no list in JSON, such as ["gs://one", "gs://two"].')
+        raise UserError(f'{name}: {value} is not a JSON list, such as ["gs://one", "gs://two"].')
     return items
 
 

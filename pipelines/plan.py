@@ -41,7 +41,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     left = [index for index in left if plan.shards[index].reused is None]
     if state is State.FINISHED or not left:
         account.state = NOTHING_TO_DO
-        print(f"{options.output}: nothing is left to score of this plan.")
+        print(f"{options.output}: nothing is left to score for this plan.")
         return
     if plan.reused is not None:
         print(summary(plan))
@@ -60,9 +60,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
             f"{rehearsal.records:,}",
         )
     if not is_local(pipeline_options) or pipeline_options.view_as(DirectOptions).direct_num_workers != 1:
-        log.warning(
-            "the forecast is of one process on this machine, and not of the runner and workers that are asked for"
-        )
+        log.warning("the forecast is for one process on this machine, not for the chosen runner and workers")
     if options.deadline is not None and now().timestamp() + expected.seconds > options.deadline.moment:
         log.warning("--deadline %s: the run would not be done by then; the same command continues it", options.deadline)
     print("\n".join(forecast_lines(plan, len(left), rehearsal, expected)))

@@ -96,7 +96,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     print(truth_line(truth.content if truth else truth_content(choice, labels)))
     _check(options, survey)
     print(
-        f"{training:,} records to learn from, {validation:,} to judge by, "
+        f"{training:,} records for training, {validation:,} for validation,  "
         f"{survey.without_truth:,} without truth; {len(labels)} labels"
     )
     if options.group_by is not None:
@@ -130,14 +130,14 @@ def _check(options: argparse.Namespace, survey: Survey) -> None:
         unreadable = "".join(f", {count:,} cannot be read ({reason})" for reason, count in survey.unreadable.items())
         raise UserError(
             f"{', '.join(options.input)}: no record has labels {where}{unreadable}; "
-            "name the right place by --labels_column."
+            "name the right field with --labels_column."
         )
     if survey.distinct.without_group == training + validation + survey.without_truth:
         raise UserError(f"--group_by {options.group_by}: no record has a value of it; name a column or field that has.")
     if not training or (options.validation_fraction and not validation):
         raise UserError(
-            f"--validation_fraction {options.validation_fraction} leaves {training} records to learn from and "
-            f"{validation} to judge by; change it, or give more records."
+            f"--validation_fraction {options.validation_fraction} leaves {training} records for training and "
+            f"{validation} for validation; change it, or give more records."
         )
 
 
@@ -145,16 +145,16 @@ def _warn(survey: Survey, labels: Sequence[str], label_file: str | None) -> None
     """Tells which records and labels will not be learnt, or have no threshold of their own, and why."""
     if survey.unreadable:
         counts = ", ".join(f"{count:,} {reason}" for reason, count in survey.unreadable.items())
-        log.warning("some records cannot be read, so are not learnt: %s", counts)
+        log.warning("some records cannot be read, so they are not used: %s", counts)
     if survey.other_labels:
         where = f"not in {label_file}" if label_file else "present in no record"
         log.warning("%s, so not learnt: %s", where, ", ".join(sorted(survey.other_labels)))
     known, present = survey.training.known > 0, survey.training.present > 0
     untuned = present & (survey.validation.present == 0) if survey.validation.samples else np.zeros_like(present)
     lacking = {
-        "unknown in all records to learn from": ~known,
-        "present in none to learn from": known & ~present,
-        f"present in none to judge by, so their threshold is {DEFAULT_THRESHOLD}": untuned,
+        "unknown in all training records": ~known,
+        "present in no training record": known & ~present,
+        f"present in no validation record, so their threshold is {DEFAULT_THRESHOLD}": untuned,
     }
     named = [f"{words}: {', '.join(np.array(labels)[which])}" for words, which in lacking.items() if which.any()]
     if named:
@@ -177,7 +177,7 @@ def _fit_and_save(options: argparse.Namespace, source: SampleSource, survey: Sur
     sides = decode_samples(source, labels, preprocessing, counts, None if is_remote(folder) else folder)
     training, validation = sides.training, sides.validation
     if sides.rejected:
-        log.warning("%s records could not be read or decoded, so not learnt", f"{sides.rejected:,}")
+        log.warning("%s records could not be read or decoded, so they are not used", f"{sides.rejected:,}")
     judged = Samples(validation.images, validation.truth) if len(validation.truth) else None
     task = _task(options, start, preprocessing, len(labels))
     checkpoint = _checkpoint(options, labels, start, preprocessing, (training, validation))
@@ -200,7 +200,7 @@ def _start(directory: str) -> Model:
     model = load_model(directory)
     if model.engine != KERAS:
         raise UserError(
-            f"--from {directory}: its network is {model.network_file}, which answers and cannot learn; give the model "
+            f"--from {directory}: its network is {model.network_file}, which cannot be trained; give the model "
             "directory of a Keras network."
         )
     return model
@@ -262,7 +262,9 @@ def _checkpoint(
     )
     others = checkpoint.others()
     if others:
-        log.warning("%s is of a training by other flags, inputs or versions, so this one starts anew", others[0])
+        log.warning(
+            "%s is of a training by other flags, inputs or versions, so training starts from the beginning", others[0]
+        )
         files.delete(others)
     return checkpoint
 

@@ -55,12 +55,12 @@ def _verify_folder(options: argparse.Namespace, output: OutputFiles, published: 
     if options.sample:
         whose = f"its run {run}" if run else "a run"
         raise UserError(
-            f"--sample: {options.run} is no run, and has no parts that could be scored again; give {whose}."
+            f"--sample: {options.run} is not a run, and has no parts that could be scored again; give {whose}."
         )
     faults = list(_printed(folder_faults(options.run, output, published)))
     if faults:
         raise FaultsFoundError(
-            f"{options.run} has {len(faults):,} fault{'s' * (len(faults) > 1)}; put what is foreign elsewhere, and "
+            f"{options.run} has {len(faults):,} fault{'s' * (len(faults) > 1)}; move foreign files away, and "
             f"{published.again}."
         )
     size = sum(int(entry["bytes"]) for entry in published.entries.values()) / 1e6

@@ -166,7 +166,7 @@ class _Chooser:
         if not numbered:
             raise UserError(
                 f"{self.source}: {name!r} holds no labels, but values {self._such(rule)}; "
-                "name another field by --labels_column, or give --labels_as none."
+                "name another field with --labels_column, or give --labels_as none."
             )
         if any(name in record.class_names for record in self.records):
             return replace(rule, form=FILE_INDICES), ""
@@ -210,7 +210,7 @@ class _Chooser:
         if is_vector and in_range and count < FEWEST_TELLING_LABELS:
             raise UserError(
                 f"{self.source}: the numbers in {name!r}, {such}, may be label numbers or a 0/1 vector; "
-                "say which by --labels_as indices or --labels_as multi_hot."
+                "say which with --labels_as indices or --labels_as multi_hot."
             )
         if is_vector:
             return replace(rule, form=MULTI_HOT)
@@ -218,7 +218,7 @@ class _Chooser:
         if other:
             raise UserError(
                 f"{self.source}: {name!r} has 0/1 vectors of {other} labels, {such}, and the model {count}; give the "
-                "labels that they stand for by another field, or accept them as numbers by --labels_as indices."
+                "labels that they stand for in another field, or accept them as numbers with --labels_as indices."
             )
         if in_range:
             return replace(rule, form=INDICES)
@@ -236,13 +236,13 @@ class _Chooser:
         if numbers is None:
             return (
                 f"the values in {name!r}, {such}, are neither labels nor 0 or 1 for each of {count} labels; "
-                "name another field by --labels_column, or give --labels_as none."
+                "name another field with --labels_column, or give --labels_as none."
             )
         first, last = min(numbers), max(numbers)
         if offset == 0 and first == 1 and last == count:
-            fix = "if they count from 1 give --label_offset 1, or accept this by --labels_as indices"
+            fix = "if they count from 1 give --label_offset 1, or accept this with --labels_as indices"
         else:
-            fix = "give --label_offset with the number of the first label, or accept this by --labels_as indices"
+            fix = "give --label_offset with the number of the first label, or accept this with --labels_as indices"
         return (
             f"the label numbers in {name!r} are {first!s:.20} to {last!s:.20}, {such}, and those of the model "
             f"{offset} to {offset + count - 1}; {fix}."
@@ -292,7 +292,7 @@ class _Chooser:
         if self.options.labels_as != AUTO:
             raise UserError(
                 f"--labels_as {self.options.labels_as}: none of the first {len(self.records):,} records of "
-                f"{self.source} has labels in {looked}; name their field by --labels_column."
+                f"{self.source} has labels in {looked}; name their field with --labels_column."
             )
         rule = replace(self.base, form=NONE, unseen=tuple(self.candidates), unknown_field=None)
         return rule, f"the first {len(self.records):,} records have no {looked}"

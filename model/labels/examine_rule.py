@@ -102,7 +102,7 @@ def examine_rule(
         raise UserError(
             f"{source}: no label of the truth is the model's: it has {_listed(strange)} in {rule.field!r}, read "
             f"as {rule.form}, and the model {_listed(sorted(known))}{_near_misses(strange, known)}; name another field "
-            f"by --labels_column, or accept this by --labels_as {rule.form}."
+            f"with --labels_column, or accept this with --labels_as {rule.form}."
         )
     # Other unknown labels are counted, and named at the end; these probably mean something else than an unknown label.
     hint = _near_misses(strange, known) or _no_label_hint(strange)

@@ -208,8 +208,8 @@ class TruthReader:
             return None
         if self.rule.form == NAMES:
             if not isinstance(item, str):
-                fix = "say what numbers mean by --labels_as" if is_number(item) else "expected a name"
-                raise RecordError("read", "bad_labels", f"the label {str(item)[:40]!r} is no text; {fix}")
+                fix = "say what numbers mean with --labels_as" if is_number(item) else "expected a name"
+                raise RecordError("read", "bad_labels", f"the label {str(item)[:40]!r} is not text; {fix}")
             return self.known_name(item)
         number = whole_number(item)
         if number is None:

@@ -109,7 +109,7 @@ def parse_requirement(text: str) -> Requirement:
     if not match:
         quotes = "" if re.search("[<>=]", text) else "; quote it, since a shell takes > and < for its own"
         raise UserError(
-            f"--require {text!r} is no requirement; write METRIC or METRIC[LABEL], then one of "
+            f"--require {text!r} is not a requirement; write METRIC or METRIC[LABEL], then one of "
             f"{' '.join(OPERATORS)}, then a number or baseline, baseline-0.02, baseline*0.98{quotes}."
         )
     parts = match.groupdict()

@@ -44,7 +44,7 @@ def add_golden(model: Model, place: str, trusted: bool = False) -> Model:
     inside = (probabilities >= -TOLERANCE) & (probabilities <= 1 + TOLERANCE)
     if not inside.all():
         raise UserError(
-            f"{place} answers {probabilities[~inside][0]:.4g} to a golden image, which is no probability; "
+            f"{place} answers {probabilities[~inside][0]:.4g} to a golden image, which is not a probability; "
             "if it ends without a sigmoid, package it with --outputs logits."
         )
     table = pa.table(
@@ -190,7 +190,7 @@ class _Machine:
         if then.device != self.device:
             return (
                 f"the processor differs (was {then.device}, is {self.device}). If it computes otherwise and right, as "
-                "GPUs do, allow more by --golden_tolerance"
+                "GPUs do, allow more with --golden_tolerance"
             )
         return "versions and processor are the same, so the network or the memory is not what it was. Copy it again"
 

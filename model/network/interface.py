@@ -73,7 +73,7 @@ def choose_size(height: Side, width: Side, interface: Interface, path: str) -> t
     asked = interface.image_size
     if asked is None:
         if height is None or width is None:
-            raise UserError(f"{path} says no size for its images; give one by --image_size.")
+            raise UserError(f"{path} does not say the size of its images; give --image_size.")
         return height, width
     if any(side not in (None, wanted) for side, wanted in zip((height, width), asked, strict=True)):
         raise UserError(

@@ -191,7 +191,7 @@ def _check_saved_model(saved: Any, path: str) -> None:
         if node.WhichOneof("kind") not in NODE_KINDS or node.saveable_objects:
             raise UserError(
                 f"{path} holds a table, a file or code that loads it ({node.WhichOneof('kind')}); export the network "
-                "alone, or give --trust_model_code if you know who made it."
+                "alone, or give --trust_model_code if you trust its author."
             )
     _check_ops(meta_graph.graph_def, SAVED, path)
 
@@ -204,7 +204,7 @@ def _check_ops(graph: Any, allowed: re.Pattern[str], path: str) -> None:
             if not called and not allowed.fullmatch(node.op) and not _only_computes(node.op):
                 raise UserError(
                     f"{path} may do more than compute: {node.name!r} in {place} is a {node.op}; export the network "
-                    "without it, or give --trust_model_code if you know who made it."
+                    "without it, or give --trust_model_code if you trust its author."
                 )
 
 

@@ -100,7 +100,7 @@ class Scorer:
                     f"{self._path}: out of memory with a batch of {size}; give the process more memory, "
                     "or use fewer workers, and run the same command again to continue."
                 )
-            log.warning("out of memory with a batch of %d images; going on with %d", size, size // 2)
+            log.warning("out of memory with a batch of %d images; continuing with %d", size, size // 2)
             self._compiled = size // 2, self.engine.compile(size // 2)
 
 

@@ -28,25 +28,25 @@ VIEWS = {"q": "Quality", "c": "Flips", "p": "Probabilities", "t": "Thresholds"}
 
 COLUMNS = (
     Column("support", "records", "all", "records that have the label"),
-    Column("flips", "flips", "all", "records that one run gives the label, and the other does not"),
+    Column("flips", "flips", "all", "records predicted to have the label in one run only"),
     Column("f1_before", "F1 before", "q", "precision and recall as one number, in the earlier run"),
     Column("f1_after", "F1 after", "q", "the same in the later run"),
     Column("f1", "change", "q", "change of F1"),
     Column("f1_interval", "95 % interval", "q", "of the change of F1"),
     Column("precision", "Δ precision", "q", "change of precision"),
     Column("recall", "Δ recall", "q", "change of recall"),
-    Column("became_present", "newly given", "c", "records that are given the label after, and were not before"),
-    Column("became_absent", "no longer given", "c", "records that were given the label before, and are not after"),
+    Column("became_present", "newly predicted", "c", "records predicted to have the label after, but not before"),
+    Column("became_absent", "no longer predicted", "c", "records predicted to have the label before, but not after"),
     Column("became_right", "became right", "c", "flips from a wrong answer to the right one"),
     Column("became_wrong", "became wrong", "c", "flips from the right answer to a wrong one"),
-    Column("mean_change", "mean change", "c", "how far probabilities moved on average, up or down"),
+    Column("mean_change", "mean change", "c", "mean absolute change of the probability"),
     Column("average_precision", "Δ avg. precision", "p", "change of average precision"),
     Column("roc_auc", "Δ ROC AUC", "p", "change of ROC AUC"),
     Column("log_loss", "Δ log loss", "p", "change of the log loss; lower is better"),
     Column("brier", "Δ Brier", "p", "change of the Brier score; lower is better"),
     Column("ece", "Δ calibration error", "p", "change of the expected calibration error; lower is better"),
-    Column("threshold_before", "threshold before", "t", "a record was given the label from this probability on"),
-    Column("threshold_after", "threshold after", "t", "a record is given the label from this probability on"),
+    Column("threshold_before", "threshold before", "t", "predicted at this probability or more, in the earlier run"),
+    Column("threshold_after", "threshold after", "t", "predicted at this probability or more, in the later run"),
 )
 
 

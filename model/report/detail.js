@@ -1,10 +1,10 @@
 // The chosen label: its numbers, its curves, what a threshold would do, and its pictures.
 
 const KINDS = {
-  false_positive: ["False positives, most certain first", "There is no false positive."],
-  false_negative: ["False negatives, most certain first", "There is no false negative."],
-  certain: ["Most certain", "None was predicted whose truth is unknown."],
-  uncertain: ["Nearest to the threshold", "There is none."],
+  false_positive: ["False positives, most confident first", "There are no false positives."],
+  false_negative: ["False negatives, most confident first", "There are no false negatives."],
+  certain: ["Most confident", "No record with unknown truth is predicted to have it."],
+  uncertain: ["Nearest to the threshold", "There are none."],
 };
 
 const headings = findAll("#label-table thead button");
@@ -39,7 +39,7 @@ function sentenceOf(position) {
   const column = (name) => data.columns[name][position];
   const [tp, fn, fp, support] = ["tp", "fn", "fp", "support"].map(column);
   if (!data.known[position]) {
-    return `Predicted of ${count(column("predicted"))} of ${count(data.scored)} images; nobody knows how many have it.`;
+    return `Predicted for ${count(column("predicted"))} of ${count(data.scored)} images; how many have it is unknown.`;
   }
   return support
     ? `Of ${count(support)} records that have it, ${count(tp)} were found (TP) and ${count(fn)} missed (FN); ${count(fp)} others were predicted to have it (FP).`

@@ -12,7 +12,7 @@ async function draw(figure) {
   figure.view?.finalize();
   figure.view = null;
   if (!spec.datasets.points.length) {
-    canvas.replaceChildren(element("p", "Nothing is known to draw this of.", { className: "note" }));
+    canvas.replaceChildren(element("p", "There is no data for this plot.", { className: "note" }));
     return;
   }
   figure.view = await vegaEmbed(canvas, spec, {

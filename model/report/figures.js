@@ -6,7 +6,7 @@ const state = { label: 0, pairs: null, cut: null };
 const AXES = {
   confused: ["present, but missed", "predicted, but absent"],
   truth: ["present", "present, too"],
-  predicted: ["predicted", "predicted, too"],
+  predicted: ["predicted", "also predicted"],
 };
 
 /** Specification and data of the plot in a figure. */

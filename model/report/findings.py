@@ -51,7 +51,7 @@ def prediction_figures(metrics: Mapping[str, Any]) -> dict[str, tuple[str, str]]
         ),
         "Labels in use": (
             format_number(sum(row["predicted"] > 0 for row in rows)),
-            f"Of {format_number(len(rows))}; most often {most['label']}, of {_share(most['predicted'], scored)}.",
+            f"Of {format_number(len(rows))}; most often {most['label']}, in {_share(most['predicted'], scored)}.",
         ),
     }
 

@@ -1,9 +1,9 @@
 // Pairs of labels: which table is shown, and the pictures of a pair.
 
 const MEANINGS = {
-  confused: "Of the records with the label of the row: the share where it was missed and the column was predicted and false.",
-  truth: "Of the records in which the label of the row is present: the share in which that of the column is, too.",
-  predicted: "Of the records predicted to have the label of the row: the share that was predicted to have that of the column, too.",
+  confused: "Of the records with the row's label: the share in which it was missed, and the column's label was predicted although absent.",
+  truth: "Of the records in which the row's label is present: the share in which the column's label is also present.",
+  predicted: "Of the records predicted to have the row's label: the share also predicted to have the column's label.",
 };
 
 const HEADINGS = {
@@ -49,8 +49,8 @@ function showPair(kind, one, other) {
   place.hidden = false;
   find("#pair-title").textContent = HEADINGS[kind](data.labels[one], data.labels[other]);
   find("#pair-note").textContent = examples.length
-    ? `${count(examples.length)} of the examples on this page. All are found by this query (DuckDB), in the run's folder:`
-    : "None of the examples on this page. All are found by this query (DuckDB), in the run's folder:";
+    ? `${count(examples.length)} of the examples on this page. To find all, run this query (DuckDB) in the run's folder:`
+    : "None of the examples on this page. To find all, run this query (DuckDB) in the run's folder:";
   find("#pair-query").textContent = queryOf(kind, data.labels[one], data.labels[other]);
   find(".pictures", place).replaceChildren(...examples.slice(0, 60).map((record) => picture(record, one)));
   find("#pair-title").focus();

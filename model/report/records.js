@@ -66,7 +66,7 @@ function showRecord(record) {
     thumbnailOf(record),
     element("h2", record.id),
     element("p", `${record.source} #${record.position}`, { className: "note" }),
-    element("p", few ? "Labels that are predicted or present, and the most probable others:" : "All labels:", { className: "note" }),
+    element("p", few ? "Predicted or present labels, and the most probable others:" : "All labels:", { className: "note" }),
     table,
   );
   find("#record").showModal();

@@ -67,7 +67,7 @@ def _curves(title: str, names: Sequence[str], shares: bool) -> Spec:
 
 
 def _reliability() -> Spec:
-    encoding = {"x": share("probability", "mean probability given"), "y": share("frequency", "share that is true")}
+    encoding = {"x": share("probability", "mean predicted probability"), "y": share("frequency", "observed frequency")}
     colour = _kinds(["before", "after"])
     shown = tooltip("kind", "probability", "frequency", "records")
     return layered(

@@ -10,7 +10,7 @@ HEADLINES = {
     "f1_macro": ("Macro F1", "Mean over labels: a rare one counts as much as a common one."),
     "average_precision_macro": ("mAP", "Mean average precision: how well records are ranked, at any threshold."),
     "roc_auc_macro": ("Macro ROC AUC", "Chance that a record with the label ranks above one without."),
-    "ece": ("ECE", "Expected calibration error: how far probabilities are from frequencies; 0 is best."),
+    "ece": ("ECE", "Expected calibration error: how far probabilities are from observed frequencies; 0 is best."),
 }
 """Metric of `overall` → its title and one sentence."""
 
@@ -45,18 +45,18 @@ SINGLE = {
     ),
     "label_ranking_loss": ("Label ranking loss", "share of a record's pairs of labels in the wrong order; 0 is best"),
     "coverage_error": ("Coverage error", "how far down the ranking one must go to find all true labels"),
-    "one_error": ("One-error", "share of records whose first label is wrong"),
-    "precision_at_1": ("Precision at 1", "share of true labels among a record's first"),
-    "precision_at_3": ("Precision at 3", "share of true labels among a record's first 3"),
-    "precision_at_5": ("Precision at 5", "share of true labels among a record's first 5"),
-    "recall_at_1": ("Recall at 1", "share of a record's true labels found by its first"),
-    "recall_at_3": ("Recall at 3", "share of a record's true labels found by its first 3"),
-    "recall_at_5": ("Recall at 5", "share of a record's true labels found by its first 5"),
-    "log_loss": ("Log loss", "surprise about the truth, in nats; 0 is best"),
+    "one_error": ("One-error", "share of records whose most probable label is wrong"),
+    "precision_at_1": ("Precision at 1", "share of records whose most probable label is true"),
+    "precision_at_3": ("Precision at 3", "share of true labels among a record's 3 most probable"),
+    "precision_at_5": ("Precision at 5", "share of true labels among a record's 5 most probable"),
+    "recall_at_1": ("Recall at 1", "share of a record's true labels that its most probable one finds"),
+    "recall_at_3": ("Recall at 3", "share of a record's true labels among its 3 most probable"),
+    "recall_at_5": ("Recall at 5", "share of a record's true labels among its 5 most probable"),
+    "log_loss": ("Log loss", "mean negative log-likelihood of the truth, in nats; 0 is best"),
     "binary_crossentropy": ("Binary cross-entropy", "the log loss as Keras clips it"),
-    "brier": ("Brier score", "squared distance of probabilities from the truth; 0 is best"),
-    "ece": ("Expected calibration error (ECE)", "distance of probabilities from frequencies; 0 is best"),
-    "support": ("Support", "how often any label is present"),
+    "brier": ("Brier score", "mean squared difference between probabilities and the truth; 0 is best"),
+    "ece": ("Expected calibration error (ECE)", "distance of probabilities from observed frequencies; 0 is best"),
+    "support": ("Support", "number of present labels in all records"),
 }
 
 DRIFT = {
@@ -91,7 +91,7 @@ COLUMNS = (
     Column("coverage", "known", "all", "share of records where it is known whether the label is present"),
     Column("f1", "F1", "q", "precision and recall as one number"),
     Column("precision", "precision", "q", "of the records predicted to have the label, the share that has it"),
-    Column("recall", "recall", "q", "of the records that have the label, the share that was predicted to"),
+    Column("recall", "recall", "q", "of the records that have the label, the share predicted to have it"),
     Column("average_precision", "AP", "q", "average precision: area under the precision–recall curve"),
     Column("roc_auc", "ROC AUC", "q", "chance that a record with the label ranks above one without"),
     Column("tp", "TP", "c", "true positives: present and predicted"),
@@ -99,21 +99,28 @@ COLUMNS = (
     Column("fn", "FN", "c", "false negatives: present, but not predicted"),
     Column("tn", "TN", "c", "true negatives: neither present nor predicted"),
     Column(
-        "prevalence", "prevalence", "c", "share of records in which the label is present, of those where it is known"
+        "prevalence", "prevalence", "c", "of the records for which it is known, the share in which the label is present"
     ),
-    Column("specificity", "specificity", "r", "of the records without the label, the share that was not predicted"),
-    Column("npv", "NPV", "r", "negative predictive value: of the records not predicted, the share without the label"),
+    Column("specificity", "specificity", "r", "of the records without the label, the share not predicted to have it"),
+    Column(
+        "npv",
+        "NPV",
+        "r",
+        "negative predictive value: of the records not predicted to have it, the share without the label",
+    ),
     Column("balanced_accuracy", "balanced acc.", "r", "mean of recall and specificity"),
-    Column("mcc", "MCC", "r", "Matthews correlation of truth and predictions, -1 to 1"),
+    Column("mcc", "MCC", "r", "Matthews correlation coefficient of truth and predictions, -1 to 1"),
     Column("accuracy", "accuracy", "r", "share of right answers"),
-    Column("jaccard", "Jaccard", "r", "TP as a share of TP, FP and FN"),
-    Column("log_loss", "log loss", "p", "surprise about the truth, in nats; 0 is best"),
-    Column("brier", "Brier score", "p", "squared distance of probabilities from the truth; 0 is best"),
-    Column("ece", "ECE", "p", "expected calibration error: distance of probabilities from frequencies; 0 is best"),
-    Column("predicted", "predicted", "d", "records predicted to have the label, whether their truth is known or not"),
+    Column("jaccard", "Jaccard", "r", "TP ÷ (TP + FP + FN)"),
+    Column("log_loss", "log loss", "p", "mean negative log-likelihood of the truth, in nats; 0 is best"),
+    Column("brier", "Brier score", "p", "mean squared difference between probabilities and the truth; 0 is best"),
+    Column(
+        "ece", "ECE", "p", "expected calibration error: distance of probabilities from observed frequencies; 0 is best"
+    ),
+    Column("predicted", "predicted", "d", "records predicted to have the label, with known truth or without"),
     Column("label_rate", "rate", "d", "share of the scored records that were predicted to have the label"),
     Column("near_threshold", "near threshold", "d", "records whose probability is within 0.1 of the threshold"),
-    Column("threshold", "threshold", "t", "a record is predicted to have the label from this probability on"),
+    Column("threshold", "threshold", "t", "a record with this probability or more is predicted to have the label"),
     Column("suggested_threshold", "suggested", "t", "the threshold that reaches the goal"),
     Column("suggested_f1", "its F1", "t", "F1 at the suggested threshold"),
     Column("suggested_precision", "its precision", "t", "precision at the suggested threshold"),
@@ -126,9 +133,9 @@ def goal_sentence(goal: str, target: float | None) -> str:
     """Returns a sentence on what the suggested thresholds are for."""
     number = 0 if target is None else target
     return {
-        "f1": "Suggested thresholds make F1 as high as it gets on these records.",
-        "precision": f"Suggested thresholds keep precision at {number:g} or above, with as much recall as that allows.",
-        "recall": f"Suggested thresholds keep recall at {number:g} or above, with as much precision as that allows.",
-        "specificity": f"Suggested thresholds keep specificity at {number:g} or above, with all the recall it allows.",
-        "budget": f"Suggested thresholds predict a label for at most {number:,.0f} records, and find what they can.",
+        "f1": "Suggested thresholds give the best F1 on these records.",
+        "precision": f"Suggested thresholds keep precision at {number:g} or above, with the largest recall.",
+        "recall": f"Suggested thresholds keep recall at {number:g} or above, with the highest threshold.",
+        "specificity": f"Suggested thresholds keep specificity at {number:g} or above, with the largest recall.",
+        "budget": f"Suggested thresholds predict each label for at most {number:,.0f} records.",
     }[goal]

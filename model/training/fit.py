@@ -156,7 +156,7 @@ class Fit:
         loss = float(np.sum(losses, dtype=np.float64) / len(self._training))
         if not np.isfinite(loss):
             raise UserError(
-                f"the loss of epoch {at + 1} is {loss}, so nothing is learnt any more; give a larger --batch_size, or "
+                f"the loss of epoch {at + 1} is {loss}, so training cannot continue; give a larger --batch_size, or "
                 "look for images and labels that are not what they seem."
             )
         validation = {}

@@ -37,7 +37,7 @@ def with_new_head(network: keras.Model, path: str, preprocessing: Preprocessing,
     if len(x.shape) == 4:
         x = keras.layers.GlobalAveragePooling2D(name="mean")(x)
     if len(x.shape) != 2 or x.shape[1] is None:
-        raise UserError(f"{path} ends in features of the shape {tuple(x.shape)}, of which no labels can be learnt.")
+        raise UserError(f"{path} ends in features of the shape {tuple(x.shape)}, from which no labels can be learnt.")
     return keras.Model(images, head(x, labels, seed), name="bulklabel_network")
 
 
@@ -76,7 +76,7 @@ def _body(network: keras.Model, path: str) -> keras.Model:
         if getattr(operation, "weights", None):
             return keras.Model(network.inputs, sources[0])
         if len(sources) != 1:
-            raise UserError(f"{path} cannot learn other labels: {WITHOUT_WEIGHTS}.")
+            raise UserError(f"{path} cannot be trained for other labels: {WITHOUT_WEIGHTS}.")
         tensor = sources[0]
 
 

@@ -181,7 +181,7 @@ class EpochLines:
 
     def resumed(self, epochs: int) -> None:
         """Tells after which epoch a training that was stopped goes on."""
-        print(f"going on after epoch {epochs}, where this training was stopped", flush=True)
+        print(f"continuing after epoch {epochs}, where this training was stopped", flush=True)
 
     def step(self, done: int, steps: int) -> None:
         """Draws how much of an epoch is done."""

@@ -83,7 +83,7 @@ def end_words(counts: Mapping[str, int], seconds: float, in_one_go: bool) -> str
     """Returns how many records took how long.
 
     >>> end_words({"records": 8000, "scored": 7988}, 16.0, in_one_go=True)
-    '8,000 images in 16 s, 500 a second'
+    '8,000 images in 16 s, 500 per second'
     """
     rate = f", {rate_words(counts['records'] / seconds)}" if in_one_go and seconds else ""
     return f"{number(counts['records'])} images in {format_time(seconds)}{rate}"
@@ -93,9 +93,9 @@ def rate_words(rate: float) -> str:
     """Returns how much is done a second.
 
     >>> rate_words(1234.5), rate_words(0.25)
-    ('1,234 a second', '0.25 a second')
+    ('1,234 per second', '0.25 per second')
     """
-    return f"{rate:,.0f} a second" if rate >= 10 else f"{rate:.2g} a second"
+    return f"{rate:,.0f} per second" if rate >= 10 else f"{rate:.2g} per second"
 
 
 def plan_line(plan: Plan) -> str:
@@ -190,7 +190,7 @@ def forecast_lines(plan: Plan, left: int, rehearsal: Rehearsal, forecast: Foreca
         f"{records}{f' of {number(len(plan.shards))}' if left < len(plan.shards) else ''} shards",
         f"  sample  {number(rehearsal.records)} records{rejected}; {shares} of the threads' time",
         f"  time    {times['whole']} on this machine: {times['start']} to start, {times['scoring']} for all records"
-        f" ({number(round(rehearsal.records / rehearsal.seconds))} a second), {times['end']} to end",
+        f" ({number(round(rehearsal.records / rehearsal.seconds))} per second), {times['end']} to end",
         f"  cores   {format_time(forecast.processor_seconds)}, added up over them",
         f"  output  about {_bytes(forecast.output_bytes)}, less if images repeat",
         f"  memory  about {_bytes(forecast.memory_bytes)}, in one process",
@@ -328,7 +328,7 @@ def _predicted_lines(metrics: Mapping[str, Any]) -> list[str]:
     lines += [f"  … and {number(left)} more that were predicted" for _ in range(left > 0)]
     sizes = metrics["distributions"]["labels_per_record"]["predicted"]
     mean = sum(row["predicted"] for row in rows) / metrics["counts"]["scored"]
-    return [*lines, "", f"  {mean:.2f} labels an image; {number(sizes[0])} images without any"]
+    return [*lines, "", f"  {mean:.2f} labels per image; {number(sizes[0])} images without any"]
 
 
 def _intervals_line(group_by: str, groups: int) -> str:

@@ -8,7 +8,7 @@ def parser() -> CommandParser:
     """Makes the parser of the command line."""
     flags = CommandParser(
         "calibrate",
-        "Make a model's probabilities true by a run that has truth.",
+        "Calibrate a model's probabilities with a run that has truth.",
         ("MODEL_DIR", "--truth RUN", "--output DIR"),
         "calibrating {model} by {truth} into {output}",
         (
@@ -26,7 +26,7 @@ def parser() -> CommandParser:
         "--truth",
         required=True,
         metavar="RUN",
-        help="the --output of a finished `score` by that model, or of an `evaluate` of it, whose records have truth",
+        help="the --output of a finished `score` with that model, or of an `evaluate` of it, whose records have truth",
     )
     output.add_argument("--output", required=True, metavar="DIR", help="model directory to write")
     add_store_flags(flags)

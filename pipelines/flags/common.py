@@ -48,14 +48,14 @@ def add_input_flags(parser: LineParser) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="folder below which images may lie that a table names by their paths, besides its own; repeatable",
+        help="folder, besides the table's own, below which a table may name images by path; repeatable",
     )
     group.add_argument(
         "--path_pattern",
         type=pattern,
         metavar="REGEX",
-        help="regular expression, searched in each record's path, whose named groups give `id`, `labels` or carried "
-        "columns, such as '(?P<labels>[^/]+)/' for folders of one label each",
+        help="regular expression, searched in each record's path, whose named groups are `id`, `labels` or columns to "
+        "carry, such as '(?P<labels>[^/]+)/' for one folder per label",
     )
     truth = parser.group(TRUTH)
     truth.add_argument(
@@ -64,7 +64,7 @@ def add_input_flags(parser: LineParser) -> None:
     truth.add_argument(
         "--unknown_column",
         metavar="NAME",
-        help="column, feature or field of lists of labels whose truth nobody knows (default: none)",
+        help="column, feature or field with lists of the labels whose truth is unknown (default: none)",
     )
     add_label_flags(parser)
 
@@ -77,14 +77,14 @@ def add_truth_flags(parser: LineParser, replaced: str) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help=f"table of truth, joined by id, that counts instead of {replaced}; repeatable",
+        help=f"table of truth, joined by id, that replaces {replaced}; repeatable",
     )
     group.add_argument(
         "--truth_key",
         default=ID,
         type=truth_key,
         metavar="KEY",
-        help="what joins --truth and records: id, name (of the file), stem (that without extension), or last:N, "
+        help="how --truth and records are joined: by id, name (of the file), stem (name without extension), or last:N, "
         "the last N parts of paths, such as last:3 for patient1/study1/1.jpg (default: %(default)s)",
     )
 
@@ -96,12 +96,12 @@ def add_label_flags(parser: LineParser) -> None:
         "--labels_as",
         default=AUTO,
         choices=(AUTO, *FORMS),
-        help="how labels are written (default: as the first records tell, if they can mean one thing only)",
+        help="how labels are written (default: detected from the first records, if that is unambiguous)",
     )
     group.add_argument(
         "--label_separator",
         metavar="TEXT",
-        help="what stands between labels in a text, '' if each text is one label (default: as the first records tell)",
+        help="separator of labels in a text, '' if each text is one label (default: detected from the first records)",
     )
     group.add_argument(
         "--label_offset",
@@ -109,21 +109,24 @@ def add_label_flags(parser: LineParser) -> None:
         metavar="N",
         help="the number of the first label, in label numbers (default: 0)",
     )
-    for name, what in (("uncertain", "-1 means where labels are 1 or 0"), ("blank", "an empty cell means there")):
+    for name, what in (
+        ("uncertain", "-1 means in columns of 1 and 0"),
+        ("blank", "an empty cell means in such columns"),
+    ):
         group.add_argument(
             f"--{name}",
             action="append",
             type=policy,
             default=[],
             metavar="[LABEL=]P",
-            help=f"what {what}: present, absent or unknown (default: unknown); repeatable, for a label alone by LABEL=",
+            help=f"what {what}: present, absent or unknown (default: unknown); LABEL= for one label; repeatable",
         )
     group.add_argument(
         "--no_label",
         action="append",
         default=[],
         metavar="NAME",
-        help="a name that says that no label is present, such as 'No Finding'; repeatable",
+        help="name that means that no label is present, such as 'No Finding'; repeatable",
     )
 
 
@@ -136,7 +139,7 @@ def pattern(text: str) -> str:
     try:
         names = re.compile(text).groupindex
     except re.error as error:
-        raise argparse.ArgumentTypeError(f"{text} is no regular expression ({error})") from error
+        raise argparse.ArgumentTypeError(f"{text} is not a regular expression ({error})") from error
     if not names:
         raise argparse.ArgumentTypeError(f"{text} has no named group; write one like (?P<labels>[^/]+)")
     return text
@@ -145,7 +148,7 @@ def pattern(text: str) -> str:
 def truth_key(text: str) -> str:
     """Returns what joins truth and records; raises ArgumentTypeError for anything else."""
     if text not in TRUTH_KEYS and not LAST.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(TRUTH_KEYS)}, or last:N, such as last:3")
+        raise argparse.ArgumentTypeError(f"{text!r} is not {', '.join(TRUTH_KEYS)} or last:N, such as last:3")
     return text
 
 
@@ -164,7 +167,9 @@ def policy(text: str) -> tuple[str, str]:
 def add_trust_flag(parser: LineParser) -> None:
     """Adds the flag that lets code run which comes with a network, or which it names."""
     parser.group(RUNNING).add_argument(
-        "--trust_model_code", action="store_true", help="run code that comes with the network; know who made it"
+        "--trust_model_code",
+        action="store_true",
+        help="run code that comes with the network; only if you trust its author",
     )
 
 
@@ -174,7 +179,7 @@ def add_group_flag(parser: LineParser, default: str = "each record by itself") -
         "--group_by",
         type=column_name,
         metavar="NAME",
-        help=f"column whose records of one value belong together, such as a patient's (default: {default})",
+        help=f"column that identifies records that belong together, such as a patient's (default: {default})",
     )
 
 
@@ -186,27 +191,27 @@ def add_evaluation_flags(parser: LineParser) -> None:
         action="append",
         default=[],
         metavar="NAMES",
-        help="columns, separated by commas: all metrics for each of their values as well",
+        help="columns, separated by commas; also computes all metrics for each of their values",
     )
     goal = group.add_mutually_exclusive_group()
     goal.add_argument(
         "--target_precision",
         type=fraction,
         metavar="F",
-        help="suggest thresholds of this precision with the largest recall (default: of the best F1)",
+        help="suggest thresholds with this precision and the largest recall (default: those with the best F1)",
     )
     goal.add_argument("--target_recall", type=fraction, metavar="F", help="suggest thresholds of this recall")
     goal.add_argument(
         "--target_specificity",
         type=fraction,
         metavar="F",
-        help="suggest thresholds of this specificity with the largest recall",
+        help="suggest thresholds with this specificity and the largest recall",
     )
     goal.add_argument(
         "--review_budget",
         type=positive,
         metavar="N",
-        help="suggest thresholds that predict a label for at most N records",
+        help="suggest thresholds that predict each label for at most N records",
     )
 
 
@@ -218,14 +223,14 @@ def add_store_flags(parser: LineParser) -> None:
         type=seconds,
         default=60.0,
         metavar="S",
-        help="seconds for a request to a remote store, and for each 8 MiB that it moves (default: %(default)g)",
+        help="time limit for a request to a remote store, and for each 8 MiB of it (default: %(default)g)",
     )
     group.add_argument(
         "--store_retries",
         type=not_negative,
         default=6,
         metavar="N",
-        help="how often a failed one is tried again, after growing pauses (default: %(default)s)",
+        help="how often a failed request to a store is repeated, after growing pauses (default: %(default)s)",
     )
 
 
@@ -253,7 +258,7 @@ def number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number; write it like 0.05") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number; write it like 0.05") from None
 
 
 def seconds(text: str) -> float:
@@ -289,7 +294,7 @@ def whole_number(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
 
 
 def add_textfile_flags(parser: LineParser) -> None:
@@ -298,7 +303,7 @@ def add_textfile_flags(parser: LineParser) -> None:
         "--metrics_textfile",
         type=textfile_path,
         metavar="PATH",
-        help="file ending in .prom, for Prometheus' textfile collector: written however the command ends",
+        help="file ending in .prom, for Prometheus' textfile collector; written whatever the outcome",
     )
 
 
@@ -320,10 +325,12 @@ def add_gate_flags(parser: LineParser) -> None:
         action="append",
         default=[],
         metavar="REQUIREMENT",
-        help="such as 'f1_micro>=0.85', 'recall[cat]>=0.9' or 'f1_micro>=baseline-0.02': if it does not hold, the "
+        help="condition such as 'f1_micro>=0.85', 'recall[cat]>=0.9' or 'f1_micro>=baseline-0.02': if it fails, the "
         "command ends with exit code 3; repeatable",
     )
-    group.add_argument("--baseline", metavar="DIR", help="output of an earlier run: tells what has drifted since")
+    group.add_argument(
+        "--baseline", metavar="DIR", help="the --output of an earlier run to compare with: reports drift since then"
+    )
 
 
 def add_since_flags(parser: LineParser) -> None:
@@ -334,16 +341,17 @@ def add_since_flags(parser: LineParser) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="the --output of a finished run: what it scored in the same way is not scored again; repeatable",
+        help="the --output of a finished run; records that it scored in the same way are not scored again; repeatable",
     )
     group.add_argument(
-        "--carry_over", action="store_true", help="write the answers of --since too, so that the output is complete"
+        "--carry_over", action="store_true", help="also write the answers of --since, so that the output is complete"
     )
     group.add_argument(
         "--match",
         default=FILE,
         choices=(FILE, CONTENT),
-        help="what was scored before: files by path, size and time, or images by their bytes, too (default: file)",
+        help="how --since recognises records: by the file's path, size and time, or also by an image's bytes "
+        "(default: file)",
     )
 
 
@@ -353,8 +361,8 @@ def add_deadline_flags(parser: LineParser) -> None:
         "--deadline",
         type=duration,
         metavar="TIME",
-        help="seconds, or like 90m or 5h, from the start of the command: then no further shard is begun, and the run "
-        "ends with exit code 1 (default: none)",
+        help="time from the start of the command, in seconds or like 90m or 5h, after which no further shard is "
+        "started, and the run ends with exit code 1 (default: none)",
     )
 
 
@@ -366,6 +374,6 @@ def duration(text: str) -> Deadline:
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
     if not match:
-        raise argparse.ArgumentTypeError(f"{text} is no time; give seconds, or a number like 90m or 5h")
+        raise argparse.ArgumentTypeError(f"{text} is not a time; give seconds, or a number like 90m or 5h")
     moment = time.time() + float(match[1]) * UNITS[match[2]]
     return Deadline(moment, text if match[2] else f"{text} seconds")

@@ -24,7 +24,7 @@ def parser() -> CommandParser:
     output = flags.group(OUTPUT)
     output.add_argument("before", metavar="RUN_A", help="the --output of a finished `score` or `evaluate`")
     output.add_argument("after", metavar="RUN_B", help="that of another, whose records have the same ids")
-    output.add_argument("--output", required=True, metavar="DIR", help="where comparison.json and report.html go")
+    output.add_argument("--output", required=True, metavar="DIR", help="folder for comparison.json and report.html")
     add_group_flag(flags, "what both runs were grouped by")
     add_store_flags(flags)
     return flags

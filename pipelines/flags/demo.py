@@ -14,15 +14,15 @@ def parser() -> CommandParser:
         ("", "--train", "--output /tmp/demo --input_format webdataset"),
     )
     flags.group(OUTPUT).add_argument(
-        "--output", default="demo", metavar="DIR", help="where all of it goes (default: demo)"
+        "--output", default="demo", metavar="DIR", help="folder for everything (default: demo)"
     )
     flags.group(IMAGES).add_argument(
         "--input_format",
         default="parquet",
         choices=tuple(FORMATS),
-        help="how the corpus is laid out (default: %(default)s)",
+        help="format of the corpus (default: %(default)s)",
     )
     flags.group(TRAINING).add_argument(
-        "--train", action="store_true", help="then train such a model on such a corpus, and score with that, too"
+        "--train", action="store_true", help="also train a model on such a corpus, and score with it"
     )
     return flags

@@ -43,13 +43,13 @@ def parser() -> CommandParser:
     output.add_argument(
         "--probabilities",
         metavar="NAME",
-        help="in --predictions: the column of lists, or of a label's numbers, with * for the label, such as '*_score' "
+        help="in --predictions: the column of lists; or the labels' columns, with * for the label, such as '*_score' "
         "(default: probabilities, else 'prob_*')",
     )
     output.add_argument(
         "--label_file",
         metavar="PATH",
-        help="text file with the labels of such lists, one per line, in their order; or of columns, those that count",
+        help="text file with one label per line: those of such lists, in their order, or the columns to use",
     )
     output.add_argument(
         "--outputs",
@@ -57,7 +57,7 @@ def parser() -> CommandParser:
         default=PROBABILITIES,
         help="what the numbers in --predictions are (default: %(default)s)",
     )
-    output.add_argument("--output", required=True, metavar="DIR", help="where metrics.json and report.html go")
+    output.add_argument("--output", required=True, metavar="DIR", help="folder for metrics.json and report.html")
     flags.group(METRICS).add_argument(
         "--threshold",
         metavar="T",

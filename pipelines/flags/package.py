@@ -49,19 +49,20 @@ def parser() -> CommandParser:
     )
     flags.group(OUTPUT).add_argument("--output", required=True, metavar="DIR", help="model directory to write")
     network.add_argument(
-        "--image_size", type=image_size, metavar="N|HxW", help="pixels (default: the network's, where it says one)"
+        "--image_size", type=image_size, metavar="N|HxW", help="pixels (default: the network's, if it is fixed)"
     )
     network.add_argument(
         "--resize",
         default="bilinear",
         choices=("bilinear", "area", "bicubic"),
-        help="how images are brought to that size (default: %(default)s)",
+        help="filter for resizing images (default: %(default)s)",
     )
     network.add_argument(
         "--fit",
         default="stretch",
         choices=("stretch", "pad", "crop"),
-        help="what becomes of another aspect ratio: ignored, kept on black, or cut to (default: %(default)s)",
+        help="how images with another aspect ratio are fitted: distorted, padded with black, or cropped "
+        "(default: %(default)s)",
     )
     add_decode_flag(flags, "exact")
     add_range_flag(flags, "the range of each file's own depth")
@@ -70,19 +71,25 @@ def parser() -> CommandParser:
         "--input_range",
         type=value_range,
         metavar="LOW,HIGH",
-        help="what it was trained on, such as --input_range=0,255, --input_range=0,1 or --input_range=-1,1",
+        help="range of pixel values in training, such as --input_range=0,255, --input_range=0,1 or --input_range=-1,1",
     )
     expects.add_argument(
-        "--mean", type=channels, metavar="R,G,B", help="or: the mean that was taken off pixels of 0 to 1; with --std"
+        "--mean",
+        type=channels,
+        metavar="R,G,B",
+        help="or: the mean that was subtracted from pixels of 0 to 1; with --std",
     )
     network.add_argument(
-        "--std", type=channels, metavar="R,G,B", help="and the standard deviation they were divided by then"
+        "--std",
+        type=channels,
+        metavar="R,G,B",
+        help="the standard deviation that they were then divided by; with --mean",
     )
     network.add_argument(
         "--outputs",
         default="probabilities",
         choices=("probabilities", "logits"),
-        help="what the network ends in; logits get a sigmoid (default: %(default)s)",
+        help="what the network returns; a sigmoid is added to logits (default: %(default)s)",
     )
     add_trust_flag(flags)
     add_store_flags(flags)
@@ -94,8 +101,8 @@ def add_decode_flag(parser: LineParser, default: str) -> None:
     parser.group(IMAGES).add_argument(
         "--decode",
         choices=("exact", "scaled"),
-        help="whether large JPEG files are decoded in full, or smaller than they are, to no less than twice the image "
-        f"size, in a third of the time (default: {default})",
+        help="whether large JPEG files are decoded in full, or at a reduced size of at least twice the image size, in "
+        f"a third of the time (default: {default})",
     )
 
 
@@ -105,7 +112,7 @@ def add_range_flag(parser: LineParser, default: str) -> None:
         "--pixel_range",
         type=value_range,
         metavar="LOW,HIGH",
-        help="the values that are black and white in PNG, TIFF, JPEG 2000 and DICOM files of more than 8 bits, such as "
+        help="the values of black and white in PNG, TIFF, JPEG 2000 and DICOM files of more than 8 bits, such as "
         f"0,4095, or --pixel_range=-1024,1024 (default: {default})",
     )
 
@@ -130,7 +137,7 @@ def value_range(text: str) -> tuple[float, float]:
     """
     ends = [number(end) for end in text.split(",")]
     if len(ends) != 2 or not ends[0] < ends[1]:
-        raise argparse.ArgumentTypeError(f"{text} is no range of two numbers, like 0,255 or -1,1")
+        raise argparse.ArgumentTypeError(f"{text} is not a range of two numbers, like 0,255 or -1,1")
     return ends[0], ends[1]
 
 
@@ -156,5 +163,5 @@ def _check(options: argparse.Namespace, _argv: Sequence[str], _beam_flags: Seque
         raise UserError("--mean and --std go together; give three numbers for each, or one for a gray network.")
     if mean is not None and std is not None and not (min(std) > 0 and max(*mean, *std) <= 1):
         raise UserError(
-            "--mean and --std are of pixels from 0 to 1, deviations above 0; divide those of 0 to 255 by 255."
+            "--mean and --std are for pixels from 0 to 1, and --std is above 0; divide numbers for 0 to 255 by 255."
         )

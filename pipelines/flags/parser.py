@@ -220,7 +220,7 @@ def add_log_flags(parser: LineParser) -> None:
         "--log_format",
         choices=LOG_FORMATS,
         default=TEXT,
-        help="json: each line on stderr is an object, and stdout is the summary alone (default: %(default)s)",
+        help="json: each line on stderr is a JSON object, and stdout has only the summary (default: %(default)s)",
     )
 
 

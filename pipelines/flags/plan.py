@@ -8,7 +8,7 @@ def parser() -> CommandParser:
     """Makes the parser of the command line."""
     flags = CommandParser(
         "plan",
-        "Say what `score` with the same flags would do and take; writes nothing.",
+        "Estimate time, output and memory of `score` with the same flags; writes nothing.",
         USAGE,
         "planning to score {input} with {model} into {output}",
         (

@@ -57,11 +57,11 @@ def add_score_flags(flags: CommandParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="column, feature or field to take along into the predictions, as text; repeatable",
+        help="column, feature or field to copy to the predictions, as text; repeatable",
     )
     output, running = flags.group(OUTPUT), flags.group(RUNNING)
     output.add_argument("--model", required=True, metavar="DIR", help="model directory")
-    output.add_argument("--output", required=True, metavar="DIR", help="where the run goes")
+    output.add_argument("--output", required=True, metavar="DIR", help="folder for the run")
     output.add_argument("--overwrite", action="store_true", help="replace what another plan left in --output")
     output.add_argument(
         "--layout",
@@ -79,49 +79,49 @@ def add_score_flags(flags: CommandParser) -> None:
         type=fraction,
         default=0.05,
         metavar="F",
-        help="above it the run fails, after publishing all but _SUCCESS (default: %(default)s)",
+        help="if more are rejected, the run fails, with everything published except _SUCCESS (default: %(default)s)",
     )
     running.add_argument(
         "--decode_timeout",
         type=seconds,
         default=60.0,
         metavar="SECONDS",
-        help="an image whose decoder takes longer is rejected (default: 60)",
+        help="images that take longer to decode are rejected (default: 60)",
     )
     running.add_argument(
         "--max_pixels",
         type=pixel_count,
         default=MAX_PIXELS,
         metavar="N",
-        help=f"larger images are rejected by their headers; each thread takes up to {BYTES_A_PIXEL} bytes a pixel to "
+        help=f"images whose headers have more are rejected; each thread needs up to {BYTES_A_PIXEL} bytes per pixel to "
         f"decode one, {MAX_PIXELS * BYTES_A_PIXEL / 2**30:.1f} GiB at the default (default: {MAX_PIXELS:,})",
     )
     running.add_argument(
         "--truncated",
         default=REJECT,
         choices=TRUNCATED,
-        help="what becomes of an image that is cut off, so that pixels are missing: rejected, or scored with black in "
-        "their place and counted (default: %(default)s)",
+        help="whether an image that is cut off, so that pixels are missing, is rejected, or scored with black in their "
+        "place and counted (default: %(default)s)",
     )
     running.add_argument(
         "--precision",
         default="float32",
         choices=("float32", "bfloat16", "tensorfloat32"),
-        help="what the network computes in; bfloat16 is faster on processors that have it, tensorfloat32 on GPUs, and "
-        "their answers are compared with those of float32 first (default: float32)",
+        help="precision of the network; bfloat16 is faster on processors that have it, tensorfloat32 on GPUs; their "
+        "answers are first compared with those of float32 (default: float32)",
     )
     running.add_argument(
         "--identity",
         default=LISTING,
         choices=(LISTING, CONTENT),
-        help="what tells that an input changed: size and time, or what a store says of it; or a hash of its bytes, for "
-        "which each is read once more (default: listing)",
+        help="how changed inputs are recognised: by size and time (or the store's version), or by a hash of their "
+        "bytes, for which each is read once more (default: listing)",
     )
     running.add_argument(
         "--changed_input",
         default="reject",
         choices=("reject", STOP),
-        help="where an input was changed since the run was planned: reject its records, or stop (default: reject)",
+        help="if an input has changed since the run was planned: reject its records, or stop (default: reject)",
     )
     add_group_flag(flags)
     add_evaluation_flags(flags)
@@ -140,8 +140,8 @@ def add_golden_flag(parser: LineParser) -> None:
         type=fraction,
         default=TOLERANCE,
         metavar="P",
-        help="how far probabilities of the golden images may be from those where the model was made; GPUs may need "
-        "more (default: %(default)s)",
+        help="how much probabilities of the golden images may differ from those on the machine that made the model; "
+        "GPUs may need more (default: %(default)s)",
     )
 
 
@@ -164,4 +164,4 @@ def check(options: argparse.Namespace, _argv: Sequence[str], _beam_flags: Sequen
         UserError: if it is not so.
     """
     if options.carry_over and not options.since:
-        raise UserError("--carry_over has nothing to carry over; name the earlier runs by --since.")
+        raise UserError("--carry_over has nothing to carry over; name the earlier runs with --since.")

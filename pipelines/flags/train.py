@@ -23,7 +23,7 @@ def parser() -> CommandParser:
         "train",
         "Train the network on labelled images and write a model directory.",
         ("IMAGES…", "--output DIR"),
-        "learning from {input} into {output}",
+        "training on {input} into {output}",
         (
             "photos --output my/model",
             "'train/*.parquet' --output my/model --image_size 64 --epochs 20 --labels_column tags",
@@ -39,14 +39,14 @@ def parser() -> CommandParser:
     )
     start = training.add_mutually_exclusive_group()
     start.add_argument(
-        "--network", choices=NETWORKS, default=NETWORKS[0], help="what is trained from nothing (default: %(default)s)"
+        "--network", choices=NETWORKS, default=NETWORKS[0], help="network to train from scratch (default: %(default)s)"
     )
     start.add_argument(
         "--from",
         dest="pretrained",
         metavar="MODEL_DIR",
-        help="model directory whose network is trained further: its last layer is replaced, first learns alone, and "
-        "then all learn at a smaller rate",
+        help="model directory whose network is trained further: its last layer is replaced and trained alone first, "
+        "then all layers at a smaller rate",
     )
     training.add_argument(
         "--image_size", type=trainable_size, metavar="N|HxW", help="pixels (default: 32, or those of --from)"
@@ -58,30 +58,32 @@ def parser() -> CommandParser:
         "--epochs",
         type=positive,
         metavar="N",
-        help="passes over the records, an upper limit for textbook "
+        help="passes over the records; for textbook an upper limit "
         f"(default: {EPOCHS[RESIDUAL]}, {EPOCHS[TEXTBOOK]} for textbook, {EPOCHS[None]} with --from)",
     )
-    length.add_argument("--minutes", type=minutes, metavar="M", help="instead: as many passes as take about so long")
-    training.add_argument("--batch_size", type=positive, default=64, metavar="N", help="(default: %(default)s)")
+    length.add_argument("--minutes", type=minutes, metavar="M", help="instead: as many passes as fit into this time")
     training.add_argument(
-        "--flip", action="store_true", help="mirror half of the images, where left and right mean the same"
+        "--batch_size", type=positive, default=64, metavar="N", help="images per training step (default: %(default)s)"
+    )
+    training.add_argument(
+        "--flip", action="store_true", help="mirror half of the images; only if left and right do not matter"
     )
     training.add_argument(
         "--loss",
         choices=LOSSES,
         default=LOSSES[0],
-        help="what is made small; asymmetric counts absent labels that are easy less (default: %(default)s)",
+        help="loss function; asymmetric gives easy absent labels less weight (default: %(default)s)",
     )
     training.add_argument(
         "--validation_fraction",
         type=fraction,
         default=0.1,
         metavar="F",
-        help="share of the records, by a hash of their id or group, kept to judge by (default: %(default)s)",
+        help="share of the records that are kept for validation, by a hash of their id or group (default: %(default)s)",
     )
     add_group_flag(flags)
     training.add_argument(
-        "--seed", type=whole_number, default=0, metavar="N", help="equal seeds, equal models (default: 0)"
+        "--seed", type=whole_number, default=0, metavar="N", help="equal seeds give equal models (default: 0)"
     )
     add_store_flags(flags)
     return flags
@@ -98,7 +100,7 @@ def minutes(text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time in minutes; give a number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time in minutes; give a number above 0")
     return value
 
 
@@ -110,5 +112,5 @@ def trainable_size(text: str) -> tuple[int, int]:
     """Parses an image size that the network can be built for."""
     size = image_size(text)
     if min(size) < SMALLEST_SIDE:
-        raise argparse.ArgumentTypeError(f"{text} is too small; give at least {SMALLEST_SIDE} pixels a side")
+        raise argparse.ArgumentTypeError(f"{text} is too small; give at least {SMALLEST_SIDE} pixels per side")
     return size

@@ -55,7 +55,7 @@ def test_what_is_printed_is_what_the_page_says(content: dict[str, Any]) -> None:
         for text in (format_change(row["change"]), format_change_range(row["interval"]), f"{row['after']:.4f}"):
             assert text in printed
             assert text in page
-    assert "Only in the earlier: hat" in page
+    assert "Only in the earlier run: hat" in page
     assert "5 records have another truth" in page
 
 

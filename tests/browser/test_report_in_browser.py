@@ -259,7 +259,7 @@ def test_a_printed_page_is_wide_enough(browser: Browser, folder: Path) -> None:
 def test_without_truth_the_uncertain_are_there(browser: Browser, folder: Path) -> None:
     with Opened(browser, folder / "truthless.html") as page:
         page.locator("#gallery").scroll_into_view_if_needed()
-        expect(page.locator("#gallery h3")).to_have_text(["Most certain", "Nearest to the threshold"])
+        expect(page.locator("#gallery h3")).to_have_text(["Most confident", "Nearest to the threshold"])
         expect(page.locator("#gallery figure")).to_have_count(8)
         scroll_through(page)
         expect(page.locator("#pairs .views button")).to_have_text(["Co-occurrence in predictions"])

@@ -38,7 +38,7 @@ def test_a_deadline_counts_from_now(text: str, seconds: float, words: str) -> No
 @pytest.mark.parametrize("text", ["", "soon", "-5", "5d", "1e3", "5 h"])
 def test_what_is_no_time_is_refused(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert score(tmp_path, tmp_path, tmp_path, f"--deadline={text}") == 2
-    assert "is no time; give seconds, or a number like 90m or 5h" in said(capsys)
+    assert "is not a time; give seconds, or a number like 90m or 5h" in said(capsys)
 
 
 def test_finished_shards_are_counted_and_the_others_left(

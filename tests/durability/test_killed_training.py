@@ -42,7 +42,7 @@ def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path: Path, capsys: pyt
     kept = state.read_bytes()
     assert main([*flags, f"--output={killed}"]) == 0
     printed = capsys.readouterr().out
-    assert "going on after epoch 2, where this training was stopped" in printed
+    assert "continuing after epoch 2, where this training was stopped" in printed
     assert "epoch 2 of 3" not in printed
     assert main([*flags, f"--output={whole}"]) == 0
     names = {"model.keras", "model.json", "golden.parquet", "training.html"}
@@ -53,6 +53,9 @@ def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path: Path, capsys: pyt
     capsys.readouterr()
     assert main([*flags, f"--output={killed}", "--seed=1"]) == 0
     captured = capsys.readouterr()
-    assert f"{state} is of a training by other flags, inputs or versions, so this one starts anew" in captured.err
-    assert "going on" not in captured.out
+    assert (
+        f"{state} is of a training by other flags, inputs or versions, so training starts from the beginning"
+        in captured.err
+    )
+    assert "continuing" not in captured.out
     assert {path.name for path in killed.iterdir()} == names

@@ -36,7 +36,7 @@ def test_batches_are_halved_and_the_answers_are_the_same(
     monkeypatch.setenv(LARGEST_BATCH, "2")
     done = command("score", *flags, f"--output={tmp_path / 'limited'}", "--direct_running_mode=multi_processing")
     assert done.returncode == 0, done.stderr
-    assert done.stderr == "bulklabel: warning: out of memory with a batch of 4 images; going on with 2\n"
+    assert done.stderr == "bulklabel: warning: out of memory with a batch of 4 images; continuing with 2\n"
     assert answers(tmp_path / "limited") == answers(tmp_path / "whole")
 
 

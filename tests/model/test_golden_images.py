@@ -85,7 +85,7 @@ def test_what_differs_is_named(packaged: Path, monkeypatch: pytest.MonkeyPatch) 
     tampered(packaged, shift_much)
     digest = load_model(str(packaged)).digest
     monkeypatch.setattr(KerasEngine, "device", "NVIDIA H100")
-    with pytest.raises(UserError, match=r"processor differs \(was .*, is NVIDIA H100\).*by --golden_tolerance"):
+    with pytest.raises(UserError, match=r"processor differs \(was .*, is NVIDIA H100\).*with --golden_tolerance"):
         load_scorer(str(packaged), digest)
     monkeypatch.setattr("bulklabel.model.network.golden_images.engine_versions", lambda _: {"tensorflow": "99.0"})
     with pytest.raises(UserError, match=r"version differs \(tensorflow was [\d.]+, is 99.0\). Install what it was"):

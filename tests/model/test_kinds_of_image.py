@@ -132,7 +132,7 @@ EXAMPLES: dict[str, Callable[[], list[bytes]]] = {
             *("MR_small_jpeg_ls_lossless", "MR_small_jp2klossless", "SC_rgb_small_odd", "examples_palette"),
         )
     ],
-    "DICOM: no image, or one of floating-point samples": lambda: [dicom_file("test-SR"), dicom_file("rtplan")],
+    "DICOM: no image, or floating-point samples": lambda: [dicom_file("test-SR"), dicom_file("rtplan")],
     "DICOM: more than 16 bits without a window": lambda: [dicom_file("rtdose")],
     "DICOM: JPEG of 12 bits, video, high-throughput JPEG 2000": lambda: [dicom_file("JPEG-lossy")],
     "JPEG XL, JPEG XR, Photoshop, PDF, PostScript, SVG, icons, OpenEXR and others": lambda: [
@@ -146,7 +146,7 @@ EXAMPLES: dict[str, Callable[[], list[bytes]]] = {
         encoded(IMAGE, "PPM"),
         encoded(IMAGE, "DDS"),
     ],
-    "text, archives, and whatever else": lambda: [b"<html>404</html>", zlib.compress(b"x"), bytes(600), b"BZh9"],
+    "text, archives, and anything else": lambda: [b"<html>404</html>", zlib.compress(b"x"), bytes(600), b"BZh9"],
 }
 
 

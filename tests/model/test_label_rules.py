@@ -100,11 +100,11 @@ def test_the_numbers_of_a_file_mean_its_own_names() -> None:
 @pytest.mark.parametrize(
     ("values", "names", "words"),
     [
-        ([[0, 1], [1, 0]], NAMES[:2], "may be label numbers or a 0/1 vector; say which by --labels_as indices or"),
+        ([[0, 1], [1, 0]], NAMES[:2], "may be label numbers or a 0/1 vector; say which with --labels_as indices or"),
         ([[0]], NAMES[:1], "may be label numbers or a 0/1 vector"),
         ([[1], [4], [2]], NAMES, "are 1 to 4, such as [1] of 'r0', and those of the model 0 to 3; if they count"),
-        ([[1], [4], [2]], NAMES, "give --label_offset 1, or accept this by --labels_as indices"),
-        ([[0], [7]], NAMES, "accept this by --labels_as indices"),
+        ([[1], [4], [2]], NAMES, "give --label_offset 1, or accept this with --labels_as indices"),
+        ([[0], [7]], NAMES, "accept this with --labels_as indices"),
         ([[0.5, 0.2, 0.1, 0.2]], NAMES, "holds no labels, but values such as [0.5"),
         ([{"cat": 1}], NAMES, "holds no labels"),
         ([[0, 1, 0, 0, 0], [1, 0, 0, 0, 0]], NAMES, "has 0/1 vectors of 5 labels, such as [0, 1, 0, 0, 0] of 'r0'"),
@@ -215,7 +215,7 @@ def test_labels_where_the_first_records_had_none_are_read_if_they_mean_one_thing
 def test_values_of_another_kind_are_rejected_and_not_misread() -> None:
     values: list[Any] = [["cat"], ["dog"], ["bird"], [3]]
     rule = choose(values).rule
-    with pytest.raises(RecordError, match="the label '3' is no text; say what numbers mean by --labels_as"):
+    with pytest.raises(RecordError, match="the label '3' is not text; say what numbers mean with --labels_as"):
         TruthReader(rule, NAMES).read({"labels": [3]})
     rule = choose([[0, 1, 0, 1]] * 10 + [[0, 1]]).rule
     assert rule.form == "multi_hot"
@@ -255,7 +255,7 @@ def test_one_truth_is_read_the_same_however_it_is_written(rows: list[list[int]])
 
 def test_the_table_of_the_page_on_truth_is_so() -> None:
     page = (ROOT / "docs" / "truth.md").read_text()
-    table = page.split("| a field has | `--labels_as` |")[1].split("\n\n")[0]
+    table = page.split("| field | `--labels_as` |")[1].split("\n\n")[0]
     rows = re.findall(
         r"^\| (`.*`) \| `(\w+)` \| ([a-z, ]+?)(?:; (\w+) is unknown)? \|", table.replace("\\|", "¦"), re.MULTILINE
     )

@@ -212,7 +212,7 @@ def test_a_batch_is_halved_where_memory_is_short(
     scorer._compiled = 256, run_out
     assert np.array_equal(scorer.predict(IMAGES), whole)
     assert scorer.images_at_once == 64
-    assert "going on with 64" in caplog.text
+    assert "continuing with 64" in caplog.text
 
 
 def with_node(operator: str, domain: str = "", **attributes: Any) -> onnx.ModelProto:
@@ -275,10 +275,10 @@ def of_no_type() -> onnx.ModelProto:
         (small(outputs=3), "has 3 outputs for an image, but labels.txt lists 20 labels"),
         (small(("batch", 4, SIDE, SIDE)), "takes images of 4 channels"),
         (small(("batch", SIDE, SIDE, 4)), "takes images of 4 channels"),
-        (small(("batch", 3, "height", "width")), "says no size for its images; give one by --image_size"),
+        (small(("batch", 3, "height", "width")), "does not say the size of its images; give --image_size"),
         (
             small(kind=TensorProto.UINT8),
-            "takes whole numbers (uint8), so it scales them itself; say --input_range=0,255",
+            "takes whole numbers (uint8), so it scales them itself; give --input_range=0,255",
         ),
         (small(kind=TensorProto.STRING), "takes strings ('images'), and bulklabel gives decoded pixels"),
         (heads(), "has 4 outputs, 'warm', 'colours', 'cold', 'brightest'; name those"),

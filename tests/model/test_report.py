@@ -178,7 +178,7 @@ def test_coverage_is_shown_where_something_is_unknown(sample: Sample) -> None:
 @pytest.mark.parametrize(
     ("goal", "target", "words"),
     [
-        ("f1", None, "as high as it gets"),
+        ("f1", None, "give the best F1"),
         ("precision", 0.95, "precision at 0.95"),
         ("recall", 0.9, "recall at 0.9"),
         ("budget", 1500, "at most 1,500 records"),
@@ -263,7 +263,7 @@ def test_without_truth_the_terminal_names_the_most_frequent_labels() -> None:
     assert [int(row[1]) for row in rows] == sorted(counts.tolist(), reverse=True)[:10]
     assert all(float(low) < float(rate) < float(high) for *_, rate, low, high in rows)
     assert "and 2 more that were predicted" in text
-    assert f"{counts.sum() / 500:.2f} labels an image" in text
+    assert f"{counts.sum() / 500:.2f} labels per image" in text
 
 
 def test_the_table_of_terms_has_every_name_that_is_shown() -> None:

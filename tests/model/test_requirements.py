@@ -63,7 +63,7 @@ NONE = """f1_micro | f1_micro=>0.5 | f1_micro>= | f1_micro>=high | f1_micro>=0.5
 
 @pytest.mark.parametrize("text", ["", *NONE.replace("\n", " ").split(" | ")])
 def test_what_is_no_requirement_is_refused_in_one_line(text: str) -> None:
-    with pytest.raises(UserError, match="is no requirement; write METRIC") as refused:
+    with pytest.raises(UserError, match="is not a requirement; write METRIC") as refused:
         parse_requirement(text)
     assert repr(text) in str(refused.value)
     assert "\n" not in str(refused.value)

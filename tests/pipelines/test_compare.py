@@ -244,7 +244,7 @@ def test_only_the_labels_of_both_are_compared(corpus: Path, finished: Path, tmp_
     before, after = metrics_of(finished)["per_label"], metrics_of(tmp_path / "run")["per_label"]
     for row, old, new in zip(content["per_label"], (before[7], before[3]), after[1:], strict=True):
         check_metrics(row["metrics"], old, new)
-    assert "Only in the later: zebra" in (tmp_path / "compared" / "report.html").read_text()
+    assert "Only in the later run: zebra" in (tmp_path / "compared" / "report.html").read_text()
 
 
 def test_the_page_and_the_summary_show_the_comparison(

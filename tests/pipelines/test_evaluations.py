@@ -143,5 +143,5 @@ def test_what_an_evaluation_was_made_of_must_be_there(
     for main, flags in commands:
         capsys.readouterr()
         assert main(flags) in (1, 2)
-        assert "is an evaluation of a run that is not there any more" in "".join(capsys.readouterr())
+        assert "is an evaluation of a run that no longer exists" in "".join(capsys.readouterr())
     assert not (tmp_path / "changes").exists()

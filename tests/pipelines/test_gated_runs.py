@@ -156,7 +156,7 @@ def test_drift_needs_no_truth(
     changes = [abs(now - before) for before, now in zip(*rates, strict=True)]
     assert found["drift"]["overall"]["drift_label_rate_max"] == pytest.approx(max(changes))
     assert found["drift"]["most"]["drift_label_rate_max"] == str(np.argmax(changes))
-    assert "What moved since the baseline" in (run / "report.html").read_text()
+    assert "What changed since the baseline" in (run / "report.html").read_text()
     assert (run / "manifest.json").exists()
     assert not (run / "_SUCCESS").exists()
 
@@ -202,7 +202,7 @@ def test_what_cannot_be_judged_is_refused_before_any_work(
     )
     for flag, words in {
         "--require=f1_mikro>=0.5": "'f1_mikro'; did you mean f1_micro",
-        "--require=f1_micro=>0.5": "is no requirement; write METRIC",
+        "--require=f1_micro=>0.5": "is not a requirement; write METRIC",
         "--require=recall[cat]>=0.5": "the model has no label 'cat'",
         "--require=f1_micro>=baseline": "give its output as --baseline",
         f"--baseline={tmp_path}": "metrics.json is missing; give the output of a finished",

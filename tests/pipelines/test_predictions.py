@@ -341,7 +341,7 @@ def test_predictions_are_compared_verified_and_a_baseline(
     pq.write_table(pa.table({"id": ["a"]}), tmp_path / "second" / "predictions.parquet")
     capsys.readouterr()
     assert verify.main([str(tmp_path / "after")]) == 1
-    assert "predictions that are not what they were" in capsys.readouterr().out
+    assert "predictions that have changed" in capsys.readouterr().out
     assert compare.main([str(tmp_path / "before"), str(tmp_path / "after"), f"--output={tmp_path / 'no'}"]) == 2
 
 
@@ -372,7 +372,7 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...], str]] = {
         "p.csv",
         "id,cat,dog\na,0.5,0.5",
         (),
-        "name the one of lists by --probabilities",
+        "name the one of lists with --probabilities",
     ),
     "Kaggle's submission": ("p.csv", "image_name,tags\na,cat dog", (), "there are image_name, tags"),
     "logits": ("p.csv", "id,prob_cat,prob_dog\na,3.5,-2\nb,1,0", (), "say --outputs logits"),
@@ -388,7 +388,7 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...], str]] = {
         "p.jsonl",
         '{"id": 1, "probabilities": [0.5, 0.5]}',
         (),
-        "say which labels they are of by --label_file",
+        "say which labels they are of with --label_file",
     ),
     "the best labels alone": (
         "p.jsonl",
@@ -418,7 +418,7 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...], str]] = {
     "TFX's output": ("p.tfrecord", "x", (), "write its predictions as Parquet"),
     "text that is no table": ("p.parquet", "x", (), "not a Parquet file"),
     "no rows": ("p.csv", "id,prob_cat", (), "there is no row of predictions"),
-    "several ids": ("p.csv", "path,filename,prob_cat\na,b,1", (), "name the one to use by --id_column"),
+    "several ids": ("p.csv", "path,filename,prob_cat\na,b,1", (), "name the one to use with --id_column"),
     "a column that is missing": ("p.csv", "id,prob_cat\na,1", ("--probabilities=p",), "has no such column"),
     "a slice that is missing": ("p.csv", "id,prob_cat\na,1", ("--slice_by=site",), "have no such column"),
 }

@@ -41,18 +41,18 @@ def test_images_are_told_with_a_rate_and_the_time_left(monkeypatch: pytest.Monke
     looks = [Look(0, 0, 0), Look(10, 1, 1000), Look(12, 2, 2000), Look(14, 3, 3000), Look(16, 4, 4000)]
     assert followed([1000] * 4, looks, monkeypatch) == [
         "0 of 4,000 images",
-        "1,000 of 4,000 images, 100 a second, 30 s left",
-        "2,000 of 4,000 images, 500 a second, 4 s left",
-        "3,000 of 4,000 images, 500 a second, 2 s left",
-        "4,000 of 4,000 images, 500 a second",
+        "1,000 of 4,000 images, 100 per second, 30 s left",
+        "2,000 of 4,000 images, 500 per second, 4 s left",
+        "3,000 of 4,000 images, 500 per second, 2 s left",
+        "4,000 of 4,000 images, 500 per second",
     ]
 
 
 def test_where_nobody_knows_how_many_images_there_are_shards_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = [Look(0, 0, 0), Look(20, 1, 1), Look(30, 2, 2)]
     assert followed([1000, None, 5], looks, monkeypatch)[1:] == [
-        "1 of 3 shards, 0.05 a second, 40 s left",
-        "2 of 3 shards, 0.1 a second, 10 s left",
+        "1 of 3 shards, 0.05 per second, 40 s left",
+        "2 of 3 shards, 0.1 per second, 10 s left",
     ]
 
 
@@ -111,4 +111,4 @@ def test_a_terminal_shows_images_against_the_plan(corpus: Path, model_directory:
     os.close(ours)
     assert process.wait() == 0
     assert b"0 of 4,800 images" in shown
-    assert re.search(rb"100%.*4,800 of 4,800 images, [\d,]+ a second", shown)
+    assert re.search(rb"100%.*4,800 of 4,800 images, [\d,]+ per second", shown)

@@ -178,8 +178,8 @@ def test_bad_input_is_one_line_and_writes_nothing(
         (f"--input={nothing}", "--labels_column=tags"): "only id, image, labels; name one of those",
         (f"--label_file={tmp_path}/twice.txt",): "'a' twice",
         (f"--label_file={tmp_path}/missing.txt",): "no such file",
-        ("--validation_fraction=1",): "leaves 0 records to learn from",
-        ("--validation_fraction=0.00001",): "0 to judge by",
+        ("--validation_fraction=1",): "leaves 0 records for training",
+        ("--validation_fraction=0.00001",): "0 for validation",
         ("--epochs=0",): "0 is not 1 or more",
         ("--image_size=1x2x3",): "--image_size",
         ("--image_size=6",): "at least 7",
@@ -232,7 +232,7 @@ def test_unknown_truth_is_learnt_from_where_it_is_known(tmp_path: Path, capsys: 
     warnings = [line for line in captured.err.splitlines() if "warning" in line]
     assert warnings == [
         f"bulklabel: warning: not in {tmp_path / 'labels.txt'}, so not learnt: zebra",
-        "bulklabel: warning: unknown in all records to learn from: 3; present in none to learn from: 4, 5",
+        "bulklabel: warning: unknown in all training records: 3; present in no training record: 4, 5",
     ]
 
 
@@ -247,7 +247,7 @@ def test_labels_that_are_nowhere_present_are_not_learnt_or_have_no_threshold_of_
     assert train(path, tmp_path / "m", "--unknown_column=doubt") == 0
     error = capsys.readouterr().err
     assert "warning: present in no record, so not learnt: zebra\n" in error
-    assert "warning: present in none to judge by, so their threshold is 0.5: 3\n" in error
+    assert "warning: present in no validation record, so their threshold is 0.5: 3\n" in error
     content = json.loads((tmp_path / "m" / "model.json").read_bytes())
     assert content["labels"] == list(NAMES)
     assert content["thresholds"]["3"] == 0.5
@@ -292,8 +292,8 @@ def test_records_that_cannot_be_read_are_said_before_training(
             tar.addfile(member, io.BytesIO(b"cat"))
     assert train(tmp_path / "a.tar", tmp_path / "model", "--validation_fraction=0", "--labels_column=txt") == 0
     captured = capsys.readouterr()
-    assert "2 records to learn from" in captured.out
-    assert "some records cannot be read, so are not learnt: 2 scattered_members" in captured.err
+    assert "2 records for training" in captured.out
+    assert "some records cannot be read, so they are not used: 2 scattered_members" in captured.err
 
 
 def test_training_further_takes_the_size_and_the_fit_of_where_it_starts(
@@ -315,7 +315,7 @@ def test_training_further_takes_the_size_and_the_fit_of_where_it_starts(
     save_model(onnx, str(tmp_path / "onnx"))
     capsys.readouterr()
     for flags, words in {
-        (f"--from={tmp_path / 'onnx'}",): "its network is model.onnx, which answers and cannot learn",
+        (f"--from={tmp_path / 'onnx'}",): "its network is model.onnx, which cannot be trained",
         ("--network=textbook",): "not allowed with",
         ("--minutes=3",): "not allowed with",
         (f"--from={tmp_path}",): "not a model directory",

@@ -73,5 +73,5 @@ def test_the_page_on_models_has_every_flag() -> None:
     text = (ROOT / "docs" / "models.md").read_text()
     parser = importlib.import_module("bulklabel.pipelines.flags.package").parser()
     flags = {flag for action in parser._actions for flag in action.option_strings} - {"-h", "--help"}
-    table = text[text.index("## Flags") : text.index("## If")]
+    table = text[text.index("## Flags") : text.index("## Which")]
     assert flags <= set(re.findall(r"`(--\w+)`", table))

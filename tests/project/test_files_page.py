@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 
 from bulklabel.pipelines.demo import SHIPPED
@@ -59,6 +60,29 @@ def test_other_tools_read_what_is_documented(name: str, files: str, undisturbed:
     assert frame.sort(order).to_dicts() == ours
     rows = relation.order(", ".join(order)).fetchall()
     assert [dict(zip(frame.columns, row, strict=True)) for row in rows] == ours
+
+
+BIGQUERY = {  # what BigQuery's documentation makes of Parquet's own types; a list's name is followed by `.list.element`
+    ("BYTE_ARRAY", "String"): "STRING",
+    ("INT64", "None"): "INT64",
+    ("FLOAT", "None"): "FLOAT64",
+    ("DOUBLE", "None"): "FLOAT64",
+}
+
+
+@pytest.mark.parametrize("name", ["`predictions/part-….parquet`", "`rejected/part-….parquet`"])
+def test_warehouses_get_the_documented_types(name: str, undisturbed: Run) -> None:
+    """By Parquet's own schema, since no warehouse can be asked."""
+    rows = re.findall(r"^\| (\S+) \| (\S+?),? .*?\|", section("BigQuery, Spark, Hive"), re.MULTILINE)
+    warehouse = {arrow.replace("&lt;", "<"): kind.replace("&lt;", "<") for arrow, kind in rows}
+    path = min(undisturbed.output.glob(f"{name[1:].partition('/')[0]}/*.parquet"))
+    seen = {}
+    for column in map(pq.ParquetFile(path).schema.column, range(pq.read_metadata(path).num_columns)):
+        top, *below = column.path.split(".")
+        kind = BIGQUERY[column.physical_type, str(column.logical_type)]
+        seen[top] = f"ARRAY<{kind}>" if below == ["list", "element"] else kind
+        assert column.max_definition_level == (3 if below else 1), "nullable"
+    assert seen == {column: warehouse[arrow] for column, (arrow, _, _) in types(name).items()}
 
 
 def keys(name: str) -> set[str]:

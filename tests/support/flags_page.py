@@ -11,8 +11,8 @@ PAGE = ROOT / "docs" / "flags.md"
 
 HEAD = """# All flags
 
-Which command takes which flag, in the words of `bulklabel COMMAND --help`. Words before the first flag are inputs. A
-hyphen in a flag is as good as an underscore. Apache Beam's own flags, such as `--direct_num_workers`, can be added.
+All flags and their commands, as in `bulklabel COMMAND --help`. Words before the first flag are inputs. Flags may have
+hyphens instead of underscores. You can add Apache Beam's own flags, such as `--direct_num_workers`.
 """
 
 

@@ -123,10 +123,10 @@ def test_what_is_of_no_format_or_of_two_is_one_line(layouts: Path, tmp_path: Pat
     (tmp_path / "unknown").write_text("hello")
     for path, words in {
         "mixed": "the input mixes images and webdataset",
-        "unknown": "is of no known format; say what it is with --input_format",
+        "unknown": "has no known format; give it with --input_format",
         "nothing": "no file matches",
         "shard-{00..02}.tar": "shard-00.tar: no file matches",
-        "{0..9}" * 7: "stands for more than 1,000,000 paths",
+        "{0..9}" * 7: "expands to more than 1,000,000 paths",
     }.items():
         with pytest.raises(UserError, match=words):
             find_shards([str(tmp_path / path)], "auto", DEFAULT)

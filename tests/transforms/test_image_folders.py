@@ -108,7 +108,7 @@ def test_a_folder_that_may_not_be_read_is_named(
     monkeypatch.setattr(os, "scandir", denied)
     assert ids(read_all(tmp_path)[0]) == ["a.png"]
     assert {record.message for record in caplog.records} == {
-        f"{tmp_path}/c may not be read; what is in it is left out."
+        f"{tmp_path}/c has no read permission; its content is left out."
     }
 
 
@@ -190,7 +190,7 @@ def test_rows_that_name_no_image_are_rejected_each_for_its_reason(tmp_path: Path
 
 def test_a_metadata_file_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     folder_of(tmp_path, {"a/x.png": b"X", "a/metadata.jsonl": jsonl({"path": "x.png"})})
-    with pytest.raises(UserError, match="no 'file_name', only path; name it by --image_column"):
+    with pytest.raises(UserError, match="no 'file_name', only path; name it with --image_column"):
         find_shards([str(tmp_path / "a")], "auto", DEFAULT)
     assert not read_all(tmp_path / "a", columns=Columns(image="path"))[1]
     folder_of(tmp_path, {"b/x.png": b"X", "b/metadata.jsonl": "", "b/metadata.csv": "file_name\n"})

@@ -177,7 +177,9 @@ def test_numbers_of_tfrecords_may_count_from_one(tmp_path: Path) -> None:
         {"image/encoded": [b"x"], "image/class/label": [number]} for number in (1, 4, 2)
     ]
     path = examples(tmp_path / "a.tfrecord", *rows)
-    with pytest.raises(UserError, match=r"are 1 to 4, .* give --label_offset 1, or accept this by --labels_as indices"):
+    with pytest.raises(
+        UserError, match=r"are 1 to 4, .* give --label_offset 1, or accept this with --labels_as indices"
+    ):
         read_all(path, labels=LABELS)
     records, _ = read_all(path, labels=LABELS, options=LabelOptions(offset=1))
     assert [row["labels"] for row in records] == [["cat"], ["cow"], ["dog"]]
@@ -302,7 +304,7 @@ def test_train_reads_truth_by_the_same_rule(tmp_path: Path, capsys: pytest.Captu
     assert train(flags) == 2
     assert "the labels in 'labels' are numbers, such as [0, 9] of 'r0'; give --label_file" in capsys.readouterr().err
     assert train([*flags, f"--label_file={tmp_path / 'labels.txt'}"]) == 2
-    assert "accept this by --labels_as indices" in capsys.readouterr().err
+    assert "accept this with --labels_as indices" in capsys.readouterr().err
     path = as_csv(tmp_path, {"r0": {"labels": "3,7"}, "r1": {"labels": "cat"}})
     assert train([f"--input={path}", "--input_format=images", f"--output={tmp_path / 'model'}"]) == 2
     assert "may be one label or several; give --label_separator ','" in capsys.readouterr().err

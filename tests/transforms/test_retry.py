@@ -151,5 +151,5 @@ def test_any_file_system_that_beam_knows_is_used_with_retries(tmp_path: Path) ->
 
 def test_an_unknown_scheme_is_the_users_error() -> None:
     for use in (files.read, files.exists, files.list_folder, files.open_file):
-        with pytest.raises(UserError, match="nowhere:// is no file system that is installed"):
+        with pytest.raises(UserError, match="nowhere:// is not a file system that is installed"):
             use("nowhere://a/b")

@@ -316,7 +316,7 @@ def test_predictions_on_a_store_are_evaluated_there(store: Store, capsys: pytest
     files.write(f"{store.root}/tables/a.csv", table.replace("0.10", "0.11").encode())
     capsys.readouterr()
     assert verify([output, *store.flags]) == 1
-    assert f"are not what they were: {store.root}/tables/a.csv" in capsys.readouterr().out
+    assert f"have changed: {store.root}/tables/a.csv" in capsys.readouterr().out
 
 
 def test_success_is_written_last_and_goes_first(store: Store, loaded: tuple[str, str]) -> None:

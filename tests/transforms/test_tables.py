@@ -128,7 +128,12 @@ def test_ids_labels_and_carried_columns_come_from_the_row(folder: Path) -> None:
     ("name", "content", "columns", "words"),
     [
         ("t.csv", "name,kind\na.png,x\n", DEFAULT, "no column 'image', only name, kind; name the one with the images"),
-        ("t.csv", "path,url\na.png,x\n", DEFAULT, "any of 'path', 'url' may be the images; name one by --image_column"),
+        (
+            "t.csv",
+            "path,url\na.png,x\n",
+            DEFAULT,
+            "any of 'path', 'url' may be the images; name one with --image_column",
+        ),
         ("t.csv", "path,path\na.png,x\n", Columns(image="path"), "the file has 2 columns named 'path'"),
         ("t.csv", "path\n", DEFAULT, "the input holds no records"),
         ("t.csv", "", DEFAULT, "no column 'image', only none"),

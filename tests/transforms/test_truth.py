@@ -143,8 +143,8 @@ def test_files_may_have_columns_for_other_labels(tmp_path: Path) -> None:
         ([["id", "cat"], ["a", "yes"]], "{}, record 'a': 'cat' is 'yes'; expected 1"),
         ([["id", "cat"], ["a", 0.5]], "{}, record 'a': 'cat' is '0.5'; expected 1"),
         ([["id", "cat"], ["a", "x" * 500]], f"'cat' is '{'x' * 40}'; expected 1"),
-        ([["key", "cat"], ["a", 1]], "{} has 0 columns 'id'; name the one to use by --id_column: there are key, cat"),
-        ([["id", "bird"], ["a", 1]], "{} has no labels; name their column by --labels_column"),
+        ([["key", "cat"], ["a", 1]], "{} has 0 columns 'id'; name the one to use with --id_column: there are key, cat"),
+        ([["id", "bird"], ["a", 1]], "{} has no labels; name their column with --labels_column"),
         ([["id", "cat", "cat"], ["a", 1, 1]], "{} has 2 columns 'cat'; keep one of them: there are id, cat, cat"),
         ([["id", "cat"], ["a", 1], ["a", 1]], "{}: the id 'a' occurs twice"),
     ],
@@ -242,7 +242,7 @@ def test_the_end_of_a_path_joins_only_where_it_tells_records_apart(tmp_path: Pat
     with pytest.raises(UserError, match="have the same last 3 parts and different truth"):
         load(path, columns=Columns(), key="last:3")
     count = JoinCount(truth.rows, "last:4")
-    with pytest.raises(UserError, match="have the same last 4 parts, so one row of truth would be that of both"):
+    with pytest.raises(UserError, match="have the same last 4 parts, so one row of truth would join both"):
         count.add([ids[0], ids[0].replace("small", "other")])
     for key, records, advice in (
         ("id", ids, "--truth_key last:4."),
@@ -264,7 +264,7 @@ def test_the_end_of_a_path_joins_only_where_it_tells_records_apart(tmp_path: Pat
         ),
         ("train/1.png", "id", "give --truth_key name."),
         ("train/1.jpg", "name", "give --truth_key stem."),
-        ("2.png", "id", "name the column with the ids of the records by --id_column."),
+        ("2.png", "id", "name the column with the ids of the records with --id_column."),
     ],
 )
 def test_truth_that_joins_nothing_says_what_would(record: str, key: str, words: str) -> None:
@@ -279,8 +279,11 @@ def test_truth_that_joins_nothing_says_what_would(record: str, key: str, words: 
         (["Image Index", "cat"], ""),
         (["PATH", "cat"], ""),
         (["image", "id", "cat"], "'b'"),
-        (["image", "path", "cat"], "has 2 columns that may hold ids: image, path; name the one to use by --id_column"),
-        (["key", "cat"], "has no columns that may hold ids; name the one to use by --id_column: there are key, cat."),
+        (
+            ["image", "path", "cat"],
+            "has 2 columns that may hold ids: image, path; name the one to use with --id_column",
+        ),
+        (["key", "cat"], "has no columns that may hold ids; name the one to use with --id_column: there are key, cat."),
     ],
 )
 def test_the_column_of_ids_goes_without_saying_if_it_is_alone(tmp_path: Path, header: list[str], words: str) -> None:

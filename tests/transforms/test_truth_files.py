@@ -178,7 +178,7 @@ def test_lvis_knows_what_was_looked_for(tmp_path: Path) -> None:
         ({"annotations": [{"id": 7, "image_id": 8, "category_id": 17}]}, "'7' has the image_id 8, which is not listed"),
         ({"annotations": [{"id": 7, "image_id": 9, "category_id": 18}]}, "'7' has the category_id 18, which is not"),
         ({"annotations": [{"id": 7, "image_id": 9, "caption": "a cat"}]}, "'7' has the category_id None, which is not"),
-        ({"categories": [{"name": "cat"}]}, "it is not as its kind is written (KeyError: 'id')"),
+        ({"categories": [{"name": "cat"}]}, "it does not follow its format (KeyError: 'id')"),
         ({"annotations": []}, "it has no 'annotations'; give COCO's JSON of instances"),
         ({"categories": [{"id": 17, "name": "Cat"}, {"id": 0, "name": "x"}]}, "no label of the truth is the model's"),
         ({"categories": [{"id": 17, "name": "x"}, {"id": 0, "name": "y"}]}, "it has 'x', and the model 'cat'"),
@@ -232,7 +232,7 @@ def test_label_studio_counts_what_annotators_agree_on(tmp_path: Path) -> None:
     assert cells(truth_in(tmp_path, "boxes.json", [task("1.jpg") | {"annotations": [{"result": [box]}]}])) == [
         [-1, 1, -1]
     ]
-    with pytest.raises(UserError, match="Label Studio's annotations say nothing of any label"):
+    with pytest.raises(UserError, match="Label Studio's annotations say nothing about any label"):
         truth_in(tmp_path, "nothing.json", [task("1.jpg", None)])
     with pytest.raises(UserError, match="task 1: it has no 'image'; it has text"):
         truth_in(tmp_path, "text.json", [{"data": {"text": "hello"}, "annotations": [{"result": []}]}])
@@ -272,13 +272,13 @@ def test_ground_truths_manifest_has_names_for_its_numbers(tmp_path: Path) -> Non
         for name, text in (("a.manifest.jsonl", "\n".join(map(json.dumps, rows))), ("a.json", json.dumps(rows))):
             assert cells(truth_in(tmp_path, name, text, columns=columns)) == expected
     lists[0]["job"] = [0, 1]
-    with pytest.raises(UserError, match=r"row 1: the label '1' is no text; say what numbers mean by --labels_as"):
+    with pytest.raises(UserError, match=r"row 1: the label '1' is not text; say what numbers mean with --labels_as"):
         truth_in(tmp_path, "b.json", lists, LabelOptions("names"), Columns(labels="job"))
 
 
 def test_objects_of_create_ml_are_no_tasks(tmp_path: Path) -> None:
     rows = [{"image": "1.jpg", "annotations": ["cat", "dog"]}, {"image": "2.jpg", "annotations": []}]
-    with pytest.raises(UserError, match=r"name their column by --labels_column, .*: there are image, annotations"):
+    with pytest.raises(UserError, match=r"name their column with --labels_column, .*: there are image, annotations"):
         truth_in(tmp_path, "a.json", rows)
     assert cells(truth_in(tmp_path, "a.json", rows, columns=Columns(labels="annotations"))) == [[1, 1, 0], [0, 0, 0]]
 

@@ -164,7 +164,7 @@ def test_an_image_field_with_a_dot_is_named_in_the_detail_and_can_be_asked_for(t
     chosen, inputs = find_shards([str(path)], "auto", Columns())
     (first, *_) = read_shard(inputs.shards[0], ReadSpec(chosen, Columns(), None, 9, NO_TRUTH))
     assert isinstance(first, Unreadable)
-    assert "only 01.left.jpg: name it by --image_column left.jpg" in first.problem.detail
+    assert "only 01.left.jpg: name it with --image_column left.jpg" in first.problem.detail
     records, unreadable = read_all(path, columns=Columns(image="left.jpg"))
     assert ([row["id"] for row in records], unreadable) == (["01", "02"], [])
 

@@ -66,7 +66,7 @@ def _run_of(path: str, kept: Mapping[str, Any]) -> Answers:
     try:
         answers = run_answers(find_run(place))
     except UserError as error:
-        raise UserError(f"{path} is an evaluation of a run that is not there any more: {error}") from error
+        raise UserError(f"{path} is an evaluation of a run that no longer exists: {error}") from error
     if answers.origin[PLAN] != kept[PLAN]:
         raise UserError(
             f"{path} is an evaluation of plan {kept[PLAN][:12]}…, and {place} now holds {answers.origin[PLAN][:12]}…; "

@@ -36,7 +36,7 @@ def find_predictions(paths: Sequence[str], options: PredictionOptions, output: s
         filled = filled or (table if table.first else None)
         tables.append(replace(table, first=table.first[:1]))  # of the others their columns are enough
     if filled is None:
-        raise UserError(f"{', '.join(paths)}: there is no row of predictions; give tables with one row a record.")
+        raise UserError(f"{', '.join(paths)}: there is no row of predictions; give tables with one row per record.")
     spec, choice = choose_spec(filled, options)
     for table in tables:
         check_columns(table, spec)
@@ -60,7 +60,7 @@ def predictions_again(path: str, kept: Mapping[str, Any]) -> Answers:
     if changed:
         others = f", and {len(changed) - 1:,} more like it" * (len(changed) > 1)
         raise UserError(
-            f"{path} is an evaluation of predictions that are not what they were: {changed[0]}{others}; evaluate again."
+            f"{path} is an evaluation of predictions that have changed: {changed[0]}{others}; evaluate again."
         )
     return answers
 

@@ -91,6 +91,6 @@ def _refusal(
         rule = publication.truth
         return UserError(
             f"no label of the truth is the model's: it has {', '.join(map(repr, strange[:3]))}, and was read as "
-            f"{rule['words']}; give another --labels_column, or accept this by --labels_as {rule['labels_as']}."
+            f"{rule['words']}; give another --labels_column, or accept this with --labels_as {rule['labels_as']}."
         )
     return GateFailedError(f"failed requirements: {failed}; see {report}.") if failed else None

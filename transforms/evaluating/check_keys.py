@@ -55,6 +55,6 @@ def _check_none(statistic: Statistic, shared: list[tuple[str, str]], key: str) -
     for first, second in shared:
         raise UserError(
             f"--truth_key {key}: the records {shortened(first)} and {shortened(second)} have the same "
-            f"{same_words(key)}, so one row of truth would be that of both; give truth with ids that tell them apart."
+            f"{same_words(key)}, so one row of truth would join both; give truth with ids that tell them apart."
         )
     return statistic

@@ -170,12 +170,14 @@ def _why_not(name: str, places: Sequence[str]) -> str:
     if scheme in WEB:
         return (
             f"{shown} is an address of the web, from where nothing is read; copy the images to a folder or a store, "
-            "and name that by --image_root"
+            "and name that with --image_root"
         )
     if WINDOWS.match(name):
-        return f"{shown} is a path of Windows; write paths relative to a folder, and name that by --image_root"
+        return f"{shown} is a path of Windows; write paths relative to a folder, and name that with --image_root"
     if not places:
-        return f"{shown} is no path; give the column of paths by --image_column, and their folder by --image_root"
+        return (
+            f"{shown} is not a path; give the column of paths with --image_column, and their folder with --image_root"
+        )
     real = _real(places[0])
     link = "" if real == places[0] else f" is a link to {real}, which"
     return f"{shown}{link} is neither below the table's folder nor below an --image_root; name its folder by that flag"

@@ -33,7 +33,7 @@ def with_useful_ids(shards: Sequence[Shard], input_format: str, columns: Columns
         passed_over.append(left[0])
         words = (
             f"all of the first {len(ids):,} records have the id {shortened(ids[0])}, which identifies nothing; ids are "
-            "made of something else: name a better field by --id_column."
+            "made of something else: name a better field with --id_column."
         )
 
 

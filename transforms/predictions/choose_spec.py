@@ -150,7 +150,7 @@ def _columns_of(table: OpenedTable, options: PredictionOptions, id_column: str |
     if named is None:
         raise UserError(
             f"{table.path} has no column {LIST_COLUMN!r}, and none that is named like {ALL_LABELS!r}: name the one of "
-            f"lists by --probabilities, or those of the labels with a * for the label, such as '*_score': there are "
+            f"lists with --probabilities, or those of the labels with a * for the label, such as '*_score': there are "
             f"{listed}."
         )
     if ANY in named:
@@ -243,7 +243,7 @@ def _in_one_column(table: OpenedTable, options: PredictionOptions, name: str) ->
     labels = options.labels or table.labels
     if not labels:
         raise UserError(
-            f"{table.path}: {name!r} holds lists of {len(value):,} numbers; say which labels they are of by "
+            f"{table.path}: {name!r} holds lists of {len(value):,} numbers; say which labels they are of with "
             "--label_file, one per line, in their order."
         )
     if len(labels) != len(value):
@@ -290,7 +290,7 @@ def _check_numbers(table: OpenedTable, spec: PredictionSpec) -> Numbers:
     if spec.outputs == PROBABILITIES and outside > FEW:
         fix = "divide them by 100" if low >= 0 and high <= 100 else f"if they are logits, say --outputs {LOGITS}"
         raise UserError(
-            f"{table.path}: the numbers are no probabilities, but from {low:.4g} to {high:.4g} in the first "
+            f"{table.path}: the numbers are not probabilities, but from {low:.4g} to {high:.4g} in the first "
             f"{len(rows):,} rows; {fix}."
         )
     return seen
@@ -310,7 +310,7 @@ def _warnings(numbers: Numbers, spec: PredictionSpec) -> list[str]:
         names = ", ".join(name for name, is_decided in zip(spec.columns, decided, strict=True) if is_decided)
         lines.append(
             f"{names}: these hold nothing but 0 and 1 in the first {len(sums):,} records; if they are no "
-            "probabilities, name those that are by --probabilities or --label_file."
+            "probabilities, name those that are with --probabilities or --label_file."
         )
     return lines
 

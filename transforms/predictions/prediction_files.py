@@ -109,7 +109,7 @@ def list_predictions(paths: Sequence[str], output: str) -> list[File]:
         end = end[end.rfind(".") :]
         hint = HINTS.get(ALIKE.get(end, end))
         if hint and not PREDICTION_FILES.search(file.path):
-            raise UserError(f"--predictions {file.path} is no table of Parquet, CSV or JSON lines; {hint}.")
+            raise UserError(f"--predictions {file.path} is not a table in Parquet, CSV or JSON lines; {hint}.")
     return listed
 
 

@@ -160,4 +160,4 @@ def _shards(file: File) -> list[Shard]:
 
 
 def _changed(path: str) -> UserError:
-    return UserError(f"{path} is not what it was when it was first read; evaluate again.")
+    return UserError(f"{path} has changed since it was first read; evaluate again.")

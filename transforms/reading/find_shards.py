@@ -130,4 +130,4 @@ def _expand_braces(path: str) -> list[str]:
         plain = re.sub(r"\\|(?<=\[)[{},](?=\])", r"\\\g<0>", path)  # bracex has its own use for backslashes
         return list(bracex.expand(plain, limit=MAX_EXPANDED_PATHS))
     except bracex.ExpansionLimitException as error:
-        raise UserError(f"{path} stands for more than {MAX_EXPANDED_PATHS:,} paths; give a glob.") from error
+        raise UserError(f"{path} expands to more than {MAX_EXPANDED_PATHS:,} paths; give a glob.") from error

@@ -86,7 +86,7 @@ def read_metadata(
         detail = f"{path} cannot be read further ({first_line(error)})"
         metadata.problems[len(metadata.descriptions) + len(metadata.problems)] = Problem("damaged_metadata", detail)
     if not metadata.descriptions and _lacks_file_names(metadata):
-        raise UserError(f"{path}: {next(iter(metadata.problems.values())).detail}; name it by --image_column.")
+        raise UserError(f"{path}: {next(iter(metadata.problems.values())).detail}; name it with --image_column.")
     return metadata
 
 

@@ -90,7 +90,7 @@ def choose_format(listings: Sequence[Listing]) -> tuple[str, list[Listing]]:
     there = [file for file in data if file.size != MISSING]
     formats = {_format_of(file) for file in there or data or listed}
     if len(formats) > 1:
-        raise UserError(f"the input mixes {' and '.join(sorted(formats))}; give one format a run.")
+        raise UserError(f"the input mixes {' and '.join(sorted(formats))}; give one format per run.")
     chosen = formats.pop()
     others = [listing.without(lambda path: _is_table(path) and not is_metadata(path)) for listing in listings]
     return chosen, others if chosen == "images" else [listing.without(is_metadata) for listing in others]
@@ -111,4 +111,4 @@ def _format_of(file: File) -> str:
     for name, reader in READERS.items():
         if reader.recognises(head):
             return name
-    raise UserError(f"{file.path} is of no known format; say what it is with --input_format {'|'.join(READERS)}.")
+    raise UserError(f"{file.path} has no known format; give it with --input_format {'|'.join(READERS)}.")

@@ -68,7 +68,7 @@ def check_first_images(reader: Reader, shards: Sequence[Shard], spec: ReadSpec) 
         return []
     return [
         f"{shard.source}: none of its first images is there, such as {shortened(names[0])}; name the column of paths "
-        "by --image_column, and the folder that they are relative to by --image_root."
+        "with --image_column, and the folder that they are relative to with --image_root."
     ]
 
 

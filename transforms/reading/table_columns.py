@@ -86,9 +86,9 @@ def image_column(names: Iterable[str], given: str | None) -> str:
     wanted = [given] if given else [IMAGE_COLUMN] if IMAGE_COLUMN in known else named
     if len(wanted) > 1:
         words = ", ".join(map(repr, wanted))
-        raise RecordError("read", "missing_column", f"any of {words} may be the images; name one by --image_column")
+        raise RecordError("read", "missing_column", f"any of {words} may be the images; name one with --image_column")
     if not wanted or wanted[0] not in known:
         shown = ", ".join(known) or "none"
-        detail = f"no column {given or IMAGE_COLUMN!r}, only {shown}; name the one with the images by --image_column"
+        detail = f"no column {given or IMAGE_COLUMN!r}, only {shown}; name the one with the images with --image_column"
         raise RecordError("read", "missing_column", detail)
     return wanted[0]

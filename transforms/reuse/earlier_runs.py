@@ -75,7 +75,7 @@ def find_earlier_runs(paths: Sequence[str], output: str, carry_over: bool, by_co
     for path in paths:
         folder = files.place_of(path)  # a link such as `latest` may lead elsewhere tomorrow
         if files.same_place(folder, output):
-            raise UserError(f"--since {path} is the output itself; give an --output of its own to each run.")
+            raise UserError(f"--since {path} is the output itself; give each run its own --output.")
         runs[folder] = runs.get(folder) or replace(find_run(folder), path=path)
         manifest, fault = runs[folder].directory.statement()
         if manifest is None:

@@ -69,13 +69,14 @@ def find_id_column(path: str, names: Sequence[str], named: str | None, labels: S
         if len(likely) != 1:
             raise UserError(
                 f"{path} has {len(likely) or 'no'} columns that may hold ids{': ' * bool(likely)}{', '.join(likely)}; "
-                f"name the one to use by --id_column: there are {listed}."
+                f"name the one to use with --id_column: there are {listed}."
             )
         return likely[0]
     name = named or "id"
     if names.count(name) != 1:
         raise UserError(
-            f"{path} has {names.count(name)} columns {name!r}; name the one to use by --id_column: there are {listed}."
+            f"{path} has {names.count(name)} columns {name!r}; name the one to use with --id_column: "
+            f"there are {listed}."
         )
     return name
 
@@ -112,7 +113,7 @@ class JoinCount:
             if other != record_id:
                 raise UserError(
                     f"--truth_key {self._key}: the records {shortened(other)} and {shortened(record_id)} have the same "
-                    f"{same_words(self._key)}, so one row of truth would be that of both; give truth with ids that "
+                    f"{same_words(self._key)}, so one row of truth would join both; give truth with ids that "
                     "tell them apart."
                 )
 
@@ -153,9 +154,9 @@ def nothing_joins(
     if first is None:
         return None
     if not truth_ids:
-        return UserError(f"{origin}: there is no row of truth; give a table with one row a record.")
+        return UserError(f"{origin}: there is no row of truth; give a table with one row per record.")
     other = joining_key(key, truth_ids, record_ids)
-    fix = f"give --truth_key {other}" if other else "name the column with the ids of the records by --id_column"
+    fix = f"give --truth_key {other}" if other else "name the column with the ids of the records with --id_column"
     joined_by = "id" if key == ID else f"--truth_key {key}"
     return UserError(
         f"{origin}: no row joins a record by {joined_by}: the truth is of {shortened(truth_ids[0])}, the first record "

@@ -42,7 +42,7 @@ def is_long(
         return False
     if label_column is None:
         if options.labels_as == LONG:
-            raise UserError(f"{path}: there is no column of labels; name it by --labels_column.")
+            raise UserError(f"{path}: there is no column of labels; name it with --labels_column.")
         return False
     if options.labels_as == LONG:
         return True
@@ -57,7 +57,7 @@ def is_long(
         reason = "ids repeat" if repeated else f"there is a column {confidence!r}"
         raise UserError(
             f"{path}: {reason}; give --labels_as long if each row says one label of a record"
-            + (", or --labels_as names if each says all." if not repeated else ", or one row a record.")
+            + (", or --labels_as names if each says all." if not repeated else ", or one row per record.")
         )
     return False
 
@@ -89,14 +89,14 @@ def long_rows(
             shown = str(row.get(confidence or "") or "")[:40]
             raise UserError(
                 f"{path}, row {number}: {confidence!r} is {shown!r}; expected 1 (present) or 0 (absent): leave out "
-                "what nobody verified."
+                "rows that nobody verified."
             )
         if name in options.no_label and known == PRESENT:
             nothing[id_of(row.get(id_column))] = cells
         if name is None or name == "" or name in options.no_label:
             continue
         if not isinstance(name, str):
-            raise UserError(f"{path}, row {number}: the label {str(name)[:40]!r} is no text; give the labels' names.")
+            raise UserError(f"{path}, row {number}: the label {str(name)[:40]!r} is not text; give the labels' names.")
         if cells.setdefault(reader.known_name(name.strip()), known) != known:
             raise UserError(
                 f"{path}, row {number}: another row says the opposite of {id_of(row.get(id_column))!r} and {name!r}."

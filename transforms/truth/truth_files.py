@@ -73,7 +73,7 @@ def _json(path: str, source: BinaryIO) -> TableRows:
                 return open_kind()
             except (KeyError, TypeError, AttributeError, ValueError) as error:
                 words = f"{type(error).__name__}: {first_line(error)}"
-                raise UserError(f"{path}: it is not as its kind is written ({words}).") from error
+                raise UserError(f"{path}: it does not follow its format ({words}).") from error
     return _of_annotators(path, objects_table(path, rows))
 
 

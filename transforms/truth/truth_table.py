@@ -150,7 +150,8 @@ class _Builder:
         if choice.rule.form == NONE:
             names = ", ".join(table.names) or "none"
             raise UserError(
-                f"{path} has no labels; name their column by --labels_column, or name columns like the model's labels: "
+                f"{path} has no labels; name their column with --labels_column, or name columns like the model's "
+                "labels: "
                 f"there are {names}."
             )
         self._choices[path] = choice
@@ -175,7 +176,7 @@ class _Builder:
 
     def _add_row(self, path: str, number: int, record_id: str | None, present: Labels, unknown: Labels) -> None:
         if record_id is None:
-            raise UserError(f"{path}, row {number}: it has no id; give one id a row.")
+            raise UserError(f"{path}, row {number}: it has no id; give one id per row.")
         record_id = escape_surrogates(record_id)  # as records have it
         truth = self._numbered(present), self._numbered(unknown)
         row = self._rows.setdefault(key_of(record_id, self._key), len(self._ids))
@@ -189,7 +190,7 @@ class _Builder:
     def _check_same(self, row: int, record_id: str, *truth: Sequence[int] | None) -> None:
         """Checks a second row of one key, which may only say of another id what the first one says."""
         if self._ids[row] == record_id:
-            raise UserError(f"{self._origin}: the id {record_id!r} occurs twice; give one row a record.")
+            raise UserError(f"{self._origin}: the id {record_id!r} occurs twice; give one row per record.")
         first = self._present[row], self._unknown[row]
         if any((a is None) != (b is None) or set(a or ()) != set(b or ()) for a, b in zip(first, truth, strict=True)):
             raise UserError(
@@ -230,7 +231,7 @@ def _one_row_a_record(
     if table.kind:
         names = [compose(name) for name in table.names if name not in _ids_of_kind(table)]
         if not names:
-            raise UserError(f"{path}: {table.kind} say nothing of any label; give others.")
+            raise UserError(f"{path}: {table.kind} say nothing about any label; give others.")
         check_known(path, names, [compose(name) for name in labels])
         return table, replace(options, labels_as=COLUMNS, field=None, unknown_field=None)
     first = list(islice(table.rows, SAMPLED_ROWS))

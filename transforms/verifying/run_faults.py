@@ -51,12 +51,12 @@ def model_faults(output: OutputFiles, given: str | None) -> Iterator[str]:
     try:
         digest = load_model(directory).digest
     except UserError as error:
-        yield f"model: {error} If the run's model is elsewhere, say where by --model."
+        yield f"model: {error} If the run's model is elsewhere, say where with --model."
         return
     if digest != expected:
         yield (
             f"model: {directory} now holds {digest[:12]}…, and the run's was {expected[:12]}…; "
-            "if it is elsewhere, say where by --model."
+            "if it is elsewhere, say where with --model."
         )
 
 

@@ -52,7 +52,7 @@ def parse_onnx(content: bytes, path: str) -> onnx.ModelProto:
     if not model.graph.node or not model.graph.output or not model.opset_import:
         raise UserError(f"{path} is not an ONNX file: it holds no network; {EXPORT}.")
     if any(isinstance(name, bytes) for name in names_of(model)):  # what is no text, protobuf returns as it is
-        raise UserError(f"{path} is damaged: a name in it is no text; copy it again.")
+        raise UserError(f"{path} is damaged: a name in it is not text; copy it again.")
     return model
 
 

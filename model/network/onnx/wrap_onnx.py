@@ -116,7 +116,7 @@ def wrap_onnx(
     _check_opset(model, path)
     if taken.kind in WHOLE and not interface.scaling.changes_nothing:
         raise UserError(
-            f"{path} takes whole numbers ({_type_words(taken.kind)}), so it scales them itself; say "
+            f"{path} takes whole numbers ({_type_words(taken.kind)}), so it scales them itself; give "
             "--input_range=0,255."
         )
     names = [output.name for output in model.graph.output]
@@ -209,7 +209,7 @@ def _check_outputs(model: onnx.ModelProto, chosen: list[str], path: str, logits:
         if kinds[name] not in FRACTIONS | {TensorProto.UNDEFINED}:
             raise UserError(
                 f"{path}: the output {name!r} is of the type {_type_words(kinds[name])}, and not a fraction for "
-                f"each label; name another one by --output_name ({', '.join(map(repr, kinds))}), or export the "
+                f"each label; name another one with --output_name ({', '.join(map(repr, kinds))}), or export the "
                 "network's last layer."
             )
         if logits and _origin(model, name) in PROBABILITIES:

@@ -158,7 +158,7 @@ def _probabilities() -> Spec:
 def _sizes() -> Spec:
     """Specifies how many images have so many labels, predicted and present."""
     colour = {"domain": ["predicted", "present"], "range": ["var(--blue)", "var(--orange)"]}
-    x = {"field": "labels", "type": "ordinal", "title": "labels of an image", "axis": {"labelAngle": 0}}
+    x = {"field": "labels", "type": "ordinal", "title": "labels per image", "axis": {"labelAngle": 0}}
     return layered(
         [
             {
@@ -197,7 +197,7 @@ def _thresholds() -> Spec:
 
 
 def _reliability() -> Spec:
-    encoding = {"x": share("probability", "mean probability given"), "y": share("frequency", "share that is true")}
+    encoding = {"x": share("probability", "mean predicted probability"), "y": share("frequency", "observed frequency")}
     size = {"field": "records", "type": "quantitative", "legend": None, "scale": {"range": [25, 260]}}
     dots = {"type": "point", "filled": True, "fill": "var(--blue)", "opacity": 0.9}
     return layered(
@@ -287,7 +287,11 @@ def _slices() -> Spec:
 def _drift() -> Spec:
     """Specifies a ring and a dot a label, and a line from one to the other."""
     y = named_axis("row", "", 130)
-    x = {"type": "quantitative", "title": "share of records given the label", "scale": {"zero": False, "nice": True}}
+    x = {
+        "type": "quantitative",
+        "title": "share of records predicted to have the label",
+        "scale": {"zero": False, "nice": True},
+    }
     shown = {"tooltip": tooltip("label", "before", "now", "change")}
     point = {"type": "point", "opacity": 1, "size": 70, "stroke": "var(--blue)", "strokeWidth": 1.5}
     return layered(

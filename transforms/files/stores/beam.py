@@ -27,7 +27,7 @@ class BeamStore:
             self._has_dirs = bool(FileSystems.get_filesystem(f"{scheme}://").has_dirs())
         except (ValueError, BeamIOError) as error:
             raise UserError(
-                f"{scheme}:// is no file system that is installed and configured here; "
+                f"{scheme}:// is not a file system that is installed and configured here; "
                 "give a local path, s3:// or gs://, or Beam's flags for it."
             ) from error
 

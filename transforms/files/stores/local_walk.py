@@ -50,7 +50,7 @@ def walk(root: str, deep: bool) -> Iterator[Walked]:
         except PermissionError:
             if folder == root:
                 raise
-            log.warning(f"{folder} may not be read; what is in it is left out.")
+            log.warning(f"{folder} has no read permission; its content is left out.")
 
 
 def _followed(entry: "os.DirEntry[str]", real: str, links: tuple[str, ...]) -> list[tuple[str, str, tuple[str, ...]]]:

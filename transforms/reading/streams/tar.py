@@ -156,7 +156,7 @@ def _check_end(stream: BinaryIO, empty: bool) -> None:
         if rest.strip(b"\0"):
             raise ValueError("the archive's end mark is not at its end")
     if empty and size not in EMPTY_ARCHIVE_BYTES:
-        raise ValueError(f"{size:,} zero bytes are no archive")
+        raise ValueError(f"{size:,} zero bytes are not an archive")
 
 
 def _extended(info: tarfile.TarInfo, content: bytes) -> dict[str, str]:

@@ -159,7 +159,7 @@ def _missing_image(sample: Sample, image_fields: tuple[str, ...]) -> str:
     """Says which members a record lacks, and how to name the one that may be meant."""
     missing = f"no member {sample.key}.{'|'.join(image_fields)}"
     other = sample.other_image
-    return f"{missing}, only {sample.key}.{other}: name it by --image_column {other}" if other else missing
+    return f"{missing}, only {sample.key}.{other}: name it with --image_column {other}" if other else missing
 
 
 def _description(sample: Sample) -> dict[str, Any]:
