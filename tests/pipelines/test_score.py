@@ -28,7 +28,6 @@ from tests.conftest import (
     RECORDS,
     answers,
     collage_rows,
-    command,
     metrics_of,
     part_of,
     png,
@@ -37,6 +36,7 @@ from tests.conftest import (
     score,
     write_parquet,
 )
+from tests.durability.forked import forked
 from tests.support import servers
 
 SHARDS = FILES * RECORDS // GROUP
@@ -206,10 +206,10 @@ def test_no_mode_of_the_runner_changes_a_byte(
 def test_no_process_of_its_own_changes_a_byte(
     corpus: Path, model_directory: Path, finished: Path, tmp_path: Path, flags: tuple[str, ...]
 ) -> None:
-    arguments = (f"--input={corpus}", f"--model={model_directory}", f"--output={tmp_path / 'run'}", *flags)
-    done = command("score", *arguments)
-    assert done.returncode == 0, done.stderr
-    assert answers(tmp_path / "run") == answers(finished)
+    arguments = (f"--input={corpus}", f"--model={model_directory}", *flags)
+    run = forked(arguments, tmp_path / "run", tmp_path / "log")
+    assert run.end() == 0, run.said
+    assert answers(run.output) == answers(finished)
 
 
 def test_running_again_has_nothing_to_do(
