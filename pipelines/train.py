@@ -11,6 +11,7 @@ import numpy as np
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from bulklabel.model.errors import UserError
+from bulklabel.model.images.limits import Limits
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.labels.examine_rule import truth_content, truth_line
 from bulklabel.model.labels.thresholds import DEFAULT_THRESHOLD
@@ -174,8 +175,14 @@ def _fit_and_save(options: argparse.Namespace, source: SampleSource, survey: Sur
     start = None if options.pretrained is None else _start(options.pretrained)
     preprocessing = _preprocessing(options, start)
     counts = survey.training.samples, survey.validation.samples
-    sides = decode_samples(source, labels, preprocessing, counts, None if is_remote(folder) else folder)
+    limits = Limits(options.max_pixels, options.truncated)
+    sides = decode_samples(source, labels, preprocessing, limits, counts, None if is_remote(folder) else folder)
     training, validation = sides.training, sides.validation
+    if not len(training.truth):
+        raise UserError(
+            f"{', '.join(options.input)}: none of the {survey.training.samples:,} images to learn from can be decoded; "
+            "`bulklabel score` lists why, with any model, in rejected/."
+        )
     if sides.rejected:
         log.warning("%s records could not be read or decoded, so they are not used", f"{sides.rejected:,}")
     judged = Samples(validation.images, validation.truth) if len(validation.truth) else None

@@ -1,9 +1,10 @@
-"""The flags of `bulklabel package`."""
+"""The flags of `bulklabel package`, and those of images that other commands share."""
 
 import argparse
 from collections.abc import Sequence
 
 from bulklabel.model.errors import UserError
+from bulklabel.model.images.limits import BYTES_A_PIXEL, MAX_PIXELS, MOST_PIXELS, REJECT, TRUNCATED
 from bulklabel.pipelines.flags.common import (
     add_store_flags,
     add_trust_flag,
@@ -96,6 +97,26 @@ def parser() -> CommandParser:
     return flags
 
 
+def add_limit_flags(parser: LineParser) -> None:
+    """Adds the flags that say how large an image may be, and whether one may lack pixels."""
+    group = parser.group(IMAGES)
+    group.add_argument(
+        "--max_pixels",
+        type=pixel_count,
+        default=MAX_PIXELS,
+        metavar="N",
+        help=f"images whose headers have more are rejected; each thread needs up to {BYTES_A_PIXEL} bytes per pixel to "
+        f"decode one, {MAX_PIXELS * BYTES_A_PIXEL / 2**30:.1f} GiB at the default (default: {MAX_PIXELS:,})",
+    )
+    group.add_argument(
+        "--truncated",
+        default=REJECT,
+        choices=TRUNCATED,
+        help="whether an image that is cut off, so that pixels are missing, is rejected, or used with black in their "
+        "place (default: %(default)s)",
+    )
+
+
 def add_decode_flag(parser: LineParser, default: str) -> None:
     """Adds the flag for how large JPEG files are decoded; it is None where it was not given."""
     parser.group(IMAGES).add_argument(
@@ -165,3 +186,15 @@ def _check(options: argparse.Namespace, _argv: Sequence[str], _beam_flags: Seque
         raise UserError(
             "--mean and --std are for pixels from 0 to 1, and --std is above 0; divide numbers for 0 to 255 by 255."
         )
+
+
+def pixel_count(text: str) -> int:
+    """Parses a number of pixels that can be decoded.
+
+    >>> pixel_count("1000000")
+    1000000
+    """
+    value = positive(text)
+    if value > MOST_PIXELS:
+        raise argparse.ArgumentTypeError(f"{text} is more than can be decoded, {MOST_PIXELS:,}")
+    return value

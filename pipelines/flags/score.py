@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Sequence
 
 from bulklabel.model.errors import UserError
-from bulklabel.model.images.limits import BYTES_A_PIXEL, MAX_PIXELS, MOST_PIXELS, REJECT, TRUNCATED
 from bulklabel.model.network import TOLERANCE
 from bulklabel.pipelines.flags.common import (
     CONTENT,
@@ -21,9 +20,9 @@ from bulklabel.pipelines.flags.common import (
     add_trust_flag,
     add_truth_flags,
     fraction,
-    positive,
     seconds,
 )
+from bulklabel.pipelines.flags.package import add_limit_flags
 from bulklabel.pipelines.flags.parser import IMAGES, METRICS, OUTPUT, REQUIREMENTS, RUNNING, CommandParser, LineParser
 
 USAGE = ("IMAGES…", "--model DIR", "--output DIR")
@@ -52,6 +51,7 @@ def add_score_flags(flags: CommandParser) -> None:
     """Adds the flags that say what is scored, how, and what is asked of the run."""
     add_input_flags(flags)
     add_truth_flags(flags, "the input's")
+    add_limit_flags(flags)
     flags.group(IMAGES).add_argument(
         "--carry",
         action="append",
@@ -87,21 +87,6 @@ def add_score_flags(flags: CommandParser) -> None:
         default=60.0,
         metavar="SECONDS",
         help="images that take longer to decode are rejected (default: 60)",
-    )
-    running.add_argument(
-        "--max_pixels",
-        type=pixel_count,
-        default=MAX_PIXELS,
-        metavar="N",
-        help=f"images whose headers have more are rejected; each thread needs up to {BYTES_A_PIXEL} bytes per pixel to "
-        f"decode one, {MAX_PIXELS * BYTES_A_PIXEL / 2**30:.1f} GiB at the default (default: {MAX_PIXELS:,})",
-    )
-    running.add_argument(
-        "--truncated",
-        default=REJECT,
-        choices=TRUNCATED,
-        help="whether an image that is cut off, so that pixels are missing, is rejected, or scored with black in their "
-        "place and counted (default: %(default)s)",
     )
     running.add_argument(
         "--precision",
@@ -143,18 +128,6 @@ def add_golden_flag(parser: LineParser) -> None:
         help="how much probabilities of the golden images may differ from those on the machine that made the model; "
         "GPUs may need more (default: %(default)s)",
     )
-
-
-def pixel_count(text: str) -> int:
-    """Parses a number of pixels that can be decoded.
-
-    >>> pixel_count("1000000")
-    1000000
-    """
-    value = positive(text)
-    if value > MOST_PIXELS:
-        raise argparse.ArgumentTypeError(f"{text} is more than can be decoded, {MOST_PIXELS:,}")
-    return value
 
 
 def check(options: argparse.Namespace, _argv: Sequence[str], _beam_flags: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from bulklabel.pipelines.flags.common import (
     positive,
     whole_number,
 )
-from bulklabel.pipelines.flags.package import add_decode_flag, add_range_flag, image_size
+from bulklabel.pipelines.flags.package import add_decode_flag, add_limit_flags, add_range_flag, image_size
 from bulklabel.pipelines.flags.parser import OUTPUT, TRAINING, TRUTH, CommandParser
 
 
@@ -33,6 +33,7 @@ def parser() -> CommandParser:
     training = flags.group(TRAINING)
     add_input_flags(flags)
     add_truth_flags(flags, "the input's")
+    add_limit_flags(flags)
     flags.group(OUTPUT).add_argument("--output", required=True, metavar="DIR", help="model directory to write")
     flags.group(TRUTH).add_argument(
         "--label_file", metavar="FILE", help="text file with one label per line, in order (default: found in the data)"

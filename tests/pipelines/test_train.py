@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bulklabel.model.errors import UserError
+from bulklabel.model.images.limits import DEFAULT_LIMITS
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.labels.label_rule import LabelRule
 from bulklabel.model.labels.truth import PRESENT, UNKNOWN
@@ -51,7 +52,9 @@ def decoded(path: Path, fraction: float = 0.25, count: int = 600, folder: Path |
     source = SampleSource(
         found.shards, ReadSpec("parquet", Columns(), None, 1024, LabelRule("names", "labels")), fraction
     )
-    return decode_samples(source, NAMES, Preprocessing(32, 32), (count, count), None if folder is None else str(folder))
+    return decode_samples(
+        source, NAMES, Preprocessing(32, 32), DEFAULT_LIMITS, (count, count), None if folder is None else str(folder)
+    )
 
 
 def test_equal_seeds_give_equal_models(small: Path, tmp_path: Path) -> None:
@@ -109,6 +112,21 @@ def test_a_disk_without_space_for_pixels_is_said(small: Path, monkeypatch: pytes
     monkeypatch.setattr("os.posix_fallocate", full)
     with pytest.raises(UserError, match=r"1,843,200 bytes .* \(No space left on device\); make room"):
         decoded(small)
+
+
+def test_images_are_as_large_and_as_whole_as_the_flags_let_them_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = pq.read_table(write_parquet(tmp_path / "whole.parquet", collage_rows(40))).to_pylist()
+    rows[3]["image"] = rows[3]["image"][: len(rows[3]["image"]) * 3 // 4]
+    cut = write_parquet(tmp_path / "cut.parquet", rows)
+    few = ("--network=textbook", "--epochs=1")
+    assert train(cut, tmp_path / "m", *few) == 0
+    assert "1 records could not be read or decoded" in capsys.readouterr().err
+    assert train(cut, tmp_path / "m", *few, "--truncated=score") == 0
+    assert "could not be" not in capsys.readouterr().err
+    assert train(cut, tmp_path / "m", *few, "--max_pixels=1023") == 2
+    assert re.search(r"none of the \d+ images to learn from can be decoded", capsys.readouterr().err)
 
 
 def test_an_input_that_grew_since_it_was_counted_is_said(small: Path) -> None:
@@ -263,7 +281,7 @@ def test_samples_say_what_is_unknown(tmp_path: Path) -> None:
     source = SampleSource(
         found.shards, ReadSpec("parquet", columns, None, 1024, LabelRule("names", "labels", "doubt")), 0
     )
-    truth = decode_samples(source, NAMES, Preprocessing(32, 32), (40, 0), None).training.truth
+    truth = decode_samples(source, NAMES, Preprocessing(32, 32), DEFAULT_LIMITS, (40, 0), None).training.truth
     assert len(truth) == 39
     assert ((truth == UNKNOWN).sum(axis=1) == 4).all()
     counts = source.survey(NAMES)

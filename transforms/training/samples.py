@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from bulklabel.model.errors import UserError
 from bulklabel.model.images.decode import batch_size_for
+from bulklabel.model.images.limits import Limits
 from bulklabel.model.images.resize import Pixels, Preprocessing
 from bulklabel.model.labels.predictions import LABELS_COLUMN, truth_of
 from bulklabel.model.labels.truth import PRESENT, UNKNOWN, Truth
@@ -152,6 +153,7 @@ def decode_samples(
     source: SampleSource,
     labels: tuple[str, ...],
     preprocessing: Preprocessing,
+    limits: Limits,
     counts: tuple[int, int],
     folder: str | None,
 ) -> Sides:
@@ -164,6 +166,7 @@ def decode_samples(
         source: where they are.
         labels: L.
         preprocessing: how images are decoded and resized.
+        limits: how large an image may be, and whether one that lacks pixels is rejected.
         counts: how many samples there are at most for training and for validation, as the survey counted them.
         folder: where a nameless file may be that holds the pixels of a side if they are more than `MEMORY_BYTES`; None
             has the system choose.
@@ -175,7 +178,9 @@ def decode_samples(
     rejected: set[tuple[str, int]] = set()
     tables = _samples(source, labels, preprocessing, rejected)
     with ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode") as pool:
-        for decoded in ordered_map(pool, lambda table: decode_batch(table, preprocessing), tables, BATCHES_AHEAD):
+        for decoded in ordered_map(
+            pool, lambda table: decode_batch(table, preprocessing, limits=limits), tables, BATCHES_AHEAD
+        ):
             rejected.update((row["source"], row["position"]) for row in decoded.rejected)
             truth = truth_of(decoded.records, labels)[0]
             kept = decoded.records.column(KEPT).to_numpy()
