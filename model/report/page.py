@@ -77,6 +77,22 @@ def render_page(
         with_plots: whether the page holds the library that draws plots.
         **shown: what the template is given besides.
     """
+    scripts = [plotting_library()] if with_plots else []
+    scripts.append("\n".join(_read(name) for name in script_names))
+    compiled = _environment().get_template(template)
+    return compiled.render(
+        shown,
+        data=data,
+        words=words,
+        style=_read("style.css"),
+        scripts=scripts,
+        script_hashes=[_hash(script) for script in scripts],
+    )
+
+
+@functools.cache
+def _environment() -> Environment:
+    """Returns what compiles the templates, and keeps them: a process that publishes again need not do so again."""
     environment = Environment(
         loader=PackageLoader("bulklabel.model.report"),
         autoescape=True,
@@ -85,16 +101,7 @@ def render_page(
         lstrip_blocks=True,
     )
     environment.filters |= FILTERS | {"beside": value_beside}
-    scripts = [plotting_library()] if with_plots else []
-    scripts.append("\n".join(_read(name) for name in script_names))
-    return environment.get_template(template).render(
-        shown,
-        data=data,
-        words=words,
-        style=_read("style.css"),
-        scripts=scripts,
-        script_hashes=[_hash(script) for script in scripts],
-    )
+    return environment
 
 
 @functools.cache
