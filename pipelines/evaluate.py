@@ -10,6 +10,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from bulklabel.model.errors import UserError
+from bulklabel.model.images.kinds import IMAGE_PROPERTIES
 from bulklabel.model.labels.examine_rule import truth_line
 from bulklabel.model.labels.thresholds import TUNED
 from bulklabel.model.report import plotting_library
@@ -87,7 +88,8 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         answers = predictions_of(options) if options.predictions else find_answers(options.input)
         group_by = options.group_by or answers.group_by
         slice_by = slice_columns(options)
-        _check_carried("--slice_by", slice_by, answers)
+        in_run = () if answers.recipe is None else IMAGE_PROPERTIES
+        _check_carried("--slice_by", [name for name in slice_by if name not in in_run], answers)
         _check_carried("--group_by", [group_by] if group_by else [], answers)
         if files.exists(files.join(output, PLAN_FILE)):
             raise UserError(f"--output {options.output} is a run, whose metrics are kept; give another place.")
@@ -177,8 +179,9 @@ def _check_carried(flag: str, columns: Sequence[str], answers: Answers) -> None:
         if column in answers.carried:
             continue
         if answers.recipe is None:
+            known = " Formats and sizes are known of images that `score` has read." * (column in IMAGE_PROPERTIES)
             raise UserError(
-                f"{flag} {column}: the predictions have no such column; there are {carried or 'no others'}."
+                f"{flag} {column}: the predictions have no such column; there are {carried or 'no others'}.{known}"
             )
         raise UserError(
             f"{flag} {column}: the run has no such column; it carried {carried or 'nothing'}: score with --carry "

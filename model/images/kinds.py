@@ -3,7 +3,7 @@
 import itertools
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from bulklabel.model.versions import NOT_INSTALLED, installed_version
@@ -23,6 +23,12 @@ class Kind(NamedTuple):
 
 Kinds = Mapping[Kind, int]
 """Images by kind."""
+
+IMAGE_PROPERTIES: Mapping[str, Callable[[Kind], str]] = {
+    "image_format": lambda kind: kind.format,
+    "image_size": lambda kind: f"{kind.size}-{2 * kind.size - 1} px",
+}
+"""By what every image has, without a column of the input, records can be sliced: the classes in which it is counted."""
 
 HEIF_BRANDS = rb"hei[cxms]|hev[cxms]|mif[12]|msf1"
 """What a HEIF file says that it is, such as HEIC."""

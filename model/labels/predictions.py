@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bulklabel.model.images.kinds import Kind, kinds_from_json, kinds_to_json
+from bulklabel.model.images.kinds import IMAGE_PROPERTIES, Kind, kinds_from_json, kinds_to_json
 from bulklabel.model.labels.thresholds import predict_labels
 from bulklabel.model.labels.truth import Truth, decode_predicted, encode_truth
 
@@ -118,6 +118,19 @@ def fold_kinds(table: pa.Table) -> pa.Table:
 def kinds_of(table: pa.Table) -> list[Kind]:
     """Returns the kinds of the N images of a table that `fold_kinds` made."""
     return kinds_from_json(metadata_of(table.schema)["images"])
+
+
+def with_image_properties(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Adds those of `IMAGE_PROPERTIES` among the names to a table that `fold_kinds` made; a carried one stays itself.
+
+    >>> records = with_kinds(pa.table({"id": ["a", "b"]}), [Kind("PNG", 32), Kind("JPEG", 512)])
+    >>> with_image_properties(fold_kinds(records), ["camera", "image_size"]).column("image_size").to_pylist()
+    ['32-63 px', '512-1023 px']
+    """
+    for name in names:
+        if name in IMAGE_PROPERTIES and name not in table.column_names:
+            table = table.append_column(name, pa.array(list(map(IMAGE_PROPERTIES[name], kinds_of(table))), pa.string()))
+    return table
 
 
 def with_metadata(table: pa.Table, metadata: Mapping[str, str]) -> pa.Table:

@@ -191,7 +191,7 @@ def add_evaluation_flags(parser: LineParser) -> None:
         action="append",
         default=[],
         metavar="NAMES",
-        help="columns, separated by commas; also computes all metrics for each of their values",
+        help="columns, image_format or image_size, separated by commas; also computes all metrics for each of their values",
     )
     goal = group.add_mutually_exclusive_group()
     goal.add_argument(

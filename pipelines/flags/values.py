@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from bulklabel.model.errors import UserError
+from bulklabel.model.images.kinds import IMAGE_PROPERTIES
 from bulklabel.model.labels.choose_rule import LabelOptions
 from bulklabel.model.labels.truth import check_labels
 from bulklabel.model.metrics import Goal
@@ -35,12 +36,15 @@ def slice_columns(options: argparse.Namespace) -> tuple[str, ...]:
 def columns_of(options: argparse.Namespace) -> Columns:
     """Returns the names of the input's columns, as far as the command has flags for them.
 
+    What every image has (`IMAGE_PROPERTIES`) is no column of the input unless a flag other than `--slice_by` names it.
+
     Raises:
         UserError: if there is no such folder of images.
     """
     grouped = [options.group_by] if options.group_by else []
     in_paths = sorted(groups_in_pattern(options.path_pattern) - {ID, LABELS})
-    carried = [*getattr(options, "carry", ()), *slice_columns(options), *grouped, *in_paths]
+    sliced = [name for name in slice_columns(options) if name not in IMAGE_PROPERTIES]
+    carried = [*getattr(options, "carry", ()), *sliced, *grouped, *in_paths]
     return Columns(
         options.id_column,
         options.image_column,

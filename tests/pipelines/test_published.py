@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn import metrics as oracle
 
+from bulklabel.model.images.decode import decode_whole
 from bulklabel.model.labels.predictions import probabilities_of
 from bulklabel.model.labels.truth import encode_truth
 from bulklabel.pipelines.evaluate import main as evaluate
-from tests.conftest import answers, collage_rows, metrics_of, part_of, predictions_of, score
+from tests.conftest import answers, collage_rows, metrics_of, part_of, png, predictions_of, score
 
 CAMERAS = (None, "box", "pin-hole", *(f"rare-{number:02d}" for number in range(30)))
 
@@ -113,6 +114,67 @@ def test_a_run_that_was_interrupted_publishes_the_same(sliced: Path, cameras: Pa
     assert score(cameras, model_directory, sliced, "--slice_by=camera,country") == 0
     after = answers(sliced) | {name: (sliced / name).read_bytes() for name in ("report.html", "per_label.csv")}
     assert after == before
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Collages as they come: PNG and JPEG of 32 pixels, JPEG of 96; with a column that is called like their formats."""
+    folder = tmp_path_factory.mktemp("kinds")
+    rows = collage_rows(240, seed=5)
+    for number, row in enumerate(rows):
+        pixels = decode_whole(row["image"])
+        if number % 3 == 2:
+            pixels = pixels.repeat(3, axis=0).repeat(3, axis=1)
+        row["image"] = png(pixels, format="PNG" if number % 3 == 0 else "JPEG")
+    columns: dict[str, Sequence[Any]] = {name: [row[name] for row in rows] for name in ("id", "image", "labels")}
+    columns["image_format"] = ["scan" if number % 2 else "photo" for number in range(len(rows))]
+    pq.write_table(pa.table(columns), folder / "kinds.parquet")
+    return folder
+
+
+def test_what_every_image_has_needs_no_column(
+    kinds: Path, model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    by_kind, plain, again, carried = (tmp_path / name for name in ("by_kind", "plain", "again", "carried"))
+    flag = "--slice_by=image_format,image_size"
+    assert score(kinds, model_directory, by_kind, flag) == 0
+    found, table = metrics_of(by_kind), predictions_of(by_kind)
+    assert "image_format" not in table.column_names
+    names = [row["label"] for row in found["per_label"]]
+    (truth, _), probabilities = encode_truth(table.column("labels"), names), probabilities_of(table, names)
+    predicted = probabilities >= np.array([row["threshold"] for row in found["per_label"]], np.float32)
+    third = np.array([int(name[1:]) % 3 for name in table.column("id").to_pylist()])
+    inside = {"PNG": third == 0, "JPEG": third > 0, "32-63 px": third < 2, "64-127 px": third == 2}
+    entries = [entry for entries in found["slices"].values() for entry in entries]
+    assert {entry["value"] for entry in entries} == inside.keys()
+    for entry in entries:
+        rows = inside[entry["value"]]
+        assert entry["counts"]["records"] == rows.sum()
+        for average in ("micro", "macro"):
+            f1 = oracle.f1_score(truth[rows], predicted[rows], average=average, zero_division=0)
+            assert entry["overall"][f"f1_{average}"] == pytest.approx(f1, abs=1e-12)
+
+    # A run that did not ask has the same parts, so it is evaluated by kind, or judged again, or taken over.
+    assert score(kinds, model_directory, plain) == 0
+    assert {path.name: path.read_bytes() for path in plain.glob("*/*.parquet")} == {
+        path.name: path.read_bytes() for path in by_kind.glob("*/*.parquet")
+    }
+    assert evaluate([f"--input={plain}", f"--output={again}", flag]) == 0
+    assert (again / "metrics.json").read_bytes() == (by_kind / "metrics.json").read_bytes()
+    assert score(kinds, model_directory, tmp_path / "over", flag, f"--since={plain}", "--carry_over") == 0
+    assert metrics_of(tmp_path / "over") == found
+    part_of(plain, "predictions", 0).unlink()
+    assert score(kinds, model_directory, plain, flag) == 0
+    assert (plain / "metrics.json").read_bytes() == (by_kind / "metrics.json").read_bytes()
+
+    # A column that somebody carries is what its name means, and tables of others have no images.
+    assert score(kinds, model_directory, carried, flag, "--carry=image_format") == 0
+    assert {entry["value"] for entry in metrics_of(carried)["slices"]["image_format"]} == {"photo", "scan"}
+    assert metrics_of(carried)["slices"]["image_size"] == found["slices"]["image_size"]
+    (tmp_path / "p.csv").write_text("id,prob_cat\na,1\n")
+    capsys.readouterr()
+    assert evaluate([f"--predictions={tmp_path / 'p.csv'}", f"--output={again}", "--slice_by=image_size"]) == 2
+    assert "no others. Formats and sizes are known of images that" in capsys.readouterr().err
 
 
 def test_metrics_do_not_depend_on_shards(sliced: Path, cameras: Path, model_directory: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
-from bulklabel.model.labels.predictions import kinds_of, probabilities_of, truth_of
+from bulklabel.model.labels.predictions import kinds_of, probabilities_of, truth_of, with_image_properties
 from bulklabel.model.statistic import Statistic
 from bulklabel.model.statistic.hash_ids import hash_groups
 from bulklabel.transforms.run_directory.places import places_digest
@@ -15,9 +15,10 @@ from bulklabel.transforms.scoring.score_shards import ShardResult
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Holds what a statistic is computed for: L labels, their thresholds (0…1), and carried columns.
+    """Holds what a statistic is computed for: L labels, their thresholds (0…1), and columns.
 
-    The statistic is sliced by those of `slice_by`, and records of one value of `group_by` stay together in its groups.
+    The statistic is sliced by those of `slice_by`, carried ones or of `IMAGE_PROPERTIES`, and records of one value of
+    `group_by`, which is carried, stay together in its groups.
     """
 
     labels: Sequence[str]
@@ -34,7 +35,7 @@ class Evaluation:
             truth,
             probabilities_of(predictions, self.labels),
             self.thresholds,
-            predictions,
+            with_image_properties(predictions, self.slice_by),
             slice_by=self.slice_by,
             grouped_by=result.id_hashes if self.group_by is None else hash_groups(predictions, self.group_by),
             shard=result.shard.index,
