@@ -16,7 +16,7 @@ from bulklabel.model.labels.thresholds import TUNED
 from bulklabel.model.report import plotting_library
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.logs import inform, log
-from bulklabel.pipelines.console.tables import print_summary
+from bulklabel.pipelines.console.tables import print_choice, print_summary
 from bulklabel.pipelines.flags.values import gates_of, goal_of, label_options_of, read_label_file, slice_columns
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.pipelines.runners.check_submission import check_submission
@@ -28,6 +28,7 @@ from bulklabel.transforms.answers.run_answers import RUN
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.evaluating.count_distinct import CountDistinct, partitions_of
 from bulklabel.transforms.evaluating.evaluate import Evaluate, Evaluation
+from bulklabel.transforms.evaluating.latest_baseline import Asked, keep_choice, with_latest
 from bulklabel.transforms.evaluating.publication import Publication
 from bulklabel.transforms.evaluating.publish import FirstRejected, PublishEvaluation
 from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails
@@ -39,6 +40,7 @@ from bulklabel.transforms.predictions.choose_spec import PredictionOptions, with
 from bulklabel.transforms.reading.records import Columns
 from bulklabel.transforms.run_directory.file_names import PLAN_FILE, REPORT_FILE
 from bulklabel.transforms.run_directory.planned_shards import ListShards
+from bulklabel.transforms.run_directory.published_folder import PublishedFolder
 from bulklabel.transforms.truth.truth_source import find_truth
 from bulklabel.transforms.truth.truth_table import TruthTable
 
@@ -94,6 +96,9 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         if files.exists(files.join(output, PLAN_FILE)):
             raise UserError(f"--output {options.output} is a run, whose metrics are kept; give another place.")
         gates = gates_of(options, answers.labels, output, group_by)
+        of, model = (answers.about.get(name) for name in ("plan", "model_digest"))
+        asked = Asked(of or answers.about["predictions_digest"], model, answers.labels, is_evaluation=True)
+        gates = with_latest(gates, PublishedFolder(output), asked)
         answers = judged(answers, options)
         truth, truth_about = _truth_of(answers, options)
         answers = replace(answers, reader=answers.reader.carrying([*slice_by, *([group_by] if group_by else [])]))
@@ -113,6 +118,8 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         ),
     )
     files.check_writable(output)
+    print_choice(gates)
+    keep_choice(PublishedFolder(output), gates)
     inform("started", records=answers.records)
     with beam.Pipeline(options=pipeline_options) as root:
         build(root, answers, truth, publication)

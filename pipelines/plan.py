@@ -11,7 +11,7 @@ from bulklabel.model.labels.examine_rule import truth_line
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.exit_codes import NOTHING_TO_DO, PLANNED
 from bulklabel.pipelines.console.logs import log
-from bulklabel.pipelines.console.tables import forecast_lines
+from bulklabel.pipelines.console.tables import forecast_lines, print_choice
 from bulklabel.pipelines.run_command import run_command
 from bulklabel.pipelines.runners.choose import is_local
 from bulklabel.pipelines.score import check_paths, planned, publication_of, scorer_of
@@ -43,6 +43,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         account.state = NOTHING_TO_DO
         print(f"{options.output}: nothing is left to score for this plan.")
         return
+    print_choice(gates)
     if plan.reused is not None:
         print(summary(plan))
     print(truth_line(plan.truth))

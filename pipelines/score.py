@@ -19,7 +19,7 @@ from bulklabel.model.report import plotting_library
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.exit_codes import NOTHING_TO_DO
 from bulklabel.pipelines.console.logs import inform, log
-from bulklabel.pipelines.console.tables import plan_line, print_reused, print_summary
+from bulklabel.pipelines.console.tables import plan_line, print_choice, print_reused, print_summary
 from bulklabel.pipelines.flags.common import CONTENT, STOP
 from bulklabel.pipelines.flags.values import columns_of, gates_of, goal_of, label_options_of, slice_columns
 from bulklabel.pipelines.run_command import run_command
@@ -30,6 +30,7 @@ from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.evaluating.check_keys import CheckTruthKeys
 from bulklabel.transforms.evaluating.count_distinct import CountDistinct, count_partitions
 from bulklabel.transforms.evaluating.evaluate import Evaluate, Evaluation
+from bulklabel.transforms.evaluating.latest_baseline import Asked, keep_choice, with_latest
 from bulklabel.transforms.evaluating.publication import Publication
 from bulklabel.transforms.evaluating.publish import Publish
 from bulklabel.transforms.evaluating.thumbnails import MakeThumbnails
@@ -128,6 +129,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
         account.state = NOTHING_TO_DO
         print(f"{options.output}: nothing to do, this plan is finished.")
         return
+    print_choice(gates)
     if plan.reused is not None:
         print(summary(plan))
     if state is not State.FINISHED:
@@ -146,6 +148,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
                 f"{options.output}: {len(strangers):,} files stay that no run has made, such as {strangers[0]}; move "
                 "them away, since whoever reads the whole folder takes them for parts."
             )
+    keep_choice(directory, gates)
     launched = launch_of(vars(options), account.started, None if parity is None else parity.content)
     stop = options.changed_input == STOP
     job = Job(plan, scorer, launched, publication, options.deadline, stop)
@@ -194,6 +197,7 @@ def planned(options: argparse.Namespace, output: str) -> tuple[Plan, RunDirector
     )
     directory = RunDirectory(output, plan.stamp)
     state = directory.state(plan, options.overwrite)
+    gates = with_latest(gates, directory, Asked(plan.digest, plan.recipe.model_digest, model.labels))
     if state is not State.FINISHED:
         for warning in [*earlier_runs.warnings(plan.recipe), *warnings(plan), *plan.truth["warnings"]]:
             log.warning(warning)

@@ -23,6 +23,11 @@ _REQUIREMENT = re.compile(
 
 DRIFT = "drift_"
 
+LATEST = "latest"
+"""What `--baseline` may say instead of a path: the newest finished run beside the output."""
+
+NOTHING_YET = "not judged: there is no earlier run to compare with yet"
+
 
 @dataclass(frozen=True)
 class Requirement:
@@ -68,12 +73,15 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Says whether a requirement holds: the metric's value, the limit (None is undefined), and why not, in words."""
+    """Says whether a requirement holds: the metric's value, the limit (None is undefined), and why not, in words.
+
+    `passed` is None if it could not be judged, since there is no earlier run yet.
+    """
 
     requirement: str
     value: float | None
     limit: float | None
-    passed: bool
+    passed: bool | None
     reason: str | None
 
 
@@ -82,13 +90,14 @@ class Gates:
     """Holds what is required of a run, and the metrics of the one that it is compared with, if any.
 
     `baseline` is that run's path as the user named it, `digest` that of its `metrics.json`, and `before` of that what
-    is compared.
+    is compared. `choice` says how `LATEST` was chosen; if nothing was found, `baseline` stays `LATEST`.
     """
 
     requirements: Sequence[Requirement] = ()
     baseline: str | None = None
     digest: str | None = None
     before: Mapping[str, Any] | None = None
+    choice: Mapping[str, Any] | None = None
 
     def judge(self, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Returns the verdicts on the content of a `metrics.json`, in the order of the requirements."""
@@ -175,6 +184,8 @@ def _near(word: str, words: Collection[str]) -> str:
 
 
 def _judge(requirement: Requirement, metrics: Mapping[str, Any], before: Mapping[str, Any] | None) -> Verdict:
+    if requirement.needs_baseline and before is None:
+        return Verdict(requirement.text, None, None, None, NOTHING_YET)
     value = number_of(metrics, requirement.metric, requirement.label)
     then = number_of(before, requirement.metric, requirement.label) if requirement.change and before else None
     limit = requirement.limit(then)

@@ -8,12 +8,14 @@ from bulklabel.model.report.numbers import format_number
 
 def failed_requirements(verdicts: Sequence[Mapping[str, Any]]) -> str:
     """Returns the requirements that do not hold, each with what it is, in one line; empty if all hold."""
-    return ", ".join(f"{verdict['requirement']} ({_found(verdict)})" for verdict in verdicts if not verdict["passed"])
+    return ", ".join(
+        f"{verdict['requirement']} ({_found(verdict)})" for verdict in verdicts if verdict["passed"] is False
+    )
 
 
 def verdict_lines(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
     """Returns a line for each requirement, whether it holds or not, for the terminal."""
-    words = {True: "passed", False: "FAILED"}
+    words = {True: "passed", False: "FAILED", None: "open  "}
     return [f"  {words[verdict['passed']]}  {verdict['requirement']} ({_found(verdict)})" for verdict in verdicts]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from bulklabel.model.metrics.requirements import Gates
 from bulklabel.model.network.precision import ABLE, FLOAT32
 from bulklabel.model.report import format_change, format_change_range, headlines, most_flipped, verdict_lines
 from bulklabel.model.report.numbers import format_number as number
@@ -16,6 +17,7 @@ from bulklabel.model.statistic.distinct import FEW_GROUPS
 from bulklabel.pipelines.console.logs import is_json, log
 from bulklabel.transforms.concurrency.stage_clock import DECODING, PREDICTING, READING, STAGES, WRITING
 from bulklabel.transforms.evaluating.compare import COMPARISON_FILE
+from bulklabel.transforms.evaluating.latest_baseline import choice_line
 from bulklabel.transforms.files import files
 from bulklabel.transforms.forecasting.forecast import Forecast, Rehearsal
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, METRICS_FILE, REPORT_FILE
@@ -77,6 +79,15 @@ def print_summary(output: str, seconds: float, in_one_go: bool = False) -> None:
         if bound:
             print(f"\n  {bound}")
     print(f"\n  {end_words(metrics['counts'], seconds, in_one_go)}: {output}/{REPORT_FILE}")
+
+
+def print_choice(gates: Gates) -> None:
+    """Prints what `--baseline latest` was found to be; warns if there is nothing to compare with."""
+    line = choice_line(gates)
+    if line and gates.before is None:
+        log.warning("%s", line)
+    elif line:
+        print(line, flush=True)
 
 
 def end_words(counts: Mapping[str, int], seconds: float, in_one_go: bool) -> str:

@@ -191,7 +191,8 @@ def add_evaluation_flags(parser: LineParser) -> None:
         action="append",
         default=[],
         metavar="NAMES",
-        help="columns, image_format or image_size, separated by commas; also computes all metrics for each of their values",
+        help="columns, image_format or image_size, separated by commas; also computes all metrics for each of their "
+        "values",
     )
     goal = group.add_mutually_exclusive_group()
     goal.add_argument(
@@ -329,7 +330,10 @@ def add_gate_flags(parser: LineParser) -> None:
         "command ends with exit code 3; repeatable",
     )
     group.add_argument(
-        "--baseline", metavar="DIR", help="the --output of an earlier run to compare with: reports drift since then"
+        "--baseline",
+        metavar="DIR|latest",
+        help="the --output of an earlier run to compare with, or latest, the newest finished one beside --output: "
+        "reports drift since then",
     )
 
 

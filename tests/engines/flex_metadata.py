@@ -60,8 +60,8 @@ def _parameter(action: argparse.Action) -> dict[str, Any]:
         kind, form = "BOOLEAN", "true|false"
     elif action.choices:
         form = "|".join(map(re.escape, action.choices))
-    elif action.metavar in ("PATH", "DIR"):
-        form = PLACE
+    elif action.metavar in ("PATH", "DIR", "DIR|latest"):
+        form = "|".join([PLACE, *str(action.metavar).split("|")[1:]])
     elif action.type is not None:
         name = getattr(action.type, "__name__", "")
         kind, form = "NUMBER" if name in FORMS and name not in TEXTS else "TEXT", FORMS.get(name, ".+")

@@ -36,7 +36,9 @@ LABELS = "".join(f"{digit}\n" for digit in range(10))
 
 SHOWN = [f"{number % 7}/{number:04d}.png" for number in range(1200)] + ["0/[a].png"]
 HIDDEN = ["_x/1.png", ".x/2.png", "0/.3.png", "0/4.txt"]
+FOLDERS = [f"folders[1]/{number:04d}" for number in range(1001)]
 OBJECTS = {f"many[1]/{name}": name.encode() for name in SHOWN + HIDDEN}
+OBJECTS |= {f"{folder}/below/part": b"" for folder in FOLDERS}
 """More than a page of a listing holds; served from the start."""
 
 PNG = re.compile(r"\.png$")
@@ -317,6 +319,37 @@ def test_predictions_on_a_store_are_evaluated_there(store: Store, capsys: pytest
     capsys.readouterr()
     assert verify([output, *store.flags]) == 1
     assert f"have changed: {store.root}/tables/a.csv" in capsys.readouterr().out
+
+
+def test_the_latest_run_on_a_store_is_the_baseline(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    from bulklabel.pipelines.evaluate import main
+
+    faults = {"/denied": "forbidden", "%2Fdenied": "forbidden"}
+    nights = f"{store.root}/nights[1]"
+    store.use()
+    files.write(f"{store.root}/tables/b.csv", b"id,labels,prob_cat\na,cat,0.9\nb,|,0.2\n")
+    for name in ("denied", "away"):
+        files.write(f"{nights}/{name}/manifest.json", b"{}")
+    with failing(store, lambda request: next((faults[word] for word in faults if word in request), None)) as used:
+        behind, proxy = used
+        flags = [f"--predictions={store.root}/tables/b.csv", "--baseline=latest", *behind.flags]
+        for name in ("z", "b", "a"):
+            assert main([*flags, f"--output={nights}/{name}"]) == 0
+        metrics = json.loads(files.read(f"{nights}/a/metrics.json"))
+        assert metrics["baseline"]["run"] == f"{nights}/b"
+        assert metrics["baseline"]["passed_over"] == {f"{nights}/denied": "it may not be read"}
+
+        # What is away for a while might be the latest: nobody is told that there is none.
+        faults |= {"/away": "unavailable", "%2Faway": "unavailable"}
+        capsys.readouterr()
+        assert main([*flags, f"--output={nights}/last", "--store_retries=1"]) == 2
+        assert "away/manifest.json cannot be read" in capsys.readouterr().err
+
+        behind.use()
+        proxy.requests.clear()
+        assert files.list_folders(f"{store.root}/folders[1]") == [f"{store.root}/{folder}" for folder in FOLDERS]
+        assert len(proxy.requests) <= 2  # a page has a thousand; what is deeper is not listed
+        assert files.list_folders(f"{store.root}/nothing") == []
 
 
 def test_success_is_written_last_and_goes_first(store: Store, loaded: tuple[str, str]) -> None:

@@ -10,6 +10,7 @@ from bulklabel.model.metrics.drift import drift_between, rejected_fraction
 from bulklabel.model.report import failed_requirements
 from bulklabel.model.statistic import Statistic
 from bulklabel.model.statistic.distinct import Distinct
+from bulklabel.transforms.evaluating.latest_baseline import SHOWN
 from bulklabel.transforms.evaluating.publication import Publication
 from bulklabel.transforms.run_directory.file_names import REPORT_FILE
 
@@ -55,6 +56,8 @@ def check_acceptance(
         metrics["duplicate_example"] = duplicate_example
     if publication.truth:
         metrics["truth"] = _truth_seen(publication.truth, metrics)
+    if gates.choice is not None:
+        metrics["baseline"] = {name: gates.choice[name] for name in SHOWN}
     if gates.before is not None:
         metrics["drift"] = drift_between(gates.before, metrics)
     verdicts = gates.judge(metrics)

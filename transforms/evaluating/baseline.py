@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bulklabel.model.errors import UserError
 from bulklabel.model.metrics import Goal, compute_metrics
 from bulklabel.model.metrics.by_name import label_numbers
 from bulklabel.model.metrics.drift import drift_between
-from bulklabel.model.metrics.requirements import Gates, Requirement, check_requirement
+from bulklabel.model.metrics.requirements import LATEST, Gates, Requirement, check_requirement
 from bulklabel.model.statistic import Statistic
 from bulklabel.model.statistic.distinct import Distinct
 from bulklabel.transforms.files import files
@@ -25,7 +25,7 @@ def make_gates(
 
     Args:
         requirements: what `--require` asks for.
-        baseline: the output of an earlier `score` or `evaluate`, as the user named it, or None.
+        baseline: the output of an earlier `score` or `evaluate`, as the user named it, `LATEST`, or None.
         labels: the model's.
         output: this run's, absolute.
         grouped: whether its records are grouped, so that there are groups to count.
@@ -39,14 +39,17 @@ def make_gates(
         Statistic.zero(len(labels)), labels, [0.0] * len(labels), Goal(), Distinct(groups=0 if grouped else None)
     )
     before = digest = None
-    if baseline is not None:
+    if baseline == LATEST:
+        before = metrics  # which run it is, is chosen later; names and labels are those of any that it can be
+    elif baseline is not None:
         content = _read(baseline, output)
         before, digest = _numbers(content, baseline), hashlib.sha256(content).hexdigest()
-        _check_labels(labels, [row["label"] for row in before["per_label"]], baseline)
+        _check_labels(labels, before, baseline)
+    if before is not None:
         metrics["drift"] = drift_between(before, metrics)
     for requirement in requirements:
         check_requirement(requirement, metrics, before)
-    return Gates(tuple(requirements), baseline, digest, before)
+    return Gates(tuple(requirements), baseline, digest, None if baseline == LATEST else before)
 
 
 def _read(baseline: str, output: str) -> bytes:
@@ -61,7 +64,21 @@ def _read(baseline: str, output: str) -> bytes:
 
 
 def _numbers(content: bytes, baseline: str) -> dict[str, Any]:
-    """Returns the part of a `metrics.json` that is compared."""
+    try:
+        return numbers_of(content)
+    except ValueError as error:
+        raise UserError(
+            f"--baseline {baseline}: {METRICS_FILE} is damaged or of another version ({error}); make it again with "
+            "`bulklabel evaluate`."
+        ) from error
+
+
+def numbers_of(content: bytes) -> dict[str, Any]:
+    """Returns the part of a `metrics.json` that is compared.
+
+    Raises:
+        ValueError: if it is damaged, or of another version.
+    """
     try:
         metrics = json.loads(content)
         return {
@@ -75,14 +92,16 @@ def _numbers(content: bytes, baseline: str) -> dict[str, Any]:
             },
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"--baseline {baseline}: {METRICS_FILE} is damaged or of another version ({type(error).__name__}: {error});"
-            " make it again with `bulklabel evaluate`."
-        ) from error
+        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
-def _check_labels(labels: Sequence[str], baseline_labels: Sequence[str], baseline: str) -> None:
-    differing = sorted({*labels} ^ {*baseline_labels})
+def differing_labels(labels: Sequence[str], numbers: Mapping[str, Any]) -> list[str]:
+    """Returns the labels that a model, or what `numbers_of` returned, has alone, in alphabetical order."""
+    return sorted({*labels} ^ {row["label"] for row in numbers["per_label"]})
+
+
+def _check_labels(labels: Sequence[str], numbers: Mapping[str, Any], baseline: str) -> None:
+    differing = differing_labels(labels, numbers)
     if differing:
         label = differing[0]
         owner = "the model's" if label in labels else "the baseline's"

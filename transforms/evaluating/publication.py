@@ -65,7 +65,8 @@ class Publication:
             "thresholds": thresholds_in_words(self.thresholds, self.threshold_source),
         }
         earlier = {run.run: f"{run.scored + run.rejected:,} records" for run in self.reused or ()}
-        baseline = {"baseline": self.gates.baseline} if self.gates.baseline else {}
+        none_yet = "no earlier run to compare with yet"
+        baseline = {"baseline": self.gates.baseline if self.gates.before else none_yet} if self.gates.baseline else {}
         labels = {"labels": self.truth["words"]} if self.truth else {}
         grouped = {"intervals": f"by {self.group_by}"} if self.group_by else {}
         return {**about, **self.provenance, **labels, **({"reused": earlier} if earlier else {}), **baseline, **grouped}

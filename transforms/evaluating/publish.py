@@ -20,9 +20,11 @@ from bulklabel.transforms.answers.answers import AnswerReader, Answers
 from bulklabel.transforms.answers.find_answers import ANSWERS
 from bulklabel.transforms.answers.run_answers import PartReader
 from bulklabel.transforms.evaluating.acceptance import Acceptance, check_acceptance
+from bulklabel.transforms.evaluating.latest_baseline import chosen_file
 from bulklabel.transforms.evaluating.publication import Publication
 from bulklabel.transforms.run_directory.file_names import (
     CURVES_FILE,
+    MANIFEST_FILE,
     METRICS_FILE,
     PER_LABEL_FILE,
     PLAN_FILE,
@@ -30,7 +32,16 @@ from bulklabel.transforms.run_directory.file_names import (
     REPORT_FILE,
     THRESHOLDS_FILE,
 )
-from bulklabel.transforms.run_directory.manifest import Launch, Written, build_manifest, entry_of
+from bulklabel.transforms.run_directory.manifest import (
+    TIMINGS,
+    Launch,
+    Written,
+    build_manifest,
+    entry_of,
+    first_ended,
+    now,
+    time_words,
+)
 from bulklabel.transforms.run_directory.parts import REUSED, to_parquet
 from bulklabel.transforms.run_directory.plan import add_reused_of_parts
 from bulklabel.transforms.run_directory.published_folder import PublishedFolder
@@ -190,7 +201,7 @@ def _publish(
         statistic.places,
         [plan, *(entry_of(name, content) for name, content in files.items())],
     )
-    directory.publish(files, to_json(manifest))
+    _publish_files(directory, files, manifest)
     if acceptance.refusal:
         raise acceptance.refusal
 
@@ -209,10 +220,22 @@ def _publish_evaluation(
     for rows in rejected:  # one element, or none
         files[REJECTED_FILE] = to_parquet(pa.Table.from_pylist(rows, REJECTED_SCHEMA))
     published = [entry_of(name, content) for name, content in files.items()]
-    manifest = {**publication.manifest_content, **acceptance.manifest_content, ANSWERS: answers, "published": published}
-    PublishedFolder(publication.output).publish(files, to_json(manifest))
+    manifest = {
+        **publication.manifest_content,
+        TIMINGS: {"ended": time_words(now())},
+        **acceptance.manifest_content,
+        ANSWERS: answers,
+        "published": published,
+    }
+    _publish_files(PublishedFolder(publication.output), files, manifest)
     if acceptance.refusal:
         raise acceptance.refusal
+
+
+def _publish_files(folder: PublishedFolder, files: Mapping[str, bytes], manifest: dict[str, Any]) -> None:
+    """Publishes files and their manifest; one that was judged before is as old as it was then."""
+    manifest[TIMINGS] |= {"first_ended": first_ended(folder.read_if_there(MANIFEST_FILE), manifest)}
+    folder.publish(files, to_json(manifest))
 
 
 def _duplicate_example(reader: AnswerReader, distinct: Distinct) -> str | None:
@@ -239,4 +262,5 @@ def metrics_files(
         THRESHOLDS_FILE: to_json(thresholds_file(metrics)),
         CURVES_FILE: to_parquet(curves_table(statistic, publication.labels)),
         REPORT_FILE: render_report(metrics, drawn, publication.origin, acceptance.verdicts).encode(),
+        **chosen_file(publication.gates),
     }

@@ -107,6 +107,20 @@ def list_folder(folder: str) -> list[File]:
     return _match(f"{escaped(folder)}/**")
 
 
+def list_folders(folder: str) -> list[str]:
+    """Lists the folders directly in a folder, by their paths; none if it does not exist."""
+    store, policy = store_of(folder)
+    paths: list[str] = []
+    token: str | None = ""
+    try:
+        while token is not None:
+            page, token = policy.call(partial(store.folders, folder, token))
+            paths += page
+    except OSError as error:
+        raise store_error(folder, "listed", error) from error
+    return paths
+
+
 def list_temporary(folder: str) -> list[File]:
     """Lists the temporary files of writers, alive or dead, in a folder, but not in those below it."""
     return [file for file in _match(f"{escaped(folder)}/.*") if TEMPORARY.search(file.path)]

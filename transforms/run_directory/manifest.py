@@ -19,6 +19,9 @@ from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE
 from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS, REJECTED, Entry, PartStamp
 from bulklabel.transforms.run_directory.plan import Plan
 
+TIMINGS = "timings"
+"""The entry that says when a run was made, the only one that differs between two that are the same."""
+
 
 @dataclass(frozen=True)
 class Launch:
@@ -61,6 +64,31 @@ def launch_of(options: Mapping[str, Any], started: datetime, parity: Mapping[str
 def now() -> datetime:
     """Returns the wall clock's time in UTC."""
     return datetime.now(UTC)
+
+
+def time_words(time: datetime) -> str:
+    """Writes a time as manifests have it; of two in one time zone the later one is the later text.
+
+    >>> time_words(datetime(2026, 11, 27, 2, 13, 5, tzinfo=UTC))
+    '2026-11-27T02:13:05.000+00:00'
+    """
+    return time.isoformat(timespec="milliseconds")
+
+
+def first_ended(previous: bytes | None, manifest: Mapping[str, Any]) -> str:
+    """Returns when what a manifest is about was published for the first time, by the manifest that was there before.
+
+    >>> manifest = {"plan": "f3a1", "timings": {"ended": "2026-11-27"}}
+    >>> first_ended(b'{"plan": "f3a1", "timings": {"ended": "2026-11-20"}}', manifest), first_ended(None, manifest)
+    ('2026-11-20', '2026-11-27')
+    """
+    ended = str(manifest[TIMINGS]["ended"])
+    try:
+        content = json.loads(previous or b"{}")
+        same = all(content.get(name) == manifest.get(name) for name in ("plan", "predictions_digest"))
+        return str(content[TIMINGS].get("first_ended") or content[TIMINGS]["ended"]) if same else ended
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return ended
 
 
 def provenance_of(plan: Plan, model: str) -> dict[str, Any]:
@@ -132,7 +160,7 @@ def build_manifest(
         "options": launch.options,
         "model_directory": launch.model_directory,
         **({} if launch.parity is None else {"parity": launch.parity}),
-        "timings": _timings(launch.started, parts),
+        TIMINGS: _timings(launch.started, parts),
         **verdict,
         "places": f"{places:016x}",
         "published": sorted(published, key=lambda entry: entry["name"]),
@@ -160,8 +188,7 @@ def _timings(started: datetime, parts: Sequence[Written]) -> dict[str, Any]:
     """
     seconds = {stage: round(sum(part.seconds.get(stage, 0) for part in parts), 3) for stage in STAGES}
     ended, answered = now(), [time for part in parts for time in part.answered]
-    times = {"started": started, "ended": ended}
-    return {name: time.isoformat(timespec="milliseconds") for name, time in times.items()} | {
+    return {"started": time_words(started), "ended": time_words(ended)} | {
         "seconds_to_first_batch": round(min(answered) - started.timestamp(), 3) if answered else None,
         "seconds_from_last_batch": round(ended.timestamp() - max(answered), 3) if answered else None,
         "seconds": seconds,

@@ -4,13 +4,13 @@ import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from bulklabel.model.errors import StoreError
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, SUCCESS_FILE
-from bulklabel.transforms.run_directory.manifest import file_fault
+from bulklabel.transforms.run_directory.manifest import TIMINGS, file_fault
 from bulklabel.transforms.run_directory.success import success_fault, success_of
 
 
@@ -94,8 +94,8 @@ class PublishedFolder:
             self.withdraw()
 
     def says_same(self, manifest: bytes, other: bytes) -> bool:
-        """Tells whether what another run has published here may stand for what this one has to publish."""
-        return manifest == other
+        """Tells whether what another run has published here may stand for what this one would: times may differ."""
+        return manifest == other or _without_times(manifest) == _without_times(other)
 
     def withdraw(self) -> None:
         """Deletes `_SUCCESS`, whosever it is, before anything that it is about is replaced."""
@@ -171,3 +171,11 @@ class PublishedFolder:
             f"{self.path}: {fault}: another run, which was asked for something else, has published here meanwhile; "
             "run the same command again."
         )
+
+
+def _without_times(manifest: bytes) -> Any:
+    """Returns the content of a manifest but for when it was made; what cannot be read is itself."""
+    try:
+        return {name: value for name, value in json.loads(manifest).items() if name != TIMINGS}
+    except (ValueError, AttributeError, RecursionError):
+        return manifest

@@ -32,7 +32,13 @@ from bulklabel.model.labels.predictions import metadata_of
 from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.reading.records import Shard
-from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, PLAN_FILE, PUBLISHED, SUCCESS_FILE
+from bulklabel.transforms.run_directory.file_names import (
+    BASELINE_FILE,
+    MANIFEST_FILE,
+    PLAN_FILE,
+    PUBLISHED,
+    SUCCESS_FILE,
+)
 from bulklabel.transforms.run_directory.parts import PART_KINDS, PART_NAME, PASSING, REJECTED, Part, PartStamp
 from bulklabel.transforms.run_directory.plan import DIGEST_BYTES, Plan, digest_in
 from bulklabel.transforms.run_directory.published_folder import PublishedFolder
@@ -274,7 +280,7 @@ class RunDirectory(PublishedFolder):
         for name in self._part_names():
             if not self._is_own_part(name, listed):
                 raise self._not_ours(name)
-        for name in (SUCCESS_FILE, PLAN_FILE, SUCCESS_FILE):
+        for name in (SUCCESS_FILE, BASELINE_FILE, PLAN_FILE, SUCCESS_FILE):
             self.files.delete([self.path_of(name)])
         self.files.delete([self.path_of(name) for name in reversed(PUBLISHED)])
         self.files.delete([self.path_of(name) for name in self._part_names() if self._is_own_part(name, listed)])
@@ -300,7 +306,7 @@ class RunDirectory(PublishedFolder):
         Hidden ones are a file system's own, such as NFS's `.nfs…` for deleted files that are open, or a browser's.
         """
         inside = [file.path for kind in PART_KINDS for file in self.files.list_folder(self.path_of(kind))]
-        beside = [name for name in (*PUBLISHED, SUCCESS_FILE) if self.read_if_there(name) is not None]
+        beside = [name for name in (*PUBLISHED, BASELINE_FILE, SUCCESS_FILE) if self.read_if_there(name) is not None]
         names = [*beside, *(path.removeprefix(f"{self.path}/") for path in inside)]
         return [name for name in names if not posixpath.basename(name).startswith(".")]
 

@@ -9,7 +9,7 @@ from bulklabel.model.errors import UserError
 from bulklabel.transforms.answers.answers import Answers
 from bulklabel.transforms.answers.find_answers import ANSWERS, evaluated_answers
 from bulklabel.transforms.files.stores.path_names import TEMPORARY
-from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, SUCCESS_FILE
+from bulklabel.transforms.run_directory.file_names import BASELINE_FILE, MANIFEST_FILE, SUCCESS_FILE
 from bulklabel.transforms.run_directory.manifest import file_fault
 from bulklabel.transforms.run_directory.parts import Entry
 from bulklabel.transforms.run_directory.success import success_fault
@@ -64,7 +64,7 @@ def folder_faults(path: str, output: OutputFiles, published: PublishedFiles) -> 
         fault = file_fault(name, output.read(name), published.entries[name])
         if fault:
             yield fault
-    others = output.names - {SUCCESS_FILE, MANIFEST_FILE} - published.entries.keys()
+    others = output.names - {SUCCESS_FILE, MANIFEST_FILE, BASELINE_FILE} - published.entries.keys()
     for name in sorted(others) if published.entries else ():
         if TEMPORARY.search(f"/{name}"):
             yield f"{name} is a temporary file of a command that was killed; delete it"

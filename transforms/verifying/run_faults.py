@@ -4,7 +4,13 @@ from collections.abc import Iterator
 
 from bulklabel.model.errors import UserError
 from bulklabel.transforms.files.stores.path_names import TEMPORARY
-from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, PLAN_FILE, PUBLISHED, SUCCESS_FILE
+from bulklabel.transforms.run_directory.file_names import (
+    BASELINE_FILE,
+    MANIFEST_FILE,
+    PLAN_FILE,
+    PUBLISHED,
+    SUCCESS_FILE,
+)
 from bulklabel.transforms.run_directory.manifest import file_fault
 from bulklabel.transforms.run_directory.parts import PART_KINDS
 from bulklabel.transforms.run_directory.success import success_fault
@@ -106,7 +112,13 @@ def _published_faults(output: OutputFiles) -> Iterator[str]:
 
 def _foreign_faults(output: OutputFiles) -> Iterator[str]:
     """Yields files below the parts' folders and beside them that are not this run's."""
-    known = {SUCCESS_FILE, PLAN_FILE, *PUBLISHED, *(output.manifest.published if output.manifest else ())}
+    known = {
+        SUCCESS_FILE,
+        PLAN_FILE,
+        BASELINE_FILE,
+        *PUBLISHED,
+        *(output.manifest.published if output.manifest else ()),
+    }
     parts = {part.name for part in planned_parts(output)}
     for name in sorted(output.names - known - parts):
         among_parts = name.startswith(PART_FOLDERS)

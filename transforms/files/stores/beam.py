@@ -42,6 +42,12 @@ class BeamStore:
             entries = FileSystems.match([everything])[0].metadata_list
         return [_described(entry) for entry in entries], None
 
+    def folders(self, folder: str, token: str) -> tuple[list[str], str | None]:
+        """Lists as `Store.folders` does; Beam knows files alone, so that all of them are listed."""
+        inside, token_of_next = self.page(f"{escaped(folder)}/**", token)
+        names = {file.path.removeprefix(f"{folder}/").partition("/") for file in inside}
+        return sorted(f"{folder}/{name}" for name, slash, _ in names if slash), token_of_next
+
     def describe(self, path: str) -> File:
         """Describes a file as `Store.describe` does."""
         with _as_os_errors():

@@ -55,6 +55,16 @@ class Gcs:
         listed = [File(f"gs://{bucket}/{blob.name}", blob.size, str(blob.generation or "")) for blob in blobs]
         return listed, blobs_of_all_pages.next_page_token
 
+    def folders(self, folder: str, token: str) -> tuple[list[str], str | None]:
+        """Lists as `Store.folders` does; the store leaves out what is deeper."""
+        bucket, prefix = bucket_and_key(f"{folder}/")
+        with _as_os_errors():
+            pages = self._client.list_blobs(
+                bucket, prefix=prefix, delimiter="/", page_token=token or None, page_size=PAGE_FILES, **self._once
+            )
+            next(pages.pages, None)
+        return [f"gs://{bucket}/{name.rstrip('/')}" for name in sorted(pages.prefixes)], pages.next_page_token
+
     def describe(self, path: str) -> File:
         """Describes a file as `Store.describe` does."""
         blob = self._blob(path)

@@ -43,6 +43,11 @@ class LocalStore:
             path = ESCAPED_MARK.sub(r"\1", pattern)
             return ([] if os.path.isdir(path) else _file(path)), None
 
+    def folders(self, folder: str, token: str) -> tuple[list[str], str | None]:  # noqa: ARG002
+        """Lists as `Store.folders` does, in one page; a link to a folder is one."""
+        with transient_errors():
+            return [entry.path for entry in entries_of(folder, must_exist=True) if is_folder(entry)], None
+
     def walk(self, pattern: str) -> list[Walked]:
         """Lists the files that a glob of the user's matches, and others, following links."""
         folder, deep = _searched(pattern)

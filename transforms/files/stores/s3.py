@@ -61,6 +61,15 @@ class S3:
         ]
         return listed, response.get("NextContinuationToken")
 
+    def folders(self, folder: str, token: str) -> tuple[list[str], str | None]:
+        """Lists as `Store.folders` does; the store leaves out what is deeper."""
+        bucket, prefix = bucket_and_key(f"{folder}/")
+        more = {"ContinuationToken": token} if token else {}
+        with _as_os_errors():
+            response = self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, Delimiter="/", **more)
+        prefixes = [item["Prefix"].rstrip("/") for item in response.get("CommonPrefixes", ())]
+        return [f"s3://{bucket}/{name}" for name in prefixes], response.get("NextContinuationToken")
+
     def describe(self, path: str) -> File:
         """Describes a file as `Store.describe` does."""
         bucket, key = bucket_and_key(path)

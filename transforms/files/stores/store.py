@@ -36,6 +36,9 @@ class Store(Protocol):
             the files, and the token of the next page, None after the last; the first page's token is empty.
         """
 
+    def folders(self, folder: str, token: str) -> tuple[list[str], str | None]:
+        """Lists a page of the folders directly in a folder, by their paths; returns the next token, as `page` does."""
+
     def describe(self, path: str) -> File:
         """Returns a file as a listing has it."""
 
