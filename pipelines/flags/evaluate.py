@@ -71,7 +71,9 @@ def parser() -> CommandParser:
         "--labels_column", metavar="NAME", help="in --truth, else in --predictions (default: labels or label)"
     )
     truth.add_argument(
-        "--unknown_column", metavar="NAME", help="lists of labels that nobody knows, beside these (default: none)"
+        "--unknown_column",
+        metavar="NAME",
+        help="column with lists of the labels whose truth is unknown (default: none)",
     )
     add_group_flag(flags, "what the run was grouped by")
     add_label_flags(flags)
