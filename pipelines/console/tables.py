@@ -130,21 +130,24 @@ def record_warnings(counts: Mapping[str, int], group_by: str | None, example: st
         example: an id that several records have, if one is known.
 
     >>> record_warnings({"duplicate_ids": 2}, None, "photo-7")
-    ["2 records have an id that an earlier one has too, such as 'photo-7'."]
+    ["2 records have an id that an earlier record also has, such as 'photo-7'."]
     >>> record_warnings({"duplicate_ids": 0, "groups": 8, "without_group": 0}, "patient")
-    ['there are only 8 groups by patient: of fewer than 20 no interval can be relied on.']
+    ['there are only 8 groups by patient: with fewer than 20, intervals are unreliable.']
     """
     lines = []
     if counts.get("duplicate_ids"):
         such_as = "" if example is None else f", such as {example[:200]!r}"
-        lines.append(f"{counts['duplicate_ids']:,} records have an id that an earlier one has too{such_as}.")
+        have = "record has" if counts["duplicate_ids"] == 1 else "records have"
+        lines.append(f"{counts['duplicate_ids']:,} {have} an id that an earlier record also has{such_as}.")
     if counts.get("without_group") and counts.get("without_group") == counts.get("groups"):
-        lines.append(f"no record has a value of {group_by}, so intervals take each record by itself; check the name.")
+        lines.append(
+            f"no record has a value of {group_by}, so intervals treat each record as independent; check the name."
+        )
     elif counts.get("without_group"):
         lines.append(f"{counts['without_group']:,} records have no value of {group_by}: each is a group of its own.")
     if counts.get("groups", FEW_GROUPS) < FEW_GROUPS:
         few = f"there are only {counts['groups']:,} groups by {group_by}"
-        lines.append(f"{few}: of fewer than {FEW_GROUPS} no interval can be relied on.")
+        lines.append(f"{few}: with fewer than {FEW_GROUPS}, intervals are unreliable.")
     return lines
 
 

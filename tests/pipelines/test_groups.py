@@ -151,12 +151,12 @@ def test_ids_that_repeat_are_found_across_files(
     films = write_films(tmp_path / "in", id=ids)
     run = tmp_path / "run"
     assert score(films, model_directory, run) == 0
-    line = "bulklabel: warning: 3 records have an id that an earlier one has too, such as 'film-"
+    line = "bulklabel: warning: 3 records have an id that an earlier record also has, such as 'film-"
     assert capsys.readouterr().err.startswith(line)
     found = metrics_of(run)
     assert found["counts"]["duplicate_ids"] == 3
     assert found["duplicate_example"] in (ids[3], ids[9])
-    assert "3 records have an id that an earlier one has too" in " ".join((run / "report.html").read_text().split())
+    assert "3 records have an id that an earlier record also has" in " ".join((run / "report.html").read_text().split())
     assert evaluate([f"--input={run}", f"--output={tmp_path / 'again'}", "--require=duplicate_ids<=0"]) == 3
     assert "duplicate_ids<=0 (it is 3)" in capsys.readouterr().err
     assert metrics_of(tmp_path / "again") == found
@@ -187,7 +187,7 @@ def test_a_column_without_any_value_is_told_of(
     films = write_films(tmp_path / "in", patient=pa.nulls(600, pa.string()))
     assert score(films, model_directory, tmp_path / "run", "--group_by=patient") == 0
     assert capsys.readouterr().err == (
-        "bulklabel: warning: no record has a value of patient, so intervals take each record by itself; "
+        "bulklabel: warning: no record has a value of patient, so intervals treat each record as independent; "
         "check the name.\n"
     )
     counts = metrics_of(tmp_path / "run")["counts"]
@@ -267,7 +267,7 @@ def test_train_finds_ids_that_repeat_and_a_column_without_values(
     assert not (tmp_path / "m").exists()
     films = write_films(tmp_path / "in", id=["film", "film", *(f"film {number}" for number in range(598))])
     assert train(flags) == 0
-    assert "1 records have an id that an earlier one has too.\n" in capsys.readouterr().err
+    assert "1 record has an id that an earlier record also has.\n" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
