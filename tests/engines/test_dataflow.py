@@ -326,9 +326,11 @@ def test_the_forms_of_the_metadata_take_what_the_command_takes() -> None:
         "overwrite": ["true", "false"],
         "layout": ["wide", "list"],
         "require": ["f1_micro>=0.85", '["recall[cat]>=0.9"]'],
+        "baseline": ["gs://a/b", "latest"],
         "resource_hint": [f"accelerator={GPU}"],
     }
     bad = {"input": ["/srv/pictures", "[]"], "max_rejected_fraction": ["2", "-1"], "overwrite": ["yes"], "layout": [""]}
+    bad["baseline"] = ["/srv/scores", "./latest"]
     for name, values in good.items():
         assert all(re.fullmatch(forms[name], value) for value in values), name
     for name, values in bad.items():
