@@ -99,6 +99,7 @@ def page_data(metrics: Mapping[str, Any], drawings: Mapping[str, Any]) -> dict[s
         "labels": [row["label"] for row in rows],
         "columns": {column.key: [row.get(column.key) for row in rows] for column in COLUMNS},
         "known": [row.get("known", 0) for row in rows],
+        "with_truth": metrics["counts"]["with_truth"],
         "cuts": _of_shown(drawings.get("cuts"), shown),
         "reliability": _of_shown(drawings.get("reliability"), shown),
         "all": _all_answers(metrics, drawings),

@@ -21,9 +21,11 @@ const OF_PAIR = {
 
 /** A query that finds all records of a pair in the predictions, for whoever wants more than the examples. */
 function queryOf(kind, one, other) {
-  const has = (column, label) => `list_contains(${column}, '${label.replaceAll("'", "''")}')`;
+  const has = (column, place) => `list_contains(${column}, '${data.labels[place].replaceAll("'", "''")}')`;
+  const absent = [`NOT ${has("labels", other)}`];
+  if (data.known[other] < data.with_truth) absent.push(`NOT ${has("unknown", other)}`); // the column is there only then
   const wanted = {
-    confused: [has("labels", one), `NOT ${has("predicted", one)}`, has("predicted", other), `NOT ${has("labels", other)}`],
+    confused: [has("labels", one), `NOT ${has("predicted", one)}`, has("predicted", other), ...absent],
     truth: [has("labels", one), has("labels", other)],
     predicted: [has("predicted", one), has("predicted", other)],
   };
@@ -48,10 +50,10 @@ function showPair(kind, one, other) {
   const place = find("#pair-pictures");
   place.hidden = false;
   find("#pair-title").textContent = HEADINGS[kind](data.labels[one], data.labels[other]);
-  find("#pair-note").textContent = examples.length
-    ? `${count(examples.length)} of the examples on this page. To find all, run this query (DuckDB) in the run's folder:`
-    : "None of the examples on this page. To find all, run this query (DuckDB) in the run's folder:";
-  find("#pair-query").textContent = queryOf(kind, data.labels[one], data.labels[other]);
+  const query = find("#pair-query"); // a page without predictions of its own has none
+  const shown = `${examples.length ? count(examples.length) : "None"} of the examples on this page.`;
+  find("#pair-note").textContent = query ? `${shown} To find all, run this query (DuckDB) in the run's folder:` : shown;
+  if (query) query.textContent = queryOf(kind, one, other);
   find(".pictures", place).replaceChildren(...examples.slice(0, 60).map((record) => picture(record, one)));
   find("#pair-title").focus();
 }

@@ -3,9 +3,13 @@
 import json
 from pathlib import Path
 
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Browser
 
+from bulklabel.pipelines.evaluate import main
 from tests.browser.browsing import DESK, PHONE, Opened, scroll_through
 from tests.conftest import collage_rows, metrics_of, score
 
@@ -46,3 +50,28 @@ def test_names_stay_text(browser: Browser, run: Path, viewport: dict[str, int], 
             assert entry["value"] in text
         assert f"{metrics_of(run)['overall']['f1_micro']:.4f}" in text
         assert "not_an_image" in text
+
+
+def test_a_pairs_query_finds_the_records_that_are_counted(
+    browser: Browser, model_directory: Path, tmp_path: Path
+) -> None:
+    """A label of unknown truth is no confusion; a page without predictions of its own has no query."""
+    rows = collage_rows(300, seed=6)
+    for index, row in enumerate(rows):
+        row["maybe"] = [name for name in map(str, range(10)) if name not in row["labels"] and index % 2]
+    records = tmp_path / "records.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), records)
+    run, stricter = tmp_path / "run", tmp_path / "stricter"
+    assert score(records, model_directory, run, "--unknown_column=maybe", "--threshold=0.2") == 0
+    assert main([f"--input={run}", f"--output={stricter}", "--threshold=0.3"]) == 0
+    with Opened(browser, run / "report.html") as page:
+        shown = page.locator("#pairs button.show").first
+        counted = int(shown.locator("xpath=ancestor::tr").locator("td").nth(1).inner_text())
+        shown.click()
+        query = page.locator("#pair-query").inner_text()
+    found = duckdb.execute(query.replace("'predictions/", f"'{run}/predictions/")).fetchall()
+    assert len(found) == counted > 0
+    with Opened(browser, stricter / "report.html") as page:
+        page.locator("#pairs button.show").first.click()
+        assert page.locator("#pair-note").inner_text().endswith("of the examples on this page.")
+        assert page.locator("#pair-query").count() == 0

@@ -431,6 +431,8 @@ def test_a_picture_and_a_pair_show_what_is_true_and_what_was_predicted(
         expect(page.locator("#pair-pictures figure")).to_have_count(len(wanted))
         quoted = f"list_contains(labels, '{names[one]}') AND NOT list_contains(predicted, '{names[one]}')"
         expect(page.locator("#pair-query")).to_contain_text(quoted)
+        unknown = samples[10].metrics["per_label"][other]["known"] < samples[10].metrics["counts"]["with_truth"]
+        assert (f"NOT list_contains(unknown, '{names[other]}')" in page.locator("#pair-query").inner_text()) == unknown
         picture = page.locator("#pair-pictures figure").first
         expect(picture.locator(".labels").first).to_contain_text(names[one])
         picture.get_by_role("button").click()
