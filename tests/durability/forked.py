@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -99,12 +99,10 @@ def forked(
     fault: Fault = NONE,
     barrier: Barrier | None = None,
     folder: Path | None = None,
-    environment: Mapping[str, str] | None = None,
 ) -> Run:
-    """Start `score` with the flags, at once or when all are at the barrier, in a folder, with more variables."""
+    """Start `score` with the flags, at once or when all are at the barrier, in a folder."""
     command = [*flags, f"--output={output}"]
-    arguments = (command, output, log, death, fault, barrier, folder, environment or {})
-    process = forks().Process(target=_score, args=arguments)
+    process = forks().Process(target=_score, args=(command, output, log, death, fault, barrier, folder))
     process.start()
     return Run(process, output, log)
 
@@ -117,13 +115,11 @@ def _score(
     fault: Fault,
     barrier: Barrier | None,
     folder: Path | None,
-    environment: Mapping[str, str],
 ) -> None:
     from bulklabel.pipelines.score import main
 
     os.setsid()  # so that a signal to all of its processes reaches no others
     os.chdir(folder or os.curdir)
-    os.environ.update(environment)
     for stream, path in ((1, log), (2, log.with_suffix(".err"))):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
     touches = 0

@@ -11,8 +11,7 @@ from bulklabel.model.model_directory import Model
 from bulklabel.model.network.keras_archive import network_bytes
 from bulklabel.pipelines.score import main
 from bulklabel.transforms.scoring.model_files import save_model
-from tests.conftest import answers, collage_rows, write_parquet
-from tests.durability.forked import forked
+from tests.conftest import answers, collage_rows, command, write_parquet
 from tests.durability.hungry import LARGEST_BATCH, Hungry
 
 
@@ -29,20 +28,25 @@ def flags(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [f"--input={records}", f"--model={folder / 'model'}", "--trust_model_code"]
 
 
-def test_batches_are_halved_and_the_answers_are_the_same(flags: list[str], tmp_path: Path) -> None:
+def test_batches_are_halved_and_the_answers_are_the_same(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In a worker process, whose warnings arrive."""
     assert main([*flags, f"--output={tmp_path / 'whole'}"]) == 0
-    processes = [*flags, "--direct_running_mode=multi_processing"]
-    run = forked(processes, tmp_path / "limited", tmp_path / "log", environment={LARGEST_BATCH: "2"})
-    assert run.end() == 0, run.said
-    assert run.errors == "bulklabel: warning: out of memory with a batch of 4 images; continuing with 2\n"
+    monkeypatch.setenv(LARGEST_BATCH, "2")
+    done = command("score", *flags, f"--output={tmp_path / 'limited'}", "--direct_running_mode=multi_processing")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "bulklabel: warning: out of memory with a batch of 4 images; continuing with 2\n"
     assert answers(tmp_path / "limited") == answers(tmp_path / "whole")
 
 
-def test_what_does_not_fit_at_all_ends_the_run_in_one_line(flags: list[str], tmp_path: Path) -> None:
-    run = forked([*flags, "--log_format=json"], tmp_path / "run", tmp_path / "log", environment={LARGEST_BATCH: "1"})
-    assert run.end() == 1, run.said
-    summary, lines = json.loads(run.log.read_text()), [json.loads(line) for line in run.errors.splitlines()]
+def test_what_does_not_fit_at_all_ends_the_run_in_one_line(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LARGEST_BATCH, "1")
+    done = command("score", *flags, f"--output={tmp_path / 'run'}", "--log_format=json")
+    assert done.returncode == 1, done.stderr
+    summary, lines = json.loads(done.stdout), [json.loads(line) for line in done.stderr.splitlines()]
     assert summary["state"] == "failed"
     place = flags[1].removeprefix("--model=")
     assert summary["error"].startswith(f"{place}/model.keras: out of memory with a batch of 2; give the process more")

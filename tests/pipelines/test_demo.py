@@ -37,5 +37,5 @@ def test_there_is_a_report_before_anything_is_trained(
     assert ("one is trained: another decoder" in said.err) is not usable
 
 
-def refuse(*_: object) -> None:
+def refuse(*_: object, **__: object) -> None:
     raise UserError("another decoder")
