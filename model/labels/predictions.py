@@ -127,9 +127,10 @@ def with_image_properties(table: pa.Table, names: Sequence[str]) -> pa.Table:
     >>> with_image_properties(fold_kinds(records), ["camera", "image_size"]).column("image_size").to_pylist()
     ['32-63 px', '512-1023 px']
     """
-    for name in names:
-        if name in IMAGE_PROPERTIES and name not in table.column_names:
-            table = table.append_column(name, pa.array(list(map(IMAGE_PROPERTIES[name], kinds_of(table))), pa.string()))
+    wanted = [name for name in names if name in IMAGE_PROPERTIES and name not in table.column_names]
+    kinds = kinds_of(table) if wanted else []
+    for name in wanted:
+        table = table.append_column(name, pa.array(list(map(IMAGE_PROPERTIES[name], kinds)), pa.string()))
     return table
 
 

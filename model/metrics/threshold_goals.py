@@ -176,26 +176,13 @@ def choose(curve: Curve, goal: Goal, in_force: Choice) -> Choice:
         precise = true / np.maximum(true + false, 1) >= target  # as quotients, which equal a target like 0.07
         good, worth = precise & (true > 0), true
     else:
-        good, worth = _specificity(curve) >= target, true
+        good, worth = (absent - false) / absent >= target, true
     if not good.any():
         least = _at(curve, 1.0, reached=False)
-        return replace(least, reached=_is_kept(curve, least, goal))
+        kept = goal.kind == BUDGET and least.predicted <= target
+        kept |= goal.kind == SPECIFICITY and (absent - least.false_positives) / absent >= target
+        return replace(least, reached=kept)
     return _chosen(curve, int(np.argmax(np.where(good, worth, -1))))
-
-
-def _specificity(curve: Curve) -> npt.NDArray[np.float64]:
-    """Returns the share of the absent records that each threshold leaves out; 0 without any."""
-    absent = int(curve.false_positives[-1]) if len(curve.false_positives) else 0
-    return (absent - curve.false_positives) / max(absent, 1)
-
-
-def _is_kept(curve: Curve, least: Choice, goal: Goal) -> bool:
-    """Tells whether a threshold of 1 keeps what a goal limits, though no other does."""
-    target = goal.target or 0.0
-    if goal.kind == BUDGET:
-        return least.predicted <= target
-    absent = int(curve.false_positives[-1]) if len(curve.false_positives) else 0
-    return goal.kind == SPECIFICITY and absent > 0 and (absent - least.false_positives) / absent >= target
 
 
 def _chosen(curve: Curve, index: int) -> Choice:
