@@ -5,10 +5,10 @@ import functools
 import os
 import posixpath
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from bulklabel.model.errors import UserError
 from bulklabel.transforms.files.listing import File, Listing
@@ -19,7 +19,9 @@ from bulklabel.transforms.files.stores.local import LocalStore
 from bulklabel.transforms.files.stores.local_walk import without_other_names
 from bulklabel.transforms.files.stores.path_names import MISSING, TEMPORARY, is_remote, temporary_of
 from bulklabel.transforms.files.stores.retry import store_error
-from bulklabel.transforms.files.stores.store import PIECE_BYTES, store_of
+from bulklabel.transforms.files.stores.store import PIECE_BYTES, Store, store_of
+
+T = TypeVar("T")
 
 DELETING_THREADS = 16
 """Requests to delete that are under way at once."""
@@ -109,16 +111,7 @@ def list_folder(folder: str) -> list[File]:
 
 def list_folders(folder: str) -> list[str]:
     """Lists the folders directly in a folder, by their paths; none if it does not exist."""
-    store, policy = store_of(folder)
-    paths: list[str] = []
-    token: str | None = ""
-    try:
-        while token is not None:
-            page, token = policy.call(partial(store.folders, folder, token))
-            paths += page
-    except OSError as error:
-        raise store_error(folder, "listed", error) from error
-    return paths
+    return list(_paged(folder, lambda store, token: store.folders(folder, token)))
 
 
 def list_temporary(folder: str) -> list[File]:
@@ -256,17 +249,21 @@ def _match(pattern: str) -> list[File]:
 
     Objects whose names end with a slash are left out: consoles of object stores make them to show empty folders.
     """
-    store, policy = store_of(pattern)
     matcher = glob_regex(pattern)
-    matching: list[File] = []
+    listed = _paged(pattern, lambda store, token: store.page(pattern, token))
+    return [file for file in listed if matcher.fullmatch(file.path) and not file.path.endswith("/")]
+
+
+def _paged(path: str, page_of: Callable[[Store, str], tuple[list[T], str | None]]) -> Iterator[T]:
+    """Yields what a store lists, page by page; each page is asked for as often as its policy says."""
+    store, policy = store_of(path)
     token: str | None = ""
     try:
         while token is not None:
-            page, token = policy.call(partial(store.page, pattern, token))
-            matching += [file for file in page if matcher.fullmatch(file.path) and not file.path.endswith("/")]
+            page, token = policy.call(partial(page_of, store, token))
+            yield from page
     except OSError as error:
-        raise store_error(pattern, "listed", error) from error
-    return matching
+        raise store_error(path, "listed", error) from error
 
 
 def _is_data(file: File, folder: str, names: re.Pattern[str]) -> bool:
