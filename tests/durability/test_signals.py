@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, answers, score
+from tests.durability.forked import forked
+from tests.support import servers
 
 SECONDS = 10
 """A run ends within."""
@@ -86,24 +88,22 @@ def finished_shards(run: Path) -> set[str]:
 def test_a_run_is_stopped_among_its_shards_and_goes_on(
     corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
 ) -> None:
-    run = tmp_path / "run"
-    arguments = [f"--input={corpus}", f"--model={model_directory}", f"--output={run}"]
-    with running("-m", "bulklabel.pipelines.cli", "score", *arguments) as process:
-        wait_until(lambda: finished_shards(run), process)
-        for _ in range(3):
-            process.terminate()
-        printed, errors = process.communicate(timeout=SECONDS)
-    done = len(finished_shards(run))
-    said = re.search(r"(\d) of 8", errors)
-    assert said is not None, errors
+    run = forked([f"--input={corpus}", f"--model={model_directory}"], tmp_path / "run", tmp_path / "log")
+    servers.wait_until(lambda: finished_shards(run.output) or not run.is_alive, "a first shard")
+    for _ in range(3):
+        os.kill(run.process.pid, signal.SIGTERM)
+    exit_code = run.end(SECONDS)
+    done = len(finished_shards(run.output))
+    said = re.search(r"(\d) of 8", run.errors)
+    assert said is not None, run.errors
     assert 1 <= int(said[1]) <= done  # one may be finished while they are counted
     line = f"stopped by SIGTERM; {said[1]} of 8 shards are finished; run the same command again to continue."
-    assert errors == f"bulklabel: error: {line}\n"
-    summary = json.loads(printed.splitlines()[-1])
-    assert (process.returncode, summary["exit_code"], summary["state"]) == (1, 1, "stopped")
+    assert run.errors == f"bulklabel: error: {line}\n"
+    summary = json.loads(run.log.read_text().splitlines()[-1])
+    assert (exit_code, summary["exit_code"], summary["state"]) == (1, 1, "stopped")
     assert summary["error"] == line
-    assert score(corpus, model_directory, run) == 0
-    assert answers(run) == answers(finished)
+    assert score(corpus, model_directory, run.output) == 0
+    assert answers(run.output) == answers(finished)
 
 
 def test_ctrl_c_ends_worker_processes_too(corpus: Path, model_directory: Path, tmp_path: Path) -> None:

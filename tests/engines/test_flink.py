@@ -30,6 +30,20 @@ def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
         yield started
 
 
+@pytest.fixture(scope="module")
+def onnx_model(model_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same network as ONNX: a worker that runs it starts without TensorFlow, in half of the time."""
+    return package_as_onnx(model_directory, tmp_path_factory.mktemp("onnx"))
+
+
+@pytest.fixture(scope="module")
+def finished_onnx(corpus: Path, onnx_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A local run of that network."""
+    output = tmp_path_factory.mktemp("finished") / "onnx"
+    assert score(corpus, onnx_model, output) == 0
+    return output
+
+
 def submitted(corpus: Path, model_directory: Path, output: Path, *flags: str) -> Run:
     """`score` in a process of its own."""
     paths = [f"--input={corpus}", f"--model={model_directory}"]
@@ -71,52 +85,50 @@ def test_the_command_of_the_page(
     assert sorted(read.values()) == [SHARDS // 2, SHARDS // 2]
 
 
-def test_killed_workers(flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path) -> None:
-    run = submitted(corpus, model_directory, tmp_path / "run", *flink.external)
+def test_killed_workers(flink: Session, corpus: Path, onnx_model: Path, finished_onnx: Path, tmp_path: Path) -> None:
+    run = submitted(corpus, onnx_model, tmp_path / "run", *flink.external)
     in_the_middle(run)
     for worker in flink.pools[0].workers:
         os.kill(worker, signal.SIGKILL)
-    is_as_a_local_run(run, finished)
+    is_as_a_local_run(run, finished_onnx)
 
 
 def test_a_killed_task_manager(
-    flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
+    flink: Session, corpus: Path, onnx_model: Path, finished_onnx: Path, tmp_path: Path
 ) -> None:
-    run = submitted(corpus, model_directory, tmp_path / "run", *flink.external, KEPT)
+    run = submitted(corpus, onnx_model, tmp_path / "run", *flink.external, KEPT)
     in_the_middle(run)
     flink.cluster.kill_task_manager()
     try:
-        is_as_a_local_run(run, finished)
+        is_as_a_local_run(run, finished_onnx)
     finally:
         flink.cluster.replace_task_manager()
 
 
 def test_workers_started_by_task_managers(
-    flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
+    flink: Session, corpus: Path, onnx_model: Path, finished_onnx: Path, tmp_path: Path
 ) -> None:
     path = f"{flink.python.parent}:{os.environ['PATH']}"
     environment = {"PATH": path, "RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT": "1"}
     config = json.dumps({"command": str(installed("boot")), "env": environment})
     process = flink.cluster.flags("--environment_type=PROCESS", f"--environment_config={config}", KEPT)
-    run = submitted(corpus, model_directory, tmp_path / "run", *process)
-    is_as_a_local_run(run, finished)
+    run = submitted(corpus, onnx_model, tmp_path / "run", *process)
+    is_as_a_local_run(run, finished_onnx)
 
 
 def test_workers_in_the_process_that_submits(
-    flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
+    flink: Session, corpus: Path, onnx_model: Path, finished_onnx: Path, finished: Path, tmp_path: Path
 ) -> None:
     """The network is the same as ONNX, so the answers are a rounding away from TensorFlow's."""
-    model = package_as_onnx(model_directory, tmp_path)
-    assert score(corpus, model, tmp_path / "local") == 0
-    run = submitted(corpus, model, tmp_path / "run", *flink.cluster.flags("--environment_type=LOOPBACK"))
-    is_as_a_local_run(run, tmp_path / "local")
+    run = submitted(corpus, onnx_model, tmp_path / "run", *flink.cluster.flags("--environment_type=LOOPBACK"))
+    is_as_a_local_run(run, finished_onnx)
     (ids, found), (expected_ids, expected) = probabilities(run.output), probabilities(finished)
     assert ids == expected_ids
     assert np.abs(found - expected).max() <= 1e-5
 
 
-def test_a_job_that_somebody_cancels(flink: Session, corpus: Path, model_directory: Path, tmp_path: Path) -> None:
-    run = submitted(corpus, model_directory, tmp_path / "run", *flink.external, KEPT)
+def test_a_job_that_somebody_cancels(flink: Session, corpus: Path, onnx_model: Path, tmp_path: Path) -> None:
+    run = submitted(corpus, onnx_model, tmp_path / "run", *flink.external, KEPT)
     in_the_middle(run)
     flink.cluster.cancel(flink.cluster.jobs()[-1])
     assert run.end(PATIENCE) == 1, run.said

@@ -6,9 +6,8 @@ import logging
 import os
 import pty
 import re
+import select
 import struct
-import subprocess
-import sys
 import termios
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from bulklabel.pipelines.console.logs import Lines, log, takes_colour
 from bulklabel.pipelines.console.progress import Look, Progress
 from bulklabel.transforms.run_directory.parts import PartStamp
 from bulklabel.transforms.run_directory.plan import Plan
-from tests.conftest import ROOT
+from tests.durability.forked import forked
 
 
 def followed(records: Sequence[int | None], looks: list[Look], monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -94,21 +93,14 @@ def test_colours_are_for_terminals_whose_users_want_them(
 def test_a_terminal_shows_images_against_the_plan(corpus: Path, model_directory: Path, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-    arguments = ["score", f"--input={corpus}", f"--model={model_directory}", f"--output={tmp_path / 'run'}"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bulklabel.pipelines.cli", *arguments],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
-    )
-    os.close(theirs)
+    (tmp_path / "log.err").symlink_to(os.ttyname(theirs))  # where the run writes what it says
+    run = forked([f"--input={corpus}", f"--model={model_directory}"], tmp_path / "run", tmp_path / "log")
     shown = b""
-    try:
-        while chunk := os.read(ours, 4096):
-            shown += chunk
-    except OSError:
-        pass  # Linux says so when the other end is closed
+    while run.is_alive or select.select([ours], [], [], 0)[0]:
+        if select.select([ours], [], [], 0.1)[0]:
+            shown += os.read(ours, 4096)
+    os.close(theirs)
     os.close(ours)
-    assert process.wait() == 0
+    assert run.end() == 0
     assert b"0 of 4,800 images" in shown
     assert re.search(rb"100%.*4,800 of 4,800 images, [\d,]+ per second", shown)

@@ -40,13 +40,14 @@ def test_documents_name_only_what_exists(path: Path) -> None:
         assert link.startswith("https://") or (path.parent / link).exists(), link
 
 
-def test_the_commands_of_the_readme_run(corpus: Path, heldout: Path, tmp_path: Path) -> None:
+def test_the_commands_of_the_readme_run(heldout: Path, tmp_path: Path) -> None:
+    """On a few images, from which the network learns little, but as the README says."""
     text = (ROOT / "README.md").read_text()
     assert len(text.splitlines()) <= 90
     lines = re.findall(r"^bulklabel ((?:train|score|evaluate|compare) .+)$", text, re.MULTILINE)
     assert [line.split()[0] for line in lines] == ["train", "score", "evaluate", "compare"]
     for line in lines:
-        here = line.replace("demo/corpus/train", str(corpus)).replace("demo/corpus/heldout", str(heldout))
+        here = re.sub("demo/corpus/(train|heldout)", str(heldout), line)
         here = here.replace("my/", f"{tmp_path}/")
         assert main(shlex.split(here)) == 0, line
 

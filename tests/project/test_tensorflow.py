@@ -5,8 +5,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.conftest import ROOT
 from tests.project.source import MODULES, name_of
 
@@ -35,16 +33,16 @@ def test_no_module_imports_tensorflow_but_those_of_the_network() -> None:
     runs_without_tensorflow("\n".join(f"import {name}" for name in names))
 
 
-@pytest.mark.parametrize("command", ["verify", "compare", "evaluate", "score"])
 def test_no_command_imports_tensorflow_that_runs_no_network(
-    command: str, tiny: list[str], undisturbed: "Run", tmp_path: Path
+    tiny: list[str], undisturbed: "Run", tmp_path: Path
 ) -> None:
-    """Of `score`, that is planning: the run is finished, and nothing is left to do."""
-    run, output = str(undisturbed.output), f"--output={tmp_path / 'out'}"
-    arguments = {
+    """One after the other in one process. Of `score`, that is planning: the run is finished, and nothing left to do."""
+    run = str(undisturbed.output)
+    lines = {
         "verify": [run],
-        "compare": [run, run, output],
-        "evaluate": [f"--input={run}", output],
+        "compare": [run, run, f"--output={tmp_path / 'compared'}"],
+        "evaluate": [f"--input={run}", f"--output={tmp_path / 'evaluated'}"],
         "score": [*tiny, f"--output={run}"],
-    }[command]
-    runs_without_tensorflow(f"from bulklabel.pipelines.{command} import main\nassert main({arguments!r}) == 0")
+    }
+    calls = [f"assert main({[command, *arguments]!r}) == 0\n{CHECK}" for command, arguments in lines.items()]
+    runs_without_tensorflow("\n".join(["from bulklabel.pipelines.cli import main", *calls]))
