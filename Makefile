@@ -50,7 +50,7 @@ CHECK := $(UV) check --quiet --python $(BIN)/python
 	$(BIN)/pip install --no-user --disable-pip-version-check $(FROM_LOCK) -r requirements-build.lock
 	touch $@
 
-.venv/installed: .venv/bootstrapped requirements.lock pyproject.toml setup.py model/images/resample.c
+.venv/installed: .venv/bootstrapped requirements.lock pyproject.toml setup.py model/images/resample.c model/images/png/unfilter.c
 	$(INSTALL) -r requirements.lock
 	rm -f model/report/vega.js
 	$(UV) install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
@@ -96,4 +96,4 @@ lock: .venv/bootstrapped
 	$(COMPILE) -c .tools/same.in -o benchmarks/peers.lock benchmarks/peers.in
 
 clean:
-	rm -rf .venv .tools build dist *.egg-info demo model/images/resample*.so model/report/vega.js
+	rm -rf .venv .tools build dist *.egg-info demo model/images/resample*.so model/images/png/unfilter*.so model/report/vega.js

@@ -1,7 +1,7 @@
 """Builds the package, for Beam's --setup_file too; metadata is in pyproject.toml.
 
-Two things are made: the script that draws plots, and what resizes images fast. Without a compiler the second is left
-out; Pillow resizes then, to the same pixels.
+Two things are made: the script that draws plots, and what decodes and resizes images fast. Without a compiler the
+second is left out; OpenCV and Pillow do that then, to the same pixels.
 """
 
 import sys
@@ -38,16 +38,19 @@ def with_vega(command: type[Command]) -> type[Command]:
     return WithVega
 
 
-RESAMPLE = Extension(
-    "bulklabel.model.images.resample",
-    ["src/bulklabel/model/images/resample.c"],
-    extra_compile_args=["-O3", "-ffp-contract=off", "-Wno-psabi"],  # each product rounded, as Pillow's are
-    py_limited_api=True,  # one for all versions of Python
-    optional=True,
-)
+KERNELS = [
+    Extension(
+        f"bulklabel.model.images.{name}",
+        [f"src/bulklabel/model/images/{name.replace('.', '/')}.c"],
+        extra_compile_args=["-O3", "-ffp-contract=off", "-Wno-psabi"],  # each product rounded, as Pillow's are
+        py_limited_api=True,  # one for all versions of Python
+        optional=True,
+    )
+    for name in ("resample", "png.unfilter")
+]
 
 setup(
-    ext_modules=[RESAMPLE],
+    ext_modules=KERNELS,
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
     cmdclass={"build_py": with_vega(build_py), "sdist": with_vega(sdist)},
 )

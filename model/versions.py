@@ -11,7 +11,7 @@ KERAS, ONNX = "keras", "onnx"
 ENGINES = {KERAS: ("tensorflow", "keras"), ONNX: ("onnxruntime",)}
 """By a model's engine, the packages that run its network."""
 
-DECODERS = ("numpy", "opencv-python-headless", "pillow", "simplejpeg", "pillow-heif", "pydicom", "python-gdcm")
+DECODERS = ("numpy", "opencv-python-headless", "pillow", "simplejpeg", "isal", "pillow-heif", "pydicom", "python-gdcm")
 """Not everybody has the last three: who lacks one rejects what others score, so that counts as a version too."""
 
 NOT_INSTALLED = "not installed"

@@ -12,7 +12,7 @@ from bulklabel.model.images.kinds import EXTRAS, Kind, format_of, has_extra, kin
 from bulklabel.model.images.limits import DEFAULT_LIMITS, Limits
 from bulklabel.model.images.orientation import turned_upright
 from bulklabel.model.images.other_formats import OPENERS, decode_other
-from bulklabel.model.images.png import decode_png
+from bulklabel.model.images.png.decode import decode_png
 from bulklabel.model.images.resize import Box, resize, spare_factor
 from bulklabel.model.images.resize import Pixels as Pixels
 from bulklabel.model.images.resize import Preprocessing as Preprocessing

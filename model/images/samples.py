@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -15,7 +16,7 @@ PixelRange = tuple[float, float] | None
 
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
-WHITE = (255, 255, 255)
+WHITE, OPAQUE = (255, 255, 255), 255
 
 STRIP_PIXELS = 2**18
 """Images are converted in strips of about so many pixels, so that no second copy of all samples is made."""
@@ -45,6 +46,15 @@ def to_bytes(samples: Samples, pixel_range: PixelRange = None) -> Pixels:
     return (samples >> 8).astype(np.uint8) if pixel_range is None else spread(samples, *pixel_range)
 
 
+def three_channels(gray: Pixels) -> Pixels:
+    """Returns H×W samples three times, H×W×3: in a tenth of numpy's time, and without `cvtColor`'s threads.
+
+    >>> three_channels(np.array([[1, 2]], np.uint8)).tolist()
+    [[[1, 1, 1], [2, 2, 2]]]
+    """
+    return cv2.merge([gray, gray, gray])  # type: ignore[return-value]
+
+
 def spread(values: npt.NDArray[Any], low: float, high: float) -> Pixels:
     """Maps values from low to high linearly to 0…255, and others to the nearer end.
 
@@ -66,6 +76,10 @@ def on_white(pixels: Pixels) -> Pixels:
     >>> on_white(np.array([[[0, 0, 0, 0], [0, 0, 0, 255]]], np.uint8)).tolist()
     [[[255, 255, 255], [0, 0, 0]]]
     """
-    image = Image.fromarray(pixels)
-    background = Image.new("RGBA", image.size, (*WHITE, 255))
-    return np.asarray(Image.alpha_composite(background, image))[:, :, :3]
+    if not (pixels[:, :, 3] == OPAQUE).all():
+        image = Image.fromarray(pixels)
+        background = Image.new("RGBA", image.size, (*WHITE, OPAQUE))
+        pixels = np.asarray(Image.alpha_composite(background, image))
+    colors = np.empty((*pixels.shape[:2], 3), np.uint8)
+    cv2.mixChannels([pixels], [colors], [0, 0, 1, 1, 2, 2])
+    return colors

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bulklabel.model.images import png
 from bulklabel.model.images.decode import decode_whole
 from bulklabel.model.images.limits import DEFAULT_LIMITS, Limits
+from bulklabel.model.images.png.header import SIGNATURE
 from bulklabel.model.images.samples import PixelRange
 from bulklabel.model.statistic.examples import EXAMPLE_KINDS, Examples
 
@@ -81,5 +81,5 @@ def _encoded(image: Image.Image, file_format: str, **options: int) -> bytes:
 
 def data_url(content: bytes) -> str:
     """Returns a thumbnail as the address of a picture that is in the page itself."""
-    kind = "png" if content.startswith(png.SIGNATURE) else "jpeg"
+    kind = "png" if content.startswith(SIGNATURE) else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -16,7 +16,7 @@ from PIL import Image
 
 from bulklabel.model.errors import UserError
 from bulklabel.model.images import decode as images
-from bulklabel.model.images.png import decode_png
+from bulklabel.model.images.png.decode import decode_png
 from bulklabel.model.images.resize import Pixels
 from bulklabel.model.network.keras_engine import KerasEngine
 from bulklabel.model.network.precision import TENSORFLOAT32

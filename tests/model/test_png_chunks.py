@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -14,7 +15,7 @@ from PIL import Image, ImageOps
 from bulklabel.model.errors import RecordError
 from bulklabel.model.images.decode import decode_whole
 from bulklabel.model.images.limits import Limits
-from bulklabel.model.images.png import DEPTHS, GRAY, GRAY_ALPHA, PALETTE, RGB, RGB_ALPHA
+from bulklabel.model.images.png.header import DEPTHS, GRAY, GRAY_ALPHA, PALETTE, RGB, RGB_ALPHA
 from tests.support.png_files import chunk, interlaced_rows_of, png_of, rows_of, xmp
 
 BANDS = {GRAY: 1, RGB: 3, PALETTE: 1, GRAY_ALPHA: 2, RGB_ALPHA: 4}
@@ -92,7 +93,8 @@ def images(draw: st.DrawFn) -> tuple[bytes, np.ndarray]:
     idle = [broken(some) if some[4:8] in (b"pHYs", b"gAMA", b"tEXt") and draw(st.booleans()) else some for some in idle]
     chunks_of_turning = turning(kind, orientation)
     before, after = ([*idle, *chunks_of_turning], []) if draw(st.booleans()) else (idle, chunks_of_turning)
-    data = interlaced_rows_of(samples, depth) if interlaced else rows_of(samples, depth)
+    filters = draw(st.lists(st.integers(0, 4), min_size=1, max_size=9))
+    data = (interlaced_rows_of if interlaced else rows_of)(samples, depth, filters)
     file = png_of(header, *before, *chunks, data=data)
     return file[:-12] + b"".join(after) + file[-12 if draw(st.booleans()) else len(file) :], expected
 
@@ -183,6 +185,78 @@ def test_what_is_there_of_a_png_is_scored_if_asked_for(color: int, interlaced: b
         assert (pixels[~there].reshape(-1, 3).min(axis=1) == (255 if color == RGB_ALPHA else 0)).mean() > 0.9
     for cut in (1, 4, 12, 16):  # the end mark, and the checksum before it
         assert np.array_equal(decode_whole(content[:-cut]), samples[:, :, :3])
+
+
+ROWS = rows_of(np.random.default_rng(3).integers(0, 256, (8, 8, 3)), 8)
+
+
+def in_chunks(*data: bytes, end: bool = True) -> bytes:
+    """A PNG file of 8×8 pixels, whose data are in several chunks."""
+    file = png_of(struct.pack(">IIBBBBB", 8, 8, 8, RGB, 0, 0, 0))
+    return file[:33] + b"".join(chunk(b"IDAT", some) for some in data) + (file[-12:] if end else b"")
+
+
+def test_data_may_be_in_any_number_of_chunks() -> None:
+    packed, whole = zlib.compress(ROWS), decode_whole(in_chunks(zlib.compress(ROWS)))
+    bytewise = [packed[i : i + 1] for i in range(len(packed))]
+    for content in (in_chunks(b"", packed[:9], b"", packed[9:]), in_chunks(*bytewise), in_chunks(packed, b"")):
+        assert np.array_equal(decode_whole(content), whole)
+
+
+@pytest.mark.parametrize("end", [True, False], ids=["with IEND", "without"])
+def test_what_comes_after_the_last_pixel_does_not_matter(end: bool) -> None:
+    packed, whole = zlib.compress(ROWS), decode_whole(in_chunks(zlib.compress(ROWS)))
+    for content in (packed[:-4], packed + b"more", zlib.compress(ROWS + ROWS), zlib.compress(ROWS + b"x")):
+        assert np.array_equal(decode_whole(in_chunks(content, end=end)), whole)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (zlib.compress(ROWS)[:-1] + b"?", "cannot be decompressed"),  # zlib's own checksum
+        (b"\x78\x9d" + zlib.compress(ROWS)[2:], "cannot be decompressed"),  # and that of its header
+        (zlib.compress(b"\5" + ROWS[1:]), "a filter that PNG does not know"),
+        (zlib.compress(ROWS[:-25] + b"\xff" + ROWS[-24:]), "a filter that PNG does not know"),
+        (b"\x78\x9c\7" + zlib.compress(ROWS)[3:], "cannot be decompressed"),  # a block of no kind
+    ],
+    ids=range(5),
+)
+@pytest.mark.parametrize("ended", [True, False])
+def test_data_that_are_not_what_was_packed_are_damaged(data: bytes, words: str, ended: bool) -> None:
+    reason, detail = problem(in_chunks(data, end=ended), Limits(truncated="score"))
+    assert reason == "damaged_image"
+    assert words in detail
+
+
+@pytest.mark.parametrize("idle", [[], [chunk(b"tIME", bytes(7))]], ids=["plain", "not"])
+def test_what_comes_after_the_last_pixel_is_not_unpacked(idle: list[bytes]) -> None:
+    bomb = png_of(struct.pack(">IIBBBBB", 8, 8, 8, RGB, 0, 0, 0), *idle, data=bytes(2**26))
+    tracemalloc.start()
+    assert decode_whole(bomb).shape == (8, 8, 3)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2**20
+
+
+def test_more_pixels_than_there_are_show_damage_where_no_checksum_vouches() -> None:
+    cut = in_chunks(zlib.compress(ROWS + ROWS))[:-20]
+    assert "more pixels than its header claims" in problem(cut, Limits(truncated="score"))[1]
+
+
+def test_colors_that_a_palette_lacks_are_black_and_a_palette_of_no_whole_colors_is_damage() -> None:
+    header = struct.pack(">IIBBBBB", 2, 1, 8, PALETTE, 0, 0, 0)
+    content = png_of(header, chunk(b"PLTE", b"\1\2\3"), data=b"\0\0\1")
+    assert decode_whole(content).tolist() == [[[1, 2, 3], [0, 0, 0]]]
+    for colors in (b"\1\2\3\4", bytes(3 * 257)):
+        assert "its palette has" in problem(png_of(header, chunk(b"PLTE", colors), data=b"\0\0\1"))[1]
+
+
+@pytest.mark.parametrize("color", [GRAY, RGB])
+def test_of_a_transparent_color_the_bits_that_samples_have_count(color: int) -> None:
+    """By the standard (tRNS), decoders must mask the others."""
+    header = struct.pack(">IIBBBBB", 2, 1, 8, color, 0, 0, 0)
+    key, row = b"\xff\x07" * BANDS[color], b"\0" + b"\7" * BANDS[color] + b"\5" * BANDS[color]
+    assert decode_whole(png_of(header, chunk(b"tRNS", key), data=row)).tolist() == [[[255] * 3, [5] * 3]]
 
 
 def test_pillow_agrees_where_it_keeps_to_the_standard() -> None:

@@ -23,7 +23,8 @@ SHOWN = [path for path in (ROOT / "model" / "report").rglob("*") if path.suffix 
 EXPECTED = {str(Path("bulklabel") / path.relative_to(ROOT)) for path in (*MODULES, *SHOWN)} | {
     "bulklabel/py.typed",
     *(f"bulklabel/pipelines/demo_model/{path.name}" for path in Path(SHIPPED).iterdir()),
-    "bulklabel/model/images/resample.abi3.so",  # made by the build, as is this:
+    "bulklabel/model/images/resample.abi3.so",  # made by the build, as are these:
+    "bulklabel/model/images/png/unfilter.abi3.so",
     "bulklabel/model/report/vega.js",
 }
 

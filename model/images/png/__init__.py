@@ -1,0 +1,1 @@
+"""Decodes PNG files: chunks, packed data, filters, colors."""
