@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from bulklabel.model.errors import first_line
+from bulklabel.model.freeze_imports import imports_frozen
 from bulklabel.model.hide_package import hidden
 from bulklabel.model.network.import_tensorflow import reopen_stderr
 from bulklabel.pipelines.console.account import Account, open_account
@@ -74,10 +75,12 @@ def _parse_and_run(name: str, argv: Sequence[str]) -> None:
         print(begins, flush=True)
     # Beam, Keras and pyarrow import pandas where it is installed, in 0.8 s, for what only a model's own code may need.
     with contextlib.nullcontext() if getattr(options, "trust_model_code", False) else hidden("pandas"):
-        from bulklabel.pipelines.runners.beam_options import beam_options
+        with imports_frozen("apache_beam"):
+            from bulklabel.pipelines.runners.beam_options import beam_options
 
-        pipeline_options = beam_options(beam_flags, options, parser)
-        importlib.import_module(f"bulklabel.pipelines.{name}").run(options, pipeline_options)
+            pipeline_options = beam_options(beam_flags, options, parser)
+            command = importlib.import_module(f"bulklabel.pipelines.{name}")
+        command.run(options, pipeline_options)
 
 
 def _print_metrics(account: Account) -> None:

@@ -2,11 +2,11 @@
 
 import contextlib
 import ctypes
-import gc
 import os
 import sys
 from collections.abc import Iterator
 
+from bulklabel.model.freeze_imports import imports_frozen
 from bulklabel.model.hide_package import hidden
 
 _kept_stderr: list[int] = []
@@ -30,7 +30,8 @@ def import_tensorflow(wrappers: bool = True) -> None:
     """
     keep_freed_memory()
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
-    with _stderr_closed(), _collector_paused(), contextlib.nullcontext() if wrappers else hidden("sklearn"):
+    wrapping = contextlib.nullcontext() if wrappers else hidden("sklearn")
+    with _stderr_closed(), imports_frozen("tensorflow"), wrapping:
         import keras  # noqa: F401 (so that it meets scikit-learn here or not at all)
         import tensorflow as tf
 
@@ -62,21 +63,6 @@ def reopen_stderr() -> None:
     """Lets stderr go where it went before, if it is closed just now."""
     for kept in _kept_stderr:
         os.dup2(kept, 2)
-
-
-@contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keeps the garbage collector from looking at what is being imported, of which it would find nothing to free.
-
-    It takes a tenth of the time to import TensorFlow.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 @contextlib.contextmanager

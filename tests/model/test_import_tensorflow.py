@@ -27,6 +27,10 @@ import_tensorflow(wrappers=False)
 assert "sklearn" not in sys.modules
 import gc, sklearn, os
 assert gc.isenabled()
+assert gc.get_freeze_count() > 500_000
+frozen = gc.get_freeze_count()
+import_tensorflow(wrappers=False)
+assert gc.get_freeze_count() == frozen
 assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
 """
 
