@@ -1,5 +1,6 @@
-"""Changes images as a camera, or whoever drew them, might have: place, size, angle, light, and sides on request."""
+"""Changes images as a camera, or whoever drew them, might have: place, size, angle, light, colour; sides on request."""
 
+import math
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -19,6 +20,12 @@ BRIGHTNESS = 32.0
 CONTRAST = 0.3
 """The most by which their spread changes, as a logarithm."""
 
+HUE = 0.4
+"""The most by which its hues are turned, in radians: 23 of the 120 degrees between red and green."""
+
+SATURATION = 0.7
+"""The most by which its colours become stronger or weaker, as a logarithm: to half or twice of what they were."""
+
 Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """From images, N×H×W×3 in 0…255, and a seed of two numbers to other images, float32."""
 
@@ -28,8 +35,8 @@ def augmenter(flip: bool) -> Augment:
 
     def augment(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         images = tf.cast(images, tf.float32)
-        drawn = tf.unstack(tf.random.stateless_uniform((7, tf.shape(images)[0]), seed, -1.0, 1.0))
-        return _relit(_moved(images, drawn[:5], flip), drawn[5], drawn[6])
+        drawn = tf.unstack(tf.random.stateless_uniform((9, tf.shape(images)[0]), seed, -1.0, 1.0))
+        return _relit(_recoloured(_moved(images, drawn[:5], flip), drawn[5], drawn[6]), drawn[7], drawn[8])
 
     return augment
 
@@ -64,6 +71,18 @@ def _moved(images: tf.Tensor, drawn: list[tf.Tensor], flip: bool) -> tf.Tensor:
         interpolation="BILINEAR",
         fill_mode="NEAREST",
     )
+
+
+def _recoloured(images: tf.Tensor, hue: tf.Tensor, saturation: tf.Tensor) -> tf.Tensor:
+    """Turns each image's colours around the axis from black to white, and scales their distance from it.
+
+    So gray stays gray, and films and scans are left as they are; and all pixels of an image change alike.
+    """
+    angle, scale = (tf.reshape(values, (-1, 1, 1, 1)) for values in (HUE * hue, tf.exp(SATURATION * saturation)))
+    gray = tf.reduce_mean(images, axis=3, keepdims=True)
+    colour = images - gray
+    across = (tf.roll(colour, 1, axis=3) - tf.roll(colour, -1, axis=3)) / math.sqrt(3)  # as long, at a right angle
+    return gray + scale * (tf.cos(angle) * colour + tf.sin(angle) * across)
 
 
 def _relit(images: tf.Tensor, light: tf.Tensor, spread: tf.Tensor) -> tf.Tensor:

@@ -14,7 +14,7 @@ from bulklabel.model.training.learner import Answering, Samples
 from bulklabel.model.training.losses import LOSS_OF, evaluate
 from bulklabel.model.training.rebuild import with_calibration, with_new_head
 from bulklabel.model.training.recipe import AS_IN_THE_TEXTBOOK, FROM_NOTHING, Stage, further_stages
-from bulklabel.model.training.residual import build_residual
+from bulklabel.model.training.residual import build_residual, folded
 from bulklabel.model.training.textbook import build_textbook
 
 
@@ -47,6 +47,10 @@ class Task:
         if self.pretrained is not None:
             return with_new_head(self.pretrained, self.origin, self.preprocessing, self.labels, self.seed)
         return (build_textbook if self.network == TEXTBOOK else build_residual)(*size, self.labels, self.seed)
+
+    def answering(self, fitted: keras.Model) -> keras.Model:
+        """Returns a network with a fitted one's answers that costs no more than answering needs."""
+        return folded(fitted) if self.pretrained is None and self.network == RESIDUAL else fitted
 
     def stages(self) -> list[Stage]:
         """Returns the recipes by which it learns, one after the other."""
@@ -106,11 +110,12 @@ def train_network(
         task.flip,
     )
     fit.run(watcher, checkpoint, task.minutes)
+    fitted = task.answering(kept)
     history, best = fit.progress.history, fit.progress.best
     if validation is None:
-        return Trained(network_bytes(kept), None, {}, history, best)
-    raw = fit.answers(validation.images)
-    calibrated_network = with_calibration(kept, fit_calibration(validation.truth, raw))
+        return Trained(network_bytes(fitted), None, {}, history, best)
+    raw = Answering(fitted)(validation.images)
+    calibrated_network = with_calibration(fitted, fit_calibration(validation.truth, raw))
     calibrated = Answering(calibrated_network)(validation.images)
     return Trained(
         network_bytes(calibrated_network),

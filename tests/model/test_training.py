@@ -18,6 +18,7 @@ from bulklabel.model.training.augment import augmenter
 from bulklabel.model.training.fit import Epoch
 from bulklabel.model.training.learner import Answering, Samples
 from bulklabel.model.training.losses import LOSS_OF, asymmetric_loss, evaluate, masked_crossentropy
+from bulklabel.model.training.residual import folded
 from bulklabel.model.training.train import Task, Trained, train_network
 
 SIDE, LABELS, BATCH = 8, 3, 32
@@ -233,9 +234,41 @@ def test_augmented_images_are_as_many_ways_as_seeds_and_mirrored_only_if_asked()
     assert abs(changed[True].mean() - ramp.mean()) < 20
 
 
+def test_augmentation_turns_colours_but_keeps_gray_gray_and_red_red() -> None:
+    random = np.random.default_rng(0)
+    gray = np.repeat(random.integers(0, 256, (50, 8, 8, 1), np.uint8), 3, axis=3)
+    assert np.ptp(augmenter(False)(tf.constant(gray), tf.constant([1, 2])).numpy(), axis=3).max() < 0.01
+    reds = np.broadcast_to(np.array([150, 90, 90], np.uint8), (200, 8, 8, 3))
+    red, green, blue = augmenter(False)(tf.constant(reds), tf.constant([1, 2])).numpy()[:, 4, 4].T
+    assert (red > np.maximum(green, blue)).all()
+    assert 60 < (green > blue).sum() < 140
+    strength = red - (green + blue) / 2
+    assert strength.min() < 35
+    assert strength.max() > 100
+
+
+def test_the_residual_network_takes_the_mean_and_the_maximum_of_all_places() -> None:
+    network = task(network="residual", preprocessing=Preprocessing(64, 32)).build()
+    parts = keras.Model(network.inputs, [network.get_layer("stage_4_out").output, network.get_layer("dropout").input])
+    places, features = (part.numpy() for part in parts(np.random.default_rng(0).random((3, 64, 32, 3)) * 255))
+    assert places.shape[1:3] == (4, 2)
+    assert np.allclose(features, np.concatenate([places.mean((1, 2)), places.max((1, 2))], axis=1), atol=1e-5)
+
+
+def test_a_folded_network_answers_as_the_normalised_one_and_without_normalising() -> None:
+    network, random = task(network="residual", preprocessing=Preprocessing(32, 32)).build(), np.random.default_rng(0)
+    network.set_weights([weights + random.uniform(-0.02, 0.02, weights.shape) for weights in network.get_weights()])
+    images = random.integers(0, 256, (20, 32, 32, 3), np.uint8)
+    answers = Answering(network)(images)
+    assert np.ptp(answers, axis=0).min() > 0.01
+    assert np.allclose(Answering(folded(network))(images), answers, atol=1e-5)
+    assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in folded(network).layers)
+
+
 def test_answers_do_not_depend_on_the_batch_and_are_the_averages(tmp_path: Path) -> None:
     result = trained(pictures(60, 1), pictures(40, 2), network="residual")
     network, images = loaded(result, tmp_path), pictures(33, 3).images
+    assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in network.layers)
     answers = Answering(network)(images)
     for size in (1, 2, 32):
         assert np.allclose(Answering(network)(images[:size]), answers[:size], atol=1e-6)
