@@ -70,7 +70,7 @@ def _body(network: keras.Model, path: str) -> keras.Model:
     while True:
         operation, node, _ = tensor._keras_history
         sources = operation._inbound_nodes[node].input_tensors
-        if isinstance(operation, keras.Model):
+        if isinstance(operation, keras.Model) and operation.weights:  # and not a calibration, which has none
             inner = _body(operation, path)
             return keras.Model(network.inputs, inner(sources[0]))
         if getattr(operation, "weights", None):

@@ -9,7 +9,8 @@ import pytest
 from bulklabel.model.errors import UserError
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.network.keras_archive import load_network, network_bytes
-from bulklabel.model.training.rebuild import with_new_head
+from bulklabel.model.training.calibrate import Calibration
+from bulklabel.model.training.rebuild import with_calibration, with_new_head
 from bulklabel.model.training.train import train_network
 from tests.model.test_training import LABELS, SIDE, Kept, pictures, task
 
@@ -57,7 +58,12 @@ def flattened(side: int = SIDE) -> keras.Model:
     return keras.Model(images, keras.layers.Dense(7, activation="sigmoid")(x))
 
 
-MAKES = (plain, packaged, sequential, ends_in_a_convolution, of_fixed_batch, flattened)
+def calibrated(side: int = SIDE) -> keras.Model:
+    """As `train` makes them: behind its answers is a model of layers without weights."""
+    return with_calibration(plain(side), Calibration(np.full(7, 2.0), np.full(7, -1.0)))
+
+
+MAKES = (plain, packaged, sequential, ends_in_a_convolution, of_fixed_batch, flattened, calibrated)
 
 
 def kernels(network: keras.Model) -> list[np.ndarray]:
