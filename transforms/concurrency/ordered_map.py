@@ -13,23 +13,32 @@ WAITING_THREADS = 16
 
 
 def ordered_map(
-    pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], max_pending: int
+    pool: ThreadPoolExecutor,
+    function: Callable[[T], R],
+    items: Iterable[T],
+    max_pending: int,
+    weight: Callable[[T], int] = lambda _: 1,
 ) -> Iterator[R]:
     """Yields `function(item)` for each item, in order, computed in the pool's threads ahead of the consumer.
 
-    At most `max_pending` items are taken from `items` before their results are consumed, so memory is bounded.
+    No item is taken from `items` while those whose results are not consumed weigh `max_pending` or more, so memory is
+    bounded.
 
     >>> with ThreadPoolExecutor(2) as pool:
     ...     list(ordered_map(pool, len, ["a", "bb", "ccc"], max_pending=2))
     [1, 2, 3]
     """
-    pending: deque[Future[R]] = deque()
+    pending: deque[tuple[Future[R], int]] = deque()
+    weights = 0
     for item in items:
-        pending.append(pool.submit(function, item))
-        if len(pending) == max_pending:
-            yield pending.popleft().result()
+        pending.append((pool.submit(function, item), weight(item)))
+        weights += pending[-1][1]
+        del item  # it may be large, and need not wait here until the next one comes
+        while weights >= max_pending:
+            weights -= pending[0][1]
+            yield pending.popleft()[0].result()
     while pending:
-        yield pending.popleft().result()
+        yield pending.popleft()[0].result()
 
 
 def map_in_threads(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -157,14 +158,22 @@ def escape_all(labels: Labels) -> Labels:
     return labels and [label and escape_surrogates(label) for label in labels]
 
 
+def _images(images: Sequence[bytes | None]) -> pa.Array:
+    """Returns a column of images; one that is alone, as photographs are, lies where it lay and is not copied."""
+    if len(images) > 1 or images[0] is None:
+        return pa.array(images, pa.binary())
+    ends = pa.py_buffer(struct.pack("=ii", 0, len(images[0])))
+    return pa.Array.from_buffers(pa.binary(), 1, [None, ends, pa.py_buffer(images[0])])
+
+
 def _table(rows: Sequence[_Row], spec: ReadSpec) -> pa.Table:
     records = [row.record for row in rows]
-    values: dict[str, list[Any]] = {
+    values: dict[str, list[Any] | pa.Array] = {
         "id": [name_of(record) for record in records],
         "source": [escape_surrogates(record.source) for record in records],
         "position": [record.position for record in records],
         "labels": [escape_all(row.labels) for row in rows],
-        "image": [record.image for record in records],
+        "image": _images([record.image for record in records]),
     }
     if spec.rule.three_valued:
         values["unknown"] = [escape_all(row.unknown) for row in rows]

@@ -1,0 +1,52 @@
+"""Photographs on their way to the network: few at once, and not copied where that is not needed."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+import pytest
+
+from bulklabel.model.labels.label_rule import LabelRule
+from bulklabel.transforms.concurrency.ordered_map import ordered_map
+from bulklabel.transforms.reading.record_tables import tables
+from bulklabel.transforms.reading.records import TABLE_BYTES, Columns, ReadSpec, Record
+from bulklabel.transforms.scoring.decode_and_predict import _weight
+
+SPEC = ReadSpec("parquet", Columns(), ("cat",), 256, LabelRule("indices", "cls"))
+
+
+def tables_of(*images: bytes | None) -> list[pa.Table]:
+    records = [Record(str(row), "a", row, {"cls": [0]}, image, ()) for row, image in enumerate(images)]
+    return list(tables(records, SPEC))
+
+
+def test_a_large_image_is_not_copied_into_its_table() -> None:
+    image = bytes(2 * TABLE_BYTES)
+    (table,) = tables_of(image)
+    assert table.column("image").chunk(0).buffers()[2].address == pa.py_buffer(image).address
+
+
+@pytest.mark.parametrize("images", [(b"",), (None,), (b"x",), (b"x", None, b"")])
+def test_images_come_out_of_tables_as_they_went_in(images: tuple[bytes | None, ...]) -> None:
+    (table,) = tables_of(*images)
+    table.validate(full=True)
+    assert table.schema == SPEC.schema
+    assert table.column("image").to_pylist() == list(images)
+
+
+@pytest.mark.parametrize(("size", "at_once"), [(1, 8), (5 * TABLE_BYTES, 3)])
+def test_fewer_large_tables_wait_to_be_decoded(size: int, at_once: int) -> None:
+    """Of four places a thread, a large table takes three."""
+    (table,) = tables_of(bytes(size))
+    taken = 0
+
+    def source() -> Iterator[pa.Table]:
+        nonlocal taken
+        while taken < 20:
+            taken += 1
+            yield table
+
+    with ThreadPoolExecutor(2) as pool:
+        ahead = [taken - done for done, _ in enumerate(ordered_map(pool, len, source(), 8, _weight))]
+    assert max(ahead) == at_once
+    assert len(ahead) == 20
