@@ -159,7 +159,7 @@ def _decode_by_extra(data: bytes, file_format: str, limits: Limits, pixel_range:
         from bulklabel.model.images.dicom import decode_dicom  # imports what not everybody has
 
         return decode_dicom(data, limits, pixel_range)
-    return decode_other(data, file_format, limits)
+    return decode_other(data, file_format, limits, pixel_range)
 
 
 def _decode_jpeg(data: bytes, limits: Limits) -> tuple[Pixels, bool]:

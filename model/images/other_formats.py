@@ -41,6 +41,9 @@ BITS, PHOTOMETRIC, BANDS, SAMPLE_FORMAT, COMPRESSION = 258, 262, 277, 339, 259
 DATA_TAGS = ((273, 279), (324, 325))
 """TIFF's tags of where strips and tiles start, and of how long they are."""
 
+BITS_BOX, BITS_AT = b"pixi", 9
+"""The box of AVIF and HEIF that has the bits of each channel, and how far behind its name (ISO/IEC 23008-12, 6.5.6)."""
+
 WHITE_IS_ZERO, YCBCR = 0, 6
 
 JPEG2000_START = b"\xff\x4f\xff\x51"
@@ -117,7 +120,7 @@ def _to_rgb(image: Any, content: bytes, kind: str, pixel_range: PixelRange) -> P
         raise unsupported_image(f"a {kind} file of {SAMPLES_OF_MODE[image.mode]}, whose range is not known")
     deep, (bits, signed) = image.mode.startswith("I;16"), _depth(image, content, kind)
     if bits > 8 and pixel_range and not deep:
-        raise unsupported_image(f"a {kind} file of {bits}-bit colors, whose values Pillow does not tell,")
+        raise unsupported_image(f"a {kind} file of {bits}-bit colors, whose values Pillow does not tell")
     white_is_zero = kind == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     for rows in strips(image.height, image.width):
@@ -147,6 +150,9 @@ def _depth(image: Any, content: bytes, kind: str) -> tuple[int, bool]:
     """Returns the bits of a sample where that may be more than 8, and whether samples have a sign."""
     if kind == "TIFF":
         return image.tag_v2.get(BITS, (1,))[0], False
+    if kind in ("AVIF", "HEIF"):
+        box = content.find(BITS_BOX)
+        return (content[box + BITS_AT] if 0 <= box < len(content) - BITS_AT else 8), False
     start = content.find(JPEG2000_START) if kind == "JPEG2000" else -1
     return ((content[start + 42] & 0x7F) + 1, content[start + 42] >= 0x80) if start >= 0 else (8, False)
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from bulklabel.model.errors import RecordError
-from bulklabel.model.images import kinds
+from bulklabel.model.images import kinds, other_formats
 from bulklabel.model.images.decode import decode_whole
 from bulklabel.model.images.kinds import EXTRAS, SIGNATURES, format_of
 from bulklabel.model.images.limits import Limits
@@ -281,7 +281,16 @@ def test_a_pixel_range_may_begin_below_zero_and_white_may_be_low() -> None:
 
 
 def test_a_pixel_range_leaves_8_bits_as_they_are_and_refuses_what_pillow_cuts() -> None:
-    for content in (png(COARSE), encoded(IMAGE, "JPEG"), encoded(IMAGE, "TIFF"), dicom_file("SC_rgb_small_odd")):
+    avif = encoded(IMAGE, "AVIF")
+    whole = (png(COARSE), encoded(IMAGE, "JPEG"), encoded(IMAGE, "TIFF"), avif, heif("RGB"))
+    for content in (*whole, dicom_file("SC_rgb_small_odd")):
         assert np.array_equal(decode_whole(content, pixel_range=(0, 4095)), decode_whole(content))
-    with pytest.raises(RecordError, match="16-bit colors"):
-        decode_whole(tiff(COARSE.astype("<u2"), photometric=2), pixel_range=(0, 4095))
+    deep = COARSE.astype("<u2") << 8
+    of_ten_bits = io.BytesIO()
+    pillow_heif.from_bytes("RGB;16", deep.shape[1::-1], deep.tobytes()).save(of_ten_bits)
+    claimed = avif.replace(b"pixi\0\0\0\0\3\x08", b"pixi\0\0\0\0\3\x0c")  # what is installed writes 8 bits alone
+    assert [other_formats._depth(None, content, "AVIF")[0] for content in (avif, claimed, b"pixi")] == [8, 12, 8]
+    for content, bits in ((tiff(deep, photometric=2), 16), (of_ten_bits.getvalue(), 10)):
+        with pytest.raises(RecordError, match=f"{bits}-bit colors"):
+            decode_whole(content, pixel_range=(0, 4095))
+        assert decode_whole(content).shape[2] == 3
