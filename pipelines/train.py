@@ -59,7 +59,7 @@ TRAINING_PAGE = "training.html"
 SHOWN = ("network", "from", "inputs", "truth", "epochs", "batch_size", "loss", "flip", "seed", "bulklabel")
 """The provenance that the page shows."""
 
-DECIDING_FLAGS = ("network", "epochs", "minutes", "batch_size", "seed", "loss", "flip")
+DECIDING_FLAGS = ("network", "epochs", "minutes", "batch_size", "seed", "loss", "flip", "channels")
 
 
 def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:  # noqa: ARG001 (nothing runs on Beam)
@@ -68,6 +68,8 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     Raises:
         UserError: if the inputs or the output cannot be used.
     """
+    if options.pretrained is not None and options.channels is not None:
+        raise UserError("--channels: a network given by --from keeps its own; leave the flag out.")
     columns = columns_of(options)
     check_carried(columns, (*RECORD_SCHEMA.names, UNKNOWN_FIELD.name))
     with fail_fast():
@@ -242,6 +244,7 @@ def _task(options: argparse.Namespace, start: Model | None, preprocessing: Prepr
         options.seed,
         options.loss,
         options.flip,
+        options.channels or 3,
         pretrained,
         options.pretrained or "",
     )
@@ -289,6 +292,7 @@ def _provenance(options: argparse.Namespace, start: Model | None, trained: "Trai
         "batch_size": options.batch_size,
         "loss": options.loss,
         "flip": options.flip,
+        "channels": None if start else options.channels or 3,
         "validation_fraction": options.validation_fraction,
         "group_by": options.group_by,
         "seed": options.seed,

@@ -34,7 +34,7 @@ def wrap_network(network: keras.Model, path: str, interface: Interface) -> keras
     batch, height, width, channels = _shape_of(network, path)
     check_channels(channels, interface, path)
     images = keras.Input((*choose_size(height, width, interface, path), 3), batch_size=batch, name="bulklabel_image")
-    x = _gray(images) if channels == 1 else images
+    x = gray(images) if channels == 1 else images
     scaling = interface.scaling
     if not scaling.changes_nothing:
         x = keras.layers.Rescaling(list(scaling.scale), list(scaling.offset), dtype="float32", name="bulklabel_scale")(
@@ -70,8 +70,8 @@ def _shape_of(network: keras.Model, path: str) -> tuple[int | None, ...]:
     return shape
 
 
-def _gray(images: keras.KerasTensor) -> keras.KerasTensor:
-    """Returns what Pillow makes of RGB pixels in its mode "L", to the same bits."""
+def gray(images: keras.KerasTensor) -> keras.KerasTensor:
+    """Returns what Pillow makes of RGB pixels, N×H×W×3 in 0…255, in its mode "L", N×H×W×1, to the same bits."""
     red, green, blue = (weight * images[..., channel : channel + 1] for channel, weight in enumerate(GRAY))
     return keras.ops.floor((red + green + blue + HALF) / UNIT)
 

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from bulklabel.model.network.wrap import gray
+
 STEM = 24
 STAGES = (32, 64, 96, 160)
 """Channels; each stage halves the sides of what it is given."""
@@ -13,16 +15,19 @@ LAST_LAYER = "logits"
 """The layer of `head` that has weights."""
 
 
-def build_residual(height: int, width: int, labels: int, seed: int, normalised: bool = True) -> keras.Model:
+def build_residual(
+    height: int, width: int, labels: int, seed: int, channels: int = 3, normalised: bool = True
+) -> keras.Model:
     """Returns an untrained network from RGB images, N×height×width×3 in 0…255, to N×labels probabilities.
 
     Four residual stages (He et al., 2016) behind a stem, batch normalisation, and at the end the mean and the maximum
     over all places: 12.5 million multiplications and additions an image of 32×32 pixels, where the textbook's network
-    needs 15.2. What is not `normalised` has shifts instead, as `folded` needs it.
+    needs 15.2. Of one channel, it makes images gray first. What is not `normalised` has shifts instead, as `folded`
+    needs it.
     """
     layers = _Layers(seed, normalised)
     inputs = keras.Input((height, width, 3), name="image")
-    x = keras.layers.Rescaling(1 / 127.5, -1, name="scale")(inputs)
+    x = keras.layers.Rescaling(1 / 127.5, -1, name="scale")(gray(inputs) if channels == 1 else inputs)
     x = keras.layers.Activation("relu", name="stem_out")(layers.convolved(x, STEM, 3, 1, "stem"))
     for number, channels in enumerate(STAGES, start=1):
         x = layers.stage(x, channels, f"stage_{number}")
@@ -39,8 +44,11 @@ def folded(network: keras.Model) -> keras.Model:
     can do that, and save a pass over all places: a network answers in four fifths of the time.
     """
     _, height, width, _ = network.input_shape
-    same = build_residual(height, width, network.output_shape[1], seed=0, normalised=False)
+    channels = network.get_layer("stem").kernel.shape[2]
+    same = build_residual(height, width, network.output_shape[1], 0, channels, normalised=False)
     for layer in same.layers:
+        if not layer.weights:
+            continue
         weights = network.get_layer(layer.name).get_weights()
         if isinstance(layer, keras.layers.Conv2D):
             norm = network.get_layer(f"{layer.name}_norm")

@@ -25,7 +25,7 @@ class Task:
     `labels` is L; `network` one of `NETWORKS`, or None if `pretrained`, a network that has learnt something else, and
     `origin`, where that came from, say where it starts. `epochs` passes over the samples are made, at most, or as many
     as `minutes` allow. Equal seeds and samples give equal networks, byte for byte, on one kind of machine. `loss` is a
-    name in `LOSSES`; with `flip` half of the images are mirrored.
+    name in `LOSSES`; with `flip` half of the images are mirrored; with `channels` of 1, all are made gray.
     """
 
     labels: int
@@ -37,6 +37,7 @@ class Task:
     seed: int = 0
     loss: str = CROSSENTROPY
     flip: bool = False
+    channels: int = 3
     pretrained: keras.Model | None = None
     origin: str = ""
 
@@ -46,7 +47,8 @@ class Task:
         size = (self.preprocessing.height, self.preprocessing.width)
         if self.pretrained is not None:
             return with_new_head(self.pretrained, self.origin, self.preprocessing, self.labels, self.seed)
-        return (build_textbook if self.network == TEXTBOOK else build_residual)(*size, self.labels, self.seed)
+        build = build_textbook if self.network == TEXTBOOK else build_residual
+        return build(*size, self.labels, self.seed, self.channels)
 
     def answering(self, fitted: keras.Model) -> keras.Model:
         """Returns a network with a fitted one's answers that costs no more than answering needs."""

@@ -52,6 +52,12 @@ def parser() -> CommandParser:
     training.add_argument(
         "--image_size", type=trainable_size, metavar="N|HxW", help="pixels (default: 32, or those of --from)"
     )
+    training.add_argument(
+        "--channels",
+        type=int,
+        choices=(1, 3),
+        help="3: RGB; 1: images are converted to gray first, as by Pillow's mode L (default: 3, or as --from)",
+    )
     add_decode_flag(flags, "scaled, or that of --from")
     add_range_flag(flags, "the range of each file's own depth, or that of --from")
     length = training.add_mutually_exclusive_group()

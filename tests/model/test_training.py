@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from sklearn import metrics as oracle
 
 from bulklabel.model.errors import UserError
@@ -263,6 +264,19 @@ def test_a_folded_network_answers_as_the_normalised_one_and_without_normalising(
     assert np.ptp(answers, axis=0).min() > 0.01
     assert np.allclose(Answering(folded(network))(images), answers, atol=1e-5)
     assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in folded(network).layers)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_of_one_channel_sees_pillows_gray(name: str) -> None:
+    network = task(network=name, channels=1, preprocessing=Preprocessing(32, 32)).build()
+    assert next(layer for layer in network.layers if layer.weights).kernel.shape[2] == 1
+    images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+    gray = np.stack([np.asarray(Image.fromarray(image).convert("L").convert("RGB")) for image in images])
+    answers = Answering(network)(images)
+    assert np.ptp(answers, axis=0).min() > 1e-4
+    assert np.array_equal(answers, Answering(network)(gray))
+    if name == "residual":
+        assert np.allclose(Answering(folded(network))(images), answers, atol=1e-5)
 
 
 def test_answers_do_not_depend_on_the_batch_and_are_the_averages(tmp_path: Path) -> None:

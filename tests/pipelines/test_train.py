@@ -20,6 +20,7 @@ from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.labels.label_rule import LabelRule
 from bulklabel.model.labels.truth import PRESENT, UNKNOWN
 from bulklabel.model.model_directory import Model
+from bulklabel.model.network.keras_archive import load_network
 from bulklabel.model.statistic.hash_ids import hash_ids
 from bulklabel.model.training.learner import Samples
 from bulklabel.model.versions import ONNX
@@ -168,8 +169,12 @@ def test_the_model_directory_says_what_it_is(small: Path, tmp_path: Path, capsys
 
 
 def test_without_validation_there_are_no_tuned_thresholds(small: Path, tmp_path: Path) -> None:
-    assert train(small, tmp_path / "m", "--validation_fraction=0") == 0
-    assert json.loads((tmp_path / "m" / "model.json").read_bytes())["thresholds"] is None
+    assert train(small, tmp_path / "m", "--validation_fraction=0", "--channels=1") == 0
+    content = json.loads((tmp_path / "m" / "model.json").read_bytes())
+    assert content["thresholds"] is None
+    assert content["provenance"]["channels"] == 1
+    network = load_network(load_model(str(tmp_path / "m")).network, "m", trusted=False)
+    assert network.get_layer("conv_1").kernel.shape[2] == 1
     assert "Calibration" not in (tmp_path / "m" / "training.html").read_text()
 
 
@@ -335,6 +340,7 @@ def test_training_further_takes_the_size_and_the_fit_of_where_it_starts(
     for flags, words in {
         (f"--from={tmp_path / 'onnx'}",): "its network is model.onnx, which cannot be trained",
         ("--network=textbook",): "not allowed with",
+        ("--channels=3",): "--channels: a network given by --from keeps its own",
         ("--minutes=3",): "not allowed with",
         (f"--from={tmp_path}",): "not a model directory",
     }.items():
