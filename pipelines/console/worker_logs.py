@@ -23,8 +23,9 @@ def show_worker_logs() -> None:
 def _translated(record: logging.LogRecord) -> bool:
     """Tells whether to log a record; replaces the protocol buffer that came from a worker by its message.
 
-    Beam's tracebacks of an error in a worker are left out: the run fails with that error, and the driver says so. If
-    another worker has died they are of no error at all: Beam takes the graph apart while this one is at work.
+    Beam's tracebacks of an error in a worker, logged or printed there, are left out: the run fails with that error, and
+    the driver says so. If another worker has died they are of no error at all: Beam takes the graph apart while this
+    one is at work.
     """
     if record.msg != PASSED_ON:
         return True
@@ -36,4 +37,4 @@ def _translated(record: logging.LogRecord) -> bool:
     ours = entry.log_location.startswith(OURS)
     record.msg, record.args = entry.message, ()
     record.name = log.name if ours else record.name
-    return ours or (record.levelno >= logging.ERROR and TRACEBACK not in f"{entry.message}{entry.trace}")
+    return TRACEBACK not in f"{entry.message}{entry.trace}" and (ours or record.levelno >= logging.ERROR)

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bulklabel.pipelines import cli, evaluate
 from bulklabel.pipelines.console.prometheus import LAST_SUCCESS
-from bulklabel.pipelines.console.worker_logs import LOGGER, OURS
+from bulklabel.pipelines.console.worker_logs import LOGGER, OURS, TRACEBACK
 from bulklabel.pipelines.run_command import run_command
 from tests.conftest import ROOT, metrics_of, score
 
@@ -171,8 +171,10 @@ def test_what_workers_log_becomes_a_message(
     def log_as_workers(*_: object) -> None:
         for place in (f"{OURS}scorer.py:1", "/elsewhere/beam.py:1"):
             entry = beam_fn_api_pb2.LogEntry(message='out of "memory"\n100 %', log_location=place)
+            printed = beam_fn_api_pb2.LogEntry(message=f"{TRACEBACK}:\n  in process", log_location=place)
             for level in (logging.INFO, logging.WARNING, logging.ERROR):
-                logging.getLogger(LOGGER).log(level, "Worker: %s", str(entry).replace("\n", " "))
+                for each in (entry, printed):
+                    logging.getLogger(LOGGER).log(level, "Worker: %s", str(each).replace("\n", " "))
 
     monkeypatch.setattr("bulklabel.pipelines.demo.run", log_as_workers)
     assert run_command("demo", [JSON]) == 0
