@@ -96,7 +96,7 @@ class Fit:
         self._steps = training.steps(batch_size)
         augmented = stages[0].recipe.augmented
         self._feeder = Feeder(training, batch_size, seed, augmented, flip)
-        self.answers = Answering(kept)
+        self._answers = Answering(kept)
         self.progress = Progress([stage.epochs for stage in stages])
         self._learner = self._learner_of(0)
 
@@ -161,7 +161,7 @@ class Fit:
             )
         validation = {}
         if self._validation is not None:
-            validation = evaluate(self._validation.truth, self.answers(self._validation.images))
+            validation = evaluate(self._validation.truth, self._answers(self._validation.images))
         ended = time.monotonic()
         return Epoch(at + 1, None, loss, validation, ended - started), ended - steady
 

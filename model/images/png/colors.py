@@ -43,7 +43,7 @@ def rgb_of(lines: Lines, width: int, chunks: PngChunks, pixel_range: PixelRange)
 
 
 def _samples(lines: Lines, width: int, header: PngHeader) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
-    """Returns samples, H×W×C."""
+    """Returns the samples of each pixel, H×W×C; those that share a byte are taken apart."""
     if header.bit_depth < 8:
         return SHARED[header.bit_depth].take(lines, axis=0).reshape(len(lines), -1, 1)[:, :width]
     return lines.view(">u2" if header.bit_depth == 16 else np.uint8).reshape(len(lines), width, -1)

@@ -67,15 +67,13 @@ class PngHeader:
     @property
     def passes(self) -> list[tuple[slice, slice]]:
         """Returns the rows and columns of each pass that has any: all of them, unless the image is interlaced."""
-        return (
-            ALL
-            if not self.interlaced
-            else [
-                (slice(top, None, down), slice(left, None, across))
-                for left, top, across, down in ADAM7
-                if left < self.width and top < self.height
-            ]
-        )
+        if not self.interlaced:
+            return ALL
+        return [
+            (slice(top, None, down), slice(left, None, across))
+            for left, top, across, down in ADAM7
+            if left < self.width and top < self.height
+        ]
 
     @property
     def raw_bytes(self) -> int:
