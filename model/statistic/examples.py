@@ -102,6 +102,8 @@ class Examples:
             shard: the index of the shard in the plan.
             keep: examples of each label and kind, at least 1.
         """
+        if not len(truth):
+            return Examples.none()
         probabilities = np.ascontiguousarray(probabilities)  # so that one flat index is right for all that follows
         predicted = predict_labels(probabilities, thresholds)
         distance = probabilities - np.asarray(thresholds, np.float32)
@@ -142,7 +144,7 @@ class Examples:
 
     def __add__(self, other: "Examples") -> "Examples":
         """The examples of both sets of records together."""
-        return Examples.merge([self, other])
+        return Examples.merge([self, other]) if len(other.table) else self
 
     def __eq__(self, other: object) -> bool:
         """Whether both are the same records, for the same reasons."""

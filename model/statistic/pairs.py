@@ -44,6 +44,8 @@ def pairs_of(block: Block) -> Tally:
 def _counted(first: Flags, second: Flags, kind: int, shape: tuple[int, ...]) -> Tally:
     labels = shape[1]
     pairs = int((first.sum(axis=0) * second.sum(axis=0)).sum())
+    if not pairs:
+        return Tally(shape, [])
     if pairs * SPARSE_PAIRS <= labels * labels * first.shape[1]:
         products = (_sparse(first) @ _sparse(second).T).tocoo()
         cells = (kind * labels + products.row.astype(np.int64)) * labels + products.col

@@ -43,6 +43,13 @@ def metrics_of(batch: Batch) -> dict[str, Any]:
     return metrics_of_statistic(statistic_of(batch))
 
 
+def overall_of(batch: Batch) -> dict[str, Any]:
+    """What `metrics.json` has of all labels, without the work of intervals."""
+    estimate = Evidence.of(statistic_of(batch)).estimate()
+    values = {name: None if np.isnan(value) else value for name, value in estimate.overall.items()}
+    return values | {f"{name}_bounds": bounds for name, bounds in estimate.bounds.items()}
+
+
 def known_columns(batch: Batch) -> list[tuple[np.ndarray, np.ndarray]]:
     """Each label's truth and probabilities where its truth is known, the latter in float64."""
     truth, scores = batch
@@ -80,7 +87,7 @@ def mean_defined(values: list[float | None], weights: np.ndarray | None = None) 
 def test_rates_equal_scikit_learn(batch: Batch) -> None:
     truth, scores = batch
     predicted = (scores >= THRESHOLD).astype(int)
-    overall = metrics_of(batch)["overall"]
+    overall = overall_of(batch)
     if truth.shape[1] == 1:  # as one column scikit-learn would take it for a binary target
         truth, predicted = truth[:, 0], predicted[:, 0]
     else:
@@ -121,7 +128,7 @@ def test_each_label_equals_scikit_learn_where_its_truth_is_known(batch: Batch) -
 def test_losses_of_all_answers_equal_scikit_learn(batch: Batch) -> None:
     columns = known_columns(batch)
     truth, scores = (np.concatenate([column[side] for column in columns]) for side in (0, 1))
-    overall = metrics_of(batch)["overall"]
+    overall = overall_of(batch)
     if not len(truth):
         assert overall["log_loss"] is overall["brier"] is overall["ece"] is None
         return
@@ -145,13 +152,15 @@ def test_binary_crossentropy_equals_keras(batch: Batch) -> None:
 
     truth, scores = batch
     expected = np.mean(keras.losses.binary_crossentropy(truth.astype("float32"), scores))
-    assert metrics_of(batch)["overall"]["binary_crossentropy"] == pytest.approx(float(expected), rel=1e-5, abs=1e-6)
+    assert overall_of(batch)["binary_crossentropy"] == pytest.approx(float(expected), rel=1e-5, abs=1e-6)
 
 
 @settings(max_examples=200)
 @given(batches(unknown=True, fewest=0))
 def test_areas_equal_scikit_learn_and_have_bounds_of_no_width(batch: Batch) -> None:
     found, columns = metrics_of(batch), known_columns(batch)
+    overall = overall_of(batch)
+    assert overall == {name: found["overall"][name] for name in overall}
     everything = [np.concatenate([column[side] for column in columns]) for side in (0, 1)]
     support = np.array([truth.sum() for truth, _ in columns])
     for name in ("roc_auc", "average_precision"):
@@ -222,7 +231,7 @@ def test_bounds_are_narrow_in_bins_of_ordinary_data(precision: int) -> None:
 @given(batches())
 def test_rankings_equal_scikit_learn(batch: Batch) -> None:
     truth, scores = batch
-    overall = metrics_of(batch)["overall"]
+    overall = overall_of(batch)
     if truth.shape[1] == 1:  # of which scikit-learn takes no ranking; there is only one
         assert overall["label_ranking_average_precision"] == 1
         assert overall["label_ranking_loss"] == 0
@@ -237,7 +246,7 @@ def test_rankings_equal_scikit_learn(batch: Batch) -> None:
 @given(batches(unknown=True))
 def test_rankings_of_partly_known_truth_are_those_of_the_known_labels(batch: Batch) -> None:
     truth, scores = batch
-    overall = metrics_of(batch)["overall"]
+    overall = overall_of(batch)
     alone = []
     for row, score in zip(truth, scores, strict=True):
         known = row >= 0
@@ -262,7 +271,7 @@ def test_rankings_of_partly_known_truth_are_those_of_the_known_labels(batch: Bat
 @given(batches(unknown=True))
 def test_the_first_labels_of_each_record_equal_plain_sorting(batch: Batch) -> None:
     truth, scores = batch
-    overall = metrics_of(batch)["overall"]
+    overall = overall_of(batch)
     labels = truth.shape[1]
     assert [rank for rank in (1, 3, 5) if f"recall_at_{rank}" in overall] == [k for k in (1, 3, 5) if k <= labels]
     errors: list[bool] = []
@@ -286,13 +295,6 @@ def test_the_first_labels_of_each_record_equal_plain_sorting(batch: Batch) -> No
         if rank <= labels:
             assert overall[f"precision_at_{rank}"] == same(np.mean(precision[rank]))
             assert overall[f"recall_at_{rank}"] == near(np.mean(recall[rank]))
-
-
-def overall_of(batch: Batch) -> dict[str, Any]:
-    """What `metrics.json` has of all labels, without the work of intervals."""
-    estimate = Evidence.of(statistic_of(batch)).estimate()
-    values = {name: None if np.isnan(value) else value for name, value in estimate.overall.items()}
-    return values | {f"{name}_bounds": bounds for name, bounds in estimate.bounds.items()}
 
 
 def extreme_batch(seed: int) -> Batch:

@@ -4,6 +4,7 @@ Inputs change, runs of several plans come with and without `--overwrite`, are as
 evaluated, several at a time. Whatever happens, what `_SUCCESS` says to whoever reads it is true.
 """
 
+import functools
 import hashlib
 import itertools
 import json
@@ -23,7 +24,7 @@ from bulklabel.transforms.files.stores.path_names import TEMPORARY
 from bulklabel.transforms.reading.records import Columns, Shard
 from bulklabel.transforms.run_directory.file_names import MANIFEST_FILE, METRICS_FILE, PLAN_FILE, SUCCESS_FILE
 from bulklabel.transforms.run_directory.manifest import entry_of
-from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS, REJECTED, Part, make_part
+from bulklabel.transforms.run_directory.parts import PART_KINDS, PREDICTIONS, REJECTED, Part, PartStamp, make_part
 from bulklabel.transforms.run_directory.places import place_fault
 from bulklabel.transforms.run_directory.plan import Plan, Recipe, read_plan
 from bulklabel.transforms.run_directory.run_directory import State
@@ -79,15 +80,21 @@ def plan_of(contents: Input, threshold: float) -> Plan:
 def parts_of(contents: Input, plan: Plan, shard: Shard) -> list[Part]:
     """The two parts of a shard, read, scored and checked as a run does, from a file that may have changed meanwhile."""
     records = contents[shard.start] if shard.start < len(contents) else ()
+    return parts_with(records, shard, plan.recipe.thresholds[0], plan.stamp)
+
+
+@functools.cache
+def parts_with(records: tuple[str, ...], shard: Shard, threshold: float, stamp: PartStamp) -> list[Part]:
+    """The parts of a shard that has these records; the same few are asked for thousands of times."""
     rows = [{"source": SOURCE, "position": shard.position + number, "id": text} for number, text in enumerate(records)]
     schema = pa.schema({"source": pa.string(), "position": pa.int64(), "id": pa.string(), "answer": pa.float64()})
-    good = [row | {"answer": plan.recipe.thresholds[0] * len(str(row["id"]))} for row in rows if row["id"] != BAD]
+    good = [row | {"answer": threshold * len(str(row["id"]))} for row in rows if row["id"] != BAD]
     bad = [row for row in rows if row["id"] == BAD]
     tables = {PREDICTIONS: pa.Table.from_pylist(good, schema), REJECTED: pa.Table.from_pylist(bad, schema)}
-    fault = place_fault(shard, plan.recipe, *tables.values())
+    fault = place_fault(shard, RECIPE, *tables.values())
     if fault:
         raise StoreError(fault)
-    return [make_part(kind, shard, table, plan.stamp) for kind, table in tables.items()]
+    return [make_part(kind, shard, table, stamp) for kind, table in tables.items()]
 
 
 @dataclass(frozen=True)

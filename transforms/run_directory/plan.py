@@ -184,9 +184,8 @@ class Plan:
             other = json.loads(saved.decode("utf-8", "surrogatepass"))
             if other["digest"] == self.digest:
                 return ""
-            words = _input_differences(other["inputs"], self._content()["inputs"])
-            recipe, own = other["recipe"], self._content()["recipe"]
-            words += changes(recipe, own)
+            own = self._content()
+            words = _input_differences(other["inputs"], own["inputs"]) + changes(other["recipe"], own["recipe"])
         except (ValueError, KeyError, TypeError, AttributeError):
             return "its plan.json cannot be read"
         return ", ".join(words) or "the shards differ"

@@ -17,7 +17,6 @@ not the one that this lists, or there is a part that belongs to no shard. The sa
 """
 
 import contextlib
-import io
 import json
 import posixpath
 from collections.abc import Mapping, Set
@@ -196,7 +195,7 @@ class RunDirectory(PublishedFolder):
         name = self.stamp.name(kind, shard)
         try:
             content = self.files.read(self.path_of(name))
-            table = pq.read_table(io.BytesIO(content), page_checksum_verification=True)
+            table = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read()
         except FileNotFoundError:
             return None
         except (pa.ArrowException, OSError) as error:
@@ -336,7 +335,7 @@ class RunDirectory(PublishedFolder):
         if kind not in PART_KINDS or not PART_NAME.fullmatch(f"/{rest}"):
             return False
         try:
-            schema = pq.read_schema(io.BytesIO(self.read_if_there(name) or b""))
+            schema = pq.read_schema(pa.BufferReader(self.read_if_there(name) or b""))
         except (pa.ArrowException, OSError) as error:
             raise_if_store_failed(error)
             return False
