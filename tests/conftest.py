@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -27,8 +28,8 @@ from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.readers import read_shard
 from bulklabel.transforms.reading.records import Columns, ReadSpec, Unreadable
 from bulklabel.transforms.run_directory.success import success_of
-from tests.support.beam_signatures import remember_signatures
 from tests.support.once import made_once
+from tests.support.quick_beam import quicken_beam
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -47,7 +48,7 @@ def unsynced(fd: Any) -> None:
 
 
 os.fsync = unsynced
-remember_signatures()
+quicken_beam()
 
 settings.register_profile("bulklabel", deadline=None, derandomize=True)
 settings.load_profile("bulklabel")
@@ -174,6 +175,28 @@ def finished(tmp_path_factory: pytest.TempPathFactory, corpus: Path, model_direc
 
 
 @pytest.fixture(scope="session")
+def onnx_model(tmp_path_factory: pytest.TempPathFactory, model_directory: Path) -> Path:
+    """The same network as ONNX: a process that runs it starts without TensorFlow, in half of the time."""
+
+    def export(folder: Path) -> None:
+        from tests.support.networks import package_as_onnx
+
+        package_as_onnx(model_directory, folder)
+
+    return made_once(tmp_path_factory, "exported", export) / "onnx"
+
+
+@pytest.fixture(scope="session")
+def finished_onnx(tmp_path_factory: pytest.TempPathFactory, corpus: Path, onnx_model: Path) -> Path:
+    """A local run of that network: the oracle for its others."""
+
+    def run(folder: Path) -> None:
+        assert score(corpus, onnx_model, folder / "finished") == 0
+
+    return made_once(tmp_path_factory, "onnx-runs", run) / "finished"
+
+
+@pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The flags of a run of a second, without its output."""
     from tests.durability.forked import tiny_flags, tiny_run
@@ -184,13 +207,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, tiny: list[str]) -> "Run":
     """That run, forked, when nobody kills it and nothing fails: the oracle for the others."""
-    from tests.durability.forked import Run, forked
+    from tests.durability.forked import Run, undisturbed_run
 
-    def finish(folder: Path) -> None:
-        run = forked(tiny, folder / "run", folder / "log")
-        assert run.end() == 0, run.said
-
-    folder = made_once(tmp_path_factory, "undisturbed", finish)
+    folder = made_once(tmp_path_factory, "undisturbed", partial(undisturbed_run, tiny))
     return Run(None, folder / "run", folder / "log")
 
 

@@ -17,11 +17,14 @@ from typing import Any
 from bulklabel.transforms.scoring.model_files import save_model
 from tests.conftest import answers, collage_rows, untrained_model, write_parquet
 from tests.durability.faults import Fault, inject
+from tests.support.networks import package
+from tests.support.onnx_networks import save_onnx, small
 
 EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.scandir")
 """What Python says of each touch of a file, just before it happens."""
 
 SHARDS, RECORDS = 8, 40
+TINY_LABELS = ("0", "1")
 PATIENCE = 120
 
 
@@ -159,20 +162,38 @@ def outcome(output: Path) -> dict[str, Any]:
 
 def tiny_run(folder: Path) -> None:
     """Makes the input of a run of a second: eight shards, some records broken, and a small network of two labels."""
+    tiny_input(folder)
+    save_model(untrained_model(TINY_LABELS, 16), str(folder / "model"))
+
+
+def tiny_onnx_run(folder: Path) -> None:
+    """Makes the same for a network in ONNX, which a forked process starts in a quarter of the time."""
+    tiny_input(folder)
+    network = save_onnx(small(outputs=len(TINY_LABELS)), folder / "network.onnx")
+    assert package(network, folder / "model", engine="onnx", labels=TINY_LABELS) == 0
+
+
+def tiny_input(folder: Path) -> None:
+    """Writes the records of these runs."""
     rows = [
-        row | {"labels": [label for label in row["labels"] if label in "01"]}
+        row | {"labels": [label for label in row["labels"] if label in TINY_LABELS]}
         for row in collage_rows(SHARDS * RECORDS, seed=5)
     ]
     for row in rows[::79]:
         row["image"] = b"no image"
     for number in range(SHARDS):
         write_parquet(folder / "in" / f"{number}.parquet", rows[number * RECORDS : (number + 1) * RECORDS])
-    save_model(untrained_model(("0", "1"), 16), str(folder / "model"))
 
 
 def tiny_flags(folder: Path) -> list[str]:
     """Returns the flags of that run, without its output."""
     return [f"--input={folder / 'in'}", f"--model={folder / 'model'}"]
+
+
+def undisturbed_run(flags: Sequence[str], folder: Path) -> None:
+    """Runs `score` in a folder when nobody kills it and nothing fails."""
+    run = forked(flags, folder / "run", folder / "log")
+    assert run.end() == 0, run.said
 
 
 def said_in_one_line(text: str) -> None:

@@ -21,5 +21,6 @@ from bulklabel.transforms.scoring import model_files as models  # noqa: F401
 from tests.durability import forked  # noqa: F401
 
 page.plotting_library()
+page._environment().get_template("page.html")
 Image.init()
 gc.freeze()

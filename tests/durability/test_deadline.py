@@ -69,9 +69,9 @@ def test_a_run_without_open_shards_is_published_however_late(
     assert answers(run) == answers(finished)
 
 
-def test_it_reaches_worker_processes(corpus: Path, model_directory: Path, tmp_path: Path) -> None:
+def test_it_reaches_worker_processes(corpus: Path, onnx_model: Path, tmp_path: Path) -> None:
     workers = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
-    flags = (f"--input={corpus}", f"--model={model_directory}", OVER, *workers)
+    flags = (f"--input={corpus}", f"--model={onnx_model}", OVER, *workers)
     run = forked(flags, tmp_path / "run", tmp_path / "log")
     assert run.end() == 1, run.said
     assert run.errors == (

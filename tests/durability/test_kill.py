@@ -28,10 +28,10 @@ def many_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, many_shards: Path, model_directory: Path) -> dict[str, bytes]:
+def whole(tmp_path_factory: pytest.TempPathFactory, many_shards: Path, onnx_model: Path) -> dict[str, bytes]:
     """What an uninterrupted run answers."""
     output = tmp_path_factory.mktemp("whole") / "run"
-    assert score(many_shards, model_directory, output) == 0
+    assert score(many_shards, onnx_model, output) == 0
     return answers(output)
 
 
@@ -70,10 +70,10 @@ def workers_of(session: int) -> list[int]:
 
 @pytest.mark.parametrize(("victim", "parts"), [("worker", 3), ("main", 5), ("group", 9)])
 def test_a_run_of_several_processes_is_finished_by_the_same_command(
-    many_shards: Path, model_directory: Path, whole: dict[str, bytes], tmp_path: Path, victim: str, parts: int
+    many_shards: Path, onnx_model: Path, whole: dict[str, bytes], tmp_path: Path, victim: str, parts: int
 ) -> None:
     run = tmp_path / "run"
-    flags = (f"--input={many_shards}", f"--model={model_directory}")
+    flags = (f"--input={many_shards}", f"--model={onnx_model}")
     processes = ("--direct_running_mode=multi_processing", f"--direct_num_workers={WORKERS}")
     first = started(run, tmp_path / "log", parts, *flags, *processes)
     workers = workers_of(first.process.pid)
@@ -90,7 +90,7 @@ def test_a_run_of_several_processes_is_finished_by_the_same_command(
     kept = {path: path.stat().st_mtime_ns for path in run.glob("predictions/*.parquet")}
     assert parts <= len(kept) < PARTS
     assert not (run / "_SUCCESS").exists()
-    assert score(many_shards, model_directory, run) == 0
+    assert score(many_shards, onnx_model, run) == 0
     scored_again = [path for path, before in kept.items() if path.stat().st_mtime_ns != before]
     assert len(scored_again) <= WORKERS * SHARDS_AT_ONCE  # those that were killed between a shard's two parts
     assert answers(run) == whole

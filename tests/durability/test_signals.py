@@ -106,10 +106,10 @@ def test_a_run_is_stopped_among_its_shards_and_goes_on(
     assert answers(run.output) == answers(finished)
 
 
-def test_ctrl_c_ends_worker_processes_too(corpus: Path, model_directory: Path, tmp_path: Path) -> None:
+def test_ctrl_c_ends_worker_processes_too(corpus: Path, onnx_model: Path, tmp_path: Path) -> None:
     """A terminal sends SIGINT to all processes at once."""
     run = tmp_path / "run"
-    arguments = [f"--input={corpus}", f"--model={model_directory}", f"--output={run}", *WORKERS]
+    arguments = [f"--input={corpus}", f"--model={onnx_model}", f"--output={run}", *WORKERS]
     with running("-m", "bulklabel.pipelines.cli", "score", *arguments) as process:
         wait_until(lambda: any(run.glob("predictions/*.parquet")), process)
         assert len(alive(process.pid)) >= 3

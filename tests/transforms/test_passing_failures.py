@@ -2,7 +2,8 @@
 
 import json
 import os
-import time
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,27 @@ from tests.conftest import predictions_of, rejected_of, write_parquet
 from tests.support.cheap_runs import cheap_plan, cheap_run, picture
 
 SLOW = picture(7, 7)
-"""An image whose decoder hangs while `hang` is in force."""
+"""An image whose decoder hangs while `mend` has not been called."""
 
 
 @pytest.fixture
-def hang(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    decoded = decode_with_kind
+def mend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Lets the decoder hang until this is called."""
+    mended = threading.Event()
 
     def decode_slowly(image: bytes | None, *arguments: Any) -> Any:
         if image == SLOW:
-            time.sleep(1)
-        return decoded(image, *arguments)
+            mended.wait()
+        return decode_with_kind(image, *arguments)
 
     monkeypatch.setattr(decode, "decode_with_kind", decode_slowly)
-    return monkeypatch
+
+    def mend() -> None:
+        monkeypatch.undo()
+        mended.set()
+
+    yield mend
+    mend()
 
 
 @pytest.fixture(params=["images", "parquet"])
@@ -54,13 +62,13 @@ def bytes_of(output: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("by_content", [False, True])
 def test_what_timed_out_is_tried_again_by_the_same_command_and_leaves_no_trace(
-    by_content: bool, source: Path, tmp_path: Path, hang: pytest.MonkeyPatch
+    by_content: bool, source: Path, tmp_path: Path, mend: Callable[[], None]
 ) -> None:
     plan = cheap_plan([source], tmp_path / "run", by_content=by_content, decode_seconds=0.2)
     assert cheap_run(plan, tmp_path / "run") == {"records": 3, "scored": 1, "rejected": 2}
     assert reasons(tmp_path / "run") == ["not_an_image", "timed_out"]
     assert cheap_run(plan, tmp_path / "run") == {"records": 3, "scored": 1, "rejected": 2}  # it hangs again
-    hang.undo()
+    mend()
     assert cheap_run(plan, tmp_path / "run") == {"records": 3, "scored": 2, "rejected": 1}
     assert cheap_run(plan, tmp_path / "run") is None
     kept = bytes_of(tmp_path / "run")
@@ -71,11 +79,11 @@ def test_what_timed_out_is_tried_again_by_the_same_command_and_leaves_no_trace(
 @pytest.mark.parametrize("by_content", [False, True])
 @pytest.mark.parametrize("carry_over", [False, True])
 def test_what_timed_out_is_no_answer_for_the_next_night(
-    by_content: bool, carry_over: bool, source: Path, tmp_path: Path, hang: pytest.MonkeyPatch
+    by_content: bool, carry_over: bool, source: Path, tmp_path: Path, mend: Callable[[], None]
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     cheap_run(cheap_plan([source], first, by_content=by_content, decode_seconds=0.2), first)
-    hang.undo()
+    mend()
     plan = cheap_plan([source], second, [first], carry_over, by_content)
     counts = cheap_run(plan, second)
     assert counts is not None
