@@ -154,6 +154,23 @@ class FilledBins:
         first[self.starts[self.starts < len(keys)]] = True
         return first
 
+    def __sub__(self, others: "FilledBins") -> "FilledBins":
+        """Returns these answers without others that are among them, in the coarser bins of both.
+
+        >>> two = FilledBins.of_counts(np.eye(48, dtype=np.int64)[np.newaxis, 3:5])
+        >>> one = FilledBins.of_counts(np.eye(48, dtype=np.int64)[np.newaxis, 3:4])
+        >>> len(two), len(two - one), len(two - two)
+        (2, 1, 0)
+        """
+        precision = min(self.precision, others.precision)
+        all_bins, part = self.coarser(precision), others.coarser(precision)
+        return joined(
+            [
+                _difference(all_bins.of_labels(labels), part.of_labels(labels))
+                for labels in _label_chunks([all_bins, part])
+            ]
+        )
+
     def whole(self, precision: int) -> Counts:
         """Returns the whole histograms, L×3×bins, of a precision that these bins have at least."""
         bins = self.coarser(precision)
@@ -206,14 +223,26 @@ def _label_chunks(parts: Sequence[FilledBins]) -> Iterator[slice]:
 
 def _merged(parts: Sequence[FilledBins], labels: slice) -> FilledBins:
     """Returns the answers of all parts to some labels that follow each other; the parts have one precision."""
-    keys, counts = [], []
-    for part in [part.of_labels(labels) for part in parts]:
-        label = np.repeat(np.arange(part.labels, dtype=np.uint64), np.diff(part.starts))
-        keys.append(label << np.uint64(32) | part.keys)
-        counts.append(part.counts)
-    both, added = _counted(np.concatenate(keys), np.concatenate(counts))
+    parts = [part.of_labels(labels) for part in parts]
+    keys = np.concatenate([_labelled_keys(part) for part in parts])
+    both, added = _counted(keys, np.concatenate([part.counts for part in parts]))
     starts = np.searchsorted(both, np.arange(labels.stop - labels.start + 1, dtype=np.uint64) << np.uint64(32))
     return FilledBins(parts[0].precision, starts, both.astype(np.uint32), added)
+
+
+def _difference(bins: FilledBins, others: FilledBins) -> FilledBins:
+    """Returns the answers without others that are among them; both have one precision."""
+    counts = bins.counts.astype(np.int64)
+    counts[np.searchsorted(_labelled_keys(bins), _labelled_keys(others))] -= others.counts.astype(np.int64)
+    places = np.flatnonzero(counts)
+    return FilledBins(
+        bins.precision, np.searchsorted(places, bins.starts), bins.keys[places], _smallest(counts[places])
+    )
+
+
+def _labelled_keys(bins: FilledBins) -> npt.NDArray[np.uint64]:
+    """Returns the keys of all bins, ascending, with the number of the label above their 32 bits."""
+    return bins.label.astype(np.uint64) << np.uint64(32) | bins.keys
 
 
 def _counted(keys: npt.NDArray[Any], counts: SmallestCounts) -> tuple[npt.NDArray[Any], Counts]:

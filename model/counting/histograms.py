@@ -12,8 +12,11 @@ MOST_OF_ALL = 2**25
 LEAST_PRECISION = 2
 """Bins that are reached in any case: the sixteenths in which drift is measured are made of them."""
 
-WAITING, MOST_PARTS = 2**22, 1000
-"""So many filled bins may wait to be merged, or as many as there are already, in so many parts."""
+WAITING = 2**22
+"""So many filled bins may wait to be merged, or as many as there are already, but not more than are kept."""
+
+PART_BINS = 2**8
+"""Besides its bins, a part that waits takes the memory of about so many more."""
 
 
 def most_filled(labels: int) -> int:
@@ -27,7 +30,7 @@ def most_filled(labels: int) -> int:
 
 @dataclass(eq=False)
 class Histograms:
-    """Counts the answers of L labels in the finest bins of which no more than `most_filled` are filled.
+    """Counts the answers of L labels in the finest bins of which no more than `most` are filled.
 
     These follow from the answers alone, so a merge is exact in any order. For answers in bins of a precision that is
     too fine for them are too many together with any others, too: whoever made their bins coarser has lost nothing that
@@ -37,31 +40,32 @@ class Histograms:
     """
 
     labels: int
+    most: int
     parts: list[FilledBins]
 
     def filled(self) -> FilledBins:
         """Returns all that was counted, in the bins that follow from it."""
         if not self.parts:
             return FilledBins.none(self.labels)
-        self.parts = [merged(self.parts).within(most_filled(self.labels))]
+        self.parts = [merged(self.parts).within(self.most)]
         return self.parts[0]
 
     def __iadd__(self, other: "Histograms") -> "Histograms":
         """Add what the other has counted to this, in place; the other stays as it is."""
         self.parts = [*self.parts, *filter(len, other.parts)]
         sizes = [len(part) for part in self.parts]
-        if sum(sizes[1:]) > max([WAITING, *sizes[:1]]) or len(sizes) > MOST_PARTS:
+        if sum(sizes[1:]) + PART_BINS * len(sizes) > max([min(WAITING, self.most), *sizes[:1]]):
             self.filled()
         return self
 
     def __eq__(self, other: object) -> bool:
         """Whether both have counted the same."""
-        return isinstance(other, Histograms) and self.labels == other.labels and self.filled() == other.filled()
+        return isinstance(other, Histograms) and self.most == other.most and self.filled() == other.filled()
 
-    def __reduce__(self) -> tuple[type["Histograms"], tuple[int, list[FilledBins]]]:
+    def __reduce__(self) -> tuple[type["Histograms"], tuple[int, int, list[FilledBins]]]:
         """Pickled it is as small as it can be."""
-        return Histograms, (self.labels, [self.filled()])
+        return Histograms, (self.labels, self.most, [self.filled()])
 
     def copy(self) -> "Histograms":
         """Returns histograms that can be added to without changing these."""
-        return Histograms(self.labels, list(self.parts))
+        return Histograms(self.labels, self.most, list(self.parts))

@@ -1,11 +1,12 @@
 """Chooses which slices are published: those with the most records, and all others together."""
 
+import functools
+import operator
 from collections.abc import Iterator, Mapping
 
-from bulklabel.model.counting.filled_bins import FilledBins
+from bulklabel.model.counting.filled_bins import merged
 from bulklabel.model.metrics.estimates import Evidence
-from bulklabel.model.statistic import GROUPS, Statistic
-from bulklabel.model.statistic.histograms import coarse_precision
+from bulklabel.model.statistic import Statistic
 from bulklabel.model.statistic.slices import Slice
 
 MOST_SLICES = 20
@@ -21,15 +22,10 @@ def slice_evidence(
     those that are: the statistic of a difference is as exact as that of a sum.
     """
     named = sorted(slices, key=lambda value: (-slices[value].records, value is not None, value))[:MOST_SLICES]
-    precision = coarse_precision(statistic.labels, GROUPS)
-    left_sums = statistic.sums
-    left_histograms = statistic.histograms.filled().whole(precision)
-    left = statistic.scored
     for value in named:
-        counted = slices[value]
-        histograms = counted.histograms.counts()
-        yield value, False, counted.records, Evidence(counted.sums, FilledBins.of_counts(histograms))
-        left_sums, left_histograms = left_sums - counted.sums, left_histograms - histograms
-        left -= counted.records
+        yield value, False, slices[value].records, Evidence(slices[value].sums, slices[value].histograms.filled())
+    left = statistic.scored - sum(slices[value].records for value in named)
     if left:
-        yield None, True, left, Evidence(left_sums, FilledBins.of_counts(left_histograms))
+        sums = functools.reduce(operator.sub, [slices[value].sums for value in named], statistic.sums)
+        histograms = statistic.histograms.filled() - merged([slices[value].histograms.filled() for value in named])
+        yield None, True, left, Evidence(sums, histograms)

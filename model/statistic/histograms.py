@@ -1,14 +1,12 @@
 """Counts probabilities by label, truth and bin: as finely as can be of all records, in coarse bins by group."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
 from bulklabel.model.counting.bins import bin_of, bins_count, finest
 from bulklabel.model.counting.block import Block, in_threads, label_chunks
-from bulklabel.model.counting.filled_bins import PLANES, FilledBins, joined
-from bulklabel.model.counting.histograms import Histograms
+from bulklabel.model.counting.filled_bins import FilledBins, joined
+from bulklabel.model.counting.histograms import Histograms, most_filled
 from bulklabel.model.counting.tally import Cells, Tally
 
 MOST_GROUP_PRECISION = 5
@@ -17,20 +15,8 @@ MOST_GROUP_CELLS = 2**22
 
 
 def coarse_precision(labels: int, groups: int) -> int:
-    """Returns the precision of the bins by group, and of slices: 5 for 10 labels, 1 for 1,000, 0 for 10,000."""
+    """Returns the precision of the bins by group: 5 for 10 labels, 1 for 1,000, 0 for 10,000."""
     return finest(2 * groups * labels, MOST_GROUP_CELLS, MOST_GROUP_PRECISION)
-
-
-def histogram_cells(block: Block, precision: int) -> Cells:
-    """Returns each answer's cell in an array L×3×bins, L×N."""
-    label = np.arange(block.labels, dtype=np.int32)[:, np.newaxis]
-    plane = np.where(block.known, block.present, np.int32(PLANES - 1))
-    return (label * PLANES + plane) * bins_count(precision) + bin_of(block.probabilities, precision)
-
-
-def histograms_tally(labels: int, precision: int, cells: Sequence[Cells]) -> Tally:
-    """Returns a tally of answers by label, by truth (absent, present, unknown) and by bin: L×3×bins."""
-    return Tally((labels, PLANES, bins_count(precision)), [chunk.ravel() for chunk in cells if chunk.size])
 
 
 def histograms_of(block: Block, groups: npt.NDArray[np.int64], groups_count: int) -> tuple[Histograms, Tally]:
@@ -47,10 +33,10 @@ def histograms_of(block: Block, groups: npt.NDArray[np.int64], groups_count: int
 
     everything, known = zip(*in_threads(counted, label_chunks(block)), strict=True)
     by_group = Tally((groups_count, block.labels, 2, width), [chunk for chunk in known if chunk.size])
-    return Histograms(block.labels, [joined(everything)]), by_group
+    return Histograms(block.labels, most_filled(block.labels), [joined(everything)]), by_group
 
 
 def no_histograms(labels: int, groups_count: int) -> tuple[Histograms, Tally]:
     """Returns both histograms of no records."""
     width = bins_count(coarse_precision(labels, groups_count))
-    return Histograms(labels, []), Tally((groups_count, labels, 2, width), [])
+    return Histograms(labels, most_filled(labels), []), Tally((groups_count, labels, 2, width), [])

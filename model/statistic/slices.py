@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bulklabel.model.counting.bins import bins_count
 from bulklabel.model.counting.block import Block
+from bulklabel.model.counting.filled_bins import PLANES, FilledBins
+from bulklabel.model.counting.histograms import MOST_OF_ALL, Histograms
 from bulklabel.model.counting.sums import Sums
-from bulklabel.model.counting.tally import Tally
 from bulklabel.model.metric_families.families import sums_of
-from bulklabel.model.statistic.histograms import coarse_precision, histogram_cells, histograms_tally
+from bulklabel.model.statistic.histograms import coarse_precision
 
 Slices = Mapping[str | None, "Slice"]
 """By the column's value; null is a value too."""
@@ -24,16 +26,28 @@ def most_values(labels: int) -> int:
     return max(4, min(256, 8_000 // labels))
 
 
+def most_filled_of_slice(labels: int, groups_count: int) -> int:
+    """Returns how many filled bins the histograms of a slice have at most.
+
+    All slices of a column together have as many as those of all records, and bins as coarse as those by group fit.
+
+    >>> most_filled_of_slice(1, 20), most_filled_of_slice(10, 20) // 10, most_filled_of_slice(1000, 20) // 1000
+    (131072, 13107, 4194)
+    """
+    coarse = PLANES * bins_count(coarse_precision(labels, groups_count))
+    return max(labels * coarse, MOST_OF_ALL // most_values(labels))
+
+
 @dataclass(eq=False)
 class Slice:
-    """Holds what is counted of the records with one value: sums by group, and coarse histograms of probabilities.
+    """Holds what is counted of the records with one value: sums by group, and histograms of probabilities.
 
     `records` counts all that were scored.
     """
 
     records: int
     sums: Sums
-    histograms: Tally
+    histograms: Histograms
 
     def __iadd__(self, other: "Slice") -> "Slice":
         """Add the other's records to these, in place."""
@@ -68,16 +82,16 @@ def slices_of(
     known = block.with_truth
     slice_groups = (number * groups_count + groups)[known]  # a group in a slice is a group of its own
     sums = sums_of(block if known.all() else block.take(known), slice_groups, len(names) * groups_count)
-    precision = coarse_precision(block.labels, groups_count)
-    cells = histogram_cells(block, precision)
-    return {
-        name: Slice(
-            records=int((number == index).sum()),
-            sums=sums.group(slice(index * groups_count, (index + 1) * groups_count)).copy(),
-            histograms=histograms_tally(block.labels, precision, [cells[:, number == index]]),
+    most = most_filled_of_slice(block.labels, groups_count)
+
+    def slice_of(index: int) -> Slice:
+        own = number == index
+        histograms = Histograms(block.labels, most, [FilledBins.of_block(block.take(own))])
+        return Slice(
+            int(own.sum()), sums.group(slice(index * groups_count, (index + 1) * groups_count)).copy(), histograms
         )
-        for index, name in enumerate(names)
-    }
+
+    return {name: slice_of(index) for index, name in enumerate(names)}
 
 
 def add_slices(slices: dict[str | None, Slice], others: Slices, labels: int) -> dict[str | None, Slice]:

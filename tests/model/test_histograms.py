@@ -28,8 +28,8 @@ def filled_of(batch: Batch, rows: np.ndarray | slice = slice(None)) -> FilledBin
     return FilledBins.of_block(Block.of(truth, probabilities, [0.5] * truth.shape[1]))
 
 
-def histograms_of(batch: Batch, rows: np.ndarray | slice = slice(None)) -> Histograms:
-    return Histograms(batch[0].shape[1], [filled_of(batch, rows)])
+def histograms_of(batch: Batch, rows: np.ndarray | slice = slice(None), most: int = 2**20) -> Histograms:
+    return Histograms(batch[0].shape[1], most, [filled_of(batch, rows)])
 
 
 def counted(batch: Batch, precision: int) -> Counter[tuple[int, int, int]]:
@@ -78,11 +78,10 @@ def test_the_bins_follow_from_the_answers_in_any_order_of_merging(most: int, dat
     order = np.array(data.draw(st.permutations(range(records))), np.int64)
     cuts = sorted(data.draw(st.lists(st.integers(0, records), max_size=5)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(histograms, "most_filled", lambda _: most)
         patch.setattr(histograms, "WAITING", data.draw(st.sampled_from([0, 5, 1000])))
-        patch.setattr(histograms, "MOST_PARTS", data.draw(st.sampled_from([1, 1000])))
-        expected = histograms_of(batch).filled()
-        parts = [histograms_of(batch, rows) for rows in np.split(order, cuts)]
+        patch.setattr(histograms, "PART_BINS", data.draw(st.sampled_from([0, 1000])))
+        expected = histograms_of(batch, most=most).filled()
+        parts = [histograms_of(batch, rows, most) for rows in np.split(order, cuts)]
         before = pickle.dumps(parts)
         while len(parts) > 1:  # any two of those that there are
             first = parts.pop(data.draw(st.integers(0, len(parts) - 1)))
@@ -93,8 +92,8 @@ def test_the_bins_follow_from_the_answers_in_any_order_of_merging(most: int, dat
             total += second
             assert pickle.dumps((first, second)) == seen
             parts.append(total)
-        assert parts[0] == histograms_of(batch)
-        assert pickle.loads(before)[0] == histograms_of(batch, np.split(order, cuts)[0])  # noqa: S301
+        assert parts[0] == histograms_of(batch, most=most)
+        assert pickle.loads(before)[0] == histograms_of(batch, np.split(order, cuts)[0], most)  # noqa: S301
     found = parts[0].filled()
     assert found == expected
     assert as_counter(found) == counted(batch, found.precision)
@@ -125,6 +124,7 @@ def test_counts_add_up_beyond_their_type() -> None:
         total += total.copy()
     assert total.filled().counts.tolist() == [200 << 26]
     assert total.filled().counts.dtype == np.uint64
+    assert len(total.filled() - total.filled()) == 0
     assert len(pickle.dumps(total)) < 1000
 
 
@@ -137,7 +137,7 @@ def test_the_least_bins_always_fit(labels: int) -> None:
 
 def test_answers_beyond_the_limit_are_in_bins() -> None:
     random = np.random.default_rng(1)
-    total = Histograms(1, [])
+    total = Histograms(1, most_filled(1), [])
     for rows in range(5):
         batch = logistic_batch(random, 2**18, 1)
         total += histograms_of(batch)

@@ -66,7 +66,7 @@ def test_slices_are_the_metrics_of_their_records(sliced: Path) -> None:
             assert entry["overall"]["f1_micro"] == pytest.approx(expected, abs=1e-12)
             low, high = entry["overall"]["average_precision_micro_bounds"]
             area = oracle.average_precision_score(truth[inside], probabilities[inside], average="micro")
-            assert low <= area <= high
+            assert low == high == entry["overall"]["average_precision_micro"] == pytest.approx(area, abs=1e-12)
             assert entry["per_label"][3]["tp"] == (truth[inside] & predicted[inside])[:, 3].sum()
     cameras = found["slices"]["camera"]
     assert [entry["value"] for entry in cameras][:3] == ["box", "pin-hole", None]
