@@ -42,31 +42,31 @@ def test_what_is_no_time_is_refused(text: str, tmp_path: Path, capsys: pytest.Ca
 
 
 def test_finished_shards_are_counted_and_the_others_left(
-    corpus: Path, model_directory: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    corpus: Path, onnx_model: Path, finished_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = shutil.copytree(finished, tmp_path / "run")
+    run = shutil.copytree(finished_onnx, tmp_path / "run")
     (run / "_SUCCESS").unlink()
     (run / "metrics.json").unlink()
     lost = part_of(run, "predictions", 1), part_of(run, "rejected", 6)
     for path in lost:
         path.unlink()
-    assert score(corpus, model_directory, run, OVER) == 1
+    assert score(corpus, onnx_model, run, OVER) == 1
     assert said(capsys) == (
         "the deadline of 0.001s has passed; 6 of 8 shards are finished; run the same command again to continue."
     )
     assert not (run / "metrics.json").exists()
     assert not lost[0].exists()
-    assert score(corpus, model_directory, run) == 0
-    assert answers(run) == answers(finished)
+    assert score(corpus, onnx_model, run) == 0
+    assert answers(run) == answers(finished_onnx)
 
 
 def test_a_run_without_open_shards_is_published_however_late(
-    corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
+    corpus: Path, onnx_model: Path, finished_onnx: Path, tmp_path: Path
 ) -> None:
-    run = shutil.copytree(finished, tmp_path / "run")
+    run = shutil.copytree(finished_onnx, tmp_path / "run")
     (run / "_SUCCESS").unlink()
-    assert score(corpus, model_directory, run, OVER) == 0
-    assert answers(run) == answers(finished)
+    assert score(corpus, onnx_model, run, OVER) == 0
+    assert answers(run) == answers(finished_onnx)
 
 
 def test_it_reaches_worker_processes(corpus: Path, onnx_model: Path, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ class AfterThree(Deadline):
         return next(ASKED) >= 3
 
 
-def test_it_may_pass_among_the_shards(corpus: Path, model_directory: Path, tmp_path: Path) -> None:
+def test_it_may_pass_among_the_shards(corpus: Path, onnx_model: Path, tmp_path: Path) -> None:
     from bulklabel.pipelines.score import Job, build
     from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
     from bulklabel.transforms.evaluating.publication import Publication
@@ -103,11 +103,11 @@ def test_it_may_pass_among_the_shards(corpus: Path, model_directory: Path, tmp_p
     from bulklabel.transforms.scoring.load_scorer import load_scorer
     from bulklabel.transforms.scoring.model_files import load_model
 
-    model, output = load_model(str(model_directory)), str(tmp_path / "run")
+    model, output = load_model(str(onnx_model)), str(tmp_path / "run")
     plan = make_plan([str(corpus)], "auto", Columns(), model, output, EarlierRuns())
     RunDirectory(output, plan.stamp).start(plan, overwrite=False)
     root = beam.Pipeline(runner="bulklabel.pipelines.runners.in_process.LocalRunner", argv=[])
-    scorer = OncePerProcess(load_scorer, str(model_directory), model.digest)
+    scorer = OncePerProcess(load_scorer, str(onnx_model), model.digest)
     publication = Publication(output, plan.recipe.labels, plan.recipe.thresholds, {}, Goal())
     deadline = AfterThree(0, "a test")
     build(root, Job(plan, scorer, launch_of({"model": "m"}, now()), publication, deadline))

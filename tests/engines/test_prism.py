@@ -184,9 +184,9 @@ def pool(tmp_path: Path) -> Iterator[Pool]:
 
 
 def test_a_run_whose_worker_in_a_pool_is_killed(
-    corpus: Path, model_directory: Path, finished: Path, tmp_path: Path, prism: list[str], pool: Pool
+    corpus: Path, onnx_model: Path, finished_onnx: Path, tmp_path: Path, prism: list[str], pool: Pool
 ) -> None:
-    flags = [f"--input={corpus}", f"--model={model_directory}", *prism, *pool.flags()]
+    flags = [f"--input={corpus}", f"--model={onnx_model}", *prism, *pool.flags()]
     run = forked(flags, tmp_path / "run", tmp_path / "log")
     wait_until(lambda: any(run.output.glob("predictions/*")) or run.process.exitcode, "no part is written")
     assert run.process.exitcode is None, run.said
@@ -195,8 +195,8 @@ def test_a_run_whose_worker_in_a_pool_is_killed(
     assert run.end() == 1
     assert "a worker process died or was killed" in run.said
     said_in_one_line(run.said)
-    assert score(corpus, model_directory, run.output, *prism) == 0
-    assert answers(run.output) == answers(finished)
+    assert score(corpus, onnx_model, run.output, *prism) == 0
+    assert answers(run.output) == answers(finished_onnx)
 
 
 def test_a_pool_that_is_not_there_is_named(tiny: list[str], prism: list[str], tmp_path: Path) -> None:

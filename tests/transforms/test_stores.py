@@ -30,8 +30,8 @@ from tests.conftest import answers, collage_rows, read_all, untrained_model, wri
 from tests.durability.forked import forks
 from tests.support import servers
 
-SHARDS, RECORDS = 8, 150
-"""Eight files of 150 records, a shard each."""
+SHARDS, RECORDS = 4, 100
+"""Four files of 100 records, a shard each."""
 LABELS = "".join(f"{digit}\n" for digit in range(10))
 
 SHOWN = [f"{number % 7}/{number:04d}.png" for number in range(1200)] + ["0/[a].png"]
@@ -100,7 +100,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight shards of collages, three of them broken."""
+    """Four shards of collages, three of them broken."""
     folder = tmp_path_factory.mktemp("pictures")
     rows = collage_rows(SHARDS * RECORDS, seed=3)
     for row in rows[:: SHARDS * RECORDS // 3]:
@@ -111,18 +111,18 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def local_run(tmp_path_factory: pytest.TempPathFactory, pictures: Path, model_directory: Path) -> Path:
+def local_run(tmp_path_factory: pytest.TempPathFactory, pictures: Path, onnx_model: Path) -> Path:
     """What the runs on stores are compared with."""
     run = tmp_path_factory.mktemp("local") / "run"
-    assert score(str(pictures), str(model_directory), str(run)) == 0
+    assert score(str(pictures), str(onnx_model), str(run)) == 0
     return run
 
 
 @pytest.fixture(scope="module")
-def loaded(store: Store, pictures: Path, model_directory: Path) -> tuple[str, str]:
-    """The pictures and the model on the store."""
+def loaded(store: Store, pictures: Path, onnx_model: Path) -> tuple[str, str]:
+    """The pictures and the model on the store, one of ONNX, which worker processes start soonest."""
     store.use()
-    return store.put_folder(pictures, "pictures"), store.put_folder(model_directory, "model")
+    return store.put_folder(pictures, "pictures"), store.put_folder(onnx_model, "model")
 
 
 @pytest.fixture(scope="module")
@@ -266,12 +266,13 @@ def test_a_finished_run_on_a_store_has_nothing_to_do_and_can_be_judged_again(
 
 
 def test_a_night_on_a_store_takes_over_what_has_not_changed(
-    store: Store, loaded: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    store: Store, model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """With a network of Keras."""
     store.use()
     rows = collage_rows(40, seed=7)
     files.write(f"{store.root}/nights/0.parquet", write_parquet(tmp_path / "0.parquet", rows[:30]).read_bytes())
-    given = f"{store.root}/nights", loaded[1]
+    given = f"{store.root}/nights", store.put_folder(model_directory, "keras")
     assert score(*given, f"{store.root}/night-1", *store.flags) == 0
     files.write(f"{store.root}/nights/1.parquet", write_parquet(tmp_path / "1.parquet", rows[30:]).read_bytes())
     since = f"--since={store.root}/night-1"
@@ -284,12 +285,12 @@ def test_a_night_on_a_store_takes_over_what_has_not_changed(
 
 
 def test_a_run_on_a_store_is_verified_there(
-    store: Store, loaded: tuple[str, str], capsys: pytest.CaptureFixture[str]
+    store: Store, remote_run: dict[str, bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from bulklabel.pipelines.verify import main
 
-    run = f"{store.root}/verified"
-    assert score(*loaded, run, *store.flags) == 0
+    assert remote_run
+    run = store.put_folder(store.get_folder(f"{store.root}/whole", tmp_path), "verified")
     assert main([run, "--sample=9", *store.flags]) == 0
     assert "9 records scored again: no probability differs by more than 0" in capsys.readouterr().out
     part, other = (
@@ -407,6 +408,16 @@ def test_an_object_that_was_replaced_since_it_was_listed_is_not_read(store: Stor
     assert isinstance(content, SourceChangedError)
 
 
+def test_a_planned_file_is_looked_at_before_and_after(store: Store) -> None:
+    store.use()
+    path = f"{store.root}/looked-at"
+    files.write(path, b"once")
+    [file] = files.list_file(path)
+    with failing(store, lambda _: None) as (_, proxy):
+        assert read_planned(file) == b"once"
+    assert sum("looked-at" in request for request in proxy.requests) == 3  # what it is, its bytes, whether it still is
+
+
 def test_many_files_are_read_in_order_and_deleted(store: Store) -> None:
     store.use()
     names = [f"some/{number}" for number in range(100)]
@@ -424,7 +435,7 @@ def test_a_file_survives_whatever_happens_to_its_requests(store: Store) -> None:
     content = os.urandom(9 * 2**20)
     faults = itertools.cycle(["drop", None, None, "unavailable", None, "trickle", None, None, "stall", None])
     with failing(store, lambda _: next(faults)) as (behind, proxy):
-        behind.use("--store_timeout=1")
+        behind.use("--store_timeout=0.5")
         path = f"{store.root}/survives"
         files.write(path, content)
         assert files.exists(path)
@@ -475,13 +486,13 @@ def test_a_run_on_a_failing_store_is_right(
     done = []
 
     def fault(_: str) -> str | None:
-        if next(times) % 7:
+        if next(times) % 5:
             return None
         done.append(next(bad))
         return done[-1]
 
     with failing(store, fault) as (behind, _):
-        assert score(*loaded, f"{store.root}/survived", *behind.flags, "--store_timeout=0.6") == 0
+        assert score(*loaded, f"{store.root}/survived", *behind.flags, "--store_timeout=0.3") == 0
     assert len(done) >= 8
     mine = answers(store.get_folder(f"{store.root}/survived", tmp_path))
     assert mine == remote_run
@@ -490,7 +501,7 @@ def test_a_run_on_a_failing_store_is_right(
 def test_a_writer_killed_in_mid_put_leaves_nothing_and_the_run_goes_on(
     store: Store, loaded: tuple[str, str], remote_run: dict[str, bytes], tmp_path: Path
 ) -> None:
-    run, name = f"{store.root}/killed", "predictions/part-00005"
+    run, name = f"{store.root}/killed", "predictions/part-00002"
     pictures, model = loaded
     processes = ("--direct_running_mode=multi_processing", "--direct_num_workers=2") if store.scheme == "s3" else ()
     with failing(store, lambda request: "hold" if is_write(request) and name in request else None) as (behind, proxy):
@@ -515,9 +526,9 @@ def test_a_store_that_stalls_for_ever_ends_the_command(
 ) -> None:
     marks = (where, where.replace("/", "%2F"))
     with failing(store, lambda request: "stall" if any(mark in request for mark in marks) else None) as (behind, _):
-        limits = ("--store_timeout=1.5", "--store_retries=1")
+        limits = ("--store_timeout=0.75", "--store_retries=1")
         error = fails(capsys, exit_code, 20, *loaded, f"{store.root}/stalled", *behind.flags, *limits)
-    assert "not done after 1.5 seconds" in error
+    assert "not done after 0.75 seconds" in error
     assert where in error
 
 

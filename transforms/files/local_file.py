@@ -65,6 +65,11 @@ class LocalFile(io.FileIO):
         self._path = path
         _, self._policy = store_of(path)
 
+    @property
+    def opened(self) -> File:
+        """Describes the opened file."""
+        return self.describe()
+
     def describe(self) -> File:
         """Describes the opened file as it is now, whatever has its name meanwhile."""
         with transient_errors():

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import BinaryIO, cast
 
@@ -50,9 +50,9 @@ def open_planned(path: str, planned: File | None) -> Iterator[BinaryIO]:
     except FileNotFoundError as error:
         raise (SourceChangedError(changed_words(path)) if planned else error) from error
     with opened:
-        _check_unchanged(opened, planned)
+        _check_unchanged(lambda: _raw(opened).opened, planned)
         yield opened
-        _check_unchanged(opened, planned)
+        _check_unchanged(lambda: _raw(opened).describe(), planned)
 
 
 def _with_hash(file: File) -> File:
@@ -69,17 +69,20 @@ def _hash_of_version(file: File) -> str:
         return hash_of(opened)
 
 
-def _check_unchanged(opened: BinaryIO, planned: File | None) -> None:
-    """Checks that an opened file is as it was listed.
+def _raw(opened: BinaryIO) -> LocalFile | RemoteFile:
+    return cast(LocalFile | RemoteFile, cast(io.BufferedReader, opened).raw)
+
+
+def _check_unchanged(describe: Callable[[], File], planned: File | None) -> None:
+    """Checks that what `describe` returns of an opened file is as it was listed.
 
     Raises:
         SourceChangedError: if it is not, or is gone.
     """
     if planned is None:
         return
-    raw = cast(LocalFile | RemoteFile, cast(io.BufferedReader, opened).raw)
     try:
-        now = raw.describe()
+        now = describe()
         if is_hashed(planned):
             now = replace(now, version=_hash_of_version(now))
     except FileNotFoundError as error:

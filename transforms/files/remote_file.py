@@ -57,7 +57,7 @@ def read_one_version(path: str, stop: int) -> bytes:
         FileNotFoundError, StoreError, UserError: as `read_remote` does.
         SourceChangedError: if the file changes meanwhile.
     """
-    return read_remote(path, 0, stop, RemoteFile(path).version)
+    return read_remote(path, 0, stop, RemoteFile(path).opened.version)
 
 
 class RemoteFile(io.RawIOBase):
@@ -78,9 +78,9 @@ class RemoteFile(io.RawIOBase):
         self._fetch_bytes = FIRST_BYTES // 2
 
     @property
-    def version(self) -> str:
-        """Returns the version that was there when it was opened."""
-        return self._file.version
+    def opened(self) -> File:
+        """Describes what had the path when it was opened, without asking the store again."""
+        return self._file
 
     def describe(self) -> File:
         """Describes what has the path now."""
