@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page
 
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1400, "height": 900}
@@ -43,10 +43,15 @@ class Opened:
 
 
 def scroll_through(page: Page) -> None:
-    """Bring every plot into view, and wait for each to be drawn."""
-    for figure in page.locator("figure.plot").all():
-        figure.scroll_into_view_if_needed()
-        expect(figure.locator("svg")).to_have_count(1)
+    """Bring every plot into view until it is drawn, each in the moment in which the one before it is."""
+    page.wait_for_function(
+        """() => {
+            const waiting = [...document.querySelectorAll("figure.plot")].find(
+                (figure) => figure.querySelectorAll("svg").length !== 1);
+            waiting?.scrollIntoView({block: "center", behavior: "instant"});
+            return !waiting;
+        }"""
+    )
 
 
 def labels_shown(page: Page) -> list[str]:
