@@ -96,8 +96,9 @@ def test_a_network_that_overfits_is_half_as_wrong_behind_its_calibration() -> No
 
     network = task().build()
     learnt = noisy(40, 1)
-    network.compile(keras.optimizers.Adam(0.003), "binary_crossentropy")
-    network.fit(learnt.images.astype(np.float32), learnt.truth.astype(np.float32), epochs=150, verbose=0)
+    network.compile(keras.optimizers.Adam(0.003), "binary_crossentropy", jit_compile=False)
+    for _ in range(300):
+        network.train_on_batch(learnt.images.astype(np.float32), learnt.truth.astype(np.float32))
     judged, held_out = noisy(1000, 2), noisy(2000, 3)
     raw = Answering(network)(held_out.images)
     fitted = fit_calibration(judged.truth, Answering(network)(judged.images))
