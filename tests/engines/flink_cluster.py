@@ -20,7 +20,7 @@ COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies
 
 JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
-JOB_SERVER = "org.apache.beam.runners.flink.FlinkJobServerDriver"
+JOB_SERVER = POM.with_name("JobServer.java")
 
 OPENED = ("java.lang", "java.net", "java.io", "java.nio", "java.text", "java.time", "java.util", "java.util.concurrent")
 """Packages of Java itself that Flink's serialisers reach into, as the scripts of its distribution open them."""
@@ -35,8 +35,8 @@ HOSTS = ("127.0.0.1", "127.0.0.2")
 
 def installed() -> Path:
     """The folder of all jars, fetched by Maven where it is not there yet."""
-    if not shutil.which("java"):
-        missing("no Java on the PATH, which runs a Flink cluster")
+    if not shutil.which("javac"):
+        missing("no JDK on the PATH, which runs a Flink cluster")
     with locked(JARS):
         if not JARS.exists():
             maven = shutil.which("mvn") or missing("no Maven on the PATH, which fetches a Flink cluster")
@@ -68,8 +68,9 @@ class Cluster:
         ports = {"job": self.job_port, "artifact": free_port(), "expansion": free_port()}
         named = [f"--{name}-port={port}" for name, port in ports.items()]
         artifacts = f"--artifacts-dir={self._folder / 'artifacts'}"
-        self._java("job_server", JOB_SERVER, f"--flink-master=127.0.0.1:{self.rest}", artifacts, *named)
-        wait_until(lambda: all(map(listens, (self.rest, *ports.values()))), "JobManager and job server")
+        self._java("job_server", str(JOB_SERVER), f"--flink-master=127.0.0.1:{self.rest}", artifacts, *named)
+        awaited = (self.rest, *ports.values())
+        wait_until(lambda: self._all_run() and all(map(listens, awaited)), "JobManager and job server")
         self._wait_for_task_managers()
 
     def kill_task_manager(self) -> None:
@@ -117,6 +118,11 @@ class Cluster:
         names = f"-Djdk.net.hosts.file={self._folder / host}"
         where = ["--configDir", str(self._folder / "conf")]
         self._task_managers[host] = self._java(f"task_manager_{host}", names, TASK_MANAGER, *where)
+
+    def _all_run(self) -> bool:
+        ended = [process.args for process in self._processes if process.poll() is not None]
+        assert not ended, f"processes that ended: {ended}"
+        return True
 
     def _wait_for_task_managers(self) -> None:
         def registered() -> bool:

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, answers, score
+from tests.conftest import ROOT, answers
 from tests.durability.forked import Run, forked
 from tests.engines.flink_session import JOBS, POOLS, REST, Session, session
 from tests.engines.library_runs import answers_of_file, run_both
-from tests.support.networks import package_as_onnx, probabilities
+from tests.support.networks import probabilities
 from tests.support.servers import PATIENCE, free_port, installed, wait_until
 
 SHARDS = 8
@@ -28,20 +28,6 @@ def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
     """Two TaskManagers of two slots each, a pool of workers for each, which have the project's sdist."""
     with session(tmp_path_factory.mktemp("flink"), free_port(), free_port(), free_port()) as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def onnx_model(model_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same network as ONNX: a worker that runs it starts without TensorFlow, in half of the time."""
-    return package_as_onnx(model_directory, tmp_path_factory.mktemp("onnx"))
-
-
-@pytest.fixture(scope="module")
-def finished_onnx(corpus: Path, onnx_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A local run of that network."""
-    output = tmp_path_factory.mktemp("finished") / "onnx"
-    assert score(corpus, onnx_model, output) == 0
-    return output
 
 
 def submitted(corpus: Path, model_directory: Path, output: Path, *flags: str) -> Run:
@@ -138,8 +124,8 @@ def test_a_job_that_somebody_cancels(flink: Session, corpus: Path, onnx_model: P
 
 
 def test_pipelines_of_others(
-    flink: Session, corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
+    flink: Session, corpus: Path, onnx_model: Path, finished_onnx: Path, tmp_path: Path
 ) -> None:
     images = corpus / "file-0.parquet"
-    scored, inferred = run_both([*flink.external, KEPT], images, model_directory, tmp_path)
-    assert scored == inferred == answers_of_file(finished, images)
+    scored, inferred = run_both([*flink.external, KEPT], images, onnx_model, tmp_path)
+    assert scored == inferred == answers_of_file(finished_onnx, images)
