@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.engines.flink_cluster import HOSTS, Cluster
-from tests.engines.worker_pools import Pool, doors, environment_of_sdist
+from tests.engines.worker_pools import Pool, environment_of_sdist, pools_behind
 
 REST, JOBS, POOLS = 8081, 8099, 50000
 """The ports that Flink's and Beam's own manuals use."""
@@ -16,14 +16,15 @@ REST, JOBS, POOLS = 8081, 8099, 50000
 
 @dataclass(frozen=True)
 class Session:
-    """A cluster, the pool of each of its TaskManagers, and the Python of their workers."""
+    """A cluster, the Python of its workers, and the port of the pools that its TaskManagers have."""
 
     cluster: Cluster
-    pools: list[Pool]
     python: Path
     pool_port: int
-    external: list[str]
-    """Flags for a job on the cluster with workers of the pools."""
+
+    def external(self, port: int) -> list[str]:
+        """Flags for a job on the cluster with workers of the pools at a port."""
+        return self.cluster.flags("--environment_type=EXTERNAL", f"--environment_config=pool:{port}")
 
 
 @contextlib.contextmanager
@@ -37,13 +38,8 @@ def session(folder: Path, rest: int = REST, job_port: int = JOBS, pool_port: int
         python = environment_of_sdist(folder)
         stack.callback(cluster.stop)
         cluster.start()
-        pools = []
-        for host in HOSTS:
-            pools.append(Pool(python, folder / f"pool-{host}"))
-            stack.callback(pools[-1].stop)
-        stack.enter_context(doors(pool_port, {host: pool.port() for host, pool in zip(HOSTS, pools, strict=True)}))
-        external = cluster.flags("--environment_type=EXTERNAL", f"--environment_config=pool:{pool_port}")
-        yield Session(cluster, pools, python, pool_port, external)
+        stack.enter_context(pools_behind(pool_port, Pool, HOSTS, python, folder))
+        yield Session(cluster, python, pool_port)
 
 
 if __name__ == "__main__":
@@ -54,5 +50,5 @@ if __name__ == "__main__":
         contextlib.suppress(KeyboardInterrupt),
         session(Path(folder)) as started,
     ):
-        print(f"Flink is at http://localhost:{REST}; Ctrl-C ends it. Jobs go there with:", *started.external)
+        print(f"Flink is at http://localhost:{REST}; Ctrl-C ends it. Jobs go there with:", *started.external(POOLS))
         signal.pause()

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,23 @@ import pytest
 
 from tests.conftest import ROOT, answers
 from tests.durability.forked import Run, forked
+from tests.engines.flink_cluster import HOSTS
 from tests.engines.flink_session import JOBS, POOLS, REST, Session, session
 from tests.engines.library_runs import answers_of_file, run_both
+from tests.engines.worker_pools import Pool, QuickPool, pools_behind
 from tests.support.networks import probabilities
 from tests.support.servers import PATIENCE, free_port, installed, wait_until
 
 SHARDS = 8
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The pool of each TaskManager, and the flags for a job with their workers."""
+
+    pools: list[Pool]
+    flags: list[str]
+
 
 KEPT = "--environment_cache_millis=30000"
 """Keeps workers from step to step, which is faster; but a dead one is kept as well."""
@@ -25,9 +37,17 @@ KEPT = "--environment_cache_millis=30000"
 
 @pytest.fixture(scope="module")
 def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    """Two TaskManagers of two slots each, a pool of workers for each, which have the project's sdist."""
+    """Two TaskManagers of two slots each, with pools as Beam has them, whose workers have the project's sdist."""
     with session(tmp_path_factory.mktemp("flink"), free_port(), free_port(), free_port()) as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def pools(flink: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pools]:
+    """Further pools of the same two TaskManagers, whose workers start at once."""
+    port = free_port()
+    with pools_behind(port, QuickPool, HOSTS, flink.python, tmp_path_factory.mktemp("pools")) as started:
+        yield Pools(started, flink.external(port))
 
 
 def submitted(corpus: Path, model_directory: Path, output: Path, *flags: str) -> Run:
@@ -71,18 +91,18 @@ def test_the_command_of_the_page(
     assert sorted(read.values()) == [SHARDS // 2, SHARDS // 2]
 
 
-def test_killed_workers(flink: Session, corpus: Path, onnx_model: Path, finished_onnx: Path, tmp_path: Path) -> None:
-    run = submitted(corpus, onnx_model, tmp_path / "run", *flink.external)
+def test_killed_workers(pools: Pools, corpus: Path, onnx_model: Path, finished_onnx: Path, tmp_path: Path) -> None:
+    run = submitted(corpus, onnx_model, tmp_path / "run", *pools.flags)
     in_the_middle(run)
-    for worker in flink.pools[0].workers:
+    for worker in pools.pools[0].workers:
         os.kill(worker, signal.SIGKILL)
     is_as_a_local_run(run, finished_onnx)
 
 
 def test_a_killed_task_manager(
-    flink: Session, corpus: Path, onnx_model: Path, finished_onnx: Path, tmp_path: Path
+    flink: Session, pools: Pools, corpus: Path, onnx_model: Path, finished_onnx: Path, tmp_path: Path
 ) -> None:
-    run = submitted(corpus, onnx_model, tmp_path / "run", *flink.external, KEPT)
+    run = submitted(corpus, onnx_model, tmp_path / "run", *pools.flags, KEPT)
     in_the_middle(run)
     flink.cluster.kill_task_manager()
     try:
@@ -113,8 +133,10 @@ def test_workers_in_the_process_that_submits(
     assert np.abs(found - expected).max() <= 1e-5
 
 
-def test_a_job_that_somebody_cancels(flink: Session, corpus: Path, onnx_model: Path, tmp_path: Path) -> None:
-    run = submitted(corpus, onnx_model, tmp_path / "run", *flink.external, KEPT)
+def test_a_job_that_somebody_cancels(
+    flink: Session, pools: Pools, corpus: Path, onnx_model: Path, tmp_path: Path
+) -> None:
+    run = submitted(corpus, onnx_model, tmp_path / "run", *pools.flags, KEPT)
     in_the_middle(run)
     flink.cluster.cancel(flink.cluster.jobs()[-1])
     assert run.end(PATIENCE) == 1, run.said
@@ -123,9 +145,7 @@ def test_a_job_that_somebody_cancels(flink: Session, corpus: Path, onnx_model: P
     assert run.errors == line
 
 
-def test_pipelines_of_others(
-    flink: Session, corpus: Path, onnx_model: Path, finished_onnx: Path, tmp_path: Path
-) -> None:
+def test_pipelines_of_others(pools: Pools, corpus: Path, onnx_model: Path, finished_onnx: Path, tmp_path: Path) -> None:
     images = corpus / "file-0.parquet"
-    scored, inferred = run_both([*flink.external, KEPT], images, onnx_model, tmp_path)
+    scored, inferred = run_both([*pools.flags, KEPT], images, onnx_model, tmp_path)
     assert scored == inferred == answers_of_file(finished_onnx, images)

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy
 
 from tests.conftest import ROOT
+from tests.engines import forking_pool
 from tests.support.servers import free_port, listens, wait_until
 
 PACKAGES = Path(numpy.__file__).parent.parent
@@ -89,11 +90,18 @@ class Pool:
         folder.mkdir()
         self._port, self._log = free_port(), folder / "log"
         environment = isolated() | {"PATH": f"{python.parent}:{os.environ['PATH']}"}  # it starts `python`
-        command = [str(python), "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={self._port}"]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+                [str(python), *self._command()],
+                cwd=folder,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
+
+    def _command(self) -> list[str]:
+        return ["-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={self._port}"]
 
     def port(self) -> int:
         """Its port, once it listens there."""
@@ -107,13 +115,42 @@ class Pool:
     @property
     def workers(self) -> list[int]:
         """The process numbers of those that run now."""
-        children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        return [int(number) for threads in children for number in threads.read_text().split()]
+        return children_of(self.process.pid)
 
     def stop(self) -> None:
         """End it and its workers."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+
+class QuickPool(Pool):
+    """A pool that forks its workers, and has imported all but TensorFlow before."""
+
+    def _command(self) -> list[str]:
+        return ["-P", forking_pool.__file__, str(self._port)]
+
+    @property
+    def workers(self) -> list[int]:
+        """The process numbers of those that run now."""
+        return [worker for server in children_of(self.process.pid) for worker in children_of(server)]
+
+
+def children_of(process: int) -> list[int]:
+    """The numbers of the processes that a process has started and that have not ended."""
+    threads = Path(f"/proc/{process}/task").glob("*/children")
+    return [int(number) for children in threads for number in children.read_text().split()]
+
+
+@contextlib.contextmanager
+def pools_behind(port: int, kind: type[Pool], hosts: Sequence[str], python: Path, folder: Path) -> Iterator[list[Pool]]:
+    """A pool for each host, all of which listen on the same port, each at its host's own address."""
+    with contextlib.ExitStack() as stack:
+        pools = []
+        for host in hosts:
+            pools.append(kind(python, folder / f"{kind.__name__}-{host}"))
+            stack.callback(pools[-1].stop)
+        stack.enter_context(doors(port, {host: pool.port() for host, pool in zip(hosts, pools, strict=True)}))
+        yield pools
 
 
 @contextlib.contextmanager
