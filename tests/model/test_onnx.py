@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime import quantization
 from PIL import Image
 
 from bulklabel.model.errors import UserError
@@ -166,6 +167,39 @@ def test_answers_are_equal_in_all_batches_but_those_of_one() -> None:
         assert np.array_equal(cut, whole[:192])
     assert np.array_equal(answers(made, images[::-1])[::-1], whole)
     assert np.array_equal(answers(made, images[:5]), whole[:5])
+
+
+class Pixels(quantization.CalibrationDataReader):  # type: ignore[misc]  # which has no types
+    """Images that a quantizer looks at, eight at a time, as the network takes them."""
+
+    def __init__(self) -> None:
+        images = np.random.default_rng(2).random((64, 3, SIDE, SIDE), np.float32)
+        self.batches = iter(np.split(images, 8))
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        batch = next(self.batches, None)
+        return None if batch is None else {"images": batch}
+
+
+def test_a_network_that_was_quantized_statically_is_run_in_whole_numbers(tmp_path: Path) -> None:
+    onnx.save(small(), tmp_path / "float.onnx")
+    quantization.quantize_static(tmp_path / "float.onnx", tmp_path / "int8.onnx", Pixels(), per_channel=True)
+    content = (tmp_path / "int8.onnx").read_bytes()
+    assert b"QuantizeLinear" in content
+    made, images = packaged(content), np.random.default_rng(3).integers(0, 256, (64, SIDE, SIDE, 3), np.uint8)
+    whole = answers(made, images)
+    assert 0 < np.abs(whole - answers(packaged(small()), images)).max() < 0.01
+    assert np.array_equal(answers(made, images[::-1])[::-1], whole)
+    assert np.array_equal(answers(made, images[:5]), whole[:5])
+
+
+def test_a_network_that_rounds_by_what_is_in_the_batch_is_refused_unless_that_is_one_image(tmp_path: Path) -> None:
+    for size in ("batch", 1):
+        onnx.save(small((size, *FIRST[1:])), tmp_path / f"{size}.onnx")
+        quantization.quantize_dynamic(tmp_path / f"{size}.onnx", tmp_path / f"int8-{size}.onnx")
+    with pytest.raises(UserError, match=r"'DynamicQuantizeLinear' .* so an image's answer would depend on the others"):
+        packaged((tmp_path / "int8-batch.onnx").read_bytes())
+    assert len(answers(packaged((tmp_path / "int8-1.onnx").read_bytes()))) == len(IMAGES)
 
 
 def test_a_network_that_was_exported_in_training_mode_is_refused() -> None:

@@ -25,6 +25,12 @@ MICROSOFT = {
 }
 """Operators of ONNX Runtime's own domain that its quantizer and optimizer put into networks, and that only compute."""
 
+MEASURING = {"DynamicQuantizeLinear", "DynamicQuantizeMatMul"}
+"""Operators that round numbers by the largest and smallest in a batch, so that its images change each other's answers.
+
+The check of golden images need not see that: it may be less than a thousandth, and depends on what the images are.
+"""
+
 NO_TYPE = onnx.TypeProto()
 OTHER_FORMATS = {
     b"PK": "a zip archive, as PyTorch's and Keras' files are",
@@ -63,15 +69,30 @@ def check_operators(model: onnx.ModelProto, path: str) -> None:
         UserError: if it has another operator, which the message names.
     """
     own = {(function.domain, function.name) for function in model.functions}
+    alone = _takes_one_image(model)
     for node in _nodes(model):
-        reason = None if (node.domain, node.op_type) in own else _fault(node.domain, node.op_type)
+        reason = None if (node.domain, node.op_type) in own else _fault(node.domain, node.op_type, alone)
         if reason is not None:
             name = node.op_type if node.domain in STANDARD else f"{node.domain}.{node.op_type}"
             raise UserError(f"{path} uses the operator {name!r} (node {node.name!r}), which {reason}.")
 
 
-def _fault(domain: str, operator: str) -> str | None:
-    """Returns what is wrong with an operator that no function of the file defines; None if nothing is."""
+def _takes_one_image(model: onnx.ModelProto) -> bool:
+    """Tells whether a network was made for batches of one image."""
+    shapes = [item.type.tensor_type.shape.dim for item in model.graph.input]
+    return any(dims and dims[0].dim_value == 1 for dims in shapes)
+
+
+def _fault(domain: str, operator: str, alone: bool) -> str | None:
+    """Returns what is wrong with an operator that no function of the file defines; None if nothing is.
+
+    `alone` says that the network is given one image at a time.
+    """
+    if operator in MEASURING and not alone:
+        return (
+            "rounds by what is in the batch, so an image's answer would depend on the others; quantize the network "
+            "statically (`onnxruntime.quantization.quantize_static`), or export it for batches of one image"
+        )
     if domain == "com.microsoft" and operator in MICROSOFT:
         return None
     if domain not in STANDARD:

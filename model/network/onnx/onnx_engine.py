@@ -50,6 +50,8 @@ def make_session(network: bytes, batch: int | None = None) -> Any:
     options.intra_op_num_threads = threads()
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other threads decode meanwhile
+    # Quantized networks: processors without VNNI would clip sums of products to 16 bits, and answer otherwise.
+    options.add_session_config_entry("session.x64quantprecision", "1")
     if batch is not None:
         options.add_free_dimension_override_by_name(BATCH, batch)
     return onnxruntime.InferenceSession(network, options, providers=list(PROVIDERS))
