@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +29,7 @@ from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.readers import read_shard
 from bulklabel.transforms.reading.records import Columns, ReadSpec, Unreadable
 from bulklabel.transforms.run_directory.success import success_of
+from bulklabel.transforms.scoring.model_files import save_model
 from tests.support.once import made_once
 from tests.support.quick_beam import quicken_beam
 
@@ -146,13 +148,15 @@ def write_corpus(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def model_directory(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
-    """A model of the ten digits, trained for one epoch."""
+    """A model of the ten digits that costs little and finds most of them."""
 
     def train(folder: Path) -> None:
         from bulklabel.pipelines.train import main
+        from tests.support.networks import quarters
 
         flags = [f"--input={corpus}", f"--output={folder / 'model'}", f"--label_file={label_file(folder)}"]
-        assert main([*flags, "--network=textbook", "--epochs=1"]) == 0
+        with patch("bulklabel.model.training.train.build_textbook", quarters):
+            assert main([*flags, "--network=textbook", "--epochs=2"]) == 0
 
     return made_once(tmp_path_factory, "trained", train) / "model"
 
@@ -175,13 +179,19 @@ def finished(tmp_path_factory: pytest.TempPathFactory, corpus: Path, model_direc
 
 
 @pytest.fixture(scope="session")
-def onnx_model(tmp_path_factory: pytest.TempPathFactory, model_directory: Path) -> Path:
-    """The same network as ONNX: a process that runs it starts without TensorFlow, in half of the time."""
+def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that takes so long that something can happen among the shards."""
+    return made_once(tmp_path_factory, "slow", lambda folder: save_model(untrained_model(DIGITS), str(folder)))
+
+
+@pytest.fixture(scope="session")
+def onnx_model(tmp_path_factory: pytest.TempPathFactory, slow_model: Path) -> Path:
+    """The slow network as ONNX: a process that runs it starts without TensorFlow, in half of the time."""
 
     def export(folder: Path) -> None:
         from tests.support.networks import package_as_onnx
 
-        package_as_onnx(model_directory, folder)
+        package_as_onnx(slow_model, folder)
 
     return made_once(tmp_path_factory, "exported", export) / "onnx"
 

@@ -86,9 +86,9 @@ def finished_shards(run: Path) -> set[str]:
 
 
 def test_a_run_is_stopped_among_its_shards_and_goes_on(
-    corpus: Path, model_directory: Path, finished: Path, tmp_path: Path
+    corpus: Path, onnx_model: Path, finished_onnx: Path, tmp_path: Path
 ) -> None:
-    run = forked([f"--input={corpus}", f"--model={model_directory}"], tmp_path / "run", tmp_path / "log")
+    run = forked([f"--input={corpus}", f"--model={onnx_model}"], tmp_path / "run", tmp_path / "log")
     servers.wait_until(lambda: finished_shards(run.output) or not run.is_alive, "a first shard")
     for _ in range(3):
         os.kill(run.process.pid, signal.SIGTERM)
@@ -102,8 +102,8 @@ def test_a_run_is_stopped_among_its_shards_and_goes_on(
     summary = json.loads(run.log.read_text().splitlines()[-1])
     assert (exit_code, summary["exit_code"], summary["state"]) == (1, 1, "stopped")
     assert summary["error"] == line
-    assert score(corpus, model_directory, run.output) == 0
-    assert answers(run.output) == answers(finished)
+    assert score(corpus, onnx_model, run.output) == 0
+    assert answers(run.output) == answers(finished_onnx)
 
 
 def test_ctrl_c_ends_worker_processes_too(corpus: Path, onnx_model: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, answers
+from tests.conftest import ROOT, answers, score
 from tests.durability.forked import Run, forked
 from tests.engines.flink_cluster import HOSTS
 from tests.engines.flink_session import JOBS, POOLS, REST, Session, session
@@ -123,12 +123,13 @@ def test_workers_started_by_task_managers(
 
 
 def test_workers_in_the_process_that_submits(
-    flink: Session, corpus: Path, onnx_model: Path, finished_onnx: Path, finished: Path, tmp_path: Path
+    flink: Session, corpus: Path, slow_model: Path, onnx_model: Path, finished_onnx: Path, tmp_path: Path
 ) -> None:
     """The network is the same as ONNX, so the answers are a rounding away from TensorFlow's."""
     run = submitted(corpus, onnx_model, tmp_path / "run", *flink.cluster.flags("--environment_type=LOOPBACK"))
     is_as_a_local_run(run, finished_onnx)
-    (ids, found), (expected_ids, expected) = probabilities(run.output), probabilities(finished)
+    assert score(corpus, slow_model, tmp_path / "keras") == 0
+    (ids, found), (expected_ids, expected) = probabilities(run.output), probabilities(tmp_path / "keras")
     assert ids == expected_ids
     assert np.abs(found - expected).max() <= 1e-5
 

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from bulklabel.model.images.decode import decode_whole
 from bulklabel.model.labels.truth import PRESENT, UNKNOWN
 from bulklabel.model.metrics import Goal, compute_metrics
 from bulklabel.model.network.keras_archive import load_network, network_bytes
@@ -112,7 +113,7 @@ def test_calibrate_by_a_run(
 ) -> None:
     from bulklabel.pipelines.calibrate import main
     from bulklabel.transforms.scoring.model_files import load_model
-    from tests.conftest import predictions_of
+    from tests.conftest import collage_rows, predictions_of
     from tests.support.networks import answers_of as probabilities_by
 
     output = tmp_path / "calibrated"
@@ -125,7 +126,7 @@ def test_calibrate_by_a_run(
     assert changed.labels == model.labels
     assert changed.thresholds != model.thresholds
     assert changed.provenance["calibrated"]["model"] == model.digest
-    pixels = blocks(4, 32)
+    pixels = np.stack([decode_whole(row["image"]) for row in collage_rows(16, seed=2)])
     raw, answers = probabilities_by(model_directory, pixels), probabilities_by(output, pixels)
     assert not np.allclose(raw, answers, atol=1e-3)
     assert (np.argsort(raw, axis=0) == np.argsort(answers, axis=0)).all()
