@@ -18,17 +18,17 @@ from tests.conftest import DEFAULT, collage_rows, metrics_of, predictions_of, re
 
 @pytest.fixture(scope="module")
 def layouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder a format, each with the same 1,500 records in two files, some of them odd."""
+    """A folder a format, each with the same 500 records in two files, some of them odd."""
     folder = tmp_path_factory.mktemp("layouts")
-    rows = collage_rows(1500)
+    rows = collage_rows(500)
     for index, image in enumerate(BROKEN):
-        rows[100 + 300 * index]["image"] = image
-    for index in range(0, len(rows), 50):
+        rows[30 + 100 * index]["image"] = image
+    for index in range(0, len(rows), 20):
         rows[index]["labels"] = None
     rows[7]["labels"] = ["zebra", 'naïve, "quoted"/<b>|\u2603', *rows[7]["labels"]]
     for input_format in LAYOUTS:
         for number in range(2):
-            write_layout(input_format, str(folder / input_format), rows[750 * number : 750 * (number + 1)], number, 2)
+            write_layout(input_format, str(folder / input_format), rows[250 * number : 250 * (number + 1)], number, 2)
     return folder
 
 
@@ -50,9 +50,9 @@ def test_one_corpus_in_every_format_gives_the_same_answers(
         assert score(layouts / input_format, model_directory, tmp_path / input_format) == 0
         answers[input_format] = answers_by_id(tmp_path / input_format)
     rows, rejected, metrics = answers["parquet"]
-    assert len(rows) == 1500 - len(BROKEN)
+    assert len(rows) == 500 - len(BROKEN)
     assert len(rejected) == len(BROKEN)
-    assert metrics["counts"]["records"] == 1500
+    assert metrics["counts"]["records"] == 500
     assert metrics["unknown_labels"] == {"zebra": 1, 'naïve, "quoted"/<b>|\u2603': 1}
     for input_format in READERS:
         assert answers[input_format] == (rows, rejected, metrics), input_format
@@ -101,7 +101,7 @@ def test_links_to_folders_are_followed_and_one_that_leads_nowhere_is_a_rejected_
     (tmp_path / "in" / "gone").symlink_to(tmp_path / "nowhere")
     (tmp_path / "in" / f"gone.{'png' if input_format == 'images' else input_format}").symlink_to(tmp_path / "nowhere")
     records, unreadable = read_all(tmp_path / "in", input_format, labels=LABELS)
-    assert len(records) == len(read_all(layouts / input_format, labels=LABELS)[0]) == 1500
+    assert len(records) == len(read_all(layouts / input_format, labels=LABELS)[0]) == 500
     missing = [reason for _, reason, _ in unreadable if reason == "missing_file"]
     assert len(missing) == 2 - (input_format in ("webdataset", "table"))  # files of these have other names
     (tmp_path / "in" / "far").unlink()
@@ -149,10 +149,10 @@ def test_a_large_file_is_many_shards_with_the_same_records(
     (path,) = (layouts / input_format).glob("part-00000*")
     whole = read_all(path, labels=LABELS)
     monkeypatch.setattr(stream_reader, "SPLIT_BYTES", 0)
-    monkeypatch.setattr(stream_reader, "SHARD_RECORDS", 200)
+    monkeypatch.setattr(stream_reader, "SHARD_RECORDS", 80)
     _, planned = find_shards([str(path)], "auto", DEFAULT)
-    assert [shard.records for shard in planned.shards] == [200, 200, 200, None]
-    assert [shard.position for shard in planned.shards] == [0, 200, 400, 600]
+    assert [shard.records for shard in planned.shards] == [80, 80, 80, None]
+    assert [shard.position for shard in planned.shards] == [0, 80, 160, 240]
     assert read_all(path, labels=LABELS) == whole
 
 
@@ -162,11 +162,11 @@ def test_a_torn_file_gives_what_came_before_and_one_rejected_record(
     layouts: Path, tmp_path: Path, input_format: str, split_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream_reader, "SPLIT_BYTES", split_bytes)
-    monkeypatch.setattr(stream_reader, "SHARD_RECORDS", 200)
+    monkeypatch.setattr(stream_reader, "SHARD_RECORDS", 80)
     (path,) = (layouts / input_format).glob("part-00000*")
     expected, _ = read_all(path, labels=LABELS)
     content = path.read_bytes()
-    for cut in (len(content) // 2, len(content) // 2 + 100, len(content) - 5000, 300):
+    for cut in (len(content) // 2, len(content) // 2 + 100, len(content) - 12_000, 300):
         torn = tmp_path / path.name
         torn.write_bytes(content[:cut])
         records, unreadable = read_all(torn, labels=LABELS)
