@@ -39,8 +39,9 @@ def add_golden(model: Model, place: str, trusted: bool = False) -> Model:
     """
     images = golden_images(model.preprocessing)
     scorer = Scorer(model, place, trusted)
-    digests, probabilities = run_golden(list(images.values()), scorer, model.preprocessing)
-    _check_neighbours(list(images.values()), scorer, model.preprocessing, probabilities, place)
+    digests, pixels = decoded(list(images.values()), model.preprocessing)
+    probabilities = scorer.predict(pixels)
+    _check_neighbours(pixels, scorer, probabilities, place)
     inside = (probabilities >= -TOLERANCE) & (probabilities <= 1 + TOLERANCE)
     if not inside.all():
         raise UserError(
@@ -90,7 +91,8 @@ def check_golden(model: Model, scorer: Scorer, place: str, tolerance: float = TO
     except (pa.ArrowInvalid, KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} does not hold golden images ({error}); {MAKE_AGAIN}.") from error
     machine = _Machine.this(model.engine, scorer)
-    digests_now, probabilities = run_golden(images, scorer, model.preprocessing)
+    digests_now, pixels = decoded(images, model.preprocessing)
+    probabilities = scorer.predict(pixels)
     for name, then, now in zip(names, digests, digests_now, strict=True):
         if then != now:
             raise UserError(
@@ -107,13 +109,10 @@ def check_golden(model: Model, scorer: Scorer, place: str, tolerance: float = TO
         )
 
 
-def run_golden(
-    images: Sequence[bytes], scorer: Scorer, preprocessing: Preprocessing
-) -> tuple[list[str], Probabilities]:
-    """Takes encoded images the whole way, decoded and resized by the one function and scored in batches.
+def decoded(images: Sequence[bytes], preprocessing: Preprocessing) -> tuple[list[str], Pixels]:
+    """Returns digests of the pixels of encoded images, decoded and resized as all are, and the pixels, N×H×W×3.
 
-    Returns:
-        Digests of their pixels and their N×L probabilities.
+    What cannot be decoded is black.
     """
     pixels = np.zeros((len(images), preprocessing.height, preprocessing.width, 3), np.uint8)
     digests = []
@@ -123,7 +122,7 @@ def run_golden(
             digests.append(hashlib.sha256(pixels[row].tobytes()).hexdigest())
         except RecordError:
             digests.append(NO_PIXELS)
-    return digests, scorer.predict(pixels)
+    return digests, pixels
 
 
 def golden_images(preprocessing: Preprocessing) -> dict[str, bytes]:
@@ -199,18 +198,28 @@ def _changes(then: dict[str, str], now: dict[str, str]) -> str:
     return "; ".join(f"{name} was {then.get(name)}, is {now[name]}" for name in now if then.get(name) != now[name])
 
 
-def _check_neighbours(
-    images: Sequence[bytes], scorer: Scorer, preprocessing: Preprocessing, probabilities: Probabilities, place: str
-) -> None:
+def _check_neighbours(pixels: Pixels, scorer: Scorer, probabilities: Probabilities, place: str) -> None:
     """Checks that an image's answer does not depend on those that share its batch, nor on its place there.
+
+    Dark images are asked among themselves, and again each between two bright ones: a network that scales them by the
+    largest number in the batch would answer otherwise.
+
+    Args:
+        pixels: N×H×W×3.
+        scorer: of the network.
+        probabilities: what it has answered to them, N×L.
+        place: where it is, for messages.
 
     Raises:
         UserError: if it does: the network was saved as it is in training, draws random numbers, or mixes images.
     """
-    _, others = run_golden(images[:0:-1], scorer, preprocessing)
-    apart = np.nan_to_num(np.abs(others - probabilities[:0:-1]), nan=0)
+    dark = pixels // 4
+    both = np.stack([pixels, dark], axis=1).reshape(-1, *pixels.shape[1:])
+    expected = np.stack([probabilities, scorer.predict(dark)], axis=1).reshape(len(both), -1)
+    apart = np.nan_to_num(np.abs(scorer.predict(both[::-1])[::-1] - expected), nan=0)
     if (apart > TOLERANCE).any():
         raise UserError(
-            f"{place} answers {apart.max():.2g} otherwise for an image that is asked again beside others; "
-            "save it as it is for inference, with batch normalisation and dropout not as in training."
+            f"{place} answers {apart.max():.2g} otherwise for an image that is asked again beside others; save it as "
+            "it is for inference, with batch normalisation and dropout not as in training, and nothing that is "
+            "computed over the whole batch."
         )

@@ -99,6 +99,12 @@ def mixed() -> keras.Model:
     return keras.Model(images, tiny()(images - keras.ops.mean(images, axis=0, keepdims=True)))
 
 
+def scaled() -> keras.Model:
+    """Normalised by the brightest image of the batch, which looks like a division by 255 wherever one is bright."""
+    images = keras.Input((16, 16, 3))
+    return keras.Model(images, tiny()(images / keras.ops.max(images)))
+
+
 def flat() -> keras.Model:
     images = keras.Input((768,))
     return keras.Model(images, keras.layers.Dense(20, activation="sigmoid")(images))
@@ -119,6 +125,7 @@ def channels(shape: tuple[int, int, int]) -> keras.Model:
         (lambda: channels((16, 16, 1)), ("--mean=0,0,0", "--std=1,1,1"), "takes gray images, of one channel"),
         (flat, (), "takes (768,) for an image, and not height, width and channels"),
         (mixed, (), "otherwise for an image that is asked again beside others; save it as it is for inference"),
+        (scaled, (), "and nothing that is computed over the whole batch"),
     ],
 )
 def test_a_refusal_names_what_is_in_the_way(
