@@ -8,9 +8,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 from unittest.mock import patch
 
@@ -83,7 +84,7 @@ def collage_rows(count: int, seed: int = 1) -> list[dict[str, Any]]:
 
 SLOW_FIRST = (
     *("durability/test_kill.py", "durability/test_store_faults.py", "engines/test_flink.py", "engines/test_airflow.py"),
-    *("transforms/test_mutations.py", "engines/test_prism.py", "transforms/test_stores.py"),
+    *("transforms/test_mutations.py", "engines/test_prism.py", "transforms/test_stores.py", "model/test_training.py"),
     *("durability", "engines", "project", "browser", "pipelines", "transforms", "model"),
 )
 """Files and folders of tests in the order in which several processes take them, a file at a time.
@@ -249,12 +250,14 @@ def score(corpus: Path, model_directory: Path, output: Path, *flags: str) -> int
     return main([f"--input={corpus}", f"--model={model_directory}", f"--output={output}", *flags])
 
 
-def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    """`bulklabel` in a process of its own."""
+def command(
+    *arguments: str, environment: Mapping[str, str] = MappingProxyType({}), **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """`bulklabel` in a process of its own, with more in its environment."""
     return subprocess.run(
         [sys.executable, "-m", "bulklabel.pipelines.cli", *arguments],
         cwd=ROOT,
-        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **environment},
         capture_output=True,
         text=True,
         check=False,
