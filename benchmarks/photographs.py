@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -149,11 +150,12 @@ def measure(image: Photograph) -> dict[str, float]:
     return {name: milliseconds(step, repeats) for name, step in steps.items()}
 
 
-def milliseconds(step: Callable[[], Any], repeats: int) -> float:
-    started = time.process_time()
-    for _ in range(repeats):
-        step()
-    return (time.process_time() - started) * 1000 / repeats
+def milliseconds(step: Callable[[], Any], repeats: int, threads: int = 1) -> float:
+    """Returns the milliseconds of the processor that a step takes, done so often by threads that share the work."""
+    with ThreadPoolExecutor(threads) as pool:
+        started = time.process_time()
+        list(pool.map(lambda _: step(), range(repeats)))
+        return (time.process_time() - started) * 1000 / repeats
 
 
 def columns(times: list[dict[str, float]]) -> str:
@@ -166,7 +168,8 @@ def columns(times: list[dict[str, float]]) -> str:
 
 def run_jobs(image: Photograph, how: Preprocessing, folder: Path, turn: int) -> tuple[float, float]:
     """Returns decoding's share of the whole job's time of the processor a record, and the job's peak megabytes."""
-    seconds = milliseconds(lambda: decode(image.content, how), 3) / 1000
+    threads = os.cpu_count() or 1
+    seconds = milliseconds(lambda: decode(image.content, how), 2 * threads, threads) / 1000
     large = max(32, round(JOB_SECONDS / seconds)) if image.megapixels < 50 else 12
     small = max(large // 8, 2)
     save_model(Model(("a", "b"), how, network_bytes(glancing_network())), str(folder / "model"))
@@ -174,7 +177,7 @@ def run_jobs(image: Photograph, how: Preprocessing, folder: Path, turn: int) -> 
     for records in (small, large):
         write_corpus(folder / f"{records}.parquet", image, records)
         used[records], peak = run_job(folder, records, turn)
-        alone.append(milliseconds(lambda: decode(image.content, how), max(3, large // 20)) / 1000)
+        alone.append(milliseconds(lambda: decode(image.content, how), max(2 * threads, large // 20), threads) / 1000)
     return statistics.mean(alone) / ((used[large] - used[small]) / (large - small)), peak
 
 
