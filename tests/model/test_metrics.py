@@ -46,7 +46,7 @@ def metrics_of(batch: Batch) -> dict[str, Any]:
 def overall_of(batch: Batch) -> dict[str, Any]:
     """What `metrics.json` has of all labels, without the work of intervals."""
     estimate = Evidence.of(statistic_of(batch)).estimate()
-    values = estimate.overall | {f"{name}_bounds": bounds for name, bounds in estimate.bounds.items()}
+    values = estimate.overall | {f"{name}_bounds": list(bounds) for name, bounds in estimate.bounds.items()}
     return {name: None if np.isnan(value).any() else value for name, value in values.items()}
 
 
