@@ -1,9 +1,10 @@
-"""A run that costs nothing, for the commands that read one."""
+"""A run that costs nothing, for the commands that read one, and batches of which few images fill one."""
 
 from pathlib import Path
 
 import pytest
 
+from bulklabel.model.images import decode
 from tests.conftest import write_parquet
 from tests.support.cheap_runs import cheap_plan, cheap_run, picture
 
@@ -22,3 +23,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plan = cheap_plan([folder / "input.parquet"], folder / "run")
     assert cheap_run(plan, folder / "run")
     return folder / "run"
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of eight images, for large networks and few images: what is missing to a batch costs as much."""
+    monkeypatch.setattr(decode, "MAX_BATCH_SIZE", 8)

@@ -87,6 +87,7 @@ def test_packaging_over_another_engines_network_leaves_one(packaged: dict[str, P
         assert names == ["golden.parquet", "model.json", f"model.{engine}"]
 
 
+@pytest.mark.usefixtures("small_batches")
 def test_a_network_that_others_trained_sees_what_is_in_a_picture(tmp_path: Path) -> None:
     """The file holds PyTorch's weights; their classes are ImageNet's thousand."""
     weights = efficientnet_lite.read_weights()

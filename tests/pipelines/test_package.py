@@ -41,6 +41,7 @@ def mobilenet() -> keras.Model:
     return network
 
 
+@pytest.mark.usefixtures("small_batches")
 def test_mobilenet_from_keras_to_metrics(
     mobilenet: keras.Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -220,6 +220,7 @@ def archive_of(config: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.usefixtures("small_batches")
 def test_convnext_is_packaged(tmp_path: Path) -> None:
     """Small, but of the layers that Keras keeps beside its own networks."""
     convnext = keras.src.applications.convnext

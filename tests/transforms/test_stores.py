@@ -93,7 +93,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """A store that serves one bucket."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("STORAGE_EMULATOR_HOST", "")  # restored, whatever a test sets it to
-        environment.setattr(retry, "FIRST_PAUSE", 0.05)
+        environment.setattr(retry, "FIRST_PAUSE", 0.02)
         with servers.serving(request.param, tmp_path_factory.mktemp(request.param), OBJECTS) as port:
             yield Store(request.param, port)
 
