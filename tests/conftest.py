@@ -44,6 +44,10 @@ gc.disable()  # until all is imported and collected, where it would look at a mi
 os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 """Nearly every network here is so small that more threads, also in the processes started, would only wait."""
 
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
+"""As commands have it, before tests import TensorFlow. By itself it is off on processors with AVX2 alone, whose answers
+would then have other last bits here than in the processes that tests start."""
+
 
 def unsynced(fd: Any) -> None:
     """Does not flush a file to the disk, which costs milliseconds, thousands of times over: no test cuts the power."""

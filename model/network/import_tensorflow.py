@@ -2,7 +2,9 @@
 
 import contextlib
 import ctypes
+import logging
 import os
+import platform
 import sys
 from collections.abc import Iterator
 
@@ -18,24 +20,40 @@ TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, ARENA_MAX = -1, -2, -3, -8
 
 GIB, MIB = 2**30, 2**20
 
+log = logging.getLogger("bulklabel")
+
 
 def import_tensorflow(wrappers: bool = True) -> None:
     """Imports TensorFlow and has it look for devices, with stderr closed; errors are raised.
 
     Its C++ side prints before anybody can ask it not to. oneDNN computes the network on every processor, where
     TensorFlow would take it on some alone: it is faster on those without AVX-512, too, and then a plan means one thing.
+    Where somebody else has imported TensorFlow before and without it, a line says so: it is too late to switch it on.
 
     Args:
         wrappers: whether Keras may have its wrappers for scikit-learn in this process. They need a fifth of the time.
     """
     keep_freed_memory()
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
+    imported_before = "tensorflow" in sys.modules
     wrapping = contextlib.nullcontext() if wrappers else hidden("sklearn")
     with _stderr_closed(), imports_frozen("tensorflow"), wrapping:
         import keras  # noqa: F401 (so that it meets scikit-learn here or not at all)
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+    if imported_before and not _has_onednn():
+        log.warning(
+            "TensorFlow was imported before bulklabel, and without oneDNN: the network is slower on this processor, "
+            "and the last bits of answers are not those of workers; set TF_ENABLE_ONEDNN_OPTS=1 for this program."
+        )
+
+
+def _has_onednn() -> bool:
+    """Tells whether the TensorFlow of this process computes by oneDNN; it is only made for that on x86-64."""
+    from tensorflow.python.util import _pywrap_util_port
+
+    return platform.machine() != "x86_64" or bool(_pywrap_util_port.IsMklEnabled())
 
 
 def keep_freed_memory() -> None:

@@ -39,6 +39,23 @@ def test_keras_imports_no_scikit_learn_for_us_and_whoever_needs_it_can() -> None
     subprocess.run([sys.executable, "-c", MODULES], env=os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0"}, check=True)
 
 
+IMPORTED_BEFORE = """
+import tensorflow
+from bulklabel.model.network.import_tensorflow import import_tensorflow
+import_tensorflow()
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="TensorFlow is made for oneDNN on x86-64 alone")
+@pytest.mark.parametrize("switch", ["0", "1"])
+def test_a_line_says_that_somebody_has_imported_tensorflow_without_onednn(switch: str) -> None:
+    environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": switch}
+    command = [sys.executable, "-c", IMPORTED_BEFORE]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("TensorFlow was imported before")]
+    assert len(warnings) == (switch == "0")
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no mallopt")
 def test_freed_memory_is_used_again() -> None:
     faults = {}
