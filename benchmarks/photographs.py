@@ -7,7 +7,8 @@ Pillow's WebP, all resized by Pillow), and in the ways of a model directory, `ex
 what changes from minute to minute changes all. Times are the processor's, medians of the rounds.
 
 `jobs`: jobs of two sizes are scored by a network that looks at 64 pixels, so that start-up cancels; decoding alone is
-measured before and after each, on as many threads as the job has. What a job has at most in memory is the larger one's.
+measured before and after each, on as many threads as the job has. That network is not free: all pixels are made numbers
+of 32 bits first. So it is measured alone, too. What a job has at most in memory is the larger one's.
 """
 
 import io
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +38,7 @@ from bulklabel.model.images.resize import Pixels, Preprocessing, resize
 from bulklabel.model.model_directory import Model
 from bulklabel.model.network.import_tensorflow import keep_freed_memory
 from bulklabel.model.network.keras_archive import network_bytes
+from bulklabel.model.network.scorer import Scorer
 from bulklabel.transforms.scoring.model_files import save_model
 
 SIZES = {0.2: (375, 500), 0.8: (768, 1024), 3: (1536, 2048), 12: (3000, 4000), 50: (5774, 8660)}
@@ -118,18 +120,23 @@ def print_steps(images: Iterator[Photograph], rounds: int) -> None:
 
 
 def print_jobs(images: Iterator[Photograph], rounds: int) -> None:
-    print("MP  format  decode   decoding ÷ job, of the processor   peak MB")
+    print("of the processor's time:")
+    print("MP  format  decode   decoding ÷ job                (decoding + network) ÷ job    peak MB")
     with tempfile.TemporaryDirectory() as temporary:
         for image in images:
             for name, how in WAYS[image.format].items():
                 folder = Path(temporary) / f"{image.megapixels}-{image.format}-{name}"
-                shares, megabytes = zip(*(run_jobs(image, how, folder, turn) for turn in range(rounds)), strict=True)
-                each = ", ".join(f"{share:.2f}" for share in shares)
+                found = zip(*(run_jobs(image, how, folder, turn) for turn in range(rounds)), strict=True)
+                alone, both, megabytes = found
                 print(
-                    f"{image.megapixels:<4g}{image.format:<8}{name:<9}{statistics.median(shares):.2f}   each: {each}"
-                    f"   {statistics.median(megabytes):,.0f}",
+                    f"{image.megapixels:<4g}{image.format:<8}{name:<9}{shares(alone):<30}{shares(both):<30}"
+                    f"{statistics.median(megabytes):,.0f}",
                     flush=True,
                 )
+
+
+def shares(found: Sequence[float]) -> str:
+    return f"{statistics.median(found):.2f}   each: {', '.join(f'{share:.2f}' for share in found)}"
 
 
 def measure(image: Photograph) -> dict[str, float]:
@@ -166,19 +173,27 @@ def columns(times: list[dict[str, float]]) -> str:
     return "".join(words)
 
 
-def run_jobs(image: Photograph, how: Preprocessing, folder: Path, turn: int) -> tuple[float, float]:
-    """Returns decoding's share of the whole job's time of the processor a record, and the job's peak megabytes."""
+def run_jobs(image: Photograph, how: Preprocessing, folder: Path, turn: int) -> tuple[float, float, float]:
+    """Returns shares of the whole job's time of the processor a record, and the job's peak megabytes.
+
+    The shares are decoding's, and that of decoding and network together.
+    """
     threads = os.cpu_count() or 1
     seconds = milliseconds(lambda: decode(image.content, how), 2 * threads, threads) / 1000
     large = max(32, round(JOB_SECONDS / seconds)) if image.megapixels < 50 else 12
     small = max(large // 8, 2)
-    save_model(Model(("a", "b"), how, network_bytes(glancing_network())), str(folder / "model"))
+    model = Model(("a", "b"), how, network_bytes(glancing_network()))
+    save_model(model, str(folder / "model"))
+    scorer = Scorer(model, "model")
+    batch = np.zeros((scorer.images_at_once, how.height, how.width, 3), np.uint8)
+    network = milliseconds(lambda: scorer.predict(batch), 16, threads) / 1000 / len(batch)
     used, alone, peak = {}, [seconds], 0.0
     for records in (small, large):
         write_corpus(folder / f"{records}.parquet", image, records)
         used[records], peak = run_job(folder, records, turn)
         alone.append(milliseconds(lambda: decode(image.content, how), max(2 * threads, large // 20), threads) / 1000)
-    return statistics.mean(alone) / ((used[large] - used[small]) / (large - small)), peak
+    job, decoding = (used[large] - used[small]) / (large - small), statistics.mean(alone)
+    return decoding / job, (decoding + network) / job, peak
 
 
 def glancing_network() -> keras.Model:

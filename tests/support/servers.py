@@ -199,6 +199,7 @@ def proxied(upstream: int, fault: Fault) -> Iterator[Proxy]:
 
     async def stop() -> None:
         server.close()
+        await asyncio.sleep(0)  # a connection whose task is cancelled before it has begun would never be closed
         while serving := asyncio.all_tasks() - {asyncio.current_task()}:
             for task in serving:
                 task.cancel()
