@@ -19,8 +19,9 @@ from bulklabel.transforms.scoring.model_files import load_model
 from tests.conftest import score
 
 ROUNDS = platform.machine() == "x86_64" or bool(ABLE & set(processor_flags()))
-"""Whether TensorFlow computes in bfloat16 when it is told to. With oneDNN it does so on every processor, and imitates what
-one lacks."""
+"""Whether TensorFlow computes in bfloat16 when it is told to. With oneDNN it does so on every processor, and imitates
+what one lacks."""
+
 FAST = ["--precision=bfloat16"]
 
 
