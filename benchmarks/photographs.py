@@ -38,7 +38,7 @@ from bulklabel.model.images.resize import Pixels, Preprocessing, resize
 from bulklabel.model.model_directory import Model
 from bulklabel.model.network.import_tensorflow import keep_freed_memory
 from bulklabel.model.network.keras_archive import network_bytes
-from bulklabel.model.network.scorer import Scorer
+from bulklabel.transforms.scoring.load_scorer import load_scorer
 from bulklabel.transforms.scoring.model_files import save_model
 
 SIZES = {0.2: (375, 500), 0.8: (768, 1024), 3: (1536, 2048), 12: (3000, 4000), 50: (5774, 8660)}
@@ -126,8 +126,8 @@ def print_jobs(images: Iterator[Photograph], rounds: int) -> None:
         for image in images:
             for name, how in WAYS[image.format].items():
                 folder = Path(temporary) / f"{image.megapixels}-{image.format}-{name}"
-                found = zip(*(run_jobs(image, how, folder, turn) for turn in range(rounds)), strict=True)
-                alone, both, megabytes = found
+                turns = [run_jobs(image, how, folder, turn) for turn in range(rounds)]
+                alone, both, megabytes = zip(*turns, strict=True)
                 print(
                     f"{image.megapixels:<4g}{image.format:<8}{name:<9}{shares(alone):<30}{shares(both):<30}"
                     f"{statistics.median(megabytes):,.0f}",
@@ -184,7 +184,7 @@ def run_jobs(image: Photograph, how: Preprocessing, folder: Path, turn: int) -> 
     small = max(large // 8, 2)
     model = Model(("a", "b"), how, network_bytes(glancing_network()))
     save_model(model, str(folder / "model"))
-    scorer = Scorer(model, "model")
+    scorer = load_scorer(str(folder / "model"), model.digest)
     batch = np.zeros((scorer.images_at_once, how.height, how.width, 3), np.uint8)
     network = milliseconds(lambda: scorer.predict(batch), 16, threads) / 1000 / len(batch)
     used, alone, peak = {}, [seconds], 0.0

@@ -38,6 +38,7 @@ from bulklabel.model.training.textbook import build_textbook
 from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.reading.records import RECORD_SCHEMA
 from bulklabel.transforms.scoring.decode import decode_batch
+from bulklabel.transforms.scoring.load_scorer import load_scorer
 from bulklabel.transforms.scoring.model_files import save_model
 
 SIZE = Preprocessing(32, 32)
@@ -94,7 +95,7 @@ def main(name: str, rounds: int) -> None:
             write_corpus(folder / f"{records}.parquet", corpus, records)
         starts = range(0, min(len(corpus.images), 10_000) - 255, 256)
         tables = [records_of(corpus.images[first : first + 256]) for first in starts] * (1 if len(starts) > 9 else 2)
-        scorer = Scorer(model, "model")
+        scorer = load_scorer(str(folder / "model"), model.digest)
         pixels = decode_batch(tables[0], SIZE).pixels
         rates: dict[str, list[float]] = {"job": [], "network": [], "decoding": []}
         memory: dict[int, list[float]] = {corpus.small: [], corpus.large: []}

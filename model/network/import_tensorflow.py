@@ -34,15 +34,15 @@ def import_tensorflow(wrappers: bool = True) -> None:
         wrappers: whether Keras may have its wrappers for scikit-learn in this process. They need a fifth of the time.
     """
     keep_freed_memory()
+    is_late = "tensorflow" in sys.modules and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "1"
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
-    imported_before = "tensorflow" in sys.modules
     wrapping = contextlib.nullcontext() if wrappers else hidden("sklearn")
     with _stderr_closed(), imports_frozen("tensorflow"), wrapping:
         import keras  # noqa: F401 (so that it meets scikit-learn here or not at all)
         import tensorflow as tf
 
         tf.config.list_physical_devices()
-    if imported_before and not _has_onednn():
+    if is_late and not _has_onednn():
         log.warning(
             "TensorFlow was imported before bulklabel, and without oneDNN: the network is slower on this processor, "
             "and the last bits of answers are not those of workers; set TF_ENABLE_ONEDNN_OPTS=1 for this program."
