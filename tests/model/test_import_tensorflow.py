@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from bulklabel.model.network.engine import THREADS, threads_per_batch
+
 COUNT = """
 import resource, sys
 import numpy as np
@@ -54,6 +56,33 @@ def test_a_line_says_that_somebody_has_imported_tensorflow_without_onednn(switch
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     warnings = [line for line in done.stderr.splitlines() if line.startswith("TensorFlow was imported before")]
     assert len(warnings) == (switch == "0")
+
+
+@pytest.mark.parametrize(
+    ("cores", "told", "threads"), [(1, "", 1), (2, "", 1), (16, "", 8), (16, "3", 3), (16, "0", 8), (16, "many", 8)]
+)
+def test_threads_per_batch(monkeypatch: pytest.MonkeyPatch, cores: int, told: str, threads: int) -> None:
+    monkeypatch.setenv(THREADS, told)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    assert threads_per_batch() == threads
+
+
+COMPUTE = """
+import os, sys
+from bulklabel.model.network.import_tensorflow import import_tensorflow
+import_tensorflow(wrappers=False, threads=int(sys.argv[1]))
+import tensorflow as tf
+tf.linalg.matmul(tf.ones((512, 512)), tf.ones((512, 512)))
+print(len(os.listdir("/proc/self/task")))
+"""
+
+
+def test_tensorflow_has_so_many_threads_per_batch() -> None:
+    found = {}
+    for threads in (1, 4):
+        command = [sys.executable, "-c", COMPUTE, str(threads)]
+        found[threads] = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert found[4] - found[1] == 3
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no mallopt")

@@ -225,13 +225,6 @@ def test_a_network_may_be_calibrated_twice() -> None:
     assert np.allclose(answers(dataclasses.replace(made, network=network)), wanted, atol=1e-6)
 
 
-def test_threads_are_those_of_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
-    assert onnx_engine.threads() == 3
-    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "0")
-    assert onnx_engine.threads() >= 1
-
-
 def test_a_batch_is_halved_where_memory_is_short(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

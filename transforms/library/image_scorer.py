@@ -1,8 +1,6 @@
 """Scores single records, as other people's pipelines have them, by the steps of `bulklabel score`."""
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from bulklabel.model.labels.predictions import LIST, probabilities_of
 from bulklabel.model.network import TOLERANCE
@@ -13,13 +11,13 @@ from bulklabel.transforms.planning.make_plan import ScoreOptions, make_recipe
 from bulklabel.transforms.reading.record_tables import tables
 from bulklabel.transforms.reading.records import Columns, Record
 from bulklabel.transforms.run_directory.plan import Recipe
-from bulklabel.transforms.scoring.decode_and_predict import BatchScorer
+from bulklabel.transforms.scoring.decode_and_predict import BatchScorer, ScoringThreads
 from bulklabel.transforms.scoring.load_scorer import load_scorer
 from bulklabel.transforms.scoring.model_files import load_model
 
 
 class ImageScorer:
-    """Scores images with a model's network, in threads that decode and predict, one a core."""
+    """Scores images with a model's network, in threads that decode and threads that predict."""
 
     def __init__(
         self, directory: str, recipe: Recipe, trusted: bool = False, golden_tolerance: float = TOLERANCE
@@ -36,10 +34,8 @@ class ImageScorer:
             UserError: as `load_scorer` does, also if it is not the recipe's model any more.
         """
         self.recipe = recipe
-        threads = os.cpu_count() or 1
-        pool = ThreadPoolExecutor(threads, thread_name_prefix="score")
         scorer = load_scorer(directory, recipe.model_digest, trusted, tolerance=golden_tolerance)
-        self._scorer = BatchScorer(recipe, scorer, pool, threads)
+        self._scorer = BatchScorer(recipe, scorer, ScoringThreads())
 
     def score(self, images: Sequence[ImageRecord]) -> list[ScoredRecord]:
         """Scores N records, any number of them; returns N predictions and rejected records, in order.

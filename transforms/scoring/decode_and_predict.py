@@ -1,11 +1,13 @@
 """Decodes and predicts tables of records in threads, in order and ahead of the consumer."""
 
+import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from bulklabel.model.network.engine import BATCHES_AT_ONCE
 from bulklabel.model.network.scorer import Scorer
 from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.concurrency.stage_clock import DECODING, StageClock
@@ -15,36 +17,47 @@ from bulklabel.transforms.scoring.decode import DecodedBatch, decode_batch, reje
 from bulklabel.transforms.scoring.predict import ScoredBatch, full_batches, predict_batch
 
 
+class ScoringThreads:
+    """Holds threads that decode, one a core, and others for the network, which thus never waits for a decoder."""
+
+    def __init__(self) -> None:
+        self.cores = os.cpu_count() or 1
+        self.decoders = ThreadPoolExecutor(self.cores, thread_name_prefix="decode")
+        self.predictors = ThreadPoolExecutor(BATCHES_AT_ONCE, thread_name_prefix="predict")
+
+    def end(self) -> None:
+        """Ends the threads when what they were given is done."""
+        self.decoders.shutdown()
+        self.predictors.shutdown()
+
+
 @dataclass(frozen=True)
 class BatchScorer:
-    """Computes `predict(decode(table))` in a pool of `threads`."""
+    """Computes `predict(decode(table))` in threads, which several may share."""
 
     recipe: Recipe
     scorer: Scorer
-    pool: ThreadPoolExecutor
-    threads: int
+    threads: ScoringThreads
 
     def score(self, tables: Iterable[pa.Table | Unreadable], clock: StageClock) -> Iterator[ScoredBatch]:
         """Yields every record of the tables once, as prediction or as rejected, in order; `clock` measures decoding."""
-        # Both maps share the pool: while the consumer waits for one batch, other threads decode tables and predict the
-        # batches after it. The numbers bound the memory: four decoded tables and two scored batches a thread.
-        decoded = ordered_map(self.pool, lambda table: self._decode(table, clock), tables, 4 * self.threads, _weight)
+        # While the consumer waits for one batch, threads decode tables and predict the batches after it. The numbers
+        # bound the memory: four decoded tables a thread, and as many batches that wait for the network as are in it.
+        threads = self.threads
+        decoded = ordered_map(
+            threads.decoders, lambda table: self._decode(table, clock), tables, 4 * threads.cores, _weight
+        )
         full = full_batches(decoded, self.recipe.batch_size)
         return ordered_map(
-            self.pool, lambda batch: predict_batch(batch, self.scorer, self.recipe), full, 2 * self.threads
+            threads.predictors, lambda batch: predict_batch(batch, self.scorer, self.recipe), full, 2 * BATCHES_AT_ONCE
         )
 
-    def _decode(self, table: pa.Table | Unreadable, clock: StageClock) -> DecodedBatch | ScoredBatch:
-        """Decodes a table; one that is a whole batch goes through the network in the same thread.
-
-        Otherwise all threads would decode, or wait for `SMALL_IMAGE_LOCK`, while batches wait for the network.
-        """
+    def _decode(self, table: pa.Table | Unreadable, clock: StageClock) -> DecodedBatch:
         recipe = self.recipe
         if isinstance(table, Unreadable):
             return reject_unreadable(table, recipe)
         with clock.measure(DECODING):
-            decoded = decode_batch(table, recipe.preprocessing, recipe.decode_seconds, recipe.limits)
-        return predict_batch(decoded, self.scorer, recipe) if len(decoded) == recipe.batch_size else decoded
+            return decode_batch(table, recipe.preprocessing, recipe.decode_seconds, recipe.limits)
 
 
 def _weight(table: pa.Table | Unreadable) -> int:

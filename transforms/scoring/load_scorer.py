@@ -2,6 +2,7 @@
 
 from bulklabel.model.errors import UserError
 from bulklabel.model.network import TOLERANCE
+from bulklabel.model.network.engine import threads_per_batch
 from bulklabel.model.network.golden_images import check_golden
 from bulklabel.model.network.import_tensorflow import import_tensorflow
 from bulklabel.model.network.precision import BFLOAT16, FLOAT32, check_processor
@@ -38,7 +39,7 @@ def load_scorer(
     if precision == BFLOAT16:
         check_processor()
     if model.engine == KERAS:
-        import_tensorflow(wrappers)  # takes seconds
+        import_tensorflow(wrappers, threads_per_batch())  # takes seconds
     scorer = Scorer(model, directory, trusted)
     check_golden(model, scorer, directory, tolerance)
     scorer.precision = precision

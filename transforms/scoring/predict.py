@@ -32,18 +32,13 @@ class ScoredBatch:
     answered: float | None
 
 
-def full_batches(batches: Iterable[DecodedBatch | ScoredBatch], size: int) -> Iterator[DecodedBatch | ScoredBatch]:
-    """Yields the same records in the same order, those not yet scored in batches of `size`, except for the last.
+def full_batches(batches: Iterable[DecodedBatch], size: int) -> Iterator[DecodedBatch]:
+    """Yields the same records in the same order in batches of `size`, except for the last.
 
     The network computes batches of one size: one that is not full is padded, and costs as much.
     """
     waiting: list[DecodedBatch] = []
     for batch in batches:
-        if isinstance(batch, ScoredBatch):
-            yield from map(_joined, [waiting] if waiting else [])
-            yield batch
-            waiting = []
-            continue
         waiting.append(batch)
         while sum(map(len, waiting)) >= size:
             full, rest = _joined(waiting).split(size)
@@ -63,10 +58,8 @@ def _joined(batches: list[DecodedBatch]) -> DecodedBatch:
     )
 
 
-def predict_batch(batch: DecodedBatch | ScoredBatch, scorer: Scorer, recipe: Recipe) -> ScoredBatch:
-    """Runs the network on a decoded batch; rejects records whose probabilities are none. A scored batch is returned."""
-    if isinstance(batch, ScoredBatch):
-        return batch
+def predict_batch(batch: DecodedBatch, scorer: Scorer, recipe: Recipe) -> ScoredBatch:
+    """Runs the network on a decoded batch; rejects records whose probabilities are none."""
     started = time.monotonic()
     good = batch.good
     if good.any():

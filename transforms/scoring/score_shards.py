@@ -1,6 +1,5 @@
 """ScoreShards: scores a shard to its predictions and its rejected records, as whole tables."""
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,7 +30,7 @@ from bulklabel.transforms.run_directory.parts import PREDICTIONS, REJECTED, Part
 from bulklabel.transforms.run_directory.places import place_fault
 from bulklabel.transforms.run_directory.plan import Recipe
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
-from bulklabel.transforms.scoring.decode_and_predict import BatchScorer
+from bulklabel.transforms.scoring.decode_and_predict import BatchScorer, ScoringThreads
 from bulklabel.transforms.truth.truth_source import with_truth
 from bulklabel.transforms.truth.truth_table import TruthTable
 
@@ -113,15 +112,14 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         self._truth = OncePerProcess(load_planned_truth, recipe)
 
     def setup(self) -> None:
-        """Starts the threads that decode and predict, one a core, and those that each see to a shard."""
-        self._threads = os.cpu_count() or 1
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="score")
+        """Starts the threads that decode and predict, and those that each see to a shard."""
+        self._threads = ScoringThreads()
         self._shards = ThreadPoolExecutor(SHARDS_AT_ONCE, thread_name_prefix="shard")
 
     def teardown(self) -> None:
         """Ends the threads of `setup`."""
         self._shards.shutdown(cancel_futures=True)
-        self._pool.shutdown()
+        self._threads.end()
 
     def start_bundle(self) -> None:
         """Forgets the shards of a bundle that failed."""
@@ -196,7 +194,7 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
         known_filter = KnownImageFilter(recipe, self._known.get()) if recipe.by_content else None
         clock = StageClock()
         tables = clock.measure_each(READING, known_filter.new_records(records) if known_filter else records)
-        batch_scorer = BatchScorer(recipe, scorer, self._pool, self._threads)
+        batch_scorer = BatchScorer(recipe, scorer, self._threads)
         batches = list(batch_scorer.score(tables, clock))
         for batch in batches:
             clock.add(PREDICTING, batch.milliseconds / 1000)

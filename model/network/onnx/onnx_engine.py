@@ -1,6 +1,5 @@
 """Runs ONNX networks by ONNX Runtime on the processor, each session for one batch shape."""
 
-import os
 import re
 from typing import Any
 
@@ -11,7 +10,7 @@ from onnx import TensorProto
 from bulklabel.model.errors import UserError, first_line
 from bulklabel.model.images.resize import Pixels
 from bulklabel.model.model_directory import DESCRIPTION_FILE, MAKE_AGAIN, Model
-from bulklabel.model.network.engine import Engine, RunBatch
+from bulklabel.model.network.engine import Engine, RunBatch, threads_per_batch
 from bulklabel.model.network.onnx.check_onnx import check_no_external_data, check_operators, parse_onnx
 from bulklabel.model.network.precision import Probabilities, check_precision
 from bulklabel.model.versions import ONNX
@@ -37,17 +36,11 @@ def words_of(error: Exception) -> str:
     return SOURCE_PLACE.sub("", first_line(error))
 
 
-def threads() -> int:
-    """Returns how many threads share a batch: as many as TensorFlow is told, or else as this process has cores."""
-    told = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
-    return int(told) if told.isdigit() and int(told) else len(os.sched_getaffinity(0))
-
-
 def make_session(network: bytes, batch: int | None = None) -> Any:
     """Loads a wrapped network, for batches of one size where the network leaves it open; errors are ONNX Runtime's."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = FATAL
-    options.intra_op_num_threads = threads()
+    options.intra_op_num_threads = threads_per_batch()
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other threads decode meanwhile
     # Quantized networks: processors without VNNI would clip sums of products to 16 bits, and answer otherwise.
