@@ -151,6 +151,8 @@ class TruthReader:
         >>> reader.items("['3', '7']"), reader.items(""), reader.items(["3"]), reader.items(7)
         (['3', '7'], None, ['3'], [7])
         """
+        if isinstance(value, list | tuple):
+            return [item.decode("utf-8", "backslashreplace") if isinstance(item, bytes) else item for item in value]
         if value is None or is_nan(value):
             return None
         if isinstance(value, bytes):
@@ -158,8 +160,6 @@ class TruthReader:
         if isinstance(value, str):
             nothing = value.strip().lower() == "nan" and self.known_name(value) not in self._spellings.values()
             return None if nothing else split_text(value, self.rule.separator)
-        if isinstance(value, list | tuple):
-            return [item.decode("utf-8", "backslashreplace") if isinstance(item, bytes) else item for item in value]
         if isinstance(value, Mapping):
             raise RecordError("read", "bad_labels", f"the labels are {str(value)[:40]!r}; expected a list")
         return [value]
@@ -172,6 +172,8 @@ class TruthReader:
         >>> TruthReader(LabelRule(), ("Caf\u00e9",)).known_name("Cafe\u0301") == "Caf\u00e9"
         True
         """
+        if name in self._spellings:
+            return self._spellings[name]
         composed = compose(name)
         return self._spellings.get(composed) or self._spellings.get(composed.strip(), composed)
 

@@ -8,11 +8,13 @@ import pytest
 
 from bulklabel.model.labels.label_rule import LabelRule
 from bulklabel.transforms.concurrency.ordered_map import ordered_map
-from bulklabel.transforms.reading.record_tables import tables
+from bulklabel.transforms.reading.record_tables import LARGE_IMAGE_BYTES, tables
 from bulklabel.transforms.reading.records import TABLE_BYTES, Columns, ReadSpec, Record
 from bulklabel.transforms.scoring.decode_and_predict import _weight
 
 SPEC = ReadSpec("parquet", Columns(), ("cat",), 256, LabelRule("indices", "cls"))
+
+LARGE = b"x" * 2 * LARGE_IMAGE_BYTES
 
 
 def tables_of(*images: bytes | None) -> list[pa.Table]:
@@ -20,13 +22,15 @@ def tables_of(*images: bytes | None) -> list[pa.Table]:
     return list(tables(records, SPEC))
 
 
-def test_a_large_image_is_not_copied_into_its_table() -> None:
-    image = bytes(2 * TABLE_BYTES)
-    (table,) = tables_of(image)
-    assert table.column("image").chunk(0).buffers()[2].address == pa.py_buffer(image).address
+@pytest.mark.parametrize(("size", "count"), [(2 * TABLE_BYTES, 1), (LARGE_IMAGE_BYTES, 3)])
+def test_large_images_are_not_copied_into_their_table(size: int, count: int) -> None:
+    images = [bytes([row]) * size for row in range(count)]
+    (table,) = tables_of(*images)
+    pieces = table.column("image").chunks
+    assert [piece.buffers()[2].address for piece in pieces] == [pa.py_buffer(image).address for image in images]
 
 
-@pytest.mark.parametrize("images", [(b"",), (None,), (b"x",), (b"x", None, b"")])
+@pytest.mark.parametrize("images", [(b"",), (None,), (b"x",), (b"x", None, b""), (LARGE, None, b"", LARGE)])
 def test_images_come_out_of_tables_as_they_went_in(images: tuple[bytes | None, ...]) -> None:
     (table,) = tables_of(*images)
     table.validate(full=True)

@@ -13,7 +13,7 @@ def escape_surrogates(text: str) -> str:
     >>> print(escape_surrogates("caf\udce9.png"))
     caf\udce9.png
     """
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def shortened(text: str) -> str:

@@ -3,7 +3,6 @@
 import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from urllib.parse import unquote
 
 from bulklabel.model.images.kinds import format_of, has_extra
@@ -83,7 +82,7 @@ def _with_header(record: Record, names: Sequence[str]) -> Record:
 
     values = header_fields(record.image, names)
     carried = (own if own is not None else other for own, other in zip(record.carried, values, strict=True))
-    return replace(record, carried=tuple(carried))
+    return record._replace(carried=tuple(carried))
 
 
 def with_path_fields(
@@ -106,7 +105,7 @@ def _each_with_fields(
         if isinstance(item, Unreadable):
             yield item
         elif isinstance(item, Reference):
-            yield replace(item, record=_with_fields(item.record, item.name, spec))
+            yield item._replace(record=_with_fields(item.record, item.name, spec))
         else:
             below = item.source.removeprefix(f"{shard.source}/") if shard.names else item.source
             yield _with_fields(item, below, spec) if spec.columns.path_pattern or "=" in item.source else item
@@ -124,4 +123,4 @@ def _with_fields(record: Record, path: str, spec: ReadSpec) -> Record:
         found.get(name) if value is None else value for name, value in zip(columns.carry, record.carried, strict=True)
     )
     record_id = groups.get(ID, record.id)
-    return replace(record, id=record_id, fields={**record.fields, **fields}, carried=tuple(carried))
+    return record._replace(id=record_id, fields={**record.fields, **fields}, carried=tuple(carried))

@@ -4,9 +4,8 @@ import json
 import math
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -18,6 +17,9 @@ from bulklabel.transforms.reading.records import TABLE_BYTES, Problem, ReadSpec,
 
 CHANGED_SOURCE = "changed_source"
 """The reason of records whose file is not what it was when the run was planned."""
+
+LARGE_IMAGE_BYTES = 2**14
+"""Images that have so many bytes on average are each a piece of a table's column, since copying them takes longer."""
 
 
 def tables(records: Iterable[Record | Unreadable], spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
@@ -51,8 +53,7 @@ def tables(records: Iterable[Record | Unreadable], spec: ReadSpec) -> Iterator[p
         yield _table(pending, spec)
 
 
-@dataclass(frozen=True)
-class _Row:
+class _Row(NamedTuple):
     """Holds a record with its truth, and its size in bytes."""
 
     record: Record
@@ -67,7 +68,9 @@ def _row(record: Record, spec: ReadSpec) -> _Row | Unreadable:
         labels, unknown = spec.truth_reader.read(record.fields, record.class_names)
     except RecordError as error:
         return unreadable(record.source, record.position, error, record.id)
-    length = len(record.image or b"") + sum(len(text or "") for text in record.carried)
+    length = len(record.image or b"")
+    if record.carried:
+        length += sum(len(text or "") for text in record.carried)
     if length > MAX_RECORD_BYTES:
         detail = f"the record has {length:,} bytes or more; at most {MAX_RECORD_BYTES:,} are read"
         return unreadable(record.source, record.position, RecordError("read", "too_large", detail), record.id)
@@ -158,17 +161,23 @@ def escape_all(labels: Labels) -> Labels:
     return labels and [label and escape_surrogates(label) for label in labels]
 
 
-def _images(images: Sequence[bytes | None]) -> pa.Array:
-    """Returns a column of images; one that is alone, as photographs are, lies where it lay and is not copied."""
-    if len(images) > 1 or images[0] is None:
+def _images(images: Sequence[bytes | None]) -> pa.Array | pa.ChunkedArray:
+    """Returns a column of images; large ones, as photographs are, lie where they lay and are not copied."""
+    if sum(len(image or b"") for image in images) < len(images) * LARGE_IMAGE_BYTES:
         return pa.array(images, pa.binary())
-    ends = pa.py_buffer(struct.pack("=ii", 0, len(images[0])))
-    return pa.Array.from_buffers(pa.binary(), 1, [None, ends, pa.py_buffer(images[0])])
+    return pa.chunked_array([_image(image) for image in images], pa.binary())
+
+
+def _image(image: bytes | None) -> pa.Array:
+    if image is None:
+        return pa.nulls(1, pa.binary())
+    ends = pa.py_buffer(struct.pack("=ii", 0, len(image)))
+    return pa.Array.from_buffers(pa.binary(), 1, [None, ends, pa.py_buffer(image)])
 
 
 def _table(rows: Sequence[_Row], spec: ReadSpec) -> pa.Table:
     records = [row.record for row in rows]
-    values: dict[str, list[Any] | pa.Array] = {
+    values: dict[str, list[Any] | pa.Array | pa.ChunkedArray] = {
         "id": [name_of(record) for record in records],
         "source": [escape_surrogates(record.source) for record in records],
         "position": [record.position for record in records],

@@ -3,9 +3,10 @@
 import posixpath
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -212,8 +213,7 @@ class ReadSpec:
         return TruthReader(self.rule, self.label_names)
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """Holds one record as its file has it.
 
     `id` is None if the file has none for it; `fields` has those of `LabelRule.fields` that the record has;
@@ -226,11 +226,10 @@ class Record:
     fields: Mapping[str, Any]
     image: bytes | None
     carried: tuple[str | None, ...]
-    class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    class_names: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(NamedTuple):
     """Holds a record whose image lies in another file, and the name that the data gives it."""
 
     record: Record

@@ -1,8 +1,8 @@
 """Reads the images that records name by a path or a URI, many at once."""
 
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, islice, tee
 
@@ -30,7 +30,8 @@ def with_images(
 ) -> Iterator[Record | Unreadable]:
     """Yields a shard's records with the images that they name; the next images are fetched meanwhile."""
     image_roots = _roots_of(shard, spec)
-    for embedded, run in groupby(_wanted(items, spec), _is_embedded):
+    wanted = items if spec.positions is None else _at_positions(items, spec.positions)
+    for embedded, run in groupby(wanted, _is_embedded):
         if embedded:  # such records are yielded one by one: to hold many of them would take memory for nothing
             for item in run:
                 if isinstance(item, Record):
@@ -88,16 +89,16 @@ def _fetched(run: Iterator[_Located]) -> Iterator[Record | Unreadable]:
             yield item
             continue
         try:
-            yield replace(item.record, image=content_of(content, item.name))
+            yield item.record._replace(image=content_of(content, item.name))
         except RecordError as error:
             yield unreadable(item.record.source, item.record.position, error, item.record.id)
 
 
-def _wanted(
-    items: Iterable[Record | Reference | Unreadable], spec: ReadSpec
+def _at_positions(
+    items: Iterable[Record | Reference | Unreadable], positions: Collection[int]
 ) -> Iterator[Record | Reference | Unreadable]:
     for item in items:
-        if spec.positions is None or not isinstance(item, Reference) or item.record.position in spec.positions:
+        if not isinstance(item, Reference) or item.record.position in positions:
             yield item
 
 
