@@ -32,6 +32,7 @@ from bulklabel.model.images.decode import batch_size_for
 from bulklabel.model.images.demo_collages import DIGITS, collages
 from bulklabel.model.images.resize import Pixels, Preprocessing
 from bulklabel.model.model_directory import Model
+from bulklabel.model.network.engine import BATCHES_AT_ONCE
 from bulklabel.model.network.keras_archive import network_bytes
 from bulklabel.model.network.scorer import Scorer
 from bulklabel.model.training.textbook import build_textbook
@@ -134,8 +135,9 @@ def records_of(images: list[bytes]) -> pa.Table:
 
 
 def run_network(scorer: Scorer, tables: list[pa.Table], pixels: Pixels) -> int:
-    with ThreadPoolExecutor(CORES) as pool:
-        return sum(len(found) for found in ordered_map(pool, lambda _: scorer.predict(pixels), tables * 4, 2 * CORES))
+    with ThreadPoolExecutor(BATCHES_AT_ONCE) as pool:
+        answers = ordered_map(pool, lambda _: scorer.predict(pixels), tables * 4, 2 * BATCHES_AT_ONCE)
+        return sum(map(len, answers))
 
 
 def run_decoding(tables: list[pa.Table]) -> int:
