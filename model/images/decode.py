@@ -8,7 +8,7 @@ import simplejpeg
 
 from bulklabel.model.errors import RecordError
 from bulklabel.model.images import jpeg
-from bulklabel.model.images.kinds import EXTRAS, Kind, format_of, has_extra, kind_of, other_format_of
+from bulklabel.model.images.kinds import EXTRAS, Encoded, Kind, format_of, has_extra, kind_of, other_format_of
 from bulklabel.model.images.limits import DEFAULT_LIMITS, Limits
 from bulklabel.model.images.orientation import turned_upright
 from bulklabel.model.images.other_formats import OPENERS, decode_other
@@ -41,7 +41,7 @@ def batch_size_for(preprocessing: Preprocessing) -> int:
     return int(min(MAX_BATCH_SIZE, 2 ** (fitting.bit_length() - 1)))
 
 
-def decode(data: bytes | None, preprocessing: Preprocessing, limits: Limits = DEFAULT_LIMITS) -> Pixels:
+def decode(data: Encoded | None, preprocessing: Preprocessing, limits: Limits = DEFAULT_LIMITS) -> Pixels:
     """Returns the pixels of one image file at the network's size, height×width×3, uint8.
 
     Raises:
@@ -58,7 +58,7 @@ def decode(data: bytes | None, preprocessing: Preprocessing, limits: Limits = DE
 
 
 def decode_with_kind(
-    data: bytes | None, preprocessing: Preprocessing, limits: Limits = DEFAULT_LIMITS
+    data: Encoded | None, preprocessing: Preprocessing, limits: Limits = DEFAULT_LIMITS
 ) -> tuple[Pixels, Kind]:
     """Returns what `decode` returns, and the kind of image that it was.
 
@@ -94,7 +94,7 @@ def decode_whole(data: bytes | None, limits: Limits = DEFAULT_LIMITS, pixel_rang
 
 
 def _decode_smaller(
-    data: bytes | None, preprocessing: Preprocessing, limits: Limits
+    data: Encoded | None, preprocessing: Preprocessing, limits: Limits
 ) -> tuple[Pixels, Box, tuple[int, int]] | None:
     """Decodes a large JPEG file smaller than it is.
 
@@ -103,6 +103,7 @@ def _decode_smaller(
     """
     if not data or format_of(data) != "JPEG":
         return None
+    data = bytes(data)
     header = jpeg.read_header(data)
     if header is None or not header.plain:
         return None
@@ -114,7 +115,7 @@ def _decode_smaller(
         return None
 
 
-def _decode(data: bytes | None, limits: Limits, pixel_range: PixelRange) -> tuple[str, Pixels, bool]:
+def _decode(data: Encoded | None, limits: Limits, pixel_range: PixelRange) -> tuple[str, Pixels, bool]:
     """Returns the format of one image file, its pixels at its own size, and whether some of them are missing."""
     if data is None:
         raise RecordError("read", "missing_image", "the image is null")
@@ -123,6 +124,7 @@ def _decode(data: bytes | None, limits: Limits, pixel_range: PixelRange) -> tupl
     file_format = format_of(data)
     if file_format == "PNG":
         return file_format, *decode_png(data, limits, pixel_range)
+    data = bytes(data)  # which copies nothing but a view
     if file_format == "JPEG":
         return file_format, *_decode_jpeg(data, limits)
     if file_format == "WEBP" and (pixels := _decode_plain_webp(data, limits)) is not None:

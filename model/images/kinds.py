@@ -4,7 +4,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from bulklabel.model.versions import NOT_INSTALLED, installed_version
 
@@ -73,11 +73,14 @@ OTHER_SIGNATURES = {
 }
 """How images start that nothing here decodes, so that the reason names them."""
 
+Encoded: TypeAlias = bytes | memoryview
+"""The bytes of an image file; a view of them where there are so many that copying them takes time."""
+
 HEAD_BYTES = 512
 """More than any signature looks at."""
 
 
-def format_of(data: bytes) -> str | None:
+def format_of(data: Encoded) -> str | None:
     """Returns the name of the format that a file's first bytes are of, if it may be decoded; else None.
 
     >>> format_of(b"BM..."), format_of(b"%PDF-1.7")

@@ -8,6 +8,7 @@ import struct
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +55,24 @@ def test_other_formats(format_name: str) -> None:
     smooth = np.repeat(np.arange(0, 256, 8, dtype=np.uint8)[:, None], 32, axis=1)[:, :, None].repeat(3, axis=2)
     decoded = decode(png(smooth, format=format_name), SIZE)
     assert np.abs(decoded.astype(int) - smooth).max() <= 8
+
+
+def answer(data: bytes | memoryview, how: Preprocessing) -> Any:
+    try:
+        return decode(data, how).tolist()
+    except RecordError as error:
+        return error.args
+
+
+@pytest.mark.parametrize("decode_as", ["exact", "scaled"])
+@pytest.mark.parametrize("format_name", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PDF"])
+def test_a_view_is_decoded_as_its_bytes_are(format_name: str, decode_as: str) -> None:
+    how = Preprocessing(32, 32, decode=decode_as)
+    for side in (32, 400):
+        image = png(photograph(side, side), format=format_name)
+        for content in (image, image[: len(image) // 2], image[:-1], image[:20], b""):
+            view = memoryview(pa.py_buffer(content)).cast("B")
+            assert answer(view, how) == answer(content, how)
 
 
 def test_cmyk_jpeg() -> None:

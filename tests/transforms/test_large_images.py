@@ -8,7 +8,7 @@ import pytest
 
 from bulklabel.model.labels.label_rule import LabelRule
 from bulklabel.transforms.concurrency.ordered_map import ordered_map
-from bulklabel.transforms.reading.record_tables import LARGE_IMAGE_BYTES, tables
+from bulklabel.transforms.reading.record_tables import LARGE_IMAGE_BYTES, images_in, tables
 from bulklabel.transforms.reading.records import TABLE_BYTES, Columns, ReadSpec, Record
 from bulklabel.transforms.scoring.decode_and_predict import _weight
 
@@ -36,6 +36,14 @@ def test_images_come_out_of_tables_as_they_went_in(images: tuple[bytes | None, .
     table.validate(full=True)
     assert table.schema == SPEC.schema
     assert table.column("image").to_pylist() == list(images)
+
+
+@pytest.mark.parametrize("images", [(), (None,), (None, b""), (LARGE,), (LARGE, None, b"", LARGE), (b"x", None)])
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
+def test_images_are_seen_where_they_lie(images: tuple[bytes | None, ...], kind: pa.DataType) -> None:
+    column = pa.array([b"before", *images, b"after"], kind)[1:-1]
+    for seen in (images_in(column), images_in(pa.chunked_array([column, column]))[len(images) :]):
+        assert [image if image is None else bytes(image) for image in seen] == list(images)
 
 
 @pytest.mark.parametrize(("size", "at_once"), [(1, 8), (5 * TABLE_BYTES, 3)])

@@ -17,6 +17,7 @@ from bulklabel.transforms.reading import parquet
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.parquet import ParquetReader
 from bulklabel.transforms.reading.readers import read_shard
+from bulklabel.transforms.reading.record_tables import LARGE_IMAGE_BYTES, images_in
 from bulklabel.transforms.reading.records import RECORD_SCHEMA, SHARD_RECORDS, Columns, ReadSpec, Shard, Unreadable
 from tests.conftest import collage_rows, write_parquet
 from tests.conftest import read_all as read_records
@@ -57,6 +58,17 @@ def test_every_record_is_read_once_with_its_place(tmp_path: Path) -> None:
     assert all(table.schema == RECORD_SCHEMA for table in tables)
     read = [row for table in tables for row in table.to_pylist()]
     assert read == [row | {"source": str(path), "position": position} for position, row in enumerate(rows)]
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.dictionary(pa.int32(), pa.binary())])
+def test_large_images_are_read_as_they_are(tmp_path: Path, kind: pa.DataType) -> None:
+    images = [None, b"", *(bytes([row]) * (LARGE_IMAGE_BYTES + 100 * row) for row in range(250)), None]
+    path = write_table(tmp_path / "a.parquet", {"image": pa.array(images, pa.binary()).cast(kind)})
+    tables = read_all(path)
+    assert sum(table.column("image").num_chunks for table in tables) == len(images)
+    assert [image for table in tables for image in table.column("image").to_pylist()] == images
+    seen = [image for table in tables for image in images_in(table.column("image"))]
+    assert [image if image is None else bytes(image) for image in seen] == images
 
 
 def test_small_row_groups_are_packed_into_one_shard(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from bulklabel.transforms.files.planned_files import open_planned
 from bulklabel.transforms.files.stores.path_names import MISSING
 from bulklabel.transforms.reading.arrow_values import plain_type, values_of
 from bulklabel.transforms.reading.class_names import class_names_of
-from bulklabel.transforms.reading.record_tables import id_of, text_of
+from bulklabel.transforms.reading.record_tables import id_of, images_in, text_of
 from bulklabel.transforms.reading.records import (
     MISSING_FILE,
     SHARD_RECORDS,
@@ -279,7 +279,7 @@ def _records_of(
     texts = [_carried(batch, name, source) for name in columns.carry]
     rows = zip(
         values_of(batch, next(iter(columns.id_names(ParquetReader.id_fields)), None)),
-        values_of(batch, image),
+        _images_of(batch, image),
         zip(*(values_of(batch, name) for name in label_fields), strict=True) if label_fields else [()] * len(batch),
         zip(*texts, strict=True) if texts else [()] * len(batch),
         strict=True,
@@ -294,6 +294,13 @@ def _records_of(
         values = tuple(map(text_of, carried))
         record = Record(record_id, source, row_position, fields, content, values, class_names)
         yield Reference(record, path) if spec.images and content is None and path is not None else record
+
+
+def _images_of(batch: pa.RecordBatch, name: str) -> list[Any]:
+    """Returns the values of the column of images, nulls if it was not read; they may be paths, or structs of both."""
+    kind = batch.schema.field(name).type if name in batch.schema.names else pa.null()
+    plain = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return images_in(batch.column(name)) if plain else values_of(batch, name)
 
 
 def _carried(batch: pa.RecordBatch, name: str, source: str) -> list[Any]:

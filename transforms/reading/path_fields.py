@@ -80,7 +80,7 @@ def _with_header(record: Record, names: Sequence[str]) -> Record:
         return record
     from bulklabel.model.images.dicom import header_fields
 
-    values = header_fields(record.image, names)
+    values = header_fields(bytes(record.image), names)
     carried = (own if own is not None else other for own, other in zip(record.carried, values, strict=True))
     return record._replace(carried=tuple(carried))
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import pyarrow as pa
 
 from bulklabel.model.errors import UserError
+from bulklabel.model.images.kinds import Encoded
 from bulklabel.model.labels.label_rule import LabelRule, TruthReader
 from bulklabel.transforms.files.listing import File, Listing
 
@@ -224,7 +225,7 @@ class Record(NamedTuple):
     source: str
     position: int
     fields: Mapping[str, Any]
-    image: bytes | None
+    image: Encoded | None
     carried: tuple[str | None, ...]
     class_names: Mapping[str, Sequence[str]] = MappingProxyType({})
 

@@ -13,11 +13,12 @@ import pyarrow as pa
 
 from bulklabel.model.errors import RecordError
 from bulklabel.model.images.decode import decode_with_kind
-from bulklabel.model.images.kinds import Kind
+from bulklabel.model.images.kinds import Encoded, Kind
 from bulklabel.model.images.limits import DEFAULT_LIMITS, Limits
 from bulklabel.model.images.resize import Pixels, Preprocessing
 from bulklabel.transforms.concurrency.timeout import run_with_timeout
 from bulklabel.transforms.files.text import escape_surrogates
+from bulklabel.transforms.reading.record_tables import images_in
 from bulklabel.transforms.reading.records import Unreadable
 from bulklabel.transforms.run_directory.part_tables import no_records, rejected_row, rejected_row_of
 from bulklabel.transforms.run_directory.plan import DECODE_SECONDS, Recipe
@@ -87,7 +88,7 @@ def decode_batch(
         seconds: the time limit for one image; a whole batch that takes less is decoded in one go.
         limits: how large an image may be, and whether one that lacks pixels is rejected.
     """
-    images = batch.column("image").to_pylist()
+    images = images_in(batch.column("image"))
     small = sum(len(image or b"") for image in images) < len(images) * SMALL_IMAGE_BYTES
     decoded: list[Decoded | RecordError] = []
     abandoned = threading.Event()
@@ -110,8 +111,8 @@ def decode_batch(
 
 
 def _decode_all(
-    images: list[bytes | None],
-    decode: Callable[[bytes | None], Decoded | RecordError],
+    images: list[Encoded | None],
+    decode: Callable[[Encoded | None], Decoded | RecordError],
     small: bool,
     decoded: list[Decoded | RecordError],
     abandoned: threading.Event,
@@ -125,7 +126,7 @@ def _decode_all(
             decoded.append(result)
 
 
-def _decode(image: bytes | None, preprocessing: Preprocessing, limits: Limits) -> Decoded | RecordError:
+def _decode(image: Encoded | None, preprocessing: Preprocessing, limits: Limits) -> Decoded | RecordError:
     try:
         return decode_with_kind(image, preprocessing, limits)
     except RecordError as error:
@@ -133,7 +134,7 @@ def _decode(image: bytes | None, preprocessing: Preprocessing, limits: Limits) -
 
 
 def _decode_with_timeout(
-    image: bytes | None, decode: Callable[[bytes | None], Decoded | RecordError], seconds: float
+    image: Encoded | None, decode: Callable[[Encoded | None], Decoded | RecordError], seconds: float
 ) -> Decoded | RecordError:
     try:
         return run_with_timeout(lambda: decode(image), seconds)

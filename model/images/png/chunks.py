@@ -11,6 +11,7 @@ import numpy as np
 from isal.isal_zlib import crc32
 
 from bulklabel.model.errors import RecordError
+from bulklabel.model.images.kinds import Encoded
 from bulklabel.model.images.limits import truncated_image
 from bulklabel.model.images.orientation import UPRIGHT, orientation_of_exif, orientation_of_xmp
 from bulklabel.model.images.png.header import GRAY, PALETTE, RGB, SIGNATURE, PngHeader, damaged_png
@@ -63,7 +64,7 @@ class PngChunks:
         return on_white(np.column_stack([colors, alpha])[None])[0]  # type: ignore[no-any-return]
 
 
-def read_chunks(content: bytes) -> PngChunks:
+def read_chunks(content: Encoded) -> PngChunks:
     """Returns the chunks of a PNG file that its pixels depend on, verified by their checksums.
 
     Raises:
@@ -91,7 +92,7 @@ def read_chunks(content: bytes) -> PngChunks:
     return chunks
 
 
-def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, bool | None]]:
+def _chunks(content: Encoded) -> Iterator[tuple[bytes, memoryview, bool | None]]:
     """Yields kind and content of each chunk up to the end mark, and whether the checksum is right.
 
     An IDAT that is cut off is yielded as far as it goes, since all pixels may be in it, and None for its checksum.

@@ -6,6 +6,7 @@ import numpy as np
 from isal.igzip_lib import DECOMP_ZLIB, IgzipDecompressor, IsalError
 from isal.isal_zlib import crc32
 
+from bulklabel.model.images.kinds import Encoded
 from bulklabel.model.images.limits import Limits
 from bulklabel.model.images.orientation import turned_upright
 from bulklabel.model.images.png import filters
@@ -25,7 +26,7 @@ SMALL = 2**18
 """The most bytes that are unpacked at once."""
 
 
-def decode_png(content: bytes, limits: Limits, pixel_range: PixelRange = None) -> tuple[Pixels, bool]:
+def decode_png(content: Encoded, limits: Limits, pixel_range: PixelRange = None) -> tuple[Pixels, bool]:
     """Returns the pixels of a PNG file, H×W×3, upright and on white, and whether some of them are missing.
 
     Decoders differ in what damage they forgive, and in what they make of transparency. So this is the only one here,
@@ -49,7 +50,7 @@ def decode_png(content: bytes, limits: Limits, pixel_range: PixelRange = None) -
     return turned_upright(pixels, chunks.orientation), data.missing
 
 
-def _decode_plain(content: bytes, limits: Limits) -> Pixels | None:
+def _decode_plain(content: Encoded, limits: Limits) -> Pixels | None:
     """Decodes a small file of the commonest form in half of the time.
 
     Such a file has IHDR, one IDAT and IEND, and 8 bits of gray or RGB.
@@ -57,7 +58,7 @@ def _decode_plain(content: bytes, limits: Limits) -> Pixels | None:
     Returns:
         Pixels; None for all other files, and for whatever is wrong.
     """
-    pixel_bytes = PLAIN_FORMS.get(content[24:29])
+    pixel_bytes = PLAIN_FORMS.get(bytes(content[24:29]))
     if len(content) < 57 or content[8:16] != b"\0\0\0\rIHDR" or pixel_bytes is None:
         return None
     width, height, header_sum, length, kind = struct.unpack_from(">II5xII4s", content, 16)
