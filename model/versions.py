@@ -1,6 +1,7 @@
 """Reads what decides the last bit of an answer besides plan and network: packages' versions, and the processor."""
 
 import functools
+import os
 import platform
 import re
 from importlib.metadata import PackageNotFoundError, version
@@ -66,6 +67,11 @@ def processor() -> str:
     except OSError:
         names = []
     return names[0] if names else platform.machine()
+
+
+def processor_cores() -> int:
+    """Returns how many cores this process may use, where the system says it, or else how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor_flags() -> list[str]:

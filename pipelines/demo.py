@@ -11,6 +11,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from bulklabel.model.errors import UserError
 from bulklabel.model.images.demo_collages import BROKEN, collages
 from bulklabel.model.network.engine import THREADS
+from bulklabel.model.versions import processor_cores
 from bulklabel.pipelines import score, train
 from bulklabel.pipelines.console.account import current
 from bulklabel.pipelines.console.logs import log
@@ -61,7 +62,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     print(f"\n1. collages of handwritten digits → {corpus}/heldout", flush=True)
     make_corpus(files.absolute(corpus), options.input_format, held_out=True)
     if options.train:  # which has one batch at a time, and TensorFlow cannot be told again
-        os.environ.setdefault(THREADS, str(len(os.sched_getaffinity(0))))
+        os.environ.setdefault(THREADS, str(processor_cores()))
     works = _copy_shipped(model)
     if works:
         print(f"2. score them with a small model that comes with bulklabel → {scores}\n", flush=True)

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from bulklabel.model.network.engine import THREADS, threads_per_batch
+from bulklabel.model.versions import processor_cores
 
 COUNT = """
 import resource, sys
@@ -56,6 +57,11 @@ def test_a_line_says_that_somebody_has_imported_tensorflow_without_onednn(switch
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     warnings = [line for line in done.stderr.splitlines() if line.startswith("TensorFlow was imported before")]
     assert len(warnings) == (switch == "0")
+
+
+def test_cores_are_counted_where_the_system_knows_no_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert processor_cores() == (os.cpu_count() or 1)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Decodes and predicts tables of records in threads, in order and ahead of the consumer."""
 
-import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ import pyarrow as pa
 
 from bulklabel.model.network.engine import BATCHES_AT_ONCE
 from bulklabel.model.network.scorer import Scorer
+from bulklabel.model.versions import processor_cores
 from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.concurrency.stage_clock import DECODING, StageClock
 from bulklabel.transforms.reading.records import TABLE_BYTES, Unreadable
@@ -21,7 +21,7 @@ class ScoringThreads:
     """Holds threads that decode, one a core, and others for the network, which thus never waits for a decoder."""
 
     def __init__(self) -> None:
-        self.cores = os.cpu_count() or 1
+        self.cores = processor_cores()
         self.decoders = ThreadPoolExecutor(self.cores, thread_name_prefix="decode")
         self.predictors = ThreadPoolExecutor(BATCHES_AT_ONCE, thread_name_prefix="predict")
 
