@@ -1,6 +1,7 @@
 """The Parquet reader: what people's files hold, and what is wrong with some of them."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,24 @@ def test_every_record_is_read_once_with_its_place(tmp_path: Path) -> None:
     assert read == [row | {"source": str(path), "position": position} for position, row in enumerate(rows)]
 
 
-@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.dictionary(pa.int32(), pa.binary())])
-def test_large_images_are_read_as_they_are(tmp_path: Path, kind: pa.DataType) -> None:
+def in_structs(images: pa.Array) -> pa.Array:
+    """Puts images into structs as Hugging Face's datasets have them; the first and the last struct are null."""
+    nulls = pa.array([row in (0, len(images) - 1) for row in range(len(images))])
+    return pa.StructArray.from_arrays([images, pa.nulls(len(images), pa.string())], ["bytes", "path"], mask=nulls)
+
+
+@pytest.mark.parametrize(
+    "column_of",
+    [
+        lambda images: images,
+        lambda images: images.cast(pa.large_binary()),
+        lambda images: images.cast(pa.dictionary(pa.int32(), pa.binary())),
+        in_structs,
+    ],
+)
+def test_large_images_are_read_as_they_are(tmp_path: Path, column_of: Callable[[pa.Array], pa.Array]) -> None:
     images = [None, b"", *(bytes([row]) * (LARGE_IMAGE_BYTES + 100 * row) for row in range(250)), None]
-    path = write_table(tmp_path / "a.parquet", {"image": pa.array(images, pa.binary()).cast(kind)})
+    path = write_table(tmp_path / "a.parquet", {"image": column_of(pa.array(images, pa.binary()))})
     tables = read_all(path)
     assert sum(table.column("image").num_chunks for table in tables) == len(images)
     assert [image for table in tables for image in table.column("image").to_pylist()] == images

@@ -17,7 +17,7 @@ from bulklabel.transforms.files.listing import File, Listing, changed_words
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.files.planned_files import open_planned
 from bulklabel.transforms.files.stores.path_names import MISSING
-from bulklabel.transforms.reading.arrow_values import plain_type, values_of
+from bulklabel.transforms.reading.arrow_values import plain_type, python_values, values_of
 from bulklabel.transforms.reading.class_names import class_names_of
 from bulklabel.transforms.reading.record_tables import id_of, images_in, text_of
 from bulklabel.transforms.reading.records import (
@@ -298,9 +298,16 @@ def _records_of(
 
 def _images_of(batch: pa.RecordBatch, name: str) -> list[Any]:
     """Returns the values of the column of images, nulls if it was not read; they may be paths, or structs of both."""
-    kind = batch.schema.field(name).type if name in batch.schema.names else pa.null()
-    plain = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-    return images_in(batch.column(name)) if plain else values_of(batch, name)
+    return _image_values(batch.column(name)) if name in batch.schema.names else [None] * len(batch)
+
+
+def _image_values(column: pa.Array) -> list[Any]:
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        return images_in(column)
+    if pa.types.is_struct(column.type):
+        rows = zip(*map(_image_values, column.flatten()), strict=True)
+        return [dict(zip(column.type.names, row, strict=True)) for row in rows]
+    return python_values(column)
 
 
 def _carried(batch: pa.RecordBatch, name: str, source: str) -> list[Any]:
