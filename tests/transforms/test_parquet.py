@@ -86,6 +86,13 @@ def test_large_images_are_read_as_they_are(tmp_path: Path, column_of: Callable[[
     assert [image if image is None else bytes(image) for image in seen] == images
 
 
+def test_large_images_in_structs_are_not_copied() -> None:
+    images = pa.array([bytes(LARGE_IMAGE_BYTES)] * 3)
+    start = images.buffers()[2].address
+    seen = [value["bytes"] for value in parquet._image_values(in_structs(images)) if value["bytes"] is not None]
+    assert [pa.py_buffer(image).address for image in seen] == [start + LARGE_IMAGE_BYTES]
+
+
 def test_small_row_groups_are_packed_into_one_shard(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "a.parquet", collage_rows(1500), row_group_size=100)
     assert [shard.records for shard in shards_of(path)] == [1000, 500]
