@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from itertools import starmap
 
 import numpy as np
 import numpy.typing as npt
@@ -103,18 +102,15 @@ def truth_of(table: pa.Table, labels: Sequence[str]) -> tuple[Truth, dict[str, i
 
 def with_kinds(table: pa.Table, kinds: Sequence[Kind]) -> pa.Table:
     """Returns the table with the kinds of its N images in a column, which `fold_kinds` takes away again."""
-    values = zip(*kinds, strict=True) if kinds else [()] * len(Kind._fields)
-    arrays = [pa.array(column, field.type) for column, field in zip(values, KIND_COLUMN.type, strict=True)]
-    return table.append_column(KIND_COLUMN, pa.StructArray.from_arrays(arrays, fields=list(KIND_COLUMN.type)))
+    return table.append_column(KIND_COLUMN, pa.array(kinds, KIND_COLUMN.type))
 
 
 def fold_kinds(table: pa.Table) -> pa.Table:
     """Moves the column that `with_kinds` added into the table's metadata, where it is not in the way."""
     if KIND_COLUMN.name not in table.column_names:
         return table
-    kinds = starmap(
-        Kind, zip(*(values.to_pylist() for values in table.column(KIND_COLUMN.name).flatten()), strict=True)
-    )
+    fields = (values.to_pylist() for values in table.column(KIND_COLUMN.name).flatten())
+    kinds = map(Kind._make, zip(*fields, strict=True))
     return with_metadata(
         table.drop_columns([KIND_COLUMN.name]), metadata_of(table.schema) | {"images": kinds_to_json(kinds)}
     )

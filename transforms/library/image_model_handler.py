@@ -9,7 +9,7 @@ from bulklabel.model.errors import UserError
 from bulklabel.model.network import TOLERANCE
 from bulklabel.transforms.files import files
 from bulklabel.transforms.library.elements import ImageRecord
-from bulklabel.transforms.library.image_scorer import ImageScorer, recipe_for_model
+from bulklabel.transforms.library.image_scorer import BATCHES_PER_CALL, ImageScorer, recipe_for_model
 
 
 class ImageModelHandler(ModelHandler):  # type: ignore[misc]
@@ -41,7 +41,8 @@ class ImageModelHandler(ModelHandler):  # type: ignore[misc]
         self._trusted, self._tolerance = trust_model_code, golden_tolerance
         self._directory = files.absolute(model)
         self._recipe = recipe_for_model(self._directory)
-        size = self._recipe.batch_size  # the network computes whole batches, whether they are filled or not
+        # The network computes whole batches, whether they are filled or not, and two of them at once fill all cores.
+        size = BATCHES_PER_CALL * self._recipe.batch_size
         super().__init__(min_batch_size=size, max_batch_size=size, max_batch_duration_secs=max_latency)
         self.labels = self._recipe.labels
 

@@ -15,6 +15,9 @@ from bulklabel.transforms.scoring.decode_and_predict import BatchScorer, Scoring
 from bulklabel.transforms.scoring.load_scorer import load_scorer
 from bulklabel.transforms.scoring.model_files import load_model
 
+BATCHES_PER_CALL = 4
+"""Batches to score in one call where records wait for it: one is decoded while two are in the network."""
+
 
 class ImageScorer:
     """Scores images with a model's network, in threads that decode and threads that predict."""

@@ -16,12 +16,9 @@ from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.files import files
 from bulklabel.transforms.library.elements import ImageRecord, Prediction, RejectedRecord
 from bulklabel.transforms.library.hold_for_batches import HoldForBatches
-from bulklabel.transforms.library.image_scorer import ImageScorer, recipe_for_model
+from bulklabel.transforms.library.image_scorer import BATCHES_PER_CALL, ImageScorer, recipe_for_model
 
 PREDICTIONS, REJECTED = "predictions", "rejected"
-
-BATCHES_AT_ONCE = 4
-"""Batches that are scored together where bundles are large: one is decoded while another is in the network."""
 
 BYTES_AT_ONCE = 64 * 2**20
 """Images are scored together when they have so many bytes, even if they are fewer batches."""
@@ -97,7 +94,7 @@ class ScoreInBundles(beam.DoFn):  # type: ignore[misc]
 
     def __init__(self, scorer: OncePerProcess[ImageScorer], batch_size: int) -> None:
         self._scorer = scorer
-        self._records = BATCHES_AT_ONCE * batch_size
+        self._records = BATCHES_PER_CALL * batch_size
 
     def start_bundle(self) -> None:
         """Starts with no record."""

@@ -71,9 +71,7 @@ def _row(record: Record, spec: ReadSpec) -> _Row | Unreadable:
         labels, unknown = spec.truth_reader.read(record.fields, record.class_names)
     except RecordError as error:
         return unreadable(record.source, record.position, error, record.id)
-    length = len(record.image or b"")
-    if record.carried:
-        length += sum(len(text or "") for text in record.carried)
+    length = len(record.image or b"") + sum(map(len, filter(None, record.carried)))
     if length > MAX_RECORD_BYTES:
         detail = f"the record has {length:,} bytes or more; at most {MAX_RECORD_BYTES:,} are read"
         return unreadable(record.source, record.position, RecordError("read", "too_large", detail), record.id)

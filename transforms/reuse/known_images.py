@@ -10,9 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bulklabel.model.errors import RecordError
-from bulklabel.model.images.kinds import Kind
+from bulklabel.model.images.kinds import Encoded, Kind
 from bulklabel.model.labels.predictions import kinds_of, probabilities_of
 from bulklabel.transforms.concurrency.ordered_map import map_in_threads
+from bulklabel.transforms.reading.record_tables import images_in
 from bulklabel.transforms.reuse.earlier_parts import earlier_part, read_column
 from bulklabel.transforms.run_directory.parts import PART_KINDS, PASSING_REASONS, PREDICTIONS, REJECTED, PartStamp
 from bulklabel.transforms.run_directory.plan import CONTENT, EarlierRun, Recipe
@@ -28,7 +29,7 @@ Outcome = tuple[npt.NDArray[np.float32], Kind] | RecordError
 """What became of an image: L probabilities and what kind of image it is, or why it was rejected."""
 
 
-def hash_of(image: bytes | None) -> bytes | None:
+def hash_of(image: Encoded | None) -> bytes | None:
     """Returns the BLAKE2b hash of an encoded image, 16 bytes; None where there is no image.
 
     Of a trillion images, two that differ have the same hash with a probability of about 1.5e-15.
@@ -38,7 +39,7 @@ def hash_of(image: bytes | None) -> bytes | None:
 
 def with_hashes(table: pa.Table) -> pa.Table:
     """Returns records with the hashes of their images in the column `content`."""
-    return table.append_column(CONTENT, pa.array(map(hash_of, table.column("image").to_pylist()), CONTENT.type))
+    return table.append_column(CONTENT, pa.array(map(hash_of, images_in(table.column("image"))), CONTENT.type))
 
 
 @dataclass(frozen=True)

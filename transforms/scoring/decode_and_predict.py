@@ -14,7 +14,7 @@ from bulklabel.transforms.concurrency.stage_clock import DECODING, StageClock
 from bulklabel.transforms.reading.records import TABLE_BYTES, Unreadable
 from bulklabel.transforms.run_directory.plan import Recipe
 from bulklabel.transforms.scoring.decode import DecodedBatch, decode_batch, reject_unreadable
-from bulklabel.transforms.scoring.predict import ScoredBatch, full_batches, predict_batch
+from bulklabel.transforms.scoring.predict import ScoredBatch, predict_batches
 
 
 class ScoringThreads:
@@ -41,16 +41,13 @@ class BatchScorer:
 
     def score(self, tables: Iterable[pa.Table | Unreadable], clock: StageClock) -> Iterator[ScoredBatch]:
         """Yields every record of the tables once, as prediction or as rejected, in order; `clock` measures decoding."""
-        # While the consumer waits for one batch, threads decode tables and predict the batches after it. The numbers
-        # bound the memory: four decoded tables a thread, and as many batches that wait for the network as are in it.
+        # While the consumer waits for one batch, threads decode tables and predict the batches after it. The number of
+        # decoded tables, four a thread, bounds the memory.
         threads = self.threads
         decoded = ordered_map(
             threads.decoders, lambda table: self._decode(table, clock), tables, 4 * threads.cores, _weight
         )
-        full = full_batches(decoded, self.recipe.batch_size)
-        return ordered_map(
-            threads.predictors, lambda batch: predict_batch(batch, self.scorer, self.recipe), full, 2 * BATCHES_AT_ONCE
-        )
+        return predict_batches(threads.predictors, decoded, self.scorer, self.recipe)
 
     def _decode(self, table: pa.Table | Unreadable, clock: StageClock) -> DecodedBatch:
         recipe = self.recipe

@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,9 @@ import pyarrow as pa
 from bulklabel.model.errors import RecordError
 from bulklabel.model.labels.predictions import predictions_table, with_kinds
 from bulklabel.model.network import TOLERANCE
+from bulklabel.model.network.engine import BATCHES_AT_ONCE
 from bulklabel.model.network.scorer import Scorer
+from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.run_directory.part_tables import rejected_row_of
 from bulklabel.transforms.run_directory.plan import Recipe
 from bulklabel.transforms.scoring.decode import DecodedBatch
@@ -77,6 +80,17 @@ def predict_batch(batch: DecodedBatch, scorer: Scorer, recipe: Recipe) -> Scored
     records = with_kinds(batch.records.filter(pa.array(kept)), kinds)
     table = predictions_table(records, probabilities[kept], recipe.thresholds, recipe.labels, recipe.layout)
     return ScoredBatch(table, rejected, milliseconds, answered)
+
+
+def predict_batches(
+    pool: ThreadPoolExecutor, batches: Iterable[DecodedBatch], scorer: Scorer, recipe: Recipe
+) -> Iterator[ScoredBatch]:
+    """Yields the records of decoded batches, in order, after the network, which the pool's threads run ahead.
+
+    As many full batches wait for the network as are in it, so memory is bounded.
+    """
+    full = full_batches(batches, recipe.batch_size)
+    return ordered_map(pool, lambda batch: predict_batch(batch, scorer, recipe), full, 2 * BATCHES_AT_ONCE)
 
 
 def _validity(probabilities: npt.NDArray[np.float32]) -> list[tuple[npt.NDArray[np.bool_], RecordError]]:

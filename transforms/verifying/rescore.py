@@ -16,6 +16,7 @@ from bulklabel.model.labels.predictions import PROBABILITIES, PROBABILITY, proba
 from bulklabel.model.labels.thresholds import predict_labels
 from bulklabel.model.labels.truth import decode_predicted
 from bulklabel.model.network import TOLERANCE
+from bulklabel.model.network.engine import BATCHES_AT_ONCE
 from bulklabel.model.network.scorer import Scorer
 from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.evaluating.thumbnails import RecordKey, restrict_to_sources
@@ -31,7 +32,7 @@ from bulklabel.transforms.run_directory.parts import PREDICTIONS
 from bulklabel.transforms.run_directory.plan import Plan, Recipe
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.decode import DecodedBatch, decode_batch
-from bulklabel.transforms.scoring.predict import full_batches, predict_batch
+from bulklabel.transforms.scoring.predict import predict_batches
 from bulklabel.transforms.scoring.score_shards import load_planned_truth
 from bulklabel.transforms.truth.truth_source import with_truth
 from bulklabel.transforms.truth.truth_table import TruthTable
@@ -120,14 +121,14 @@ def rescore(
                 if records.decoded is not None:
                     yield records.decoded
 
-    for batch in full_batches(decoded(), plan.recipe.batch_size):
-        scored = predict_batch(batch, scorer, plan.recipe)
-        for rejected in scored.rejected:
-            record = _record(rejected["source"], rejected["position"])
-            result.faults.append(f"{record} was scored, and now is rejected: {rejected['detail']}")
-        for row in range(len(scored.predictions)):
-            prediction = scored.predictions.slice(row, 1)
-            _compare(stored.pop(_key_of(prediction)), prediction, plan.recipe, result, tolerance)
+    with ThreadPoolExecutor(BATCHES_AT_ONCE, thread_name_prefix="predict") as pool:
+        for scored in predict_batches(pool, decoded(), scorer, plan.recipe):
+            for rejected in scored.rejected:
+                record = _record(rejected["source"], rejected["position"])
+                result.faults.append(f"{record} was scored, and now is rejected: {rejected['detail']}")
+            for row in range(len(scored.predictions)):
+                prediction = scored.predictions.slice(row, 1)
+                _compare(stored.pop(_key_of(prediction)), prediction, plan.recipe, result, tolerance)
     return result
 
 
