@@ -185,6 +185,15 @@ def test_run_inference_may_be_given_another_model(model_directory: Path, tmp_pat
         assert_that(inferences, equal_to([(digest, 1)]))
 
 
+def test_run_inference_is_given_enough_records_to_fill_all_cores_and_a_stream_no_more_than_a_batch(
+    model_directory: Path,
+) -> None:
+    sizes = {"min_batch_size", "max_batch_size"}
+    for latency, records in ((None, 4 * 256), (2.0, 256)):
+        batches = ImageModelHandler(str(model_directory), max_latency=latency).batch_elements_kwargs()
+        assert {name: batches[name] for name in sizes} == dict.fromkeys(sizes, records)
+
+
 def test_mistakes_are_said_where_they_are_made(model_directory: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not a model directory"):
         ScoreImages(str(tmp_path))

@@ -41,8 +41,9 @@ class ImageModelHandler(ModelHandler):  # type: ignore[misc]
         self._trusted, self._tolerance = trust_model_code, golden_tolerance
         self._directory = files.absolute(model)
         self._recipe = recipe_for_model(self._directory)
-        # The network computes whole batches, whether they are filled or not, and two of them at once fill all cores.
-        size = BATCHES_PER_CALL * self._recipe.batch_size
+        # The network computes whole batches, whether they are filled or not. Two of them at once fill all cores, but
+        # no record of a stream waits longer than one takes to fill.
+        size = self._recipe.batch_size * (BATCHES_PER_CALL if max_latency is None else 1)
         super().__init__(min_batch_size=size, max_batch_size=size, max_batch_duration_secs=max_latency)
         self.labels = self._recipe.labels
 
