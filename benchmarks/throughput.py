@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +38,9 @@ from bulklabel.model.network.keras_archive import network_bytes
 from bulklabel.model.network.scorer import Scorer
 from bulklabel.model.training.textbook import build_textbook
 from bulklabel.transforms.concurrency.ordered_map import ordered_map
+from bulklabel.transforms.concurrency.timeout import TimedThreads
 from bulklabel.transforms.reading.records import RECORD_SCHEMA
-from bulklabel.transforms.scoring.decode import decode_batch
+from bulklabel.transforms.scoring.decode import decode_tables
 from bulklabel.transforms.scoring.load_scorer import load_scorer
 from bulklabel.transforms.scoring.model_files import save_model
 
@@ -97,7 +99,7 @@ def main(name: str, rounds: int) -> None:
         starts = range(0, min(len(corpus.images), 10_000) - 255, 256)
         tables = [records_of(corpus.images[first : first + 256]) for first in starts] * (1 if len(starts) > 9 else 2)
         scorer = load_scorer(str(folder / "model"), model.digest)
-        pixels = decode_batch(tables[0], SIZE).pixels
+        pixels = next(decode_tables(TimedThreads(1, "decode"), tables[:1], SIZE)).pixels
         rates: dict[str, list[float]] = {"job": [], "network": [], "decoding": []}
         memory: dict[int, list[float]] = {corpus.small: [], corpus.large: []}
         for turn in range(rounds):
@@ -136,14 +138,13 @@ def records_of(images: list[bytes]) -> pa.Table:
 
 def run_network(scorer: Scorer, tables: list[pa.Table], pixels: Pixels) -> int:
     with ThreadPoolExecutor(BATCHES_AT_ONCE) as pool:
-        answers = ordered_map(pool, lambda _: scorer.predict(pixels), tables * 4, 2 * BATCHES_AT_ONCE)
+        answers = ordered_map(lambda _: pool.submit(scorer.predict, pixels), tables * 4, 2 * BATCHES_AT_ONCE)
         return sum(map(len, answers))
 
 
 def run_decoding(tables: list[pa.Table]) -> int:
-    with ThreadPoolExecutor(CORES) as pool:
-        decoded = ordered_map(pool, lambda table: decode_batch(table, SIZE), tables * 4, 2 * CORES)
-        return sum(len(batch.pixels) for batch in decoded)
+    with closing(TimedThreads(CORES, "decode")) as threads:
+        return sum(len(batch.pixels) for batch in decode_tables(threads, tables * 4, SIZE))
 
 
 def rate_of(work: Callable[[], int]) -> float:

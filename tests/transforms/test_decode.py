@@ -1,6 +1,7 @@
 """Batches of decoded images: what cannot be decoded in time is rejected, and costs nobody else anything."""
 
 import threading
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from bulklabel.model.images.decode import decode, decode_with_kind
 from bulklabel.model.images.demo_collages import collages
 from bulklabel.model.images.kinds import Kind
 from bulklabel.model.images.resize import Pixels, Preprocessing
-from bulklabel.transforms.concurrency.timeout import run_with_timeout
+from bulklabel.transforms.concurrency.timeout import TimedThreads, run_with_timeout
 from bulklabel.transforms.reading.records import RECORD_SCHEMA
 from bulklabel.transforms.scoring import decode as decoding
 
@@ -37,8 +38,10 @@ def test_a_decoder_that_hangs_costs_its_own_record_alone(monkeypatch: pytest.Mon
         return decode_with_kind(data, *arguments)
 
     monkeypatch.setattr(decoding, "decode_with_kind", sometimes_hanging)
-    decoded = decoding.decode_batch(batch(images), SIZE, seconds=0.5)
+    with closing(TimedThreads(1, "decode")) as threads:
+        decoded, after = decoding.decode_tables(threads, [batch(images), batch(images[:2])], SIZE, seconds=0.5)
     for_ever.set()
+    assert after.good.all(), "another thread took the place of the one that hangs"
     assert [(row["id"], row["stage"], row["reason"]) for row in decoded.rejected] == [
         ("r2", "decode", "timed_out"),
         ("r4", "decode", "not_an_image"),

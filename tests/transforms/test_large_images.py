@@ -59,6 +59,9 @@ def test_fewer_large_tables_wait_to_be_decoded(size: int, at_once: int) -> None:
             yield table
 
     with ThreadPoolExecutor(2) as pool:
-        ahead = [taken - done for done, _ in enumerate(ordered_map(pool, len, source(), 8, _weight))]
+        ahead = [
+            taken - done
+            for done, _ in enumerate(ordered_map(lambda table: pool.submit(len, table), source(), 8, _weight))
+        ]
     assert max(ahead) == at_once
     assert len(ahead) == 20

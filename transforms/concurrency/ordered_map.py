@@ -2,36 +2,44 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 WAITING_THREADS = 16
 """Threads for work that waits for files and stores rather than computes."""
 
 
+class Pending(Protocol[R_co]):
+    """Stands for the result of work that threads do, as a `Future` does."""
+
+    def result(self) -> R_co:
+        """Returns what the work returned, when it is done, or raises what it raised."""
+
+
 def ordered_map(
-    pool: ThreadPoolExecutor,
-    function: Callable[[T], R],
+    submit: Callable[[T], Pending[R]],
     items: Iterable[T],
     max_pending: int,
     weight: Callable[[T], int] = lambda _: 1,
 ) -> Iterator[R]:
-    """Yields `function(item)` for each item, in order, computed in the pool's threads ahead of the consumer.
+    """Yields the result of each item, in order, as computed by the threads that `submit` gives it to.
 
     No item is taken from `items` while those whose results are not consumed weigh `max_pending` or more, so memory is
     bounded.
 
+    >>> from functools import partial
     >>> with ThreadPoolExecutor(2) as pool:
-    ...     list(ordered_map(pool, len, ["a", "bb", "ccc"], max_pending=2))
+    ...     list(ordered_map(partial(pool.submit, len), ["a", "bb", "ccc"], max_pending=2))
     [1, 2, 3]
     """
-    pending: deque[tuple[Future[R], int]] = deque()
+    pending: deque[tuple[Pending[R], int]] = deque()
     weights = 0
     for item in items:
-        pending.append((pool.submit(function, item), weight(item)))
+        pending.append((submit(item), weight(item)))
         weights += pending[-1][1]
         del item  # it may be large, and need not wait here until the next one comes
         while weights >= max_pending:

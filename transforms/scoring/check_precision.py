@@ -1,5 +1,6 @@
 """Compares a plan's precision with float32 on its first images, before anything is scored in it."""
 
+from contextlib import closing
 from itertools import islice
 
 import numpy as np
@@ -9,10 +10,12 @@ from bulklabel.model.errors import UserError
 from bulklabel.model.images.resize import Pixels
 from bulklabel.model.network.precision import FLOAT32, Parity, compare_precisions
 from bulklabel.model.network.scorer import Scorer
+from bulklabel.model.versions import processor_cores
+from bulklabel.transforms.concurrency.timeout import TimedThreads
 from bulklabel.transforms.planning.first_records import usable_shards
 from bulklabel.transforms.reading.readers import read_shard
 from bulklabel.transforms.run_directory.plan import Plan
-from bulklabel.transforms.scoring.decode import decode_batch
+from bulklabel.transforms.scoring.decode import decode_tables
 
 COMPARED = 1024
 """So many images of the first shard that can be read are compared: 0.1 to 0.2 s for a small network."""
@@ -43,7 +46,8 @@ def _first_pixels(plan: Plan) -> Pixels | None:
     for shard in usable_shards(plan.shards)[:1]:
         found = (item for item in read_shard(shard, recipe.read_spec) if isinstance(item, pa.Table))
         tables = islice(found, -(-COMPARED // recipe.batch_size))
-        batches = [decode_batch(table, recipe.preprocessing, recipe.decode_seconds, recipe.limits) for table in tables]
+        with closing(TimedThreads(processor_cores(), "decode")) as threads:
+            batches = list(decode_tables(threads, tables, recipe.preprocessing, recipe.limits, recipe.decode_seconds))
         if batches:
             return np.concatenate([batch.pixels[batch.good] for batch in batches])[:COMPARED]
     return None

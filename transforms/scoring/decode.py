@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,14 +16,19 @@ from bulklabel.model.images.decode import decode_with_kind
 from bulklabel.model.images.kinds import Encoded, Kind
 from bulklabel.model.images.limits import DEFAULT_LIMITS, Limits
 from bulklabel.model.images.resize import Pixels, Preprocessing
-from bulklabel.transforms.concurrency.timeout import run_with_timeout
+from bulklabel.transforms.concurrency.ordered_map import Pending, ordered_map
+from bulklabel.transforms.concurrency.timeout import TimedThreads, run_with_timeout
 from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.reading.record_tables import images_in
 from bulklabel.transforms.reading.records import Unreadable
 from bulklabel.transforms.run_directory.part_tables import no_records, rejected_row, rejected_row_of
 from bulklabel.transforms.run_directory.plan import DECODE_SECONDS, Recipe
+from bulklabel.transforms.scoring.places import Place, new_place
 
 Decoded = tuple[Pixels, Kind]
+
+TABLES_AHEAD = 4
+"""Tables that are decoded, or wait to be, while another is used."""
 
 SMALL_IMAGE_BYTES = 8 * 2**10
 
@@ -37,15 +42,20 @@ of large images are decoded in parallel."""
 class DecodedBatch:
     """Holds N records between decoding and the network.
 
-    `records` are the N rows without their images, `pixels` uint8 of N×H×W×3, `kinds` what kind of image each record
-    has (N), None where it cannot be scored, and `rejected` rows of `predictions.REJECTED_SCHEMA`. Records that cannot
-    be scored stay in place as black images, so that the probabilities of the others do not depend on them.
+    `records` are the N rows without their images, `place` where their pixels are, `kinds` what kind of image each
+    record has (N), None where it cannot be scored, and `rejected` rows of `predictions.REJECTED_SCHEMA`. Records that
+    cannot be scored stay in place as black images, so that the probabilities of the others do not depend on them.
     """
 
     records: pa.Table
-    pixels: Pixels
+    place: Place
     kinds: list[Kind | None]
     rejected: list[dict[str, Any]]
+
+    @property
+    def pixels(self) -> Pixels:
+        """Returns the images, uint8 of N×H×W×3."""
+        return self.place.pixels
 
     @property
     def good(self) -> npt.NDArray[np.bool_]:
@@ -56,74 +66,96 @@ class DecodedBatch:
         """Returns the number of records, N."""
         return len(self.kinds)
 
-    def split(self, size: int) -> tuple["DecodedBatch", "DecodedBatch"]:
-        """Returns the first `size` records with all rejected rows, and the other records."""
-        first = DecodedBatch(self.records[:size], self.pixels[:size], self.kinds[:size], self.rejected)
-        return first, DecodedBatch(self.records[size:], self.pixels[size:], self.kinds[size:], [])
 
-
-def reject_unreadable(unreadable: Unreadable, recipe: Recipe) -> DecodedBatch:
+def reject_unreadable(unreadable: Unreadable, recipe: Recipe, place: Place) -> DecodedBatch:
     """Makes a batch without records, with a rejected row for each record that could not be read."""
-    pixels = np.zeros((0, recipe.preprocessing.height, recipe.preprocessing.width, 3), np.uint8)
     source, problem = escape_surrogates(unreadable.source), unreadable.problem
     error = RecordError("read", problem.reason, problem.detail)
     rejected = [rejected_row(unreadable.id, source, position, error) for position in unreadable.positions]
-    return DecodedBatch(no_records(recipe), pixels, [], rejected)
+    return DecodedBatch(no_records(recipe), place, [], rejected)
 
 
-def decode_batch(
-    batch: pa.Table,
-    preprocessing: Preprocessing,
-    seconds: float = DECODE_SECONDS,
-    limits: Limits = DEFAULT_LIMITS,
-) -> DecodedBatch:
-    """Decodes the images of a batch; records whose images cannot be decoded are rejected, each with its reason.
+class Decoding:
+    """Decodes the images of a table; those that cannot be decoded, or not in time, are rejected, each with its reason.
 
-    An image that takes longer than `seconds` is rejected too. Nothing can stop its decoder: its thread is abandoned,
-    and the images after it are decoded one by one, each with a time limit of its own.
-
-    Args:
-        batch: records with their encoded images, of `Recipe.schema`.
-        preprocessing: the size that images are resized to.
-        seconds: the time limit for one image; a whole batch that takes less is decoded in one go.
-        limits: how large an image may be, and whether one that lacks pixels is rejected.
+    Nothing can stop a decoder. So if the table takes longer than one image may, its thread is abandoned, and the images
+    that are left are decoded one by one, each with a time limit of its own.
     """
-    images = images_in(batch.column("image"))
-    small = sum(len(image or b"") for image in images) < len(images) * SMALL_IMAGE_BYTES
-    decoded: list[Decoded | RecordError] = []
-    abandoned = threading.Event()
-    decode = partial(_decode, preprocessing=preprocessing, limits=limits)
-    try:
-        run_with_timeout(lambda: _decode_all(images, decode, small, decoded, abandoned), seconds)
-    except TimeoutError:
-        abandoned.set()
-        done = decoded[:]  # a copy, since the thread may be about to add one more
-        decoded = done + [_decode_with_timeout(image, decode, seconds) for image in images[len(done) :]]
-    pixels = np.zeros((len(batch), preprocessing.height, preprocessing.width, 3), np.uint8)
-    kinds: list[Kind | None] = [None] * len(batch)
-    rejected = []
-    for row, image in enumerate(decoded):
-        if isinstance(image, RecordError):
-            rejected.append(rejected_row_of(batch, row, image))
-        else:
-            pixels[row], kinds[row] = image
-    return DecodedBatch(batch.drop_columns(["image"]), pixels, kinds, rejected)
+
+    def __init__(
+        self, batch: pa.Table, place: Place, preprocessing: Preprocessing, seconds: float, limits: Limits
+    ) -> None:
+        """Takes records with their encoded images, of `Recipe.schema`.
+
+        Args:
+            batch: the records.
+            place: where their pixels go.
+            preprocessing: the size that images are resized to.
+            seconds: the time limit for one image.
+            limits: how large an image may be, and whether one that lacks pixels is rejected.
+        """
+        self._batch, self._place, self._seconds = batch, place, seconds
+        self._decode = partial(_decode, preprocessing=preprocessing, limits=limits)
+        self._images = images_in(batch.column("image"))
+        self._decoded: list[Decoded | RecordError] = []
+        self._abandoned = threading.Event()
+
+    def run(self) -> DecodedBatch:
+        """Decodes all images in this thread, until it is abandoned."""
+        images, decoded = self._images, self._decoded
+        small = sum(len(image or b"") for image in images) < len(images) * SMALL_IMAGE_BYTES
+        with _small_image_turn() if small else contextlib.nullcontext():
+            for image in images:
+                result = self._decode(image)
+                if self._abandoned.is_set():
+                    raise TimeoutError
+                decoded.append(result)
+        return self._result(decoded)
+
+    def rest(self) -> DecodedBatch:
+        """Abandons the thread in `run`, and decodes the images that it did not."""
+        self._abandoned.set()
+        done = self._decoded[:]  # a copy, since the thread may be about to add one more
+        left = [self._decode_in_time(image) for image in self._images[len(done) :]]
+        return self._result(done + left)
+
+    def _decode_in_time(self, image: Encoded | None) -> Decoded | RecordError:
+        try:
+            return run_with_timeout(lambda: self._decode(image), self._seconds)
+        except TimeoutError:
+            detail = f"its decoder was not finished after {self._seconds:g} seconds"
+            return RecordError("decode", "timed_out", detail)
+
+    def _result(self, decoded: list[Decoded | RecordError]) -> DecodedBatch:
+        pixels = self._place.pixels
+        kinds: list[Kind | None] = [None] * len(decoded)
+        rejected = []
+        for row, image in enumerate(decoded):
+            if isinstance(image, RecordError):
+                pixels[row] = 0
+                rejected.append(rejected_row_of(self._batch, row, image))
+            else:
+                pixels[row], kinds[row] = image
+        return DecodedBatch(self._batch.drop_columns(["image"]), self._place, kinds, rejected)
 
 
-def _decode_all(
-    images: list[Encoded | None],
-    decode: Callable[[Encoded | None], Decoded | RecordError],
-    small: bool,
-    decoded: list[Decoded | RecordError],
-    abandoned: threading.Event,
-) -> None:
-    """Appends each decoded image to `decoded`, until the thread that runs this has been abandoned."""
-    with _small_image_turn() if small else contextlib.nullcontext():
-        for image in images:
-            result = decode(image)
-            if abandoned.is_set():
-                return
-            decoded.append(result)
+def decode_tables(
+    threads: TimedThreads,
+    tables: Iterable[pa.Table],
+    preprocessing: Preprocessing,
+    limits: Limits = DEFAULT_LIMITS,
+    seconds: float = DECODE_SECONDS,
+) -> Iterator[DecodedBatch]:
+    """Yields tables of records decoded, in order, each in a place of its own; threads decode the next ones meanwhile.
+
+    The arguments are those of `Decoding`.
+    """
+
+    def start(table: pa.Table) -> Pending[DecodedBatch]:
+        decoding = Decoding(table, new_place(len(table), preprocessing), preprocessing, seconds, limits)
+        return threads.submit(decoding.run, seconds, decoding.rest)
+
+    return ordered_map(start, tables, TABLES_AHEAD)
 
 
 def _decode(image: Encoded | None, preprocessing: Preprocessing, limits: Limits) -> Decoded | RecordError:
@@ -131,15 +163,6 @@ def _decode(image: Encoded | None, preprocessing: Preprocessing, limits: Limits)
         return decode_with_kind(image, preprocessing, limits)
     except RecordError as error:
         return error
-
-
-def _decode_with_timeout(
-    image: Encoded | None, decode: Callable[[Encoded | None], Decoded | RecordError], seconds: float
-) -> Decoded | RecordError:
-    try:
-        return run_with_timeout(lambda: decode(image), seconds)
-    except TimeoutError:
-        return RecordError("decode", "timed_out", f"its decoder was not finished after {seconds:g} seconds")
 
 
 @contextlib.contextmanager

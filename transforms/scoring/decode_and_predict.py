@@ -3,17 +3,20 @@
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 
 from bulklabel.model.network.engine import BATCHES_AT_ONCE
 from bulklabel.model.network.scorer import Scorer
 from bulklabel.model.versions import processor_cores
-from bulklabel.transforms.concurrency.ordered_map import ordered_map
+from bulklabel.transforms.concurrency.ordered_map import Pending, ordered_map
 from bulklabel.transforms.concurrency.stage_clock import DECODING, StageClock
+from bulklabel.transforms.concurrency.timeout import TimedThreads
 from bulklabel.transforms.reading.records import TABLE_BYTES, Unreadable
 from bulklabel.transforms.run_directory.plan import Recipe
-from bulklabel.transforms.scoring.decode import DecodedBatch, decode_batch, reject_unreadable
+from bulklabel.transforms.scoring.decode import DecodedBatch, Decoding, reject_unreadable
+from bulklabel.transforms.scoring.places import Place, placed
 from bulklabel.transforms.scoring.predict import ScoredBatch, predict_batches
 
 
@@ -22,12 +25,12 @@ class ScoringThreads:
 
     def __init__(self) -> None:
         self.cores = processor_cores()
-        self.decoders = ThreadPoolExecutor(self.cores, thread_name_prefix="decode")
+        self.decoders = TimedThreads(self.cores, "decode")
         self.predictors = ThreadPoolExecutor(BATCHES_AT_ONCE, thread_name_prefix="predict")
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Ends the threads when what they were given is done."""
-        self.decoders.shutdown()
+        self.decoders.close()
         self.predictors.shutdown()
 
 
@@ -43,18 +46,23 @@ class BatchScorer:
         """Yields every record of the tables once, as prediction or as rejected, in order; `clock` measures decoding."""
         # While the consumer waits for one batch, threads decode tables and predict the batches after it. The number of
         # decoded tables, four a thread, bounds the memory.
-        threads = self.threads
+        threads, recipe = self.threads, self.recipe
         decoded = ordered_map(
-            threads.decoders, lambda table: self._decode(table, clock), tables, 4 * threads.cores, _weight
+            lambda item: self._decode(*item, clock),
+            placed(tables, recipe.batch_size, recipe.preprocessing),
+            4 * threads.cores,
+            lambda item: _weight(item[0]),
         )
-        return predict_batches(threads.predictors, decoded, self.scorer, self.recipe)
+        return predict_batches(threads.predictors, decoded, self.scorer, recipe)
 
-    def _decode(self, table: pa.Table | Unreadable, clock: StageClock) -> DecodedBatch:
-        recipe = self.recipe
+    def _decode(self, table: pa.Table | Unreadable, place: Place, clock: StageClock) -> Pending[DecodedBatch]:
+        recipe, decoders = self.recipe, self.threads.decoders
         if isinstance(table, Unreadable):
-            return reject_unreadable(table, recipe)
-        with clock.measure(DECODING):
-            return decode_batch(table, recipe.preprocessing, recipe.decode_seconds, recipe.limits)
+            reject = partial(reject_unreadable, table, recipe, place)
+            return decoders.submit(reject, recipe.decode_seconds, reject)
+        decoding = Decoding(table, place, recipe.preprocessing, recipe.decode_seconds, recipe.limits)
+        measured = clock.measure(DECODING)
+        return decoders.submit(measured(decoding.run), recipe.decode_seconds, measured(decoding.rest))
 
 
 def _weight(table: pa.Table | Unreadable) -> int:

@@ -20,6 +20,7 @@ from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.run_directory.part_tables import rejected_row_of
 from bulklabel.transforms.run_directory.plan import Recipe
 from bulklabel.transforms.scoring.decode import DecodedBatch
+from bulklabel.transforms.scoring.places import Place
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,19 @@ def full_batches(batches: Iterable[DecodedBatch], size: int) -> Iterator[Decoded
     """Yields the same records in the same order in batches of `size`, except for the last.
 
     The network computes batches of one size: one that is not full is padded, and costs as much.
+
+    Args:
+        batches: in places that `placed` gave them.
+        size: the number of records in a batch.
     """
     waiting: list[DecodedBatch] = []
     for batch in batches:
         waiting.append(batch)
-        while sum(map(len, waiting)) >= size:
-            full, rest = _joined(waiting).split(size)
-            yield full
-            waiting = [rest] if len(rest) else []
-    yield from map(_joined, [waiting] if waiting else [])
+        if sum(map(len, waiting)) == size:
+            yield _joined(waiting)
+            waiting = []
+    if waiting:
+        yield _joined(waiting)
 
 
 def _joined(batches: list[DecodedBatch]) -> DecodedBatch:
@@ -55,7 +60,7 @@ def _joined(batches: list[DecodedBatch]) -> DecodedBatch:
         return batches[0]
     return DecodedBatch(
         pa.concat_tables(batch.records for batch in batches),
-        np.concatenate([batch.pixels for batch in batches]),
+        Place(batches[-1].place.images, slice(0, sum(map(len, batches)))),
         [kind for batch in batches for kind in batch.kinds],
         [row for batch in batches for row in batch.rejected],
     )
@@ -90,7 +95,7 @@ def predict_batches(
     As many full batches wait for the network as are in it, so memory is bounded.
     """
     full = full_batches(batches, recipe.batch_size)
-    return ordered_map(pool, lambda batch: predict_batch(batch, scorer, recipe), full, 2 * BATCHES_AT_ONCE)
+    return ordered_map(lambda batch: pool.submit(predict_batch, batch, scorer, recipe), full, 2 * BATCHES_AT_ONCE)
 
 
 def _validity(probabilities: npt.NDArray[np.float32]) -> list[tuple[npt.NDArray[np.bool_], RecordError]]:

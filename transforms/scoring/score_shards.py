@@ -119,7 +119,7 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
     def teardown(self) -> None:
         """Ends the threads of `setup`."""
         self._shards.shutdown(cancel_futures=True)
-        self._threads.end()
+        self._threads.close()
 
     def start_bundle(self) -> None:
         """Forgets the shards of a bundle that failed."""

@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,16 +21,15 @@ from bulklabel.model.labels.predictions import LABELS_COLUMN, truth_of
 from bulklabel.model.labels.truth import PRESENT, UNKNOWN, Truth
 from bulklabel.model.statistic.distinct import Distinct, DistinctCounter
 from bulklabel.model.statistic.hash_ids import Hashes, hash_groups
-from bulklabel.transforms.concurrency.ordered_map import ordered_map
+from bulklabel.transforms.concurrency.timeout import TimedThreads
 from bulklabel.transforms.reading.readers import read_shard
 from bulklabel.transforms.reading.records import ReadSpec, Shard, Unreadable
-from bulklabel.transforms.scoring.decode import decode_batch
+from bulklabel.transforms.scoring.decode import decode_tables
 from bulklabel.transforms.truth.keys import JoinCount
 from bulklabel.transforms.truth.truth_source import with_truth
 from bulklabel.transforms.truth.truth_table import TruthTable
 
 DECODING_THREADS = 2
-BATCHES_AHEAD = 4
 KEPT = "bulklabel.kept"
 """The column that tells which records are kept for validation."""
 
@@ -177,10 +176,8 @@ def decode_samples(
     sides = [_Side(count, len(labels), preprocessing, folder) for count in counts]
     rejected: set[tuple[str, int]] = set()
     tables = _samples(source, labels, preprocessing, rejected)
-    with ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode") as pool:
-        for decoded in ordered_map(
-            pool, lambda table: decode_batch(table, preprocessing, limits=limits), tables, BATCHES_AHEAD
-        ):
+    with closing(TimedThreads(DECODING_THREADS, "decode")) as threads:
+        for decoded in decode_tables(threads, tables, preprocessing, limits):
             rejected.update((row["source"], row["position"]) for row in decoded.rejected)
             truth = truth_of(decoded.records, labels)[0]
             kept = decoded.records.column(KEPT).to_numpy()

@@ -5,6 +5,7 @@ import os
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
@@ -16,9 +17,9 @@ from bulklabel.model.labels.predictions import PROBABILITIES, PROBABILITY, proba
 from bulklabel.model.labels.thresholds import predict_labels
 from bulklabel.model.labels.truth import decode_predicted
 from bulklabel.model.network import TOLERANCE
-from bulklabel.model.network.engine import BATCHES_AT_ONCE
 from bulklabel.model.network.scorer import Scorer
 from bulklabel.transforms.concurrency.ordered_map import ordered_map
+from bulklabel.transforms.concurrency.stage_clock import StageClock
 from bulklabel.transforms.evaluating.thumbnails import RecordKey, restrict_to_sources
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File
@@ -31,8 +32,7 @@ from bulklabel.transforms.run_directory.part_tables import predictions_schema
 from bulklabel.transforms.run_directory.parts import PREDICTIONS
 from bulklabel.transforms.run_directory.plan import Plan, Recipe
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
-from bulklabel.transforms.scoring.decode import DecodedBatch, decode_batch
-from bulklabel.transforms.scoring.predict import predict_batches
+from bulklabel.transforms.scoring.decode_and_predict import BatchScorer, ScoringThreads
 from bulklabel.transforms.scoring.score_shards import load_planned_truth
 from bulklabel.transforms.truth.truth_source import with_truth
 from bulklabel.transforms.truth.truth_table import TruthTable
@@ -52,10 +52,10 @@ class Rescored:
 
 @dataclass(frozen=True)
 class RereadRecords:
-    """Holds chosen records of one shard: their rows of the part, their decoded images, and why others are missing."""
+    """Holds chosen records of one shard: their rows of the part, as they are now, and why others are missing."""
 
     stored: Mapping[RecordKey, pa.Table]
-    decoded: DecodedBatch | None
+    tables: Sequence[pa.Table]
     faults: Sequence[str]
 
 
@@ -110,19 +110,17 @@ def rescore(
 
     truth = load_planned_truth(plan.recipe)
 
-    def decoded() -> Iterator[DecodedBatch]:
+    def reread() -> Iterator[pa.Table]:
         with ThreadPoolExecutor(THREADS, thread_name_prefix="verify") as pool:
-            reread = ordered_map(
-                pool, lambda item: _reread(directory, plan, inputs, truth, *item), chosen.items(), 2 * THREADS
-            )
-            for records in reread:
+            for records in ordered_map(
+                lambda item: pool.submit(_reread, directory, plan, inputs, truth, *item), chosen.items(), 2 * THREADS
+            ):
                 result.faults.extend(records.faults)
                 stored.update(records.stored)
-                if records.decoded is not None:
-                    yield records.decoded
+                yield from records.tables
 
-    with ThreadPoolExecutor(BATCHES_AT_ONCE, thread_name_prefix="predict") as pool:
-        for scored in predict_batches(pool, decoded(), scorer, plan.recipe):
+    with closing(ScoringThreads()) as threads:
+        for scored in BatchScorer(plan.recipe, scorer, threads).score(reread(), StageClock()):
             for rejected in scored.rejected:
                 record = _record(rejected["source"], rejected["position"])
                 result.faults.append(f"{record} was scored, and now is rejected: {rejected['detail']}")
@@ -144,7 +142,7 @@ def _reread(
     shard, recipe = plan.shards[index], plan.recipe
     part = directory.read_part(PREDICTIONS, shard)
     if part is None or len(part.table) <= max(rows) or not part.table.schema.equals(predictions_schema(recipe)):
-        return RereadRecords({}, None, ())
+        return RereadRecords({}, (), ())
     table = part.table.take(list(rows))  # a slice would keep all of it in memory
     stored = {_key_of(row): row for row in (table.slice(number, 1) for number in range(len(table)))}
     metadata = [escape_surrogates(shard.metadata)] if shard.metadata else []
@@ -152,8 +150,7 @@ def _reread(
     changed = {name: fault for name in sources if name in inputs and (fault := _input_fault(inputs[name]))}
     wanted = {(source, position) for source, position in stored if not changed.keys() & {source, *metadata}}
     tables, faults = _records(shard, wanted, recipe, truth) if wanted else ([], [])
-    decoded = decode_batch(pa.concat_tables(tables), recipe.preprocessing, limits=recipe.limits) if tables else None
-    return RereadRecords(stored, decoded, [*changed.values(), *faults])
+    return RereadRecords(stored, tables, [*changed.values(), *faults])
 
 
 def _input_fault(file: File) -> str | None:
