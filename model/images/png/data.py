@@ -9,7 +9,8 @@ from bulklabel.model.images.png.chunks import PngChunks
 from bulklabel.model.images.png.header import damaged_png
 
 PIECE = 2**16
-"""Bytes of packed data that are given to the decompressor at once, which copies those that it does not need yet."""
+"""Bytes of packed data that are given to the decompressor at once, which copies those that it does not need yet. Most
+programs write chunks of 8 kB, each of which would be another turn with Python's lock."""
 
 
 class PngData:
@@ -71,7 +72,17 @@ class PngData:
         self.missing = True
 
 
-def _pieces(chunks: list[memoryview]) -> Iterator[memoryview]:
+def _pieces(chunks: list[memoryview]) -> Iterator[memoryview | bytes]:
+    """Yields packed data in pieces: parts of large chunks, and small ones together."""
+    small: list[memoryview] = []
+    size = 0
     for chunk in chunks:
-        for start in range(0, len(chunk), PIECE):
-            yield chunk[start : start + PIECE]
+        if size + len(chunk) > PIECE:
+            yield b"".join(small)
+            small, size = [], 0
+            while len(chunk) > PIECE:
+                yield chunk[:PIECE]
+                chunk = chunk[PIECE:]
+        small.append(chunk)
+        size += len(chunk)
+    yield b"".join(small)
