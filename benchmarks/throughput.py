@@ -39,7 +39,7 @@ from bulklabel.model.network.scorer import Scorer
 from bulklabel.model.training.textbook import build_textbook
 from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.concurrency.timeout import TimedThreads
-from bulklabel.transforms.reading.records import RECORD_SCHEMA
+from bulklabel.transforms.reading.records import RECORD_SCHEMA, RecordTable
 from bulklabel.transforms.scoring.decode import decode_tables
 from bulklabel.transforms.scoring.load_scorer import load_scorer
 from bulklabel.transforms.scoring.model_files import save_model
@@ -131,18 +131,18 @@ def write_corpus(path: Path, corpus: Corpus, records: int) -> None:
             writer.write_table(pa.table(columns, schema=writer.schema))
 
 
-def records_of(images: list[bytes]) -> pa.Table:
-    rows = [{"id": "", "source": "", "position": 0, "labels": None, "image": image} for image in images]
-    return pa.Table.from_pylist(rows, RECORD_SCHEMA)
+def records_of(images: list[bytes]) -> RecordTable:
+    rows = [{"id": "", "source": "", "position": 0, "labels": None}] * len(images)
+    return RecordTable(pa.Table.from_pylist(rows, RECORD_SCHEMA), images)
 
 
-def run_network(scorer: Scorer, tables: list[pa.Table], pixels: Pixels) -> int:
+def run_network(scorer: Scorer, tables: list[RecordTable], pixels: Pixels) -> int:
     with ThreadPoolExecutor(BATCHES_AT_ONCE) as pool:
         answers = ordered_map(lambda _: pool.submit(scorer.predict, pixels), tables * 4, 2 * BATCHES_AT_ONCE)
         return sum(map(len, answers))
 
 
-def run_decoding(tables: list[pa.Table]) -> int:
+def run_decoding(tables: list[RecordTable]) -> int:
     with closing(TimedThreads(CORES, "decode")) as threads:
         return sum(len(batch.pixels) for batch in decode_tables(threads, tables * 4, SIZE))
 

@@ -42,6 +42,7 @@ from bulklabel.transforms.reading.records import (
     ReadSpec,
     check_carried,
 )
+from bulklabel.transforms.reading.table_columns import IMAGE_COLUMN
 from bulklabel.transforms.scoring.model_files import load_model, save_model
 from bulklabel.transforms.training.checkpoint import CheckpointFile
 from bulklabel.transforms.training.samples import Decoded, SampleSource, Survey, decode_samples
@@ -71,7 +72,7 @@ def run(options: argparse.Namespace, pipeline_options: PipelineOptions) -> None:
     if options.pretrained is not None and options.channels is not None:
         raise UserError("--channels: a network given by --from keeps its own; leave the flag out.")
     columns = columns_of(options)
-    check_carried(columns, (*RECORD_SCHEMA.names, UNKNOWN_FIELD.name))
+    check_carried(columns, (*RECORD_SCHEMA.names, IMAGE_COLUMN, UNKNOWN_FIELD.name))
     with fail_fast():
         label_file = None if options.label_file is None else read_label_file(options.label_file)
         input_format, inputs = find_shards(options.input, options.input_format, columns)

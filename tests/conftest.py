@@ -28,7 +28,7 @@ from bulklabel.model.model_directory import Model
 from bulklabel.transforms.planning.choose_labels import choose_labels
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.readers import read_shard
-from bulklabel.transforms.reading.records import Columns, ReadSpec, Unreadable
+from bulklabel.transforms.reading.records import Columns, ReadSpec, RecordTable, Unreadable
 from bulklabel.transforms.run_directory.success import success_of
 from bulklabel.transforms.scoring.model_files import save_model
 from tests.support.once import made_once
@@ -320,6 +320,12 @@ def small_table(path: Path) -> pa.Table:
     return pq.ParquetFile(path).read(use_threads=False)
 
 
+def records_in(table: RecordTable) -> list[dict[str, Any]]:
+    """The records of a table with their images."""
+    images = (None if image is None else bytes(image) for image in table.images)
+    return [row | {"image": image} for row, image in zip(table.rows.to_pylist(), images, strict=True)]
+
+
 def read_all(
     path: Path | str,
     input_format: str = "auto",
@@ -338,8 +344,8 @@ def read_all(
             if isinstance(batch, Unreadable):
                 unreadable += [(position, batch.problem.reason, batch.id) for position in batch.positions]
             else:
-                assert batch.schema == spec.schema
-                records += batch.to_pylist()
+                assert batch.rows.schema == spec.schema
+                records += records_in(batch)
     return records, unreadable
 
 

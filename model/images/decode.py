@@ -81,7 +81,7 @@ def decode_with_kind(
     return resize(whole, preprocessing), kind_of(file_format, whole.shape, truncated)
 
 
-def decode_whole(data: bytes | None, limits: Limits = DEFAULT_LIMITS, pixel_range: PixelRange = None) -> Pixels:
+def decode_whole(data: Encoded | None, limits: Limits = DEFAULT_LIMITS, pixel_range: PixelRange = None) -> Pixels:
     """Returns the pixels of one image file at its own size, H×W×3, uint8.
 
     EXIF orientation is applied, transparency is flattened on white, 16 bits are scaled to 8, and of several

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from bulklabel.model.images.decode import decode_whole
+from bulklabel.model.images.kinds import Encoded
 from bulklabel.model.images.limits import DEFAULT_LIMITS, Limits
 from bulklabel.model.images.png.header import SIGNATURE
 from bulklabel.model.images.samples import PixelRange
@@ -23,7 +24,7 @@ Thumbnail = tuple[str, int, bytes]
 """Source and position of a record, and its thumbnail as a file."""
 
 
-def make_thumbnail(data: bytes | None, limits: Limits = DEFAULT_LIMITS, pixel_range: PixelRange = None) -> bytes:
+def make_thumbnail(data: Encoded | None, limits: Limits = DEFAULT_LIMITS, pixel_range: PixelRange = None) -> bytes:
     """Returns a small JPEG file of an image file, or PNG where that is smaller; no image is enlarged.
 
     It is made from the whole image, upright and on white as the network sees it, but in its own aspect ratio.

@@ -18,7 +18,7 @@ from bulklabel.pipelines.evaluate import main as evaluate
 from bulklabel.pipelines.train import main as train
 from bulklabel.transforms.evaluating import count_distinct
 from bulklabel.transforms.reading.find_shards import find_shards
-from bulklabel.transforms.reading.records import Columns, ReadSpec
+from bulklabel.transforms.reading.records import Columns, ReadSpec, RecordTable
 from bulklabel.transforms.training.samples import SampleSource
 from tests.conftest import answers, collage_rows, metrics_of, score
 
@@ -224,10 +224,10 @@ def patients_on(films: Path, validation: bool, group_by: str | None) -> set[str]
     )
     names: list[str] = []
     for table in source.tables(source.shards, source.spec):
-        assert isinstance(table, pa.Table)
+        assert isinstance(table, RecordTable)
         names += (
-            table.filter(source.sides(table, truth_of(table, DIGITS)[0])[validation])
-            .column("patient")
+            table.filter(source.sides(table.rows, truth_of(table.rows, DIGITS)[0])[validation])
+            .rows.column("patient")
             .drop_null()
             .to_pylist()
         )

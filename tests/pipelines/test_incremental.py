@@ -22,7 +22,7 @@ from bulklabel.model.images.demo_collages import DIGITS
 from bulklabel.model.images.kinds import Kind
 from bulklabel.model.images.resize import Preprocessing
 from bulklabel.model.labels.predictions import predictions_table, with_kinds
-from bulklabel.transforms.reading.records import RECORD_SCHEMA, Unreadable
+from bulklabel.transforms.reading.records import RECORD_SCHEMA, RecordTable, Unreadable
 from bulklabel.transforms.reuse.known_images import load_known_images, outcomes_of_part
 from bulklabel.transforms.reuse.skip_known_images import KnownImageFilter
 from bulklabel.transforms.run_directory.part_tables import rejected_row_of
@@ -398,12 +398,16 @@ def test_an_image_is_let_through_once() -> None:
     """And records without an image, of which nobody knows whether they are the same, each time."""
     recipe = Recipe("parquet", DEFAULT, "", ("a",), Preprocessing(8, 8), (0.5,), None, "wide", 8, {}, by_content=True)
     images = [b"one", b"two", b"one", None, None, b"two", b"three"]
-    rows = [{"id": str(index), "source": "s", "position": index, "image": image} for index, image in enumerate(images)]
+    rows = [{"id": str(index), "source": "s", "position": index} for index in range(len(images))]
     known_filter = KnownImageFilter(recipe, load_known_images(recipe))
-    tables = [pa.Table.from_pylist(some, RECORD_SCHEMA) for some in (rows[:3], rows[3:5], rows[5:])]
-    fresh = pa.concat_tables(table for table in known_filter.new_records(tables) if not isinstance(table, Unreadable))
-    assert fresh.column("position").to_pylist() == [0, 1, 3, 4, 6]
-    records = fresh.drop_columns(["image"])
+    tables = [
+        RecordTable(pa.Table.from_pylist(rows[first:stop], RECORD_SCHEMA), images[first:stop])
+        for first, stop in ((0, 3), (3, 5), (5, 7))
+    ]
+    fresh = [table for table in known_filter.new_records(tables) if not isinstance(table, Unreadable)]
+    assert [image for table in fresh for image in table.images] == [b"one", b"two", None, None, b"three"]
+    records = pa.concat_tables(table.rows for table in fresh)
+    assert records.column("position").to_pylist() == [0, 1, 3, 4, 6]
     answered = with_kinds(records.take(pa.array([0, 4])), [Kind("PNG", 32), Kind("JPEG", 64)])
     predictions = predictions_table(answered, np.array([[0.75], [0.25]], np.float32), (0.5,), ("a",), "wide")
     refused = [rejected_row_of(records, row, RecordError("decode", "odd", "")) for row in (1, 2, 3)]

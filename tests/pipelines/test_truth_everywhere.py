@@ -22,7 +22,7 @@ from bulklabel.pipelines.flags.values import columns_of, label_options_of
 from bulklabel.transforms.answers.replace_truth import ReplaceTruth
 from bulklabel.transforms.answers.run_answers import PartReader
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
-from bulklabel.transforms.reading.records import Columns
+from bulklabel.transforms.reading.records import Columns, RecordTable
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.truth.truth_source import find_truth
 from bulklabel.transforms.truth.truth_table import load_truth
@@ -440,7 +440,7 @@ def test_train_score_and_evaluate_read_the_same_truth(
         return
     assert code == 0
     ((_, samples, survey, _),) = learnt
-    tables = [table for table in samples.tables(samples.shards, samples.spec) if isinstance(table, pa.Table)]
+    tables = [table.rows for table in samples.tables(samples.shards, samples.spec) if isinstance(table, RecordTable)]
     assert truth_in(tables) == expected
     present = [
         sum(cells is not None and cells[label] == 1 for cells in expected.values()) for label in range(len(LABELS))

@@ -13,18 +13,15 @@ from bulklabel.model.images.demo_collages import collages
 from bulklabel.model.images.kinds import Kind
 from bulklabel.model.images.resize import Pixels, Preprocessing
 from bulklabel.transforms.concurrency.timeout import TimedThreads, run_with_timeout
-from bulklabel.transforms.reading.records import RECORD_SCHEMA
+from bulklabel.transforms.reading.records import RECORD_SCHEMA, RecordTable
 from bulklabel.transforms.scoring import decode as decoding
 
 SIZE = Preprocessing(32, 32)
 
 
-def batch(images: list[bytes]) -> pa.Table:
-    rows = [
-        {"id": f"r{index}", "source": "file", "position": index, "labels": None, "image": image}
-        for index, image in enumerate(images)
-    ]
-    return pa.Table.from_pylist(rows, RECORD_SCHEMA)
+def batch(images: list[bytes]) -> RecordTable:
+    rows = [{"id": f"r{index}", "source": "file", "position": index, "labels": None} for index in range(len(images))]
+    return RecordTable(pa.Table.from_pylist(rows, RECORD_SCHEMA), images)
 
 
 def test_a_decoder_that_hangs_costs_its_own_record_alone(monkeypatch: pytest.MonkeyPatch) -> None:

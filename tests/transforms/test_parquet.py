@@ -15,12 +15,12 @@ from bulklabel.model.labels.label_rule import NO_TRUTH
 from bulklabel.transforms.files import files, planned_files
 from bulklabel.transforms.planning.choose_labels import choose_labels
 from bulklabel.transforms.reading import parquet
+from bulklabel.transforms.reading.arrow_values import LARGE_IMAGE_BYTES
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.parquet import ParquetReader
 from bulklabel.transforms.reading.readers import read_shard
-from bulklabel.transforms.reading.record_tables import LARGE_IMAGE_BYTES, images_in
 from bulklabel.transforms.reading.records import RECORD_SCHEMA, SHARD_RECORDS, Columns, ReadSpec, Shard, Unreadable
-from tests.conftest import collage_rows, write_parquet
+from tests.conftest import collage_rows, records_in, write_parquet
 from tests.conftest import read_all as read_records
 
 READER = ParquetReader()
@@ -46,7 +46,7 @@ def read_all(path: Path, columns: Columns = DEFAULT) -> list[Any]:
 
 
 def records(path: Path, columns: Columns = DEFAULT) -> list[dict[str, Any]]:
-    return [row for table in read_all(path, columns) for row in table.to_pylist()]
+    return [row for table in read_all(path, columns) for row in records_in(table)]
 
 
 def test_every_record_is_read_once_with_its_place(tmp_path: Path) -> None:
@@ -56,8 +56,8 @@ def test_every_record_is_read_once_with_its_place(tmp_path: Path) -> None:
     assert [(shard.position, shard.records) for shard in shards] == [(0, 1100), (1100, 1100), (2200, 300)]
     tables = read_all(path)
     assert max(len(table) for table in tables) == 100
-    assert all(table.schema == RECORD_SCHEMA for table in tables)
-    read = [row for table in tables for row in table.to_pylist()]
+    assert all(table.rows.schema == RECORD_SCHEMA for table in tables)
+    read = [row for table in tables for row in records_in(table)]
     assert read == [row | {"source": str(path), "position": position} for position, row in enumerate(rows)]
 
 
@@ -80,10 +80,7 @@ def test_large_images_are_read_as_they_are(tmp_path: Path, column_of: Callable[[
     images = [None, b"", *(bytes([row]) * (LARGE_IMAGE_BYTES + 100 * row) for row in range(250)), None]
     path = write_table(tmp_path / "a.parquet", {"image": column_of(pa.array(images, pa.binary()))})
     tables = read_all(path)
-    assert sum(table.column("image").num_chunks for table in tables) == len(images)
-    assert [image for table in tables for image in table.column("image").to_pylist()] == images
-    seen = [image for table in tables for image in images_in(table.column("image"))]
-    assert [image if image is None else bytes(image) for image in seen] == images
+    assert [row["image"] for table in tables for row in records_in(table)] == images
 
 
 def test_large_images_in_structs_are_not_copied() -> None:
@@ -156,7 +153,7 @@ def test_a_damaged_row_group_costs_only_its_own_records(tmp_path: Path) -> None:
         position
         for table in batches
         if not isinstance(table, Unreadable)
-        for position in table.column("position").to_pylist()
+        for position in table.rows.column("position").to_pylist()
     ]
     (damaged,) = [batch for batch in batches if isinstance(batch, Unreadable)]
     assert damaged.problem.reason == "damaged_file"

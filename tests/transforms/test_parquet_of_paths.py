@@ -116,7 +116,7 @@ def test_only_the_wanted_images_are_fetched(images: Path, tmp_path: Path) -> Non
     spec = replace(ReadSpec("parquet", columns, None, 100, NO_TRUTH), positions=frozenset({5}))
     (table,) = read_shard(inputs.shards[0], spec)
     assert not isinstance(table, Unreadable)
-    assert table.column("position").to_pylist() == [5]
+    assert table.rows.column("position").to_pylist() == [5]
 
 
 def test_a_command_ends_before_the_work_if_no_first_image_may_be_read(images: Path, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from bulklabel.transforms.planning.choose_ids import with_useful_ids
 from bulklabel.transforms.planning.choose_labels import choose_labels
 from bulklabel.transforms.reading.find_shards import find_shards
 from bulklabel.transforms.reading.readers import read_shard
-from bulklabel.transforms.reading.records import Columns, ReadSpec
-from tests.conftest import DEFAULT
+from bulklabel.transforms.reading.records import Columns, ReadSpec, RecordTable
+from tests.conftest import DEFAULT, records_in
 from tests.transforms.test_tfrecord import examples
 from tests.transforms.test_webdataset import tar_of
 
@@ -27,8 +27,8 @@ def read(path: Path, columns: Columns = DEFAULT) -> tuple[list[dict[str, Any]], 
     columns, warnings = with_useful_ids(inputs.shards, chosen, columns)
     rule = choose_labels(inputs.shards, chosen, columns, LABELS, AS_FOUND).rule
     spec = ReadSpec(chosen, columns, LABELS, 100, rule)
-    tables = [table for shard in inputs.shards for table in read_shard(shard, spec) if isinstance(table, pa.Table)]
-    return [row for table in tables for row in table.to_pylist()], warnings
+    tables = [table for shard in inputs.shards for table in read_shard(shard, spec) if isinstance(table, RecordTable)]
+    return [row for table in tables for row in records_in(table)], warnings
 
 
 def images_in(folder: Path, *names: str) -> Path:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 
 from bulklabel.model.errors import RecordError
+from bulklabel.model.images.kinds import Encoded
 from bulklabel.model.report.gallery import Thumbnail, make_thumbnail
 from bulklabel.model.statistic import Statistic
 from bulklabel.transforms.concurrency.timeout import run_with_timeout
@@ -123,7 +124,7 @@ def thumbnails_of(shard: Shard, wanted: IdsByKey, recipe: Recipe) -> list[Thumbn
     return thumbnails
 
 
-def _images(shard: Shard, wanted: IdsByKey, recipe: Recipe) -> Iterator[tuple[RecordKey, bytes | None]]:
+def _images(shard: Shard, wanted: IdsByKey, recipe: Recipe) -> Iterator[tuple[RecordKey, Encoded | None]]:
     """Yields keys and images of the wanted records whose ids are the same as before; reads no further than the last."""
     positions = frozenset(position for _, position in wanted)
     spec = replace(recipe.read_spec, columns=replace(recipe.columns, carry=()), positions=positions)
@@ -132,12 +133,12 @@ def _images(shard: Shard, wanted: IdsByKey, recipe: Recipe) -> Iterator[tuple[Re
     for table in read_shard(narrowed, spec):
         if isinstance(table, Unreadable):
             continue
-        keys = zip(table.column("source").to_pylist(), table.column("position").to_pylist(), strict=True)
+        keys = zip(table.rows.column("source").to_pylist(), table.rows.column("position").to_pylist(), strict=True)
         for row, key in enumerate(keys):
             if key in left:
                 left.remove(key)
-                if table.column("id")[row].as_py() == wanted[key]:
-                    yield key, table.column("image")[row].as_py()
+                if table.rows.column("id")[row].as_py() == wanted[key]:
+                    yield key, table.images[row]
         if not left:
             return
 
@@ -149,7 +150,7 @@ def restrict_to_sources(shard: Shard, sources: Collection[str]) -> Shard:
     )
 
 
-def _thumbnail(image: bytes | None, recipe: Recipe) -> bytes | None:
+def _thumbnail(image: Encoded | None, recipe: Recipe) -> bytes | None:
     try:
         make = partial(make_thumbnail, image, recipe.limits, recipe.preprocessing.pixel_range)
         return run_with_timeout(make, recipe.decode_seconds)

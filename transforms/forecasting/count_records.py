@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 
-import pyarrow as pa
-
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.stores.path_names import is_remote
 from bulklabel.transforms.reading.readers import READERS, read_shard
-from bulklabel.transforms.reading.records import HEAD_BYTES, ReadSpec, Shard
+from bulklabel.transforms.reading.records import HEAD_BYTES, ReadSpec, RecordTable, Shard
 from bulklabel.transforms.reading.streams.stream_reader import StreamReader
 from bulklabel.transforms.reading.streams.unpacking import is_packed
 
@@ -28,5 +26,5 @@ def bytes_a_record(shards: Sequence[Shard], spec: ReadSpec) -> float | None:
             ends = list(reader.ends(file, spec.columns))
             if ends:
                 return ends[-1] / len(ends)
-    first = next((table for table in read_shard(shard, spec) if isinstance(table, pa.Table)), None)
-    return None if first is None else max(first.column("image").nbytes / len(first), 1.0)
+    first = next((table for table in read_shard(shard, spec) if isinstance(table, RecordTable)), None)
+    return None if first is None else max(first.nbytes / len(first), 1.0)

@@ -21,6 +21,7 @@ from bulklabel.transforms.reading.find_shards import check_usable, find_listings
 from bulklabel.transforms.reading.readers import READERS, first_image_warnings, read_shard
 from bulklabel.transforms.reading.records import RECORD_SCHEMA, UNKNOWN_FIELD, Columns, Unreadable, check_carried
 from bulklabel.transforms.reading.streams.stream_reader import StreamReader
+from bulklabel.transforms.reading.table_columns import IMAGE_COLUMN
 from bulklabel.transforms.reuse.earlier_runs import EarlierRuns
 from bulklabel.transforms.reuse.unchanged_files import (
     find_unchanged,
@@ -118,6 +119,7 @@ def make_plan(
     taken = (
         *column_names(model.labels),
         *RECORD_SCHEMA.names,
+        IMAGE_COLUMN,
         *([CONTENT.name] if earlier_runs.by_content else ()),
     )
     check_carried(columns, taken)
@@ -194,5 +196,5 @@ def _unknown_names(plan: Plan) -> list[str]:
     return [
         f"{flags[name]} {name}: no such field in the first {len(first):,} records of {shard.source}; check the name."
         for name, column in names.items()
-        if first.column(column).null_count == len(first)
+        if first.rows.column(column).null_count == len(first)
     ]

@@ -1,11 +1,17 @@
 """Reads the values of Arrow columns, and knows of each of Arrow's types for the same values what it is plainly."""
 
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bulklabel.model.images.kinds import Encoded
 from bulklabel.transforms.reading.record_tables import text_of
+
+LARGE_IMAGE_BYTES = 2**14
+"""Images that have so many bytes on average stay where they lie, since copying them takes longer."""
 
 UUID_NAME = "arrow.uuid"
 """The name of the extension type that Parquet's UUIDs have too."""
@@ -105,3 +111,26 @@ def _struct_values(column: pa.StructArray) -> list[Any]:
     rows = zip(*map(python_values, column.flatten()), strict=True) if names else ((),) * len(column)
     valid = column.is_valid().to_pylist()
     return [dict(zip(names, row, strict=True)) if is_valid else None for row, is_valid in zip(rows, valid, strict=True)]
+
+
+def images_in(column: pa.Array) -> list[Encoded | None]:
+    """Returns the images of a column of binary values; views of them where they are large, which copy nothing.
+
+    >>> images_in(pa.array([b"small", None]))
+    [b'small', None]
+    >>> images_in(pa.array([bytes(LARGE_IMAGE_BYTES), None]))[0].nbytes
+    16384
+    """
+    if column.nbytes < (len(column) - column.null_count) * LARGE_IMAGE_BYTES:
+        images: list[Encoded | None] = column.to_pylist()
+        return images
+    return _views(column) if len(column) else []
+
+
+def _views(column: pa.Array) -> list[Encoded | None]:
+    """Returns views of the values of a binary column, of which Arrow's own scalars would make a copy each."""
+    _, places, values = column.buffers()
+    kind = np.int64 if pa.types.is_large_binary(column.type) else np.int32
+    ends = np.frombuffer(places, kind)[column.offset :][: len(column) + 1].tolist()
+    view, valid = memoryview(values or b"").cast("B"), column.is_valid().to_pylist()
+    return [view[start:end] if there else None for (start, end), there in zip(pairwise(ends), valid, strict=True)]

@@ -17,9 +17,9 @@ from bulklabel.transforms.files.listing import File, Listing, changed_words
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.files.planned_files import open_planned
 from bulklabel.transforms.files.stores.path_names import MISSING
-from bulklabel.transforms.reading.arrow_values import plain_type, python_values, values_of
+from bulklabel.transforms.reading.arrow_values import images_in, plain_type, python_values, values_of
 from bulklabel.transforms.reading.class_names import class_names_of
-from bulklabel.transforms.reading.record_tables import id_of, images_in, text_of
+from bulklabel.transforms.reading.record_tables import id_of, text_of
 from bulklabel.transforms.reading.records import (
     MISSING_FILE,
     SHARD_RECORDS,

@@ -3,8 +3,6 @@
 import re
 from collections.abc import Iterator, Sequence
 
-import pyarrow as pa
-
 from bulklabel.model.errors import SourceChangedError, UserError
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, Listing
@@ -14,7 +12,16 @@ from bulklabel.transforms.reading.image_metadata import is_metadata
 from bulklabel.transforms.reading.parquet import ParquetReader
 from bulklabel.transforms.reading.path_fields import with_header_fields, with_path_fields
 from bulklabel.transforms.reading.record_tables import CHANGED_SOURCE, tables
-from bulklabel.transforms.reading.records import HEAD_BYTES, MISSING_FILE, Problem, Reader, ReadSpec, Shard, Unreadable
+from bulklabel.transforms.reading.records import (
+    HEAD_BYTES,
+    MISSING_FILE,
+    Problem,
+    Reader,
+    ReadSpec,
+    RecordTable,
+    Shard,
+    Unreadable,
+)
 from bulklabel.transforms.reading.referenced_images import check_first_images, with_images
 from bulklabel.transforms.reading.streams.tfrecord import TFRecordReader
 from bulklabel.transforms.reading.streams.webdataset import WebDatasetReader
@@ -38,7 +45,7 @@ ANY_FORMAT = re.compile("|".join(reader.file_pattern.pattern for reader in READE
 """Matches the names of the files of all formats."""
 
 
-def read_shard(shard: Shard, spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
+def read_shard(shard: Shard, spec: ReadSpec) -> Iterator[RecordTable | Unreadable]:
     """Yields a shard's records, as `tables` does; all are unreadable if the shard has a problem."""
     if shard.problem:
         yield Unreadable(shard.source, range(shard.position, shard.position + (shard.records or 0)), shard.problem)

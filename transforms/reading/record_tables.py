@@ -2,30 +2,23 @@
 
 import json
 import math
-import struct
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from itertools import pairwise
 from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
 from bulklabel.model.errors import RecordError, SourceChangedError
-from bulklabel.model.images.kinds import Encoded
 from bulklabel.model.labels.label_rule import Labels
 from bulklabel.transforms.files.read_many import MAX_RECORD_BYTES, Content
 from bulklabel.transforms.files.text import escape_surrogates, shortened
-from bulklabel.transforms.reading.records import TABLE_BYTES, Problem, ReadSpec, Record, Unreadable
+from bulklabel.transforms.reading.records import TABLE_BYTES, Problem, ReadSpec, Record, RecordTable, Unreadable
 
 CHANGED_SOURCE = "changed_source"
 """The reason of records whose file is not what it was when the run was planned."""
 
-LARGE_IMAGE_BYTES = 2**14
-"""Images that have so many bytes on average stay where they lie, since copying them takes longer."""
 
-
-def tables(records: Iterable[Record | Unreadable], spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
+def tables(records: Iterable[Record | Unreadable], spec: ReadSpec) -> Iterator[RecordTable | Unreadable]:
     """Yields records as tables of `spec.schema`, of at most `spec.batch_size` rows and `TABLE_BYTES`.
 
     Each record is yielded once, in a table or as unreadable: one whose labels are not as the rule has them, or that is
@@ -37,7 +30,7 @@ def tables(records: Iterable[Record | Unreadable], spec: ReadSpec) -> Iterator[p
     >>> record = Record(None, "a.tar", 7, {"cls": [0]}, b"", ())
     >>> spec = ReadSpec("webdataset", Columns(), ("cat", "dog"), 100, LabelRule("indices", "cls"))
     >>> [table] = tables([record], spec)
-    >>> table.column("id").to_pylist(), table.column("labels").to_pylist()
+    >>> table.rows.column("id").to_pylist(), table.rows.column("labels").to_pylist()
     (['a.tar#7'], [['cat']])
     """
     pending: list[_Row] = []
@@ -162,55 +155,16 @@ def escape_all(labels: Labels) -> Labels:
     return labels and [label and escape_surrogates(label) for label in labels]
 
 
-def images_in(column: pa.Array | pa.ChunkedArray) -> list[Encoded | None]:
-    """Returns the images of a column of binary values; views of them where they are large, which copy nothing.
-
-    >>> images_in(pa.array([b"small", None]))
-    [b'small', None]
-    >>> images_in(pa.array([bytes(LARGE_IMAGE_BYTES), None]))[0].nbytes
-    16384
-    """
-    if column.nbytes < (len(column) - column.null_count) * LARGE_IMAGE_BYTES:
-        images: list[Encoded | None] = column.to_pylist()
-        return images
-    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    return [image for chunk in chunks if len(chunk) for image in _views(chunk)]
-
-
-def _views(column: pa.Array) -> list[Encoded | None]:
-    """Returns views of the values of a binary column, of which Arrow's own scalars would make a copy each."""
-    _, places, values = column.buffers()
-    kind = np.int64 if pa.types.is_large_binary(column.type) else np.int32
-    ends = np.frombuffer(places, kind)[column.offset :][: len(column) + 1].tolist()
-    view, valid = memoryview(values or b"").cast("B"), column.is_valid().to_pylist()
-    return [view[start:end] if there else None for (start, end), there in zip(pairwise(ends), valid, strict=True)]
-
-
-def _images(images: Sequence[Encoded | None]) -> pa.Array | pa.ChunkedArray:
-    """Returns a column of images; large ones, as photographs are, are each a piece of it and not copied."""
-    if sum(len(image or b"") for image in images) < len(images) * LARGE_IMAGE_BYTES:
-        return pa.array(images, pa.binary())
-    return pa.chunked_array([_image(image) for image in images], pa.binary())
-
-
-def _image(image: Encoded | None) -> pa.Array:
-    if image is None:
-        return pa.nulls(1, pa.binary())
-    ends = pa.py_buffer(struct.pack("=ii", 0, len(image)))
-    return pa.Array.from_buffers(pa.binary(), 1, [None, ends, pa.py_buffer(image)])
-
-
-def _table(rows: Sequence[_Row], spec: ReadSpec) -> pa.Table:
+def _table(rows: Sequence[_Row], spec: ReadSpec) -> RecordTable:
     records = [row.record for row in rows]
-    values: dict[str, list[Any] | pa.Array | pa.ChunkedArray] = {
+    values: dict[str, list[Any]] = {
         "id": [name_of(record) for record in records],
         "source": [escape_surrogates(record.source) for record in records],
         "position": [record.position for record in records],
         "labels": [escape_all(row.labels) for row in rows],
-        "image": _images([record.image for record in records]),
     }
     if spec.rule.three_valued:
         values["unknown"] = [escape_all(row.unknown) for row in rows]
     for index, name in enumerate(spec.columns.carry):
         values[name] = [value and escape_surrogates(value) for value in (record.carried[index] for record in records)]
-    return pa.table(values, schema=spec.schema)
+    return RecordTable(pa.table(values, schema=spec.schema), [record.image for record in records])

@@ -5,9 +5,12 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import compress
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from bulklabel.model.errors import UserError
@@ -21,7 +24,6 @@ RECORD_SCHEMA = pa.schema(
         pa.field("source", pa.string()),
         pa.field("position", pa.int64()),
         pa.field("labels", pa.list_(pa.string())),
-        pa.field("image", pa.binary()),
     ]
 )
 """`source` is the file and `position` the record's place in it, from 0; `labels` is null where truth is unknown."""
@@ -191,7 +193,7 @@ class ReadSpec:
     there are wanted: others whose images lie elsewhere are left out.
 
     >>> ReadSpec("parquet", Columns(carry=("price",)), ("cat", "dog"), 100, LabelRule("multi_hot", "y")).schema.names
-    ['id', 'source', 'position', 'labels', 'image', 'unknown', 'price']
+    ['id', 'source', 'position', 'labels', 'unknown', 'price']
     """
 
     input_format: str
@@ -228,6 +230,39 @@ class Record(NamedTuple):
     image: Encoded | None
     carried: tuple[str | None, ...]
     class_names: Mapping[str, Sequence[str]] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class RecordTable:
+    """Holds N records: their rows, of `Recipe.schema`, and their encoded images, None where there is none.
+
+    Images are not a column of the table: Arrow would copy each one into it, and out of it again.
+    """
+
+    rows: pa.Table
+    images: Sequence[Encoded | None]
+
+    def __len__(self) -> int:
+        """Returns the number of records, N."""
+        return len(self.images)
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Returns the bytes of all images."""
+        return sum(len(image) for image in self.images if image is not None)
+
+    def slice(self, start: int, count: int) -> "RecordTable":
+        """Returns `count` records from one on, or as many as there are."""
+        return RecordTable(self.rows.slice(start, count), self.images[start : start + count])
+
+    def filter(self, kept: Sequence[bool] | npt.NDArray[np.bool_]) -> "RecordTable":
+        """Returns the records for which `kept` (N) is true."""
+        return RecordTable(self.rows.filter(pa.array(kept)), list(compress(self.images, kept)))
+
+    def take(self, rows: Sequence[int]) -> "RecordTable":
+        """Returns copies of the records with these numbers, so that they do not keep the others in memory."""
+        images = [self.images[row] for row in rows]
+        return RecordTable(self.rows.take(rows), [None if image is None else bytes(image) for image in images])
 
 
 class Reference(NamedTuple):

@@ -25,7 +25,7 @@ def carried_over(shard: Shard, recipe: Recipe) -> tuple[pa.Table, pa.Table]:
     """
     earlier = _rows(PREDICTIONS, shard, recipe)
     table = _wanted(with_kinds(earlier, kinds_of(earlier)), shard)
-    records = table.select([*(name for name in recipe.schema.names if name != "image"), KIND_COLUMN.name])
+    records = table.select([*recipe.schema.names, KIND_COLUMN.name])
     probabilities = probabilities_of(table, recipe.labels)
     predictions = predictions_table(records, probabilities, recipe.thresholds, recipe.labels, recipe.layout)
     schema = rejected_schema(recipe)  # the earlier run may have known its images by their bytes, and this one not

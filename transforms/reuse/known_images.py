@@ -13,7 +13,7 @@ from bulklabel.model.errors import RecordError
 from bulklabel.model.images.kinds import Encoded, Kind
 from bulklabel.model.labels.predictions import kinds_of, probabilities_of
 from bulklabel.transforms.concurrency.ordered_map import map_in_threads
-from bulklabel.transforms.reading.record_tables import images_in
+from bulklabel.transforms.reading.records import RecordTable
 from bulklabel.transforms.reuse.earlier_parts import earlier_part, read_column
 from bulklabel.transforms.run_directory.parts import PART_KINDS, PASSING_REASONS, PREDICTIONS, REJECTED, PartStamp
 from bulklabel.transforms.run_directory.plan import CONTENT, EarlierRun, Recipe
@@ -37,9 +37,10 @@ def hash_of(image: Encoded | None) -> bytes | None:
     return None if image is None else hashlib.blake2b(image, digest_size=HASH.itemsize).digest()
 
 
-def with_hashes(table: pa.Table) -> pa.Table:
+def with_hashes(table: RecordTable) -> RecordTable:
     """Returns records with the hashes of their images in the column `content`."""
-    return table.append_column(CONTENT, pa.array(map(hash_of, images_in(table.column("image"))), CONTENT.type))
+    hashes = pa.array(map(hash_of, table.images), CONTENT.type)
+    return RecordTable(table.rows.append_column(CONTENT, hashes), table.images)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from bulklabel.model.labels.predictions import (
     probabilities_of,
     with_kinds,
 )
-from bulklabel.transforms.reading.records import Unreadable
+from bulklabel.transforms.reading.records import RecordTable, Unreadable
 from bulklabel.transforms.reuse.known_images import KnownImages, KnownRow, Outcome, outcomes_of_part, with_hashes
 from bulklabel.transforms.run_directory.part_tables import rejected_row_of
 from bulklabel.transforms.run_directory.parts import PREDICTIONS
@@ -40,21 +40,21 @@ class KnownImageFilter:
         self._held_back: list[pa.Table] = []
         self._known_rows: list[KnownRow | None] = []
 
-    def new_records(self, tables: Iterable[pa.Table | Unreadable]) -> Iterator[pa.Table | Unreadable]:
+    def new_records(self, tables: Iterable[RecordTable | Unreadable]) -> Iterator[RecordTable | Unreadable]:
         """Yields the tables with the column `content`, without the records that need not be scored."""
         for table in tables:
             if isinstance(table, Unreadable):
                 yield table
                 continue
             table = with_hashes(table)
-            contents = table.column(CONTENT.name).to_pylist()
-            self._remember(table, contents)
+            contents = table.rows.column(CONTENT.name).to_pylist()
+            self._remember(table.rows, contents)
             known = self._known.find(contents)
             new = [row is None and self._is_first(content) for row, content in zip(known, contents, strict=True)]
-            self._held_back.append(table.drop_columns(["image"]).filter(pa.array([not is_new for is_new in new])))
+            self._held_back.append(table.rows.filter(pa.array([not is_new for is_new in new])))
             self._known_rows += [row for row, is_new in zip(known, new, strict=True) if not is_new]
             if any(new):
-                yield table.filter(pa.array(new))
+                yield table.filter(new)
 
     def joined(self, predictions: pa.Table, rejected: Sequence[Row]) -> tuple[pa.Table, list[Row], list[list[int]]]:
         """Joins the outcomes of the records that were held back to those of the new ones.

@@ -12,8 +12,8 @@ from bulklabel.transforms.run_directory.plan import CONTENT, Recipe
 
 
 def no_records(recipe: Recipe) -> pa.Table:
-    """Returns an empty table of records without their images."""
-    return recipe.schema.empty_table().drop_columns(["image"])
+    """Returns the rows of no records."""
+    return recipe.schema.empty_table()
 
 
 def no_predictions(recipe: Recipe) -> pa.Table:

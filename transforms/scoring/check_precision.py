@@ -4,7 +4,6 @@ from contextlib import closing
 from itertools import islice
 
 import numpy as np
-import pyarrow as pa
 
 from bulklabel.model.errors import UserError
 from bulklabel.model.images.resize import Pixels
@@ -14,6 +13,7 @@ from bulklabel.model.versions import processor_cores
 from bulklabel.transforms.concurrency.timeout import TimedThreads
 from bulklabel.transforms.planning.first_records import usable_shards
 from bulklabel.transforms.reading.readers import read_shard
+from bulklabel.transforms.reading.records import RecordTable
 from bulklabel.transforms.run_directory.plan import Plan
 from bulklabel.transforms.scoring.decode import decode_tables
 
@@ -44,7 +44,7 @@ def _first_pixels(plan: Plan) -> Pixels | None:
     """Returns the good images among the first `COMPARED` of the first shard that can be read; None if there is none."""
     recipe = plan.recipe
     for shard in usable_shards(plan.shards)[:1]:
-        found = (item for item in read_shard(shard, recipe.read_spec) if isinstance(item, pa.Table))
+        found = (item for item in read_shard(shard, recipe.read_spec) if isinstance(item, RecordTable))
         tables = islice(found, -(-COMPARED // recipe.batch_size))
         with closing(TimedThreads(processor_cores(), "decode")) as threads:
             batches = list(decode_tables(threads, tables, recipe.preprocessing, recipe.limits, recipe.decode_seconds))

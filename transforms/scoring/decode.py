@@ -19,8 +19,7 @@ from bulklabel.model.images.resize import Pixels, Preprocessing
 from bulklabel.transforms.concurrency.ordered_map import Pending, ordered_map
 from bulklabel.transforms.concurrency.timeout import TimedThreads, run_with_timeout
 from bulklabel.transforms.files.text import escape_surrogates
-from bulklabel.transforms.reading.record_tables import images_in
-from bulklabel.transforms.reading.records import Unreadable
+from bulklabel.transforms.reading.records import RecordTable, Unreadable
 from bulklabel.transforms.run_directory.part_tables import no_records, rejected_row, rejected_row_of
 from bulklabel.transforms.run_directory.plan import DECODE_SECONDS, Recipe
 from bulklabel.transforms.scoring.places import Place, new_place
@@ -42,7 +41,7 @@ of large images are decoded in parallel."""
 class DecodedBatch:
     """Holds N records between decoding and the network.
 
-    `records` are the N rows without their images, `place` where their pixels are, `kinds` what kind of image each
+    `records` are the N rows, `place` where their pixels are, `kinds` what kind of image each
     record has (N), None where it cannot be scored, and `rejected` rows of `predictions.REJECTED_SCHEMA`. Records that
     cannot be scored stay in place as black images, so that the probabilities of the others do not depend on them.
     """
@@ -83,20 +82,19 @@ class Decoding:
     """
 
     def __init__(
-        self, batch: pa.Table, place: Place, preprocessing: Preprocessing, seconds: float, limits: Limits
+        self, table: RecordTable, place: Place, preprocessing: Preprocessing, seconds: float, limits: Limits
     ) -> None:
-        """Takes records with their encoded images, of `Recipe.schema`.
+        """Takes what to decode, and how.
 
         Args:
-            batch: the records.
+            table: the records.
             place: where their pixels go.
             preprocessing: the size that images are resized to.
             seconds: the time limit for one image.
             limits: how large an image may be, and whether one that lacks pixels is rejected.
         """
-        self._batch, self._place, self._seconds = batch, place, seconds
+        self._rows, self._images, self._place, self._seconds = table.rows, table.images, place, seconds
         self._decode = partial(_decode, preprocessing=preprocessing, limits=limits)
-        self._images = images_in(batch.column("image"))
         self._decoded: list[Decoded | RecordError] = []
         self._abandoned = threading.Event()
 
@@ -133,15 +131,15 @@ class Decoding:
         for row, image in enumerate(decoded):
             if isinstance(image, RecordError):
                 pixels[row] = 0
-                rejected.append(rejected_row_of(self._batch, row, image))
+                rejected.append(rejected_row_of(self._rows, row, image))
             else:
                 pixels[row], kinds[row] = image
-        return DecodedBatch(self._batch.drop_columns(["image"]), self._place, kinds, rejected)
+        return DecodedBatch(self._rows, self._place, kinds, rejected)
 
 
 def decode_tables(
     threads: TimedThreads,
-    tables: Iterable[pa.Table],
+    tables: Iterable[RecordTable],
     preprocessing: Preprocessing,
     limits: Limits = DEFAULT_LIMITS,
     seconds: float = DECODE_SECONDS,
@@ -151,7 +149,7 @@ def decode_tables(
     The arguments are those of `Decoding`.
     """
 
-    def start(table: pa.Table) -> Pending[DecodedBatch]:
+    def start(table: RecordTable) -> Pending[DecodedBatch]:
         decoding = Decoding(table, new_place(len(table), preprocessing), preprocessing, seconds, limits)
         return threads.submit(decoding.run, seconds, decoding.rest)
 

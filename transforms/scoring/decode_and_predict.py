@@ -5,15 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-import pyarrow as pa
-
 from bulklabel.model.network.engine import BATCHES_AT_ONCE
 from bulklabel.model.network.scorer import Scorer
 from bulklabel.model.versions import processor_cores
 from bulklabel.transforms.concurrency.ordered_map import Pending, ordered_map
 from bulklabel.transforms.concurrency.stage_clock import DECODING, StageClock
 from bulklabel.transforms.concurrency.timeout import TimedThreads
-from bulklabel.transforms.reading.records import TABLE_BYTES, Unreadable
+from bulklabel.transforms.reading.records import TABLE_BYTES, RecordTable, Unreadable
 from bulklabel.transforms.run_directory.plan import Recipe
 from bulklabel.transforms.scoring.decode import DecodedBatch, Decoding, reject_unreadable
 from bulklabel.transforms.scoring.places import Place, placed
@@ -42,7 +40,7 @@ class BatchScorer:
     scorer: Scorer
     threads: ScoringThreads
 
-    def score(self, tables: Iterable[pa.Table | Unreadable], clock: StageClock) -> Iterator[ScoredBatch]:
+    def score(self, tables: Iterable[RecordTable | Unreadable], clock: StageClock) -> Iterator[ScoredBatch]:
         """Yields every record of the tables once, as prediction or as rejected, in order; `clock` measures decoding."""
         # While the consumer waits for one batch, threads decode tables and predict the batches after it. The number of
         # decoded tables, four a thread, bounds the memory.
@@ -55,7 +53,7 @@ class BatchScorer:
         )
         return predict_batches(threads.predictors, decoded, self.scorer, recipe)
 
-    def _decode(self, table: pa.Table | Unreadable, place: Place, clock: StageClock) -> Pending[DecodedBatch]:
+    def _decode(self, table: RecordTable | Unreadable, place: Place, clock: StageClock) -> Pending[DecodedBatch]:
         recipe, decoders = self.recipe, self.threads.decoders
         if isinstance(table, Unreadable):
             reject = partial(reject_unreadable, table, recipe, place)
@@ -65,6 +63,6 @@ class BatchScorer:
         return decoders.submit(measured(decoding.run), recipe.decode_seconds, measured(decoding.rest))
 
 
-def _weight(table: pa.Table | Unreadable) -> int:
+def _weight(table: RecordTable | Unreadable) -> int:
     """Returns how many tables' place a table takes: three if it holds more than twice the bytes of others."""
     return 1 if isinstance(table, Unreadable) or table.nbytes <= 2 * TABLE_BYTES else 3

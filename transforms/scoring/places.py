@@ -4,10 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from bulklabel.model.images.resize import Pixels, Preprocessing
-from bulklabel.transforms.reading.records import Unreadable
+from bulklabel.transforms.reading.records import RecordTable, Unreadable
 
 
 @dataclass(frozen=True)
@@ -33,15 +32,16 @@ def new_place(count: int, preprocessing: Preprocessing) -> Place:
 
 
 def placed(
-    tables: Iterable[pa.Table | Unreadable], size: int, preprocessing: Preprocessing
-) -> Iterator[tuple[pa.Table | Unreadable, Place]]:
+    tables: Iterable[RecordTable | Unreadable], size: int, preprocessing: Preprocessing
+) -> Iterator[tuple[RecordTable | Unreadable, Place]]:
     """Yields the tables, each with its place among `size` images that go through the network together.
 
     A table that has more records than there are places left is cut.
 
-    >>> tables = [pa.table({"id": list(ids)}) for ids in ("abc", "de")]
+    >>> import pyarrow as pa
+    >>> tables = [RecordTable(pa.table({"id": list(ids)}), [None] * len(ids)) for ids in ("abc", "de")]
     >>> for table, place in placed(tables, 4, Preprocessing(height=1, width=1)):
-    ...     print(table.column("id").to_pylist(), place.rows)
+    ...     print(table.rows.column("id").to_pylist(), place.rows)
     ['a', 'b', 'c'] slice(0, 3, None)
     ['d'] slice(3, 4, None)
     ['e'] slice(0, 1, None)

@@ -21,7 +21,7 @@ from bulklabel.transforms.concurrency.deadline import Deadline
 from bulklabel.transforms.concurrency.once_per_process import OncePerProcess
 from bulklabel.transforms.concurrency.stage_clock import PREDICTING, READING, WRITING, StageClock
 from bulklabel.transforms.reading.readers import read_shard, reject_changed
-from bulklabel.transforms.reading.records import Shard, Unreadable
+from bulklabel.transforms.reading.records import RecordTable, Shard, Unreadable
 from bulklabel.transforms.reuse.earlier_parts import carried_over
 from bulklabel.transforms.reuse.known_images import load_known_images
 from bulklabel.transforms.reuse.skip_known_images import KnownImageFilter
@@ -69,10 +69,10 @@ class ShardResult:
         return hash_ids(self.predictions.table.column("id").to_pylist())
 
 
-def first_tables(tables: Iterable[pa.Table | Unreadable], most: int) -> Iterator[pa.Table | Unreadable]:
+def first_tables(tables: Iterable[RecordTable | Unreadable], most: int) -> Iterator[RecordTable | Unreadable]:
     """Yields tables until they have at least so many records.
 
-    >>> [len(table) for table in first_tables([pa.table({"id": ["a"] * n}) for n in (2, 3, 1)], 4)]
+    >>> [len(table) for table in first_tables([RecordTable(pa.table({}), [None] * n) for n in (2, 3, 1)], 4)]
     [2, 3]
     """
     records = 0
@@ -189,7 +189,7 @@ class ScoreShards(beam.DoFn):  # type: ignore[misc]
             # What was read until then may be a mixture of old and new content.
             return self._score_records(shard, reject_changed(shard, error))
 
-    def _score_records(self, shard: Shard, records: Iterator[pa.Table | Unreadable]) -> ShardResult:
+    def _score_records(self, shard: Shard, records: Iterator[RecordTable | Unreadable]) -> ShardResult:
         recipe, scorer = self._recipe, self._scorer.get()
         known_filter = KnownImageFilter(recipe, self._known.get()) if recipe.by_content else None
         clock = StageClock()

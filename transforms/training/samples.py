@@ -23,7 +23,7 @@ from bulklabel.model.statistic.distinct import Distinct, DistinctCounter
 from bulklabel.model.statistic.hash_ids import Hashes, hash_groups
 from bulklabel.transforms.concurrency.timeout import TimedThreads
 from bulklabel.transforms.reading.readers import read_shard
-from bulklabel.transforms.reading.records import ReadSpec, Shard, Unreadable
+from bulklabel.transforms.reading.records import ReadSpec, RecordTable, Shard, Unreadable
 from bulklabel.transforms.scoring.decode import decode_tables
 from bulklabel.transforms.truth.keys import JoinCount
 from bulklabel.transforms.truth.truth_source import with_truth
@@ -87,7 +87,7 @@ class SampleSource:
         labels: set[str] = set()
         for table in self.tables(self.shards, replace(self.spec, images=False)):
             if not isinstance(table, Unreadable):
-                labels.update(pc.list_flatten(table.column(LABELS_COLUMN)).drop_null().unique().to_pylist())
+                labels.update(pc.list_flatten(table.rows.column(LABELS_COLUMN)).drop_null().unique().to_pylist())
         return labels
 
     def survey(self, labels: Sequence[str]) -> Survey:
@@ -107,25 +107,25 @@ class SampleSource:
                 unreadable[table.problem.reason] += len(table.positions)
                 continue
             records += len(table)
-            counter.add(table)
+            counter.add(table.rows)
             if joined is not None:
-                joined.add(table.column("id").to_pylist())
-            truth, unnamed = truth_of(table, labels)
+                joined.add(table.rows.column("id").to_pylist())
+            truth, unnamed = truth_of(table.rows, labels)
             others.update(unnamed)
-            in_training, in_validation = self.sides(table, truth)
+            in_training, in_validation = self.sides(table.rows, truth)
             training.add(truth[in_training])
             validation.add(truth[in_validation])
         without_truth = records - training.samples - validation.samples
         return Survey(training, validation, without_truth, others, unreadable, counter.distinct())
 
-    def tables(self, shards: Sequence[Shard], spec: ReadSpec) -> Iterator[pa.Table | Unreadable]:
+    def tables(self, shards: Sequence[Shard], spec: ReadSpec) -> Iterator[RecordTable | Unreadable]:
         """Yields the records of shards."""
         for shard in shards:
             yield from with_truth(read_shard(shard, spec), self.truth)
 
-    def sides(self, table: pa.Table, truth: Truth) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        """Returns which of a table's N records are for training, and which for validation, by their truth, N×L."""
-        kept = below(hash_groups(table, self.group_by), self.validation_fraction)
+    def sides(self, rows: pa.Table, truth: Truth) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Returns which of N rows are for training, and which for validation, by their truth, N×L."""
+        kept = below(hash_groups(rows, self.group_by), self.validation_fraction)
         known = (truth != UNKNOWN).any(axis=1)
         return ~kept & known, kept & known
 
@@ -209,14 +209,14 @@ class _Side:
 
 def _samples(
     source: SampleSource, labels: Sequence[str], preprocessing: Preprocessing, rejected: set[tuple[str, int]]
-) -> Iterator[pa.Table]:
+) -> Iterator[RecordTable]:
     """Yields the records of which anything is known, with `KEPT`; adds those that cannot be read to `rejected`."""
     for table in source.tables(source.shards, replace(source.spec, batch_size=batch_size_for(preprocessing))):
         if isinstance(table, Unreadable):
             rejected.update((table.source, position) for position in table.positions)
         else:
-            learnt, kept = source.sides(table, truth_of(table, labels)[0])
-            yield table.append_column(KEPT, pa.array(kept)).filter(pa.array(learnt | kept))
+            learnt, kept = source.sides(table.rows, truth_of(table.rows, labels)[0])
+            yield replace(table, rows=table.rows.append_column(KEPT, pa.array(kept))).filter(learnt | kept)
 
 
 def below(hashes: Hashes, fraction: float) -> npt.NDArray[np.bool_]:

@@ -1,10 +1,8 @@
 """Names the files that truth is from instead of the records, for a plan; and joins it to records as they are read."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
-
-import pyarrow as pa
 
 from bulklabel.model.errors import SourceChangedError
 from bulklabel.model.labels import LONG
@@ -15,7 +13,7 @@ from bulklabel.model.tuples import as_tuples
 from bulklabel.transforms.files import files
 from bulklabel.transforms.files.listing import File, changed_words
 from bulklabel.transforms.files.planned_files import with_hashes
-from bulklabel.transforms.reading.records import Columns, Unreadable
+from bulklabel.transforms.reading.records import Columns, RecordTable, Unreadable
 from bulklabel.transforms.truth.keys import JoinCount, joining_key, nothing_joins
 from bulklabel.transforms.truth.truth_table import TruthTable, list_truth, load_truth
 
@@ -86,7 +84,9 @@ def rule_of(truth: TruthTable) -> LabelRule:
     return LabelRule(LONG) if UNKNOWN_COLUMN in truth.table.column_names else NO_TRUTH
 
 
-def with_truth(tables: Iterator[pa.Table | Unreadable], truth: TruthTable | None) -> Iterator[pa.Table | Unreadable]:
+def with_truth(
+    tables: Iterator[RecordTable | Unreadable], truth: TruthTable | None
+) -> Iterator[RecordTable | Unreadable]:
     """Yields records with the truth of a table for their own, which is unknown for records that it lacks.
 
     Without a table they are yielded as they are.
@@ -95,10 +95,11 @@ def with_truth(tables: Iterator[pa.Table | Unreadable], truth: TruthTable | None
         if truth is None or isinstance(table, Unreadable):
             yield table
             continue
-        for name, column in truth.columns_for(table.column("id").to_pylist()).items():
-            index = table.schema.get_field_index(name)
-            table = table.set_column(index, table.schema.field(index), column.cast(table.schema.field(index).type))
-        yield table
+        rows = table.rows
+        for name, column in truth.columns_for(rows.column("id").to_pylist()).items():
+            index = rows.schema.get_field_index(name)
+            rows = rows.set_column(index, rows.schema.field(index), column.cast(rows.schema.field(index).type))
+        yield replace(table, rows=rows)
 
 
 def check_sample_joins(truth: TruthTable, record_ids: Sequence[str]) -> None:

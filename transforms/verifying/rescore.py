@@ -26,7 +26,7 @@ from bulklabel.transforms.files.listing import File
 from bulklabel.transforms.files.paths import raise_if_store_failed
 from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.reading.readers import read_shard
-from bulklabel.transforms.reading.records import Shard, Unreadable
+from bulklabel.transforms.reading.records import RecordTable, Shard, Unreadable
 from bulklabel.transforms.reuse.known_images import with_hashes
 from bulklabel.transforms.run_directory.part_tables import predictions_schema
 from bulklabel.transforms.run_directory.parts import PREDICTIONS
@@ -55,7 +55,7 @@ class RereadRecords:
     """Holds chosen records of one shard: their rows of the part, as they are now, and why others are missing."""
 
     stored: Mapping[RecordKey, pa.Table]
-    tables: Sequence[pa.Table]
+    tables: Sequence[RecordTable]
     faults: Sequence[str]
 
 
@@ -110,7 +110,7 @@ def rescore(
 
     truth = load_planned_truth(plan.recipe)
 
-    def reread() -> Iterator[pa.Table]:
+    def reread() -> Iterator[RecordTable]:
         with ThreadPoolExecutor(THREADS, thread_name_prefix="verify") as pool:
             for records in ordered_map(
                 lambda item: pool.submit(_reread, directory, plan, inputs, truth, *item), chosen.items(), 2 * THREADS
@@ -168,7 +168,7 @@ def _input_fault(file: File) -> str | None:
 
 def _records(
     shard: Shard, wanted: Collection[RecordKey], recipe: Recipe, truth: TruthTable | None
-) -> tuple[list[pa.Table], list[str]]:
+) -> tuple[list[RecordTable], list[str]]:
     """Reads the wanted records of a shard, no further than the last; returns them, and why others are missing."""
     left, tables, faults = set(wanted), [], []
     narrowed = restrict_to_sources(shard, {source for source, _ in wanted})
@@ -186,7 +186,9 @@ def _records(
                 ]
                 left -= unreadable
                 continue
-            keys = list(zip(table.column("source").to_pylist(), table.column("position").to_pylist(), strict=True))
+            keys = list(
+                zip(table.rows.column("source").to_pylist(), table.rows.column("position").to_pylist(), strict=True)
+            )
             rows = [row for row, key in enumerate(keys) if key in left]
             if rows:
                 records = table.take(rows)
