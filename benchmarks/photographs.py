@@ -7,8 +7,8 @@ Pillow's WebP, all resized by Pillow), and in the ways of a model directory, `ex
 what changes from minute to minute changes all. Times are the processor's, medians of the rounds.
 
 `jobs`: jobs of two sizes are scored by a network that looks at 64 pixels, so that start-up cancels; decoding alone is
-measured before and after each, on as many threads as the job has. That network is not free: all pixels are made numbers
-of 32 bits first. So it is measured alone, too. What a job has at most in memory is the larger one's.
+measured before and after each, on as many threads as the job has, and on as many copies of the file as a job has in
+memory, since a single one would be in the processor's cache. What a job has at most in memory is the larger one's.
 """
 
 import io
@@ -26,19 +26,18 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import keras
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import simplejpeg
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from bulklabel.model.images.decode import decode, decode_whole
 from bulklabel.model.images.resize import Pixels, Preprocessing, resize
 from bulklabel.model.model_directory import Model
-from bulklabel.model.network.import_tensorflow import keep_freed_memory
-from bulklabel.model.network.keras_archive import network_bytes
-from bulklabel.transforms.scoring.load_scorer import load_scorer
+from bulklabel.model.network.freed_memory import keep_freed_memory
+from bulklabel.model.versions import ONNX
 from bulklabel.transforms.scoring.model_files import save_model
 
 SIZES = {0.2: (375, 500), 0.8: (768, 1024), 3: (1536, 2048), 12: (3000, 4000), 50: (5774, 8660)}
@@ -47,6 +46,8 @@ SCALED = replace(EXACT, decode="scaled")
 JOB_SECONDS = 5
 """A job has as many records as are decoded in this time of a core, and 16 more than the smaller one at least."""
 
+CACHE_BYTES = 2**26
+"""More than the caches of a processor hold."""
 
 WAYS = {"JPEG": {"exact": EXACT, "scaled": SCALED}, "PNG": {"exact": EXACT}, "WEBP": {"exact": EXACT}}
 """Only JPEG files are decoded in two ways."""
@@ -120,16 +121,16 @@ def print_steps(images: Iterator[Photograph], rounds: int) -> None:
 
 
 def print_jobs(images: Iterator[Photograph], rounds: int) -> None:
-    print("of the processor's time:")
-    print("MP  format  decode   decoding ÷ job                (decoding + network) ÷ job    peak MB")
+    print("                    ------ decoding ÷ job: the processor's time, and the clock's ------")
+    print("MP  format  decode  processor                     clock                         peak MB")
     with tempfile.TemporaryDirectory() as temporary:
         for image in images:
             for name, how in WAYS[image.format].items():
                 folder = Path(temporary) / f"{image.megapixels}-{image.format}-{name}"
                 turns = [run_jobs(image, how, folder, turn) for turn in range(rounds)]
-                alone, both, megabytes = zip(*turns, strict=True)
+                processor, clock, megabytes = zip(*turns, strict=True)
                 print(
-                    f"{image.megapixels:<4g}{image.format:<8}{name:<9}{shares(alone):<30}{shares(both):<30}"
+                    f"{image.megapixels:<4g}{image.format:<8}{name:<8}{shares(processor):<30}{shares(clock):<30}"
                     f"{statistics.median(megabytes):,.0f}",
                     flush=True,
                 )
@@ -157,12 +158,12 @@ def measure(image: Photograph) -> dict[str, float]:
     return {name: milliseconds(step, repeats) for name, step in steps.items()}
 
 
-def milliseconds(step: Callable[[], Any], repeats: int, threads: int = 1) -> float:
-    """Returns the milliseconds of the processor that a step takes, done so often by threads that share the work."""
-    with ThreadPoolExecutor(threads) as pool:
-        started = time.process_time()
-        list(pool.map(lambda _: step(), range(repeats)))
-        return (time.process_time() - started) * 1000 / repeats
+def milliseconds(step: Callable[[], Any], repeats: int) -> float:
+    """Returns the milliseconds of the processor that a step takes."""
+    started = time.process_time()
+    for _ in range(repeats):
+        step()
+    return (time.process_time() - started) * 1000 / repeats
 
 
 def columns(times: list[dict[str, float]]) -> str:
@@ -173,34 +174,70 @@ def columns(times: list[dict[str, float]]) -> str:
     return "".join(words)
 
 
-def run_jobs(image: Photograph, how: Preprocessing, folder: Path, turn: int) -> tuple[float, float, float]:
-    """Returns shares of the whole job's time of the processor a record, and the job's peak megabytes.
+@dataclass(frozen=True)
+class Seconds:
+    """Holds seconds by the processor's time, and by the clock."""
 
-    The shares are decoding's, and that of decoding and network together.
-    """
+    processor: float
+    clock: float
+
+    def __sub__(self, other: "Seconds") -> "Seconds":
+        """Returns the difference."""
+        return Seconds(self.processor - other.processor, self.clock - other.clock)
+
+
+def run_jobs(image: Photograph, how: Preprocessing, folder: Path, turn: int) -> tuple[float, float, float]:
+    """Returns decoding's shares of the whole job's time a record, and the job's peak megabytes."""
+    copies = [bytes(bytearray(image.content)) for _ in range(max(2, CACHE_BYTES // len(image.content)))]
     threads = os.cpu_count() or 1
-    seconds = milliseconds(lambda: decode(image.content, how), 2 * threads, threads) / 1000
+    seconds = decode_all(copies, how, 2 * threads).processor / (2 * threads)
     large = max(32, round(JOB_SECONDS / seconds)) if image.megapixels < 50 else 12
     small = max(large // 8, 2)
-    model = Model(("a", "b"), how, network_bytes(glancing_network()))
-    save_model(model, str(folder / "model"))
-    scorer = load_scorer(str(folder / "model"), model.digest)
-    batch = np.zeros((scorer.images_at_once, how.height, how.width, 3), np.uint8)
-    network = milliseconds(lambda: scorer.predict(batch), 16, threads) / 1000 / len(batch)
-    used, alone, peak = {}, [seconds], 0.0
+    save_model(Model(("a", "b"), how, glancing_network(), engine=ONNX), str(folder / "model"))
+    used, alone, peak = [], [], 0.0
     for records in (small, large):
         write_corpus(folder / f"{records}.parquet", image, records)
-        used[records], peak = run_job(folder, records, turn)
-        alone.append(milliseconds(lambda: decode(image.content, how), max(2 * threads, large // 20), threads) / 1000)
-    job, decoding = (used[large] - used[small]) / (large - small), statistics.mean(alone)
-    return decoding / job, (decoding + network) / job, peak
+        alone.append(decode_all(copies, how, large // 2))
+        job, peak = run_job(folder, records, turn)
+        used.append(job)
+        alone.append(decode_all(copies, how, large // 2))
+    job = used[1] - used[0]
+    processor, clock = (
+        sum(each) / (2 * large) * (large - small) / whole
+        for each, whole in (
+            ([one.processor for one in alone], job.processor),
+            ([one.clock for one in alone], job.clock),
+        )
+    )
+    return processor, clock, peak
 
 
-def glancing_network() -> keras.Model:
-    images = keras.Input((224, 224, 3))
-    corner = keras.layers.Rescaling(1 / 255)(keras.layers.Cropping2D(((0, 216), (0, 216)))(images))
-    pooled = keras.layers.GlobalAveragePooling2D()(corner)
-    return keras.Model(images, keras.layers.Dense(2, activation="sigmoid")(pooled))
+def decode_all(copies: Sequence[bytes], how: Preprocessing, count: int) -> Seconds:
+    """Decodes so many of the copies, again from the first one after the last, by threads that share the work."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        processor, clock = time.process_time(), time.perf_counter()
+        list(pool.map(lambda number: decode(copies[number % len(copies)], how), range(count)))
+        return Seconds(time.process_time() - processor, time.perf_counter() - clock)
+
+
+def glancing_network() -> bytes:
+    """Makes a network that answers with the mean of 8×8 pixels and touches no others: all else is the pipeline's."""
+    constants = {"from": np.array([0, 0]), "to": np.array([8, 8]), "axes": np.array([1, 2])}
+    constants["weights"] = np.full((3, 2), 0.01, np.float32)
+    nodes = [
+        helper.make_node("Slice", ["images", "from", "to", "axes"], ["corner"]),
+        helper.make_node("Cast", ["corner"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["numbers"], ["mean"], axes=[1, 2], keepdims=0),
+        helper.make_node("Gemm", ["mean", "weights"], ["sums"]),
+        helper.make_node("Sigmoid", ["sums"], ["answers"]),
+    ]
+    images = helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", EXACT.height, EXACT.width, 3])
+    answers = helper.make_tensor_value_info("answers", TensorProto.FLOAT, ["n", 2])
+    tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "glance", [images], [answers], tensors)
+    return bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    )
 
 
 def write_corpus(path: Path, image: Photograph, records: int) -> None:
@@ -212,24 +249,25 @@ def write_corpus(path: Path, image: Photograph, records: int) -> None:
             writer.write_table(pa.table({"image": [image.content] * count}, schema=schema))
 
 
-def run_job(folder: Path, records: int, turn: int) -> tuple[float, float]:
-    """Returns the seconds of the processor and the peak megabytes of `bulklabel score`, in a process of its own."""
+def run_job(folder: Path, records: int, turn: int) -> tuple[Seconds, float]:
+    """Returns the seconds and the peak megabytes of `bulklabel score`, in a process of its own."""
     arguments = [
         f"--input={folder}/{records}.parquet",
         f"--model={folder}/model",
         f"--output={folder}/{turn}/{records}",
     ]
+    started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "bulklabel.pipelines.cli", "score", *arguments], stdout=subprocess.DEVNULL
     )
     peak, ended = 0.0, 0
     while not ended:  # `usage.ru_maxrss` has this process' own peak in it, which it was forked from
-        time.sleep(0.1)
+        time.sleep(0.05)
         high_water = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())
         peak = max(peak, int(high_water[1]) / 1024) if high_water else peak
         ended, status, usage = os.wait4(process.pid, os.WNOHANG)
     assert status == 0, status
-    return usage.ru_utime + usage.ru_stime, peak
+    return Seconds(usage.ru_utime + usage.ru_stime, time.perf_counter() - started), peak
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from bulklabel.model.versions import processor_cores
 COUNT = """
 import resource, sys
 import numpy as np
-from bulklabel.model.network.import_tensorflow import keep_freed_memory
+from bulklabel.model.network.freed_memory import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -105,7 +105,7 @@ def test_freed_memory_is_used_again() -> None:
 HEAPS = """
 import os, re, threading
 import numpy
-from bulklabel.model.network.import_tensorflow import keep_freed_memory
+from bulklabel.model.network.freed_memory import keep_freed_memory
 
 os.cpu_count = lambda: 2
 keep_freed_memory()

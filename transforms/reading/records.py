@@ -37,7 +37,7 @@ SHARD_RECORDS = 1024
 SHARD_BYTES = 2**28
 """The most bytes of images of such a shard, unless a single record has more."""
 
-TABLE_BYTES = 2**21
+TABLE_BYTES = 2**22
 """The most bytes of images in a table, unless a single record has more: a table then holds dozens of photographs."""
 
 HEAD_BYTES = 512

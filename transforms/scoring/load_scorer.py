@@ -3,6 +3,7 @@
 from bulklabel.model.errors import UserError
 from bulklabel.model.network import TOLERANCE
 from bulklabel.model.network.engine import threads_per_batch
+from bulklabel.model.network.freed_memory import keep_freed_memory
 from bulklabel.model.network.golden_images import check_golden
 from bulklabel.model.network.import_tensorflow import import_tensorflow
 from bulklabel.model.network.precision import BFLOAT16, FLOAT32, check_processor
@@ -40,6 +41,8 @@ def load_scorer(
         check_processor()
     if model.engine == KERAS:
         import_tensorflow(wrappers, threads_per_batch())  # takes seconds
+    else:
+        keep_freed_memory()  # photographs need it, too
     scorer = Scorer(model, directory, trusted)
     check_golden(model, scorer, directory, tolerance)
     scorer.precision = precision
