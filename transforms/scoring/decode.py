@@ -93,29 +93,31 @@ class Decoding:
             seconds: the time limit for one image.
             limits: how large an image may be, and whether one that lacks pixels is rejected.
         """
-        self._rows, self._images, self._place, self._seconds = table.rows, table.images, place, seconds
+        self._table, self._place, self._seconds = table, place, seconds
         self._decode = partial(_decode, preprocessing=preprocessing, limits=limits)
-        self._decoded: list[Decoded | RecordError] = []
-        self._abandoned = threading.Event()
+        self._outcomes: list[Kind | RecordError] = []
+        self._abandoned = False
+        self._lock = threading.Lock()
 
     def run(self) -> DecodedBatch:
         """Decodes all images in this thread, until it is abandoned."""
-        images, decoded = self._images, self._decoded
-        small = sum(len(image or b"") for image in images) < len(images) * SMALL_IMAGE_BYTES
+        small = self._table.nbytes < len(self._table) * SMALL_IMAGE_BYTES
         with _small_image_turn() if small else contextlib.nullcontext():
-            for image in images:
-                result = self._decode(image)
-                if self._abandoned.is_set():
-                    raise TimeoutError
-                decoded.append(result)
-        return self._result(decoded)
+            for image in self._table.images:
+                decoded = self._decode(image)
+                with self._lock:
+                    if self._abandoned:
+                        raise TimeoutError
+                    self._add(decoded)
+        return self._result()
 
     def rest(self) -> DecodedBatch:
         """Abandons the thread in `run`, and decodes the images that it did not."""
-        self._abandoned.set()
-        done = self._decoded[:]  # a copy, since the thread may be about to add one more
-        left = [self._decode_in_time(image) for image in self._images[len(done) :]]
-        return self._result(done + left)
+        with self._lock:
+            self._abandoned = True
+        for image in self._table.images[len(self._outcomes) :]:
+            self._add(self._decode_in_time(image))
+        return self._result()
 
     def _decode_in_time(self, image: Encoded | None) -> Decoded | RecordError:
         try:
@@ -124,17 +126,25 @@ class Decoding:
             detail = f"its decoder was not finished after {self._seconds:g} seconds"
             return RecordError("decode", "timed_out", detail)
 
-    def _result(self, decoded: list[Decoded | RecordError]) -> DecodedBatch:
-        pixels = self._place.pixels
-        kinds: list[Kind | None] = [None] * len(decoded)
-        rejected = []
-        for row, image in enumerate(decoded):
-            if isinstance(image, RecordError):
-                pixels[row] = 0
-                rejected.append(rejected_row_of(self._rows, row, image))
-            else:
-                pixels[row], kinds[row] = image
-        return DecodedBatch(self._rows, self._place, kinds, rejected)
+    def _add(self, decoded: Decoded | RecordError) -> None:
+        """Puts the next image into its place while it is in the processor's cache."""
+        row = self._place.pixels[len(self._outcomes)]
+        if isinstance(decoded, RecordError):
+            row[:] = 0
+            self._outcomes.append(decoded)
+        else:
+            row[:], kind = decoded
+            self._outcomes.append(kind)
+
+    def _result(self) -> DecodedBatch:
+        rows = self._table.rows
+        kinds = [None if isinstance(outcome, RecordError) else outcome for outcome in self._outcomes]
+        rejected = [
+            rejected_row_of(rows, row, outcome)
+            for row, outcome in enumerate(self._outcomes)
+            if isinstance(outcome, RecordError)
+        ]
+        return DecodedBatch(rows, self._place, kinds, rejected)
 
 
 def decode_tables(
