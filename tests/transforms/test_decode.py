@@ -27,6 +27,7 @@ def batch(images: list[bytes]) -> RecordTable:
 def test_a_decoder_that_hangs_costs_its_own_record_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     images = [image for image, _ in collages(6, 0, held_out=False)]
     images[2], images[4] = b"hang", b"broken"
+    all_hang = [batch([b"hang", images[0]]) for _ in range(3)]
     for_ever = threading.Event()
 
     def sometimes_hanging(data: bytes | None, *arguments: Any) -> tuple[Pixels, Kind]:
@@ -35,10 +36,13 @@ def test_a_decoder_that_hangs_costs_its_own_record_alone(monkeypatch: pytest.Mon
         return decode_with_kind(data, *arguments)
 
     monkeypatch.setattr(decoding, "decode_with_kind", sometimes_hanging)
-    with closing(TimedThreads(1, "decode")) as threads:
-        decoded, after = decoding.decode_tables(threads, [batch(images), batch(images[:2])], SIZE, seconds=0.5)
+    with closing(TimedThreads(2, "decode")) as threads:
+        decoded, *others, last = decoding.decode_tables(
+            threads, [batch(images), *all_hang, batch(images[:2])], SIZE, seconds=0.5
+        )
     for_ever.set()
-    assert after.good.all(), "another thread took the place of the one that hangs"
+    assert [other.good.tolist() for other in others] == [[False, True]] * 3
+    assert last.good.all(), "other threads took the place of those that hang"
     assert [(row["id"], row["stage"], row["reason"]) for row in decoded.rejected] == [
         ("r2", "decode", "timed_out"),
         ("r4", "decode", "not_an_image"),
@@ -56,3 +60,20 @@ def test_what_work_raises_is_raised_where_it_was_waited_for() -> None:
 
     with pytest.raises(KeyError, match="here"):
         run_with_timeout(failing, 60)
+
+
+def test_the_time_limit_is_each_images_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of slow images takes longer than one image may, and no image is decoded twice."""
+    decoded: list[bytes | None] = []
+
+    def slow(data: bytes | None, *arguments: Any) -> tuple[Pixels, Kind]:
+        decoded.append(data)
+        threading.Event().wait(0.1)
+        return decode_with_kind(data, *arguments)
+
+    monkeypatch.setattr(decoding, "decode_with_kind", slow)
+    images = [image for image, _ in collages(6, 0, held_out=False)]
+    with closing(TimedThreads(1, "decode")) as threads:
+        (found,) = decoding.decode_tables(threads, [batch(images)], SIZE, seconds=0.4)
+    assert found.good.all()
+    assert decoded == images

@@ -1,12 +1,13 @@
 """Limits how long to wait for work that nothing can stop: a decoder's, or a store's."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, TypeVar
 
 R = TypeVar("R")
 
@@ -23,60 +24,69 @@ def run_with_timeout(work: Callable[[], R], seconds: float) -> R:
     >>> run_with_timeout(lambda: 6 * 7, seconds=60)
     42
     """
-
-    def late() -> NoReturn:
-        raise TimeoutError(f"not done after {seconds:g} seconds")
-
-    timed = TimedWork(work, seconds, late)
+    timed = TimedWork(lambda _: work(), seconds)
     threading.Thread(target=timed.run, name="run_with_timeout", daemon=True).start()
     return timed.result()
 
 
 class TimedWork(Generic[R]):
-    """Holds work for one thread, whose result another awaits for so many seconds from when the work was begun."""
+    """Holds work for one thread, whose result another awaits until it has taken too long."""
 
-    def __init__(self, work: Callable[[], R], seconds: float, late: Callable[[], R]) -> None:
-        """Takes the work, its time limit, and what to do instead, where the result is awaited, when that has passed."""
+    def __init__(self, work: Callable[["TimedWork[R]"], R], seconds: float) -> None:
+        """Takes the work, which is given this object, and its time limit from when it is begun or last renewed."""
+        self.given_up = False
+        """Whether whoever awaited the result waits no more."""
         self._work = work
         self._seconds = seconds
-        self._late = late
         self._begun: float | None = None
-        self._given_up = False
         self._done: Future[R] = Future()
         self._lock = threading.Lock()
 
-    def run(self) -> bool:
-        """Does the work; returns whether it was done in time, or at least before anybody gave it up."""
+    def renew(self) -> None:
+        """Begins the time limit anew, at a step of the work."""
         self._begun = time.monotonic()
+
+    @property
+    def is_late(self) -> bool:
+        """Tells whether the time limit has passed."""
+        return self._begun is not None and time.monotonic() >= self._begun + self._seconds
+
+    def run(self) -> bool:
+        """Does the work; returns whether it was done before anybody gave it up."""
+        self.renew()
         try:
-            tell: Callable[[], None] = partial(self._done.set_result, self._work())
-        except BaseException as error:
+            tell: Callable[[], None] = partial(self._done.set_result, self._work(self))
+        except BaseException as error:  # it is raised where the result is awaited
             tell = partial(self._done.set_exception, error)
         with self._lock:
-            if not self._given_up:
+            if not self.given_up:
                 tell()
-            return not self._given_up
+            return not self.given_up
 
     def result(self) -> R:
-        """Returns what the work returns, or raises what it raises; or what `late` does, if that takes too long."""
-        while not self._done.done() and (left := self._seconds_left()) > 0:
-            try:
-                return self._done.result(left)
-            except TimeoutError:  # of waiting, or the work's own
-                continue
+        """Returns what the work returns, or raises what it raises.
+
+        Raises:
+            TimeoutError: if it has taken too long, and is given up.
+        """
+        while not self._done.done() and not self.is_late:
+            with contextlib.suppress(TimeoutError):  # of waiting; if it is the work's own, it is raised below
+                return self._done.result(self._seconds_left())
         with self._lock:
-            self._given_up = not self._done.done()
-        return self._late() if self._given_up else self._done.result()
+            self.given_up = not self._done.done()
+        if self.given_up:
+            raise TimeoutError(f"not done after {self._seconds:g} seconds")
+        return self._done.result()
 
     def _seconds_left(self) -> float:
-        return self._seconds if self._begun is None else self._begun + self._seconds - time.monotonic()
+        return self._seconds if self._begun is None else max(0, self._begun + self._seconds - time.monotonic())
 
 
 class TimedThreads:
-    """Runs work with a time limit in a number of threads; one whose work takes longer is left to it and replaced.
+    """Does work with a time limit in a number of threads; one whose work was given up is left to it and replaced.
 
     >>> threads = TimedThreads(2, "compute")
-    >>> threads.submit(lambda: 6 * 7, seconds=60, late=lambda: 0).result()
+    >>> threads.submit(lambda _: 6 * 7, seconds=60).result()
     42
     >>> threads.close()
     """
@@ -86,17 +96,21 @@ class TimedThreads:
         self._name, self._count = name, count
         self._waiting: SimpleQueue[TimedWork[Any] | None] = SimpleQueue()
         for _ in range(count):
-            self._start_thread()
+            self._start_thread(None)
 
-    def submit(self, work: Callable[[], R], seconds: float, late: Callable[[], R]) -> TimedWork[R]:
-        """Has a thread do the work as soon as one is free; `late` is done instead where its result is awaited."""
-
-        def give_up() -> R:
-            self._start_thread()
-            return late()
-
-        timed = TimedWork(work, seconds, give_up)
+    def submit(self, work: Callable[[TimedWork[R]], R], seconds: float) -> TimedWork[R]:
+        """Has a thread do the work as soon as one is free."""
+        timed = TimedWork(work, seconds)
         self._waiting.put(timed)
+        return timed
+
+    def replace(self, work: Callable[[TimedWork[R]], R], seconds: float) -> TimedWork[R]:
+        """Has a new thread do the work at once, and then be in the place of one whose work was given up.
+
+        In the queue it might wait for ever, behind work that is given up by those who wait for this.
+        """
+        timed = TimedWork(work, seconds)
+        self._start_thread(timed)
         return timed
 
     def close(self) -> None:
@@ -104,9 +118,11 @@ class TimedThreads:
         for _ in range(self._count):
             self._waiting.put(None)
 
-    def _start_thread(self) -> None:
-        threading.Thread(target=self._run, name=self._name, daemon=True).start()
+    def _start_thread(self, first: TimedWork[Any] | None) -> None:
+        threading.Thread(target=self._run, args=(first,), name=self._name, daemon=True).start()
 
-    def _run(self) -> None:
-        while (timed := self._waiting.get()) is not None and timed.run():
+    def _run(self, first: TimedWork[Any] | None) -> None:
+        timed = first or self._waiting.get()
+        while timed is not None and timed.run():
             del timed  # with what it returned, which may be large
+            timed = self._waiting.get()

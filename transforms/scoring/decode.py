@@ -16,8 +16,9 @@ from bulklabel.model.images.decode import decode_with_kind
 from bulklabel.model.images.kinds import Encoded, Kind
 from bulklabel.model.images.limits import DEFAULT_LIMITS, Limits
 from bulklabel.model.images.resize import Pixels, Preprocessing
-from bulklabel.transforms.concurrency.ordered_map import Pending, ordered_map
-from bulklabel.transforms.concurrency.timeout import TimedThreads, run_with_timeout
+from bulklabel.transforms.concurrency.ordered_map import ordered_map
+from bulklabel.transforms.concurrency.stage_clock import DECODING, StageClock
+from bulklabel.transforms.concurrency.timeout import TimedThreads, TimedWork
 from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.reading.records import RecordTable, Unreadable
 from bulklabel.transforms.run_directory.part_tables import no_records, rejected_row, rejected_row_of
@@ -77,54 +78,72 @@ def reject_unreadable(unreadable: Unreadable, recipe: Recipe, place: Place) -> D
 class Decoding:
     """Decodes the images of a table; those that cannot be decoded, or not in time, are rejected, each with its reason.
 
-    Nothing can stop a decoder. So if the table takes longer than one image may, its thread is abandoned, and the images
-    that are left are decoded one by one, each with a time limit of its own.
+    Nothing can stop a decoder. So if an image takes too long, its thread is abandoned, and another one goes on with the
+    images after it.
     """
 
     def __init__(
-        self, table: RecordTable, place: Place, preprocessing: Preprocessing, seconds: float, limits: Limits
+        self,
+        table: RecordTable,
+        place: Place,
+        preprocessing: Preprocessing,
+        limits: Limits,
+        seconds: float,
+        threads: TimedThreads,
+        clock: StageClock,
     ) -> None:
-        """Takes what to decode, and how.
+        """Begins to decode, as soon as a thread is free.
 
         Args:
             table: the records.
             place: where their pixels go.
             preprocessing: the size that images are resized to.
-            seconds: the time limit for one image.
             limits: how large an image may be, and whether one that lacks pixels is rejected.
+            seconds: the time limit for one image.
+            threads: what decodes.
+            clock: measures the time that it takes.
         """
-        self._table, self._place, self._seconds = table, place, seconds
+        self._table, self._place = table, place
         self._decode = partial(_decode, preprocessing=preprocessing, limits=limits)
+        self._seconds, self._threads, self._clock = seconds, threads, clock
         self._outcomes: list[Kind | RecordError] = []
-        self._abandoned = False
+        self._attempt = 0
         self._lock = threading.Lock()
+        self._work: TimedWork[DecodedBatch] = threads.submit(partial(self._run, self._attempt), seconds)
 
-    def run(self) -> DecodedBatch:
-        """Decodes all images in this thread, until it is abandoned."""
+    def result(self) -> DecodedBatch:
+        """Returns the records, when all are decoded or rejected."""
+        while True:
+            try:
+                return self._work.result()
+            except TimeoutError:
+                if not self._work.given_up:
+                    raise
+                self._abandon_thread()
+
+    def _run(self, attempt: int, timed: TimedWork[DecodedBatch]) -> DecodedBatch:
+        """Decodes the images that are left in this thread, until it is abandoned."""
+        left = self._table.images[len(self._outcomes) :]
         small = self._table.nbytes < len(self._table) * SMALL_IMAGE_BYTES
-        with _small_image_turn() if small else contextlib.nullcontext():
-            for image in self._table.images:
+        with self._clock.measure(DECODING), _small_image_turn(self._seconds) if small else contextlib.nullcontext():
+            timed.renew()
+            for image in left:
                 decoded = self._decode(image)
                 with self._lock:
-                    if self._abandoned:
+                    if attempt != self._attempt:
                         raise TimeoutError
                     self._add(decoded)
-        return self._result()
+                    timed.renew()
+        return self._batch()
 
-    def rest(self) -> DecodedBatch:
-        """Abandons the thread in `run`, and decodes the images that it did not."""
+    def _abandon_thread(self) -> None:
+        """Rejects the image that takes too long, and begins with the next; at the last moment it may have ended."""
         with self._lock:
-            self._abandoned = True
-        for image in self._table.images[len(self._outcomes) :]:
-            self._add(self._decode_in_time(image))
-        return self._result()
-
-    def _decode_in_time(self, image: Encoded | None) -> Decoded | RecordError:
-        try:
-            return run_with_timeout(lambda: self._decode(image), self._seconds)
-        except TimeoutError:
-            detail = f"its decoder was not finished after {self._seconds:g} seconds"
-            return RecordError("decode", "timed_out", detail)
+            self._attempt += 1
+            if self._work.is_late and len(self._outcomes) < len(self._table):
+                detail = f"its decoder was not finished after {self._seconds:g} seconds"
+                self._add(RecordError("decode", "timed_out", detail))
+        self._work = self._threads.replace(partial(self._run, self._attempt), self._seconds)
 
     def _add(self, decoded: Decoded | RecordError) -> None:
         """Puts the next image into its place while it is in the processor's cache."""
@@ -136,7 +155,7 @@ class Decoding:
             row[:], kind = decoded
             self._outcomes.append(kind)
 
-    def _result(self) -> DecodedBatch:
+    def _batch(self) -> DecodedBatch:
         rows = self._table.rows
         kinds = [None if isinstance(outcome, RecordError) else outcome for outcome in self._outcomes]
         rejected = [
@@ -158,12 +177,12 @@ def decode_tables(
 
     The arguments are those of `Decoding`.
     """
+    clock = StageClock()
 
-    def start(table: RecordTable) -> Pending[DecodedBatch]:
-        decoding = Decoding(table, new_place(len(table), preprocessing), preprocessing, seconds, limits)
-        return threads.submit(decoding.run, seconds, decoding.rest)
+    def begin(table: RecordTable) -> Decoding:
+        return Decoding(table, new_place(len(table), preprocessing), preprocessing, limits, seconds, threads, clock)
 
-    return ordered_map(start, tables, TABLES_AHEAD)
+    return ordered_map(begin, tables, TABLES_AHEAD)
 
 
 def _decode(image: Encoded | None, preprocessing: Preprocessing, limits: Limits) -> Decoded | RecordError:
@@ -174,9 +193,12 @@ def _decode(image: Encoded | None, preprocessing: Preprocessing, limits: Limits)
 
 
 @contextlib.contextmanager
-def _small_image_turn() -> Iterator[None]:
-    """Holds `SMALL_IMAGE_LOCK`, or goes on without it after a second: an abandoned thread may keep it for ever."""
-    acquired = SMALL_IMAGE_LOCK.acquire(timeout=1)
+def _small_image_turn(seconds: float) -> Iterator[None]:
+    """Holds `SMALL_IMAGE_LOCK`, or goes on without it: an abandoned thread may keep it for ever.
+
+    It waits for a second, or half of the `seconds` that an image may take.
+    """
+    acquired = SMALL_IMAGE_LOCK.acquire(timeout=min(1, seconds / 2))
     try:
         yield
     finally:

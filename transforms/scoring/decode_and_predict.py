@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 
 from bulklabel.model.network.engine import BATCHES_AT_ONCE
 from bulklabel.model.network.scorer import Scorer
 from bulklabel.model.versions import processor_cores
 from bulklabel.transforms.concurrency.ordered_map import Pending, ordered_map
-from bulklabel.transforms.concurrency.stage_clock import DECODING, StageClock
+from bulklabel.transforms.concurrency.stage_clock import StageClock
 from bulklabel.transforms.concurrency.timeout import TimedThreads
 from bulklabel.transforms.reading.records import TABLE_BYTES, RecordTable, Unreadable
 from bulklabel.transforms.run_directory.plan import Recipe
@@ -54,13 +53,12 @@ class BatchScorer:
         return predict_batches(threads.predictors, decoded, self.scorer, recipe)
 
     def _decode(self, table: RecordTable | Unreadable, place: Place, clock: StageClock) -> Pending[DecodedBatch]:
-        recipe, decoders = self.recipe, self.threads.decoders
+        recipe = self.recipe
         if isinstance(table, Unreadable):
-            reject = partial(reject_unreadable, table, recipe, place)
-            return decoders.submit(reject, recipe.decode_seconds, reject)
-        decoding = Decoding(table, place, recipe.preprocessing, recipe.decode_seconds, recipe.limits)
-        measured = clock.measure(DECODING)
-        return decoders.submit(measured(decoding.run), recipe.decode_seconds, measured(decoding.rest))
+            return self.threads.predictors.submit(reject_unreadable, table, recipe, place)
+        return Decoding(
+            table, place, recipe.preprocessing, recipe.limits, recipe.decode_seconds, self.threads.decoders, clock
+        )
 
 
 def _weight(table: RecordTable | Unreadable) -> int:
