@@ -1,6 +1,7 @@
 """Batches of decoded images: what cannot be decoded in time is rejected, and costs nobody else anything."""
 
 import threading
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
@@ -10,16 +11,19 @@ import pytest
 
 from bulklabel.model.images.decode import decode, decode_with_kind
 from bulklabel.model.images.demo_collages import collages
-from bulklabel.model.images.kinds import Kind
+from bulklabel.model.images.kinds import Encoded, Kind
+from bulklabel.model.images.limits import DEFAULT_LIMITS
 from bulklabel.model.images.resize import Pixels, Preprocessing
+from bulklabel.transforms.concurrency.stage_clock import StageClock
 from bulklabel.transforms.concurrency.timeout import TimedThreads, run_with_timeout
 from bulklabel.transforms.reading.records import RECORD_SCHEMA, RecordTable
 from bulklabel.transforms.scoring import decode as decoding
+from bulklabel.transforms.scoring.places import new_place
 
 SIZE = Preprocessing(32, 32)
 
 
-def batch(images: list[bytes]) -> RecordTable:
+def batch(images: Sequence[Encoded]) -> RecordTable:
     rows = [{"id": f"r{index}", "source": "file", "position": index, "labels": None} for index in range(len(images))]
     return RecordTable(pa.Table.from_pylist(rows, RECORD_SCHEMA), images)
 
@@ -77,3 +81,15 @@ def test_the_time_limit_is_each_images_own(monkeypatch: pytest.MonkeyPatch) -> N
         (found,) = decoding.decode_tables(threads, [batch(images)], SIZE, seconds=0.4)
     assert found.good.all()
     assert decoded == images
+
+
+def test_images_are_let_go_when_they_are_decoded() -> None:
+    """A batch may wait for its turn, and 25 MB of each image need not wait with it."""
+    ((image, _),) = collages(1, 0, held_out=False)
+    source = bytearray(image)
+    with closing(TimedThreads(1, "decode")) as threads:
+        decoding_one = decoding.Decoding(
+            batch([memoryview(source)]), new_place(1, SIZE), SIZE, DEFAULT_LIMITS, 60, threads, StageClock()
+        )
+        assert decoding_one.result().good.all()
+    source.clear()  # which fails as long as anybody looks at it

@@ -103,7 +103,8 @@ class Decoding:
             threads: what decodes.
             clock: measures the time that it takes.
         """
-        self._table, self._place = table, place
+        self._rows, self._images, self._place = table.rows, table.images, place
+        self._small = table.nbytes < len(table) * SMALL_IMAGE_BYTES
         self._decode = partial(_decode, preprocessing=preprocessing, limits=limits)
         self._seconds, self._threads, self._clock = seconds, threads, clock
         self._outcomes: list[Kind | RecordError] = []
@@ -123,11 +124,10 @@ class Decoding:
 
     def _run(self, attempt: int, timed: TimedWork[DecodedBatch]) -> DecodedBatch:
         """Decodes the images that are left in this thread, until it is abandoned."""
-        left = self._table.images[len(self._outcomes) :]
-        small = self._table.nbytes < len(self._table) * SMALL_IMAGE_BYTES
-        with self._clock.measure(DECODING), _small_image_turn(self._seconds) if small else contextlib.nullcontext():
+        turn = _small_image_turn(self._seconds) if self._small else contextlib.nullcontext()
+        with self._clock.measure(DECODING), turn:
             timed.renew()
-            for image in left:
+            for image in self._images[len(self._outcomes) :]:
                 decoded = self._decode(image)
                 with self._lock:
                     if attempt != self._attempt:
@@ -140,7 +140,7 @@ class Decoding:
         """Rejects the image that takes too long, and begins with the next; at the last moment it may have ended."""
         with self._lock:
             self._attempt += 1
-            if self._work.is_late and len(self._outcomes) < len(self._table):
+            if self._work.is_late and len(self._outcomes) < len(self._images):
                 detail = f"its decoder was not finished after {self._seconds:g} seconds"
                 self._add(RecordError("decode", "timed_out", detail))
         self._work = self._threads.replace(partial(self._run, self._attempt), self._seconds)
@@ -156,14 +156,14 @@ class Decoding:
             self._outcomes.append(kind)
 
     def _batch(self) -> DecodedBatch:
-        rows = self._table.rows
+        self._images = ()  # they may be large, and the batch may wait for its turn
         kinds = [None if isinstance(outcome, RecordError) else outcome for outcome in self._outcomes]
         rejected = [
-            rejected_row_of(rows, row, outcome)
+            rejected_row_of(self._rows, row, outcome)
             for row, outcome in enumerate(self._outcomes)
             if isinstance(outcome, RecordError)
         ]
-        return DecodedBatch(rows, self._place, kinds, rejected)
+        return DecodedBatch(self._rows, self._place, kinds, rejected)
 
 
 def decode_tables(
