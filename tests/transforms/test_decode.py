@@ -18,7 +18,7 @@ from bulklabel.transforms.concurrency.stage_clock import StageClock
 from bulklabel.transforms.concurrency.timeout import TimedThreads, run_with_timeout
 from bulklabel.transforms.reading.records import RECORD_SCHEMA, RecordTable
 from bulklabel.transforms.scoring import decode as decoding
-from bulklabel.transforms.scoring.places import new_place
+from bulklabel.transforms.scoring.places import Place, new_place
 
 SIZE = Preprocessing(32, 32)
 
@@ -39,7 +39,13 @@ def test_a_decoder_that_hangs_costs_its_own_record_alone(monkeypatch: pytest.Mon
             for_ever.wait()
         return decode_with_kind(data, *arguments)
 
+    def used_place(count: int, size: Preprocessing) -> Place:
+        place = new_place(count, size)
+        place.pixels[:] = 7
+        return place
+
     monkeypatch.setattr(decoding, "decode_with_kind", sometimes_hanging)
+    monkeypatch.setattr(decoding, "new_place", used_place)
     with closing(TimedThreads(2, "decode")) as threads:
         decoded, *others, last = decoding.decode_tables(
             threads, [batch(images), *all_hang, batch(images[:2])], SIZE, seconds=0.5
@@ -55,7 +61,7 @@ def test_a_decoder_that_hangs_costs_its_own_record_alone(monkeypatch: pytest.Mon
     assert decoded.good.tolist() == [True, True, False, True, False, True]
     for row in (0, 1, 3, 5):
         assert np.array_equal(decoded.pixels[row], decode(images[row], SIZE))
-    assert not decoded.pixels[2].any()
+    assert not decoded.pixels[[2, 4]].any(), "they are black, whatever the memory held"
 
 
 def test_what_work_raises_is_raised_where_it_was_waited_for() -> None:
