@@ -1,6 +1,8 @@
 """Batches of decoded images: what cannot be decoded in time is rejected, and costs nobody else anything."""
 
+import gc
 import threading
+import weakref
 from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
@@ -99,3 +101,16 @@ def test_images_are_let_go_when_they_are_decoded() -> None:
         )
         assert decoding_one.result().good.all()
     source.clear()  # which fails as long as anybody looks at it
+
+
+def test_a_batch_is_let_go_when_it_was_used(request: pytest.FixtureRequest) -> None:
+    """And does not wait for the garbage collector, which is never in time for 16 MiB a batch."""
+    images = [image for image, _ in collages(2, 0, held_out=False)]
+    gc.collect()
+    gc.disable()
+    request.addfinalizer(gc.enable)
+    with closing(TimedThreads(1, "decode")) as threads:
+        decoded = decoding.decode_tables(threads, [batch(images), batch(images)], SIZE)
+        first = weakref.ref(next(decoded).place.images)
+        next(decoded)
+    assert first() is None

@@ -36,7 +36,7 @@ class TimedWork(Generic[R]):
         """Takes the work, which is given this object, and its time limit from when it is begun or last renewed."""
         self.given_up = False
         """Whether whoever awaited the result waits no more."""
-        self._work = work
+        self._work: Callable[[TimedWork[R]], R] | None = work
         self._seconds = seconds
         self._begun: float | None = None
         self._done: Future[R] = Future()
@@ -52,10 +52,12 @@ class TimedWork(Generic[R]):
         return self._begun is not None and time.monotonic() >= self._begun + self._seconds
 
     def run(self) -> bool:
-        """Does the work; returns whether it was done before anybody gave it up."""
+        """Does the work, once; returns whether it was done before anybody gave it up."""
         self.renew()
+        work, self._work = self._work, None  # it may know this object, and both would wait for the garbage collector
+        assert work is not None
         try:
-            tell: Callable[[], None] = partial(self._done.set_result, self._work(self))
+            tell: Callable[[], None] = partial(self._done.set_result, work(self))
         except BaseException as error:  # it is raised where the result is awaited
             tell = partial(self._done.set_exception, error)
         with self._lock:
