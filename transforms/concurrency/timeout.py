@@ -36,7 +36,7 @@ class TimedWork(Generic[R]):
         """Takes the work, which is given this object, and its time limit from when it is begun or last renewed."""
         self.given_up = False
         """Whether whoever awaited the result waits no more."""
-        self._work: Callable[[TimedWork[R]], R] | None = work
+        self._work = [work]
         self._seconds = seconds
         self._begun: float | None = None
         self._done: Future[R] = Future()
@@ -54,8 +54,7 @@ class TimedWork(Generic[R]):
     def run(self) -> bool:
         """Does the work, once; returns whether it was done before anybody gave it up."""
         self.renew()
-        work, self._work = self._work, None  # it may know this object, and both would wait for the garbage collector
-        assert work is not None
+        work = self._work.pop()  # it may know this object, and both would wait for the garbage collector
         try:
             tell: Callable[[], None] = partial(self._done.set_result, work(self))
         except BaseException as error:  # it is raised where the result is awaited
