@@ -44,7 +44,7 @@ SIZES = {0.2: (375, 500), 0.8: (768, 1024), 3: (1536, 2048), 12: (3000, 4000), 5
 EXACT = Preprocessing(224, 224)
 SCALED = replace(EXACT, decode="scaled")
 JOB_SECONDS = 5
-"""A job has as many records as are decoded in this time of a core, and 16 more than the smaller one at least."""
+"""A job has as many records as are decoded in this time of a core, and 28 more than the smaller one at least."""
 
 CACHE_BYTES = 2**26
 """More than the caches of a processor hold."""
@@ -191,7 +191,7 @@ def run_jobs(image: Photograph, how: Preprocessing, folder: Path, turn: int) -> 
     copies = [bytes(bytearray(image.content)) for _ in range(max(2, CACHE_BYTES // len(image.content)))]
     threads = os.cpu_count() or 1
     seconds = decode_all(copies, how, 2 * threads).processor / (2 * threads)
-    large = max(32, round(JOB_SECONDS / seconds)) if image.megapixels < 50 else 12
+    large = max(32, round(JOB_SECONDS / seconds))
     small = max(large // 8, 2)
     save_model(Model(("a", "b"), how, glancing_network(), engine=ONNX), str(folder / "model"))
     used, alone, peak = [], [], 0.0
