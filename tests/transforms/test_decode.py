@@ -114,3 +114,13 @@ def test_a_batch_is_let_go_when_it_was_used(request: pytest.FixtureRequest) -> N
         first = weakref.ref(next(decoded).place.images)
         next(decoded)
     assert first() is None
+
+
+def test_threads_end_when_nobody_has_them_any_more() -> None:
+    threads = TimedThreads(2, "soon gone")
+    assert threads.submit(lambda _: 6 * 7, seconds=60).result() == 42
+    mine = [thread for thread in threading.enumerate() if thread.name == "soon gone"]
+    del threads
+    for thread in mine:
+        thread.join(10)
+    assert [thread.is_alive() for thread in mine] == [False, False]

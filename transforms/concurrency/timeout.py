@@ -3,11 +3,12 @@
 import contextlib
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 R = TypeVar("R")
 
@@ -83,8 +84,14 @@ class TimedWork(Generic[R]):
         return self._seconds if self._begun is None else max(0, self._begun + self._seconds - time.monotonic())
 
 
+Waiting: TypeAlias = SimpleQueue[TimedWork[Any] | None]
+"""Work that waits for a thread; None ends one."""
+
+
 class TimedThreads:
     """Does work with a time limit in a number of threads; one whose work was given up is left to it and replaced.
+
+    They end when this object is closed, or when nobody has it any more.
 
     >>> threads = TimedThreads(2, "compute")
     >>> threads.submit(lambda _: 6 * 7, seconds=60).result()
@@ -94,10 +101,12 @@ class TimedThreads:
 
     def __init__(self, count: int, name: str) -> None:
         """Starts so many threads."""
-        self._name, self._count = name, count
-        self._waiting: SimpleQueue[TimedWork[Any] | None] = SimpleQueue()
+        self._name = name
+        self._waiting: Waiting = SimpleQueue()
         for _ in range(count):
             self._start_thread(None)
+        self.close = weakref.finalize(self, _end_threads, self._waiting, count)
+        """Ends each thread when it has nothing left to do."""
 
     def submit(self, work: Callable[[TimedWork[R]], R], seconds: float) -> TimedWork[R]:
         """Has a thread do the work as soon as one is free."""
@@ -114,16 +123,17 @@ class TimedThreads:
         self._start_thread(timed)
         return timed
 
-    def close(self) -> None:
-        """Ends each thread when it has nothing left to do."""
-        for _ in range(self._count):
-            self._waiting.put(None)
-
     def _start_thread(self, first: TimedWork[Any] | None) -> None:
-        threading.Thread(target=self._run, args=(first,), name=self._name, daemon=True).start()
+        threading.Thread(target=_work_off, args=(self._waiting, first), name=self._name, daemon=True).start()
 
-    def _run(self, first: TimedWork[Any] | None) -> None:
-        timed = first or self._waiting.get()
-        while timed is not None and timed.run():
-            del timed  # with what it returned, which may be large
-            timed = self._waiting.get()
+
+def _work_off(waiting: Waiting, first: TimedWork[Any] | None) -> None:
+    timed = first or waiting.get()
+    while timed is not None and timed.run():
+        del timed  # with what it returned, which may be large
+        timed = waiting.get()
+
+
+def _end_threads(waiting: Waiting, count: int) -> None:
+    for _ in range(count):
+        waiting.put(None)

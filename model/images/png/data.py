@@ -77,12 +77,12 @@ def _pieces(chunks: list[memoryview]) -> Iterator[memoryview | bytes]:
     small: list[memoryview] = []
     size = 0
     for chunk in chunks:
-        if size + len(chunk) > PIECE:
+        if small and size + len(chunk) > PIECE:
             yield b"".join(small)
             small, size = [], 0
-            while len(chunk) > PIECE:
-                yield chunk[:PIECE]
-                chunk = chunk[PIECE:]
+        while len(chunk) > PIECE:
+            yield chunk[:PIECE]
+            chunk = chunk[PIECE:]
         small.append(chunk)
         size += len(chunk)
     yield b"".join(small)
