@@ -52,6 +52,7 @@ def test_a_decoder_that_hangs_costs_its_own_record_alone(monkeypatch: pytest.Mon
         decoded, *others, last = decoding.decode_tables(
             threads, [batch(images), *all_hang, batch(images[:2])], SIZE, seconds=0.5
         )
+    assert not decoding.SMALL_IMAGE_LOCK.locked(), "nobody waits for a turn that an abandoned thread has"
     for_ever.set()
     assert [other.good.tolist() for other in others] == [[False, True]] * 3
     assert last.good.all(), "other threads took the place of those that hang"

@@ -1,6 +1,5 @@
 """Decodes batches of records to batches of pixels; rejects images that cannot be decoded, or not in time."""
 
-import contextlib
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -110,6 +109,7 @@ class Decoding:
         self._outcomes: list[Kind | RecordError] = []
         self._attempt = 0
         self._lock = threading.Lock()
+        self._turn = _SmallImageTurn()
         self._work: TimedWork[DecodedBatch] = threads.submit(partial(self._run, self._attempt), seconds)
 
     def result(self) -> DecodedBatch:
@@ -124,16 +124,21 @@ class Decoding:
 
     def _run(self, attempt: int, timed: TimedWork[DecodedBatch]) -> DecodedBatch:
         """Decodes the images that are left in this thread, until it is abandoned."""
-        turn = _small_image_turn(self._seconds) if self._small else contextlib.nullcontext()
-        with self._clock.measure(DECODING), turn:
-            timed.renew()
-            for image in self._images[len(self._outcomes) :]:
-                decoded = self._decode(image)
-                with self._lock:
-                    if attempt != self._attempt:
-                        raise TimeoutError
-                    self._add(decoded)
-                    timed.renew()
+        self._turn = turn = _SmallImageTurn()
+        with self._clock.measure(DECODING):
+            if self._small:
+                turn.take(self._seconds)
+            try:
+                timed.renew()
+                for image in self._images[len(self._outcomes) :]:
+                    decoded = self._decode(image)
+                    with self._lock:
+                        if attempt != self._attempt:
+                            raise TimeoutError
+                        self._add(decoded)
+                        timed.renew()
+            finally:
+                turn.end()
         return self._batch()
 
     def _abandon_thread(self) -> None:
@@ -143,6 +148,7 @@ class Decoding:
             if self._work.is_late and len(self._outcomes) < len(self._images):
                 detail = f"its decoder was not finished after {self._seconds:g} seconds"
                 self._add(RecordError("decode", "timed_out", detail))
+        self._turn.end()
         self._work = self._threads.replace(partial(self._run, self._attempt), self._seconds)
 
     def _add(self, decoded: Decoded | RecordError) -> None:
@@ -192,15 +198,20 @@ def _decode(image: Encoded | None, preprocessing: Preprocessing, limits: Limits)
         return error
 
 
-@contextlib.contextmanager
-def _small_image_turn(seconds: float) -> Iterator[None]:
-    """Holds `SMALL_IMAGE_LOCK`, or goes on without it: an abandoned thread may keep it for ever.
+class _SmallImageTurn:
+    """Holds `SMALL_IMAGE_LOCK` for a thread, until that ends its turn, or whoever abandons it does."""
 
-    It waits for a second, or half of the `seconds` that an image may take.
-    """
-    acquired = SMALL_IMAGE_LOCK.acquire(timeout=min(1, seconds / 2))
-    try:
-        yield
-    finally:
-        if acquired:
-            SMALL_IMAGE_LOCK.release()
+    def __init__(self) -> None:
+        self._holds = False
+        self._lock = threading.Lock()
+
+    def take(self, seconds: float) -> None:
+        """Waits for the lock, but no longer than a second, or half of the `seconds` that an image may take."""
+        self._holds = SMALL_IMAGE_LOCK.acquire(timeout=min(1, seconds / 2))
+
+    def end(self) -> None:
+        """Releases the lock, if it is still held."""
+        with self._lock:
+            if self._holds:
+                self._holds = False
+                SMALL_IMAGE_LOCK.release()
