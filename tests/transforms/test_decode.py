@@ -20,7 +20,7 @@ from bulklabel.transforms.concurrency.stage_clock import StageClock
 from bulklabel.transforms.concurrency.timeout import TimedThreads, run_with_timeout
 from bulklabel.transforms.reading.records import RECORD_SCHEMA, RecordTable
 from bulklabel.transforms.scoring import decode as decoding
-from bulklabel.transforms.scoring.places import Place, new_place
+from bulklabel.transforms.scoring.slots import Slots, new_slots
 
 SIZE = Preprocessing(32, 32)
 
@@ -41,13 +41,13 @@ def test_a_decoder_that_hangs_costs_its_own_record_alone(monkeypatch: pytest.Mon
             for_ever.wait()
         return decode_with_kind(data, *arguments)
 
-    def used_place(count: int, size: Preprocessing) -> Place:
-        place = new_place(count, size)
-        place.pixels[:] = 7
-        return place
+    def used_slots(count: int, size: Preprocessing) -> Slots:
+        slots = new_slots(count, size)
+        slots.pixels[:] = 7
+        return slots
 
     monkeypatch.setattr(decoding, "decode_with_kind", sometimes_hanging)
-    monkeypatch.setattr(decoding, "new_place", used_place)
+    monkeypatch.setattr(decoding, "new_slots", used_slots)
     with closing(TimedThreads(2, "decode")) as threads:
         decoded, *others, last = decoding.decode_tables(
             threads, [batch(images), *all_hang, batch(images[:2])], SIZE, seconds=0.5
@@ -98,7 +98,7 @@ def test_images_are_let_go_when_they_are_decoded() -> None:
     source = bytearray(image)
     with closing(TimedThreads(1, "decode")) as threads:
         decoding_one = decoding.Decoding(
-            batch([memoryview(source)]), new_place(1, SIZE), SIZE, DEFAULT_LIMITS, 60, threads, StageClock()
+            batch([memoryview(source)]), new_slots(1, SIZE), SIZE, DEFAULT_LIMITS, 60, threads, StageClock()
         )
         assert decoding_one.result().good.all()
     source.clear()  # which fails as long as anybody looks at it
@@ -112,7 +112,7 @@ def test_a_batch_is_let_go_when_it_was_used(request: pytest.FixtureRequest) -> N
     request.addfinalizer(gc.enable)
     with closing(TimedThreads(1, "decode")) as threads:
         decoded = decoding.decode_tables(threads, [batch(images), batch(images)], SIZE)
-        first = weakref.ref(next(decoded).place.images)
+        first = weakref.ref(next(decoded).slots.images)
         next(decoded)
     assert first() is None
 

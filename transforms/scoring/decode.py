@@ -22,7 +22,7 @@ from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.reading.records import RecordTable, Unreadable
 from bulklabel.transforms.run_directory.part_tables import no_records, rejected_row, rejected_row_of
 from bulklabel.transforms.run_directory.plan import DECODE_SECONDS, Recipe
-from bulklabel.transforms.scoring.places import Place, new_place
+from bulklabel.transforms.scoring.slots import Slots, new_slots
 
 Decoded = tuple[Pixels, Kind]
 
@@ -41,20 +41,20 @@ of large images are decoded in parallel."""
 class DecodedBatch:
     """Holds N records between decoding and the network.
 
-    `records` are the N rows, `place` where their pixels are, `kinds` what kind of image each
+    `records` are the N rows, `slots` where their pixels are, `kinds` what kind of image each
     record has (N), None where it cannot be scored, and `rejected` rows of `predictions.REJECTED_SCHEMA`. Records that
     cannot be scored stay in place as black images, so that the probabilities of the others do not depend on them.
     """
 
     records: pa.Table
-    place: Place
+    slots: Slots
     kinds: list[Kind | None]
     rejected: list[dict[str, Any]]
 
     @property
     def pixels(self) -> Pixels:
         """Returns the images, uint8 of N×H×W×3."""
-        return self.place.pixels
+        return self.slots.pixels
 
     @property
     def good(self) -> npt.NDArray[np.bool_]:
@@ -66,12 +66,12 @@ class DecodedBatch:
         return len(self.kinds)
 
 
-def reject_unreadable(unreadable: Unreadable, recipe: Recipe, place: Place) -> DecodedBatch:
+def reject_unreadable(unreadable: Unreadable, recipe: Recipe, slots: Slots) -> DecodedBatch:
     """Makes a batch without records, with a rejected row for each record that could not be read."""
     source, problem = escape_surrogates(unreadable.source), unreadable.problem
     error = RecordError("read", problem.reason, problem.detail)
     rejected = [rejected_row(unreadable.id, source, position, error) for position in unreadable.positions]
-    return DecodedBatch(no_records(recipe), place, [], rejected)
+    return DecodedBatch(no_records(recipe), slots, [], rejected)
 
 
 class Decoding:
@@ -84,7 +84,7 @@ class Decoding:
     def __init__(
         self,
         table: RecordTable,
-        place: Place,
+        slots: Slots,
         preprocessing: Preprocessing,
         limits: Limits,
         seconds: float,
@@ -95,14 +95,14 @@ class Decoding:
 
         Args:
             table: the records.
-            place: where their pixels go.
+            slots: where their pixels go.
             preprocessing: the size that images are resized to.
             limits: how large an image may be, and whether one that lacks pixels is rejected.
             seconds: the time limit for one image.
             threads: what decodes.
             clock: measures the time that it takes.
         """
-        self._rows, self._images, self._place = table.rows, table.images, place
+        self._rows, self._images, self._slots = table.rows, table.images, slots
         self._small = table.nbytes < len(table) * SMALL_IMAGE_BYTES
         self._decode = partial(_decode, preprocessing=preprocessing, limits=limits)
         self._seconds, self._threads, self._clock = seconds, threads, clock
@@ -152,8 +152,8 @@ class Decoding:
         self._work = self._threads.replace(partial(self._run, self._attempt), self._seconds)
 
     def _add(self, decoded: Decoded | RecordError) -> None:
-        """Puts the next image into its place while it is in the processor's cache."""
-        row = self._place.pixels[len(self._outcomes)]
+        """Puts the next image into its slot while it is in the processor's cache."""
+        row = self._slots.pixels[len(self._outcomes)]
         if isinstance(decoded, RecordError):
             row[:] = 0
             self._outcomes.append(decoded)
@@ -169,7 +169,7 @@ class Decoding:
             for row, outcome in enumerate(self._outcomes)
             if isinstance(outcome, RecordError)
         ]
-        return DecodedBatch(self._rows, self._place, kinds, rejected)
+        return DecodedBatch(self._rows, self._slots, kinds, rejected)
 
 
 def decode_tables(
@@ -179,14 +179,14 @@ def decode_tables(
     limits: Limits = DEFAULT_LIMITS,
     seconds: float = DECODE_SECONDS,
 ) -> Iterator[DecodedBatch]:
-    """Yields tables of records decoded, in order, each in a place of its own; threads decode the next ones meanwhile.
+    """Yields tables of records decoded, in order, each in slots of its own; threads decode the next ones meanwhile.
 
     The arguments are those of `Decoding`.
     """
     clock = StageClock()
 
     def begin(table: RecordTable) -> Decoding:
-        return Decoding(table, new_place(len(table), preprocessing), preprocessing, limits, seconds, threads, clock)
+        return Decoding(table, new_slots(len(table), preprocessing), preprocessing, limits, seconds, threads, clock)
 
     return ordered_map(begin, tables, TABLES_AHEAD)
 

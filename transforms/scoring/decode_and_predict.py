@@ -13,8 +13,8 @@ from bulklabel.transforms.concurrency.timeout import TimedThreads
 from bulklabel.transforms.reading.records import TABLE_BYTES, RecordTable, Unreadable
 from bulklabel.transforms.run_directory.plan import Recipe
 from bulklabel.transforms.scoring.decode import DecodedBatch, Decoding, reject_unreadable
-from bulklabel.transforms.scoring.places import Place, placed
 from bulklabel.transforms.scoring.predict import ScoredBatch, predict_batches
+from bulklabel.transforms.scoring.slots import Slots, with_slots
 
 
 class ScoringThreads:
@@ -46,18 +46,18 @@ class BatchScorer:
         threads, recipe = self.threads, self.recipe
         decoded = ordered_map(
             lambda item: self._decode(*item, clock),
-            placed(tables, recipe.batch_size, recipe.preprocessing),
+            with_slots(tables, recipe.batch_size, recipe.preprocessing),
             4 * threads.cores,
             lambda item: _weight(item[0]),
         )
         return predict_batches(threads.predictors, decoded, self.scorer, recipe)
 
-    def _decode(self, table: RecordTable | Unreadable, place: Place, clock: StageClock) -> Pending[DecodedBatch]:
+    def _decode(self, table: RecordTable | Unreadable, slots: Slots, clock: StageClock) -> Pending[DecodedBatch]:
         recipe = self.recipe
         if isinstance(table, Unreadable):
-            return self.threads.predictors.submit(reject_unreadable, table, recipe, place)
+            return self.threads.predictors.submit(reject_unreadable, table, recipe, slots)
         return Decoding(
-            table, place, recipe.preprocessing, recipe.limits, recipe.decode_seconds, self.threads.decoders, clock
+            table, slots, recipe.preprocessing, recipe.limits, recipe.decode_seconds, self.threads.decoders, clock
         )
 
 

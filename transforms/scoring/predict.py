@@ -20,7 +20,7 @@ from bulklabel.transforms.concurrency.ordered_map import ordered_map
 from bulklabel.transforms.run_directory.part_tables import rejected_row_of
 from bulklabel.transforms.run_directory.plan import Recipe
 from bulklabel.transforms.scoring.decode import DecodedBatch
-from bulklabel.transforms.scoring.places import Place
+from bulklabel.transforms.scoring.slots import Slots
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def full_batches(batches: Iterable[DecodedBatch], size: int) -> Iterator[Decoded
     The network computes batches of one size: one that is not full is padded, and costs as much.
 
     Args:
-        batches: in places that `placed` gave them.
+        batches: in the slots that `with_slots` gave them.
         size: the number of records in a batch.
     """
     waiting: list[DecodedBatch] = []
@@ -60,7 +60,7 @@ def _joined(batches: list[DecodedBatch]) -> DecodedBatch:
         return batches[0]
     return DecodedBatch(
         pa.concat_tables(batch.records for batch in batches),
-        Place(batches[-1].place.images, slice(0, sum(map(len, batches)))),
+        Slots(batches[-1].slots.images, slice(0, sum(map(len, batches)))),
         [kind for batch in batches for kind in batch.kinds],
         [row for batch in batches for row in batch.rejected],
     )

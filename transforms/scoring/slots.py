@@ -1,4 +1,4 @@
-"""Gives the images of records their places in the arrays that go through the network, before they are decoded."""
+"""Gives the images of records their slots in the arrays that go through the network, before they are decoded."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from bulklabel.transforms.reading.records import RecordTable, Unreadable
 
 
 @dataclass(frozen=True)
-class Place:
+class Slots:
     """Says where the images of a table are: `rows` of `images`, uint8 of M×H×W×3."""
 
     images: Pixels
@@ -22,39 +22,39 @@ class Place:
         return self.images[self.rows]
 
 
-def new_place(count: int, preprocessing: Preprocessing) -> Place:
-    """Returns a place for so many images in an array of its own, whose pixels are whatever the memory holds.
+def new_slots(count: int, preprocessing: Preprocessing) -> Slots:
+    """Returns slots for so many images in an array of their own, whose pixels are whatever the memory holds.
 
-    >>> new_place(2, Preprocessing(height=3, width=4)).pixels.shape
+    >>> new_slots(2, Preprocessing(height=3, width=4)).pixels.shape
     (2, 3, 4, 3)
     """
-    return Place(np.empty((count, preprocessing.height, preprocessing.width, 3), np.uint8), slice(0, count))
+    return Slots(np.empty((count, preprocessing.height, preprocessing.width, 3), np.uint8), slice(0, count))
 
 
-def placed(
+def with_slots(
     tables: Iterable[RecordTable | Unreadable], size: int, preprocessing: Preprocessing
-) -> Iterator[tuple[RecordTable | Unreadable, Place]]:
-    """Yields the tables, each with its place among `size` images that go through the network together.
+) -> Iterator[tuple[RecordTable | Unreadable, Slots]]:
+    """Yields the tables, each with its slots among `size` images that go through the network together.
 
-    A table that has more records than there are places left is cut.
+    A table that has more records than there are slots left is cut.
 
     >>> import pyarrow as pa
     >>> tables = [RecordTable(pa.table({"id": list(ids)}), [None] * len(ids)) for ids in ("abc", "de")]
-    >>> for table, place in placed(tables, 4, Preprocessing(height=1, width=1)):
-    ...     print(table.rows.column("id").to_pylist(), place.rows)
+    >>> for table, slots in with_slots(tables, 4, Preprocessing(height=1, width=1)):
+    ...     print(table.rows.column("id").to_pylist(), slots.rows)
     ['a', 'b', 'c'] slice(0, 3, None)
     ['d'] slice(3, 4, None)
     ['e'] slice(0, 1, None)
     """
-    images, filled = new_place(0, preprocessing).images, 0
+    images, filled = new_slots(0, preprocessing).images, 0
     for table in tables:
         if isinstance(table, Unreadable):
-            yield table, Place(images, slice(filled, filled))
+            yield table, Slots(images, slice(filled, filled))
             continue
         start = 0
         while start < len(table):
             if filled == len(images):
-                images, filled = new_place(size, preprocessing).images, 0
+                images, filled = new_slots(size, preprocessing).images, 0
             piece = table.slice(start, size - filled)
-            yield piece, Place(images, slice(filled, filled + len(piece)))
+            yield piece, Slots(images, slice(filled, filled + len(piece)))
             start, filled = start + len(piece), filled + len(piece)
