@@ -73,10 +73,12 @@ def decode_with_kind(
     >>> pixels.shape, kind
     ((32, 32, 3), Kind(format='JPEG', size=512, truncated=False))
     """
-    smaller = _decode_smaller(data, preprocessing, limits) if preprocessing.decode == "scaled" else None
-    if smaller is not None:
-        pixels, box, size = smaller
-        return resize(pixels, preprocessing, box), kind_of("JPEG", size)
+    if preprocessing.decode == "scaled" and data and format_of(data) == "JPEG":
+        data = bytes(data)  # once, also where it is then decoded in full
+        smaller = _decode_smaller(data, preprocessing, limits)
+        if smaller is not None:
+            pixels, box, size = smaller
+            return resize(pixels, preprocessing, box), kind_of("JPEG", size)
     file_format, whole, truncated = _decode(data, limits, preprocessing.pixel_range)
     return resize(whole, preprocessing), kind_of(file_format, whole.shape, truncated)
 
@@ -94,16 +96,13 @@ def decode_whole(data: Encoded | None, limits: Limits = DEFAULT_LIMITS, pixel_ra
 
 
 def _decode_smaller(
-    data: Encoded | None, preprocessing: Preprocessing, limits: Limits
+    data: bytes, preprocessing: Preprocessing, limits: Limits
 ) -> tuple[Pixels, Box, tuple[int, int]] | None:
     """Decodes a large JPEG file smaller than it is.
 
     Returns:
         Pixels, the box in them that is the image, and its own height and width; None for what is decoded in full.
     """
-    if not data or format_of(data) != "JPEG":
-        return None
-    data = bytes(data)
     header = jpeg.read_header(data)
     if header is None or not header.plain:
         return None
