@@ -181,16 +181,12 @@ class Seconds:
     processor: float
     clock: float
 
-    def __sub__(self, other: "Seconds") -> "Seconds":
-        """Returns the difference."""
-        return Seconds(self.processor - other.processor, self.clock - other.clock)
-
 
 def run_jobs(image: Photograph, how: Preprocessing, folder: Path, turn: int) -> tuple[float, float, float]:
     """Returns decoding's shares of the whole job's time a record, and the job's peak megabytes."""
     copies = [bytes(bytearray(image.content)) for _ in range(max(2, CACHE_BYTES // len(image.content)))]
     threads = os.cpu_count() or 1
-    seconds = decode_all(copies, how, 2 * threads).processor / (2 * threads)
+    seconds = decode_all(copies, how, 2 * threads).processor
     large = max(32, round(JOB_SECONDS / seconds))
     small = max(large // 8, 2)
     save_model(Model(("a", "b"), how, glancing_network(), engine=ONNX), str(folder / "model"))
@@ -201,23 +197,18 @@ def run_jobs(image: Photograph, how: Preprocessing, folder: Path, turn: int) -> 
         job, peak = run_job(folder, records, turn)
         used.append(job)
         alone.append(decode_all(copies, how, large // 2))
-    job = used[1] - used[0]
-    processor, clock = (
-        sum(each) / (2 * large) * (large - small) / whole
-        for each, whole in (
-            ([one.processor for one in alone], job.processor),
-            ([one.clock for one in alone], job.clock),
-        )
-    )
+    more = large - small
+    processor = statistics.mean(each.processor for each in alone) * more / (used[1].processor - used[0].processor)
+    clock = statistics.mean(each.clock for each in alone) * more / (used[1].clock - used[0].clock)
     return processor, clock, peak
 
 
 def decode_all(copies: Sequence[bytes], how: Preprocessing, count: int) -> Seconds:
-    """Decodes so many of the copies, again from the first one after the last, by threads that share the work."""
+    """Returns the seconds that one of so many images takes: the copies again and again, by threads that share them."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         processor, clock = time.process_time(), time.perf_counter()
         list(pool.map(lambda number: decode(copies[number % len(copies)], how), range(count)))
-        return Seconds(time.process_time() - processor, time.perf_counter() - clock)
+        return Seconds((time.process_time() - processor) / count, (time.perf_counter() - clock) / count)
 
 
 def glancing_network() -> bytes:

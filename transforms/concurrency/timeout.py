@@ -50,7 +50,7 @@ class TimedWork(Generic[R]):
     @property
     def is_late(self) -> bool:
         """Tells whether the time limit has passed."""
-        return self._begun is not None and time.monotonic() >= self._begun + self._seconds
+        return self._seconds_left() <= 0
 
     def run(self) -> bool:
         """Does the work, once; returns whether it was done before anybody gave it up."""
@@ -81,7 +81,7 @@ class TimedWork(Generic[R]):
         return self._done.result()
 
     def _seconds_left(self) -> float:
-        return self._seconds if self._begun is None else max(0, self._begun + self._seconds - time.monotonic())
+        return self._seconds if self._begun is None else self._begun + self._seconds - time.monotonic()
 
 
 Waiting: TypeAlias = SimpleQueue[TimedWork[Any] | None]
