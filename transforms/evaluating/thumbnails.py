@@ -20,6 +20,7 @@ from bulklabel.transforms.files import files
 from bulklabel.transforms.files.text import escape_surrogates
 from bulklabel.transforms.reading.readers import read_shard
 from bulklabel.transforms.reading.records import Shard, Unreadable
+from bulklabel.transforms.run_directory.places import places_of
 from bulklabel.transforms.run_directory.plan import Recipe
 
 MOST_THUMBNAILS = 6000
@@ -133,8 +134,7 @@ def _images(shard: Shard, wanted: IdsByKey, recipe: Recipe) -> Iterator[tuple[Re
     for table in read_shard(narrowed, spec):
         if isinstance(table, Unreadable):
             continue
-        keys = zip(table.rows.column("source").to_pylist(), table.rows.column("position").to_pylist(), strict=True)
-        for row, key in enumerate(keys):
+        for row, key in enumerate(places_of(table.rows)):
             if key in left:
                 left.remove(key)
                 if table.rows.column("id")[row].as_py() == wanted[key]:

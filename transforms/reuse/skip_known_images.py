@@ -20,6 +20,7 @@ from bulklabel.transforms.reading.records import RecordTable, Unreadable
 from bulklabel.transforms.reuse.known_images import KnownImages, KnownRow, Outcome, outcomes_of_part, with_hashes
 from bulklabel.transforms.run_directory.part_tables import rejected_row_of
 from bulklabel.transforms.run_directory.parts import PREDICTIONS
+from bulklabel.transforms.run_directory.places import places_of
 from bulklabel.transforms.run_directory.plan import CONTENT, Recipe
 
 Row = dict[str, Any]
@@ -90,10 +91,8 @@ class KnownImageFilter:
 
     def _remember(self, table: pa.Table, contents: Sequence[bytes | None]) -> None:
         """Keeps the order of the records, and the hashes that their rejected rows will need."""
-        for source, position, content in zip(
-            table.column("source").to_pylist(), table.column("position").to_pylist(), contents, strict=True
-        ):
-            self._rows[source, position] = (len(self._rows), content)
+        for place, content in zip(places_of(table), contents, strict=True):
+            self._rows[place] = (len(self._rows), content)
 
     def _is_first(self, content: bytes | None) -> bool:
         """Returns whether no record of the shard before this one has the image; always where there is no image."""
@@ -139,5 +138,4 @@ class KnownImageFilter:
             with_kinds(records, [kind for _, kind in outcomes]), block, recipe.thresholds, recipe.labels, recipe.layout
         )
         both = pa.concat_tables([predictions, more])
-        places = zip(both.column("source").to_pylist(), both.column("position").to_pylist(), strict=True)
-        return both.take(pa.array(np.argsort([self._rows[place][0] for place in places], kind="stable")))
+        return both.take(pa.array(np.argsort([self._rows[place][0] for place in places_of(both)], kind="stable")))

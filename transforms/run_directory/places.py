@@ -41,7 +41,7 @@ def place_fault(shard: Shard, recipe: Recipe, predictions: pa.Table, rejected: p
     Where the plan does not know how many records there are, they follow one another without a gap. Records that a run
     knows by their content, and leaves out, are counted and not looked for.
     """
-    places = [*_places(predictions), *_places(rejected)]
+    places = [*places_of(predictions), *places_of(rejected)]
     scored = f"{len(predictions):,} scored and {len(rejected):,} rejected"
     left_out = 0 if recipe.carry_over else sum(map(sum, reused_counts(predictions.schema)))
     expected = len(places) + left_out if shard.records is None else shard.records
@@ -56,7 +56,8 @@ def place_fault(shard: Shard, recipe: Recipe, predictions: pa.Table, rejected: p
     return f"shard {shard.index} has {_words(place)} {times} times" if times > 1 else None
 
 
-def _places(table: pa.Table) -> list[Place]:
+def places_of(table: pa.Table) -> list[Place]:
+    """Returns the places of a table's rows, in order."""
     return list(zip(table.column("source").to_pylist(), table.column("position").to_pylist(), strict=True))
 
 

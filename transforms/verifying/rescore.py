@@ -30,6 +30,7 @@ from bulklabel.transforms.reading.records import RecordTable, Shard, Unreadable
 from bulklabel.transforms.reuse.known_images import with_hashes
 from bulklabel.transforms.run_directory.part_tables import predictions_schema
 from bulklabel.transforms.run_directory.parts import PREDICTIONS
+from bulklabel.transforms.run_directory.places import places_of
 from bulklabel.transforms.run_directory.plan import Plan, Recipe
 from bulklabel.transforms.run_directory.run_directory import RunDirectory
 from bulklabel.transforms.scoring.decode_and_predict import BatchScorer, ScoringThreads
@@ -186,9 +187,7 @@ def _records(
                 ]
                 left -= unreadable
                 continue
-            keys = list(
-                zip(table.rows.column("source").to_pylist(), table.rows.column("position").to_pylist(), strict=True)
-            )
+            keys = places_of(table.rows)
             rows = [row for row, key in enumerate(keys) if key in left]
             if rows:
                 records = table.take(rows)
